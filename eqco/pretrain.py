@@ -1,0 +1,271 @@
+"""The pretraining loop: recipe and seed in, trained encoder out, resumable at every moment.
+
+Batches, views and negatives of a step depend on (seed, epoch, step) alone, so a checkpoint needs
+no generator state and a resumed run is, on one CPU, the uninterrupted one bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from eqco.contrast import eqco_info_nce
+from eqco.data import Dataset
+from eqco.encoder import build_encoder
+from eqco.recipe import Machine, Recipe
+from eqco.simo import SiMo
+from eqco.views import VIEWS, generator_for, normalise
+
+Progress = Callable[[int, int, float], None]  # step, steps, loss
+
+
+class TrainingError(RuntimeError):
+    """A run cannot go on; the message says why and how to go on."""
+
+
+class Busy(TrainingError):
+    """Another process is training this run."""
+
+
+@dataclass
+class Trained:
+    """Outcome of pretraining.
+
+    Attributes:
+        method: with the query encoder at `method.encoder`.
+        steps: optimiser steps in all.
+        curve: (step, loss) pairs, evenly spaced, at most about 50.
+        seconds: wall time of training, all sessions of a resumed run together.
+        resumed: how often the run was resumed.
+    """
+
+    method: SiMo
+    steps: int
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    resumed: int = 0
+
+
+def learning_rate_at(step: int, steps: int, warmup_steps: float, peak: float) -> float:
+    """Linear warm-up from a thousandth of the peak, multiplied into a cosine to zero.
+
+    Args:
+        step: 0 .. steps - 1.
+        steps: of the whole run.
+        warmup_steps: steps until the factor is 1.
+        peak: the recipe's learning rate.
+    """
+    warm = min(1.0, 0.001 + 0.999 * step / warmup_steps) if warmup_steps else 1.0
+    return peak * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def build(recipe: Recipe, seed: int, device: str) -> SiMo:
+    """The method of a recipe with fresh weights."""
+    encoder = build_encoder(recipe.backbone, recipe.embedding_dim, seed)
+    method = SiMo(
+        encoder,
+        num_negatives=recipe.num_negatives,
+        key_momentum=recipe.key_momentum,
+        drawing=recipe.drawing,
+    )
+    return method.to(device=device, memory_format=torch.channels_last)
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path, digest: str, seed: int) -> dict[str, Any]:
+    """Read a checkpoint of this very recipe and seed.
+
+    Raises:
+        TrainingError: the file is damaged, or belongs to another recipe or seed.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        of = (state["digest"], state["seed"])
+    except Exception as error:
+        raise TrainingError(f"checkpoint {path} cannot be read ({error}): delete it") from error
+    if of != (digest, seed):
+        raise TrainingError(
+            f"checkpoint {path} is of recipe {of[0]} seed {of[1]}, this run is {digest} seed "
+            f"{seed}: delete it or give another --checkpoints folder"
+        )
+    return state
+
+
+class Run:
+    """One pretraining run: its state, a step, and saving and restoring it."""
+
+    def __init__(self, recipe: Recipe, seed: int, data: Dataset, machine: Machine) -> None:
+        if recipe.batch_size > len(data.train_images):
+            raise TrainingError(
+                f"batch_size is {recipe.batch_size}, but the data has only "
+                f"{len(data.train_images)} training images: choose a smaller batch"
+            )
+        self.recipe, self.seed, self.data, self.machine = recipe, seed, data, machine
+        self.per_epoch = len(data.train_images) // recipe.batch_size
+        self.steps = self.per_epoch * recipe.epochs
+        self.method = build(recipe, seed, machine.device)
+        self.mean, self.std = data.channel_statistics()
+        self.optimizer = torch.optim.SGD(
+            self.method.encoder.parameters(),
+            recipe.learning_rate,
+            momentum=recipe.sgd_momentum,
+            weight_decay=recipe.weight_decay,
+        )
+        self.step = 0
+        self.trained = Trained(self.method, self.steps)
+        self.order: tuple[int, Tensor] = (-1, torch.empty(0))
+
+    def batch(self) -> Tensor:
+        """uint8 images of this step: the epoch's permutation, last partial batch dropped."""
+        epoch, place = divmod(self.step, self.per_epoch)
+        if self.order[0] != epoch:
+            generator = generator_for(self.seed, "order", epoch)
+            self.order = (epoch, torch.randperm(len(self.data.train_images), generator=generator))
+        size = self.recipe.batch_size
+        rows = self.order[1][place * size : (place + 1) * size]
+        return self.data.train_images[rows.to(self.data.train_images.device)]
+
+    def view(self, images: Tensor, name: str) -> Tensor:
+        """A random view of the batch, normalised, channels last."""
+        generator = generator_for(self.seed, name, self.step)
+        view = VIEWS[self.recipe.views](images, self.recipe.crop_scale, generator)
+        view = normalise(view, self.mean, self.std)
+        return view.contiguous(memory_format=torch.channels_last)
+
+    def loss(self) -> Tensor:
+        """The loss of this step's batch."""
+        images = self.batch().float() / 255
+        query_view, key_view = self.view(images, "query"), self.view(images, "key")
+        low = self.recipe.precision == "bfloat16"
+        with torch.autocast(self.machine.device.split(":")[0], torch.bfloat16, enabled=low):
+            positive, negatives = self.method(
+                query_view, key_view, generator_for(self.seed, "negatives", self.step)
+            )
+        return eqco_info_nce(
+            positive, negatives, temperature=self.recipe.temperature, alpha=self.recipe.alpha
+        )
+
+    def advance(self) -> float:
+        """One optimiser step; returns the loss before it.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        warmup = self.recipe.warmup_epochs * self.per_epoch
+        rate = learning_rate_at(self.step, self.steps, warmup, self.recipe.learning_rate)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        try:
+            loss = self.loss()
+            value = loss.item()
+        except ValueError as error:
+            raise self.diverged(str(error)) from error
+        if not math.isfinite(value):
+            raise self.diverged(f"the loss is {value}")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        if self.step % max(1, self.steps // 50) == 0 or self.step == self.steps - 1:
+            self.trained.curve.append((self.step, value))
+        self.step += 1
+        return value
+
+    def diverged(self, why: str) -> TrainingError:
+        """The error of a run that left the finite numbers."""
+        return TrainingError(
+            f"{self.recipe.run_id(self.seed)} diverged at step {self.step} of {self.steps} "
+            f"({why}): lower learning_rate {self.recipe.learning_rate}; the last good checkpoint "
+            "is kept"
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Everything a resumed run needs."""
+        return {
+            "digest": self.recipe.digest(),
+            "seed": self.seed,
+            "step": self.step,
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "curve": self.trained.curve,
+            "seconds": self.trained.seconds,
+            "resumed": self.trained.resumed,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue where `state` was taken."""
+        self.method.load_state_dict(state["method"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+        self.trained.curve = [tuple(pair) for pair in state["curve"]]
+        self.trained.seconds = state["seconds"]
+        self.trained.resumed = state["resumed"] + 1
+
+
+def pretrain(
+    recipe: Recipe, seed: int, data: Dataset, machine: Machine, progress: Progress | None = None
+) -> Trained:
+    """Train the encoder of a recipe, resuming from its checkpoint where there is one.
+
+    Args:
+        recipe: what to train.
+        seed: of weights, batches, views and negatives.
+        data: training images, already on the device.
+        machine: device, threads, checkpoint folder.
+        progress: called after each step with (step, steps, loss).
+
+    Returns:
+        The trained method; its checkpoint stays in `machine.checkpoints`.
+
+    Raises:
+        TrainingError: divergence, a foreign checkpoint, or another process on the same run.
+    """
+    torch.set_num_threads(machine.threads)
+    path = machine.checkpoints / f"{recipe.run_id(seed)}.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise Busy(
+            f"{path.stem} is being trained by another process: wait for it, or stop it"
+        ) from error
+    with lock:
+        run = Run(recipe, seed, data, machine)
+        if path.exists():
+            run.restore(load(path, recipe.digest(), seed))
+        before, started = run.trained.seconds, time.monotonic()
+        saved = started
+        while run.step < run.steps:
+            value = run.advance()
+            clock = time.monotonic()
+            run.trained.seconds = before + clock - started
+            if clock - saved > machine.checkpoint_seconds or run.step == run.steps:
+                save(path, run.state())
+                saved = clock
+            if progress:
+                progress(run.step, run.steps, value)
+    return run.trained

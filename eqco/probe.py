@@ -1,0 +1,159 @@
+"""What a frozen backbone knows: linear probe, weighted kNN, nearest class mean.
+
+M images, F features. Everything is fitted on the training part and judged on the held-out part;
+features are those of the whole image, without random views.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from eqco.data import Dataset
+from eqco.recipe import Recipe
+from eqco.views import generator_for, normalise
+
+
+def state_hash(module: nn.Module) -> str:
+    """SHA-256 of all parameters and buffers, to show that they did not change."""
+    digest = hashlib.sha256()
+    for name, value in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@torch.no_grad()
+def features_of(
+    backbone: nn.Module, images: Tensor, mean: Tensor, std: Tensor, chunk: int = 1024
+) -> Tensor:
+    """Features of uint8 images (M, C, S, S) in evaluation mode: float32 (M, F)."""
+    was_training = backbone.training
+    backbone.eval()
+    parts = [backbone(normalise(part.float() / 255, mean, std)) for part in images.split(chunk)]
+    backbone.train(was_training)
+    return torch.cat(parts).float()
+
+
+def linear_probe(
+    train: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor],
+    num_classes: int,
+    *,
+    epochs: int,
+    learning_rate: float,
+    seed: int,
+    batch_size: int = 256,
+) -> float:
+    """Top-1 accuracy in percent of a linear classifier on frozen features.
+
+    The protocol of MoCo, scaled down: weights N(0, 0.01), SGD with momentum 0.9, no weight decay,
+    rate times 0.1 after 2/3 and 8/9 of the epochs (60 and 80 of 90). Features are standardised by
+    the training set, so that one rate serves every backbone.
+
+    Args:
+        train, test: features (M, F) and labels (M,).
+        num_classes: how many classes the labels come from.
+        epochs: passes over the training features.
+        learning_rate: first rate.
+        seed: of the weights and the order of the features.
+        batch_size: features per step.
+    """
+    (features, labels), (test_features, test_labels) = train, test
+    mean, std = features.mean(dim=0), features.std(dim=0).clamp(min=1e-6)
+    features, test_features = (features - mean) / std, (test_features - mean) / std
+    generator = generator_for(seed, "probe")
+    classifier = nn.Linear(features.shape[1], num_classes).to(features.device)
+    with torch.no_grad():
+        drawn = torch.randn(classifier.weight.shape, generator=generator) * 0.01
+        classifier.weight.copy_(drawn)
+        classifier.bias.zero_()
+    optimizer = torch.optim.SGD(classifier.parameters(), learning_rate, momentum=0.9)
+    milestones = [round(epochs * 2 / 3), round(epochs * 8 / 9)]
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones)
+    for _ in range(epochs):
+        order = torch.randperm(len(features), generator=generator).to(features.device)
+        for rows in order.split(batch_size):
+            loss = F.cross_entropy(classifier(features[rows]), labels[rows])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        schedule.step()
+    with torch.no_grad():
+        return percent(classifier(test_features).argmax(dim=1), test_labels)
+
+
+def percent(predicted: Tensor, labels: Tensor) -> float:
+    """Share of right predictions, in percent."""
+    return 100.0 * (predicted == labels).double().mean().item()
+
+
+@torch.no_grad()
+def weighted_knn(
+    train: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor],
+    num_classes: int,
+    *,
+    neighbours: int,
+    temperature: float = 0.1,
+) -> float:
+    """Top-1 accuracy in percent of kNN by cosine, votes weighted by exp(cosine / temperature).
+
+    Args:
+        train, test: features (M, F) and labels (M,).
+        num_classes: how many classes the labels come from.
+        neighbours: how many training images vote; all of them where there are fewer.
+        temperature: of the votes, > 0.
+
+    Source: Wu et al., arXiv 1805.01978.
+    """
+    bank = F.normalize(train[0], dim=1)
+    predicted = []
+    for part in F.normalize(test[0], dim=1).split(1024):
+        cosine, rows = (part @ bank.T).topk(min(neighbours, len(bank)), dim=1)
+        votes = torch.zeros(len(part), num_classes, device=part.device)
+        votes.scatter_add_(1, train[1][rows], (cosine / temperature).exp())
+        predicted.append(votes.argmax(dim=1))
+    return percent(torch.cat(predicted), test[1])
+
+
+@torch.no_grad()
+def nearest_class_mean(
+    train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], num_classes: int
+) -> float:
+    """Top-1 accuracy in percent of the class whose mean direction is nearest by cosine."""
+    features = F.normalize(train[0], dim=1)
+    means = torch.zeros(num_classes, features.shape[1], device=features.device)
+    means.index_add_(0, train[1], features)
+    predicted = F.normalize(test[0], dim=1) @ F.normalize(means, dim=1).T
+    return percent(predicted.argmax(dim=1), test[1])
+
+
+def judge(backbone: nn.Module, data: Dataset, recipe: Recipe, seed: int) -> dict[str, float]:
+    """All three metrics on the held-out part, in percent.
+
+    Raises:
+        RuntimeError: the backbone changed, so the numbers would not be its own.
+    """
+    before = state_hash(backbone)
+    mean, std = data.channel_statistics()
+    train = (features_of(backbone, data.train_images, mean, std), data.train_labels)
+    test = (features_of(backbone, data.test_images, mean, std), data.test_labels)
+    metrics = {
+        "linear": linear_probe(
+            train,
+            test,
+            data.num_classes,
+            epochs=recipe.probe_epochs,
+            learning_rate=recipe.probe_learning_rate,
+            seed=seed,
+        ),
+        "knn": weighted_knn(train, test, data.num_classes, neighbours=recipe.knn_neighbours),
+        "class_mean": nearest_class_mean(train, test, data.num_classes),
+    }
+    if state_hash(backbone) != before:
+        raise RuntimeError("the probe changed the backbone: its numbers are void")
+    return metrics

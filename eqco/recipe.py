@@ -1,0 +1,196 @@
+"""What a run is: `Recipe` holds what changes the number, `Machine` what does not."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from eqco.theory import positive_finite
+
+# Raise by one whenever the same recipe may give another number; older records then do not count.
+NUMERICS = 1
+
+LOSS_NAMES = ("infonce", "eqco")
+METHOD_NAMES = ("simo",)
+DRAWING_NAMES = ("independent", "shared")
+
+
+def nearest(kind: str, name: str, known: tuple[str, ...] | list[str]) -> str:
+    """One sentence for an unknown name, with the names most like it."""
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or list(known)
+    return f"unknown {kind} {name!r}: did you mean {' or '.join(close)}?"
+
+
+def check_name(kind: str, name: str, known: tuple[str, ...] | list[str]) -> None:
+    """Raise ValueError with the nearest names where `name` is not known."""
+    if name not in known:
+        raise ValueError(nearest(kind, name, known))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that changes the result of a run, except the seed.
+
+    Attributes:
+        method: "simo".
+        loss: "infonce" or "eqco".
+        num_negatives: negatives per query, K.
+        alpha: EqCo's effective number of negatives; None with InfoNCE.
+        drawing: how negatives are drawn, "independent" per query or "shared".
+        temperature: softmax temperature.
+        data: "glyphs", "cifar10" or "folder:NAME-HASH" (see `eqco.data`).
+        data_part: fraction of the classes that is used, in (0, 1].
+        views: "glyphs" or "photos", the random views (see `eqco.views`).
+        crop_scale: smallest area of a random crop, as a fraction.
+        backbone: a name in `eqco.encoder.BACKBONES`.
+        embedding_dim: length of an embedding.
+        key_momentum: EMA coefficient of the key encoder.
+        batch_size: images per step, all devices together.
+        epochs: passes over the data; 0 leaves the encoder untrained.
+        learning_rate: peak rate of SGD; cosine to zero, per step.
+        warmup_epochs: linear rise from a thousandth of the peak.
+        sgd_momentum: momentum of SGD.
+        weight_decay: of all parameters, norm layers too.
+        precision: "float32" or "bfloat16" (autocast).
+        probe_epochs: passes of the linear probe.
+        probe_learning_rate: its peak rate, times 0.1 after 2/3 and 8/9 of its epochs.
+        knn_neighbours: how many training images vote in the kNN metric.
+    """
+
+    method: str = "simo"
+    loss: str = "infonce"
+    num_negatives: int = 255
+    alpha: float | None = None
+    drawing: str = "independent"
+    temperature: float = 0.2
+    data: str = "glyphs"
+    data_part: float = 1.0
+    views: str = "glyphs"
+    crop_scale: float = 0.8
+    backbone: str = "small-gray"
+    embedding_dim: int = 128
+    key_momentum: float = 0.99
+    batch_size: int = 256
+    epochs: int = 15
+    learning_rate: float = 0.4
+    warmup_epochs: float = 1.0
+    sgd_momentum: float = 0.9
+    weight_decay: float = 1e-4
+    precision: str = "float32"
+    probe_epochs: int = 30
+    probe_learning_rate: float = 3.0
+    knn_neighbours: int = 1
+
+    def __post_init__(self) -> None:
+        check_name("method", self.method, METHOD_NAMES)
+        check_name("loss", self.loss, LOSS_NAMES)
+        check_name("drawing", self.drawing, DRAWING_NAMES)
+        check_name("precision", self.precision, ("float32", "bfloat16"))
+        for name in ("temperature", "learning_rate", "probe_learning_rate"):
+            positive_finite(name, getattr(self, name))
+        if self.loss == "eqco":
+            if self.alpha is None:
+                raise ValueError("loss 'eqco' needs alpha, for instance alpha=256")
+            positive_finite("alpha", self.alpha)
+        elif self.alpha is not None:
+            raise ValueError(f"alpha={self.alpha} has no meaning for loss {self.loss!r}")
+        if self.epochs < 0 or self.probe_epochs < 1:
+            raise ValueError(f"epochs={self.epochs} and probe_epochs={self.probe_epochs} cannot be")
+        if not 0 < self.data_part <= 1:
+            raise ValueError(f"data_part must lie in (0, 1], got {self.data_part}")
+        if not 1 <= self.num_negatives < self.batch_size:
+            raise ValueError(
+                f"num_negatives is {self.num_negatives}, but a batch of {self.batch_size} has "
+                f"1 to {self.batch_size - 1} negatives for each query"
+            )
+
+    def digest(self) -> str:
+        """First 8 hex digits of the SHA-256 of the recipe and NUMERICS."""
+        text = json.dumps([asdict(self), NUMERICS], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def run_id(self, seed: int) -> str:
+        """Name of a run: `<method>-<loss>-k<K>-<digest>-s<seed>`."""
+        loss = self.loss if self.epochs else "untrained"
+        return f"{self.method}-{loss}-k{self.num_negatives}-{self.digest()}-s{seed}"
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Recipe:
+        """The recipe of a record; unknown fields are an error."""
+        known = [each.name for each in fields(cls)]
+        for name in values:
+            check_name("recipe field", name, known)
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how a run happens: none of it may change the result.
+
+    Attributes:
+        device: torch device, such as "cpu" or "cuda".
+        threads: CPU threads of torch.
+        data_dir: folder of downloaded data, or the image folder of "folder:" data.
+        checkpoints: folder of checkpoints and trained encoders.
+        checkpoint_seconds: time between checkpoints.
+        progress: "auto" shows a bar on a terminal, "off" never.
+    """
+
+    device: str = "cpu"
+    threads: int = 2
+    data_dir: Path = Path("data")
+    checkpoints: Path = Path("runs/checkpoints")
+    checkpoint_seconds: float = 20.0
+    progress: str = "auto"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A size at which tables run.
+
+    Attributes:
+        base: recipe of the full-K InfoNCE baseline.
+        negatives: the K of table 1, ascending; the last is all there are.
+        price: what table 1 costs with one seed, in words.
+    """
+
+    base: Recipe
+    negatives: tuple[int, ...]
+    price: str
+    evidence: bool = field(default=True)
+
+
+GLYPHS = Recipe()
+SCALES = {
+    "smoke": Scale(
+        base=replace(
+            GLYPHS, data_part=0.1, backbone="tiny-gray", batch_size=64, num_negatives=63, epochs=4
+        ),
+        negatives=(4, 16, 63),
+        price="about a minute on 2 cores",
+        evidence=False,
+    ),
+    "glyphs": Scale(base=GLYPHS, negatives=(4, 16, 64, 255), price="6 minutes on 2 cores"),
+    "cifar10": Scale(
+        base=replace(
+            GLYPHS,
+            data="cifar10",
+            views="photos",
+            crop_scale=0.2,
+            backbone="resnet18-small-images",
+            epochs=200,
+            learning_rate=0.12,
+            warmup_epochs=10.0,
+            weight_decay=5e-4,
+            precision="bfloat16",
+            probe_epochs=90,
+            knn_neighbours=200,
+        ),
+        negatives=(4, 16, 64, 255),
+        price="hours on one GPU",
+    ),
+}

@@ -1,0 +1,119 @@
+"""A run from recipe to record: pretrain, probe, describe, write."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from eqco import record as records
+from eqco.data import Dataset, load
+from eqco.pretrain import Progress, Trained, pretrain
+from eqco.probe import judge
+from eqco.recipe import Machine, Recipe
+from eqco.theory import negative_weight, squared_cv
+from eqco.views import VIEWS, generator_for, normalise
+
+
+def peak_memory_mib() -> float | None:
+    """Largest resident memory of this process so far, MiB; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+@torch.no_grad()
+def describe(trained: Trained, recipe: Recipe, seed: int, data: Dataset) -> dict[str, float]:
+    """CV^2 and 1 - pi_0 of a trained encoder (means over 1,024 queries and their keys).
+
+    Query and key encoder in evaluation mode, fresh random views of training images.
+    """
+    method = trained.method.eval()
+    order = torch.randperm(len(data.train_images), generator=generator_for(seed, "describe"))
+    images = data.train_images[order[:1024].to(data.train_images.device)].float() / 255
+    mean, std = data.channel_statistics()
+    views = [
+        normalise(
+            VIEWS[recipe.views](images, recipe.crop_scale, generator_for(seed, "describe", name)),
+            mean,
+            std,
+        )
+        for name in ("query", "key")
+    ]
+    similarity = method.encoder(views[0]) @ method.key_encoder(views[1]).T
+    from eqco.negatives import others
+
+    positive, negatives = similarity.diagonal(), others(similarity)
+    effective = recipe.alpha or float(recipe.num_negatives)
+    weight = negative_weight(
+        positive, negatives, temperature=recipe.temperature, effective_negatives=effective
+    )
+    spread = squared_cv(negatives, temperature=recipe.temperature)
+    return {"cv2": spread.mean().item(), "one_minus_pi0": weight.mean().item()}
+
+
+def run(
+    recipe: Recipe,
+    seed: int,
+    machine: Machine,
+    folder: Path,
+    progress: Progress | None = None,
+) -> records.Record:
+    """Do a run and write its record; returns the record.
+
+    Args:
+        recipe: what to run.
+        seed: of everything random in it.
+        machine: where to run it.
+        folder: of the records.
+        progress: called after each training step.
+
+    Raises:
+        ValueError: the data does not fit the recipe.
+        TrainingError: see `eqco.pretrain.pretrain`.
+    """
+    started, clock = records.now(), time.monotonic()
+    torch.set_num_threads(machine.threads)
+    torch.set_flush_denormal(True)
+    data = load(recipe.data, recipe.data_part, machine.data_dir).to(machine.device)
+    trained = pretrain(recipe, seed, data, machine, progress)
+    probe_clock = time.monotonic()
+    outcome: dict[str, Any] = {
+        "metrics": judge(trained.method.encoder.backbone, data, recipe, seed),
+        "diagnostics": describe(trained, recipe, seed, data),
+        "curve": {"step": [s for s, _ in trained.curve], "loss": [v for _, v in trained.curve]},
+        "steps": trained.steps,
+        "resumed": trained.resumed,
+        "seconds": {
+            "train": trained.seconds,
+            "probe": time.monotonic() - probe_clock,
+            "wall": time.monotonic() - clock,
+        },
+        "peak_memory_mib": peak_memory_mib(),
+        "data_fingerprint": data.fingerprint,
+        "note": data.note,
+    }
+    done = records.make(recipe, seed, machine, started, **outcome)
+    records.write(folder, done)
+    return done
+
+
+def untrained(recipe: Recipe) -> Recipe:
+    """The same backbone and probe with no pretraining at all: one record for all rows."""
+    return replace(
+        recipe,
+        loss="infonce",
+        alpha=None,
+        num_negatives=recipe.batch_size - 1,
+        drawing="independent",
+        epochs=0,
+        learning_rate=1.0,
+    )

@@ -1,0 +1,64 @@
+"""SiMo: MoCo v2 without the queue. N images in the batch, K negatives per query, D dimensions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from eqco.encoder import Encoder, key_encoder_of, momentum_update
+from eqco.negatives import draw_negatives
+
+
+class SiMo(nn.Module):
+    """Query encoder and momentum key encoder; negatives are the other images' keys.
+
+    Args:
+        encoder: the query encoder, trained by gradient; embeddings of length 1.
+        num_negatives: K, from 1 to N - 1.
+        key_momentum: EMA coefficient of the key encoder, in [0, 1).
+        drawing: "independent" per query or "shared" (see `eqco.negatives`).
+
+    Source: EqCo, arXiv 2010.01929.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        num_negatives: int,
+        key_momentum: float = 0.999,
+        drawing: str = "independent",
+    ) -> None:
+        super().__init__()
+        if not 0.0 <= key_momentum < 1.0:
+            raise ValueError(f"key_momentum must lie in [0, 1), got {key_momentum}")
+        self.encoder = encoder
+        self.key_encoder = key_encoder_of(encoder)
+        self.num_negatives = num_negatives
+        self.key_momentum = key_momentum
+        self.drawing = drawing
+
+    @torch.no_grad()
+    def keys(self, key_view: Tensor) -> Tensor:
+        """Move the key encoder a step, then encode the key view: (N, D), no gradient."""
+        momentum_update(self.encoder, self.key_encoder, self.key_momentum)
+        return self.key_encoder(key_view)  # type: ignore[no-any-return]
+
+    def forward(
+        self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Cosine similarities for one batch.
+
+        Args:
+            query_view: one random view of each image, shape (N, C, H, W).
+            key_view: another random view of the same images, same shape.
+            generator: CPU generator that draws the negatives.
+
+        Returns:
+            positive (N,) and negatives (N, K), ready for `eqco.contrast`.
+        """
+        key = self.keys(key_view)  # (N, D)
+        query = self.encoder(query_view)  # (N, D)
+        similarity = query @ key.T  # (N, N)
+        negatives = draw_negatives(similarity, self.num_negatives, generator, self.drawing)
+        return similarity.diagonal(), negatives
