@@ -5,8 +5,6 @@ The one line this project is about is in `eqco_info_nce`: log(alpha / K) on the 
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

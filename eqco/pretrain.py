@@ -10,7 +10,8 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,29 @@ class Run:
         self.trained.resumed = state["resumed"] + 1
 
 
+def checkpoint_path(recipe: Recipe, seed: int, machine: Machine) -> Path:
+    """Where a run's checkpoint lies, during training and after it."""
+    return machine.checkpoints / f"{recipe.run_id(seed)}.pt"
+
+
+@contextmanager
+def hold(recipe: Recipe, seed: int, machine: Machine) -> Iterator[None]:
+    """Keep other processes off a run; a killed process lets go. May be nested in one process.
+
+    Raises:
+        Busy: another process holds the run.
+    """
+    path = checkpoint_path(recipe, seed, machine).with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path, timeout=0, is_singleton=True):
+            yield
+    except Timeout as error:
+        raise Busy(
+            f"{path.stem} is being run by another process: wait for it, or stop it"
+        ) from error
+
+
 def pretrain(
     recipe: Recipe, seed: int, data: Dataset, machine: Machine, progress: Progress | None = None
 ) -> Trained:
@@ -244,16 +268,8 @@ def pretrain(
         TrainingError: divergence, a foreign checkpoint, or another process on the same run.
     """
     torch.set_num_threads(machine.threads)
-    path = machine.checkpoints / f"{recipe.run_id(seed)}.pt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_suffix(".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise Busy(
-            f"{path.stem} is being trained by another process: wait for it, or stop it"
-        ) from error
-    with lock:
+    path = checkpoint_path(recipe, seed, machine)
+    with hold(recipe, seed, machine):
         run = Run(recipe, seed, data, machine)
         if path.exists():
             run.restore(load(path, recipe.digest(), seed))

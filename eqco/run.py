@@ -11,7 +11,8 @@ import torch
 
 from eqco import record as records
 from eqco.data import Dataset, load
-from eqco.pretrain import Progress, Trained, pretrain
+from eqco.negatives import others
+from eqco.pretrain import Progress, Trained, checkpoint_path, hold, pretrain
 from eqco.probe import judge
 from eqco.recipe import Machine, Recipe
 from eqco.theory import negative_weight, squared_cv
@@ -49,8 +50,6 @@ def describe(trained: Trained, recipe: Recipe, seed: int, data: Dataset) -> dict
         for name in ("query", "key")
     ]
     similarity = method.encoder(views[0]) @ method.key_encoder(views[1]).T
-    from eqco.negatives import others
-
     positive, negatives = similarity.diagonal(), others(similarity)
     effective = recipe.alpha or float(recipe.num_negatives)
     weight = negative_weight(
@@ -66,6 +65,8 @@ def run(
     machine: Machine,
     folder: Path,
     progress: Progress | None = None,
+    *,
+    again: bool = False,
 ) -> records.Record:
     """Do a run and write its record; returns the record.
 
@@ -75,11 +76,27 @@ def run(
         machine: where to run it.
         folder: of the records.
         progress: called after each training step.
+        again: train anew even where a record or a checkpoint is there.
 
     Raises:
         ValueError: the data does not fit the recipe.
         TrainingError: see `eqco.pretrain.pretrain`.
     """
+    with hold(recipe, seed, machine):
+        if again:
+            checkpoint_path(recipe, seed, machine).unlink(missing_ok=True)
+        # Another process may just have ended this run, so look once more.
+        done = None if again else records.find(folder, recipe, seed)
+        if done is None:
+            done = measured(recipe, seed, machine, progress)
+            records.write(folder, done)
+    return done
+
+
+def measured(
+    recipe: Recipe, seed: int, machine: Machine, progress: Progress | None
+) -> records.Record:
+    """Pretrain, probe and describe: the sealed record of a run, not yet written."""
     started, clock = records.now(), time.monotonic()
     torch.set_num_threads(machine.threads)
     torch.set_flush_denormal(True)
@@ -101,9 +118,7 @@ def run(
         "data_fingerprint": data.fingerprint,
         "note": data.note,
     }
-    done = records.make(recipe, seed, machine, started, **outcome)
-    records.write(folder, done)
-    return done
+    return records.make(recipe, seed, machine, started, **outcome)
 
 
 def untrained(recipe: Recipe) -> Recipe:

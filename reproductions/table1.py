@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+from eqco.judge import Verdict, better, equivalent
 from eqco.recipe import SCALES, Recipe
 
 LOSSES = ("infonce", "eqco")
@@ -28,3 +30,49 @@ def rows(scale: str, base: Recipe | None = None) -> dict[str, Recipe]:
         for loss in LOSSES
         for num_negatives in SCALES[scale].negatives
     }
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement about two rows.
+
+    Attributes:
+        says: the statement in words.
+        left, right: the rows; the difference is left - right.
+        test: `eqco.judge.equivalent` or `eqco.judge.better`.
+    """
+
+    says: str
+    left: str
+    right: str
+    test: Callable[[Sequence[float], Sequence[float]], Verdict]
+
+
+def claims(scale: str, method: str = "simo") -> dict[str, Claim]:
+    """Claim C1 of the paper, taken apart: per K below full K, three statements."""
+    *below, full = SCALES[scale].negatives
+    found = {}
+    for k in below:
+        found[f"eqco-k{k}-equals-full"] = Claim(
+            f"EqCo with K={k} is as accurate as with all {full} negatives, within 1 point",
+            f"{method}-eqco-k{k}",
+            f"{method}-eqco-k{full}",
+            equivalent,
+        )
+        found[f"infonce-k{k}-drops"] = Claim(
+            f"InfoNCE with K={k} is less accurate than with all {full} negatives",
+            f"{method}-infonce-k{full}",
+            f"{method}-infonce-k{k}",
+            better,
+        )
+        found[f"eqco-beats-infonce-k{k}"] = Claim(
+            f"EqCo with K={k} is more accurate than InfoNCE with K={k}",
+            f"{method}-eqco-k{k}",
+            f"{method}-infonce-k{k}",
+            better,
+        )
+    return found
+
+
+# Claims that fail at a scale, with the numbers of the committed evidence. A strict xfail each.
+FAILS: dict[tuple[str, str], str] = {}

@@ -1,0 +1,244 @@
+"""Options of the tables, what a cell needs to run, and the closing table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from eqco import record as records
+from eqco.data import folder_name
+from eqco.judge import Verdict
+from eqco.recipe import SCALES, Machine, Recipe, check_name
+from eqco.report import NOT_VERIFIED, Cell, closing, published
+from eqco.run import run, untrained
+from eqco.schedule import Job
+from reproductions import table1
+
+HERE = Path(__file__).parent
+Train = Callable[[Recipe, int], records.Record]
+EVIDENCE = HERE / "records"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of this suite."""
+    group = parser.getgroup("eqco", "EqCo reproductions")
+    add = group.addoption
+    add("--scale", default="glyphs", help=f"one of {', '.join(SCALES)} (default: glyphs)")
+    add("--run", default="missing", help="missing (default), always or never: when to train")
+    add("--seeds", default="1", help="how many seeds, 0 .. N-1 (default: 1)")
+    add("--device", default="auto", help="torch device (default: cuda where there is one)")
+    add("--data", default="", help="folder:PATH, an image tree train/ and val/ or test/")
+    add("--data-dir", default="data", help="where downloads go (default: data)")
+    add("--records", default="runs/records", help="folder of records (default: runs/records)")
+    add("--checkpoints", default="runs/checkpoints", help="folder of checkpoints")
+    add("--threads", default=str(min(4, os.cpu_count() or 1)), help="CPU threads of torch")
+
+
+@dataclass
+class Session:
+    """What the options say, and what has been judged so far."""
+
+    scale: str
+    policy: str
+    seeds: range
+    base: Recipe
+    machine: Machine
+    folder: Path
+    command: str
+    statuses: dict[str, str] = field(default_factory=dict)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+
+    @property
+    def evidence(self) -> Path | None:
+        """Folder of committed evidence, None where it is the very folder of this session."""
+        folder = EVIDENCE / self.scale
+        return None if folder.resolve() == self.folder.resolve() else folder
+
+    def rows(self) -> dict[str, Recipe]:
+        """The rows of table 1."""
+        return table1.rows(self.scale, self.base)
+
+    def found(self, row: str) -> dict[int, records.Record]:
+        """Records of a row by seed."""
+        recipe = self.rows()[row]
+        pairs = ((seed, records.find(self.folder, recipe, seed)) for seed in self.seeds)
+        return {seed: record for seed, record in pairs if record is not None}
+
+
+def whole(name: str, text: str) -> int:
+    """An option that must be a whole number above zero."""
+    if not text.isdigit() or int(text) < 1:
+        raise pytest.UsageError(f"--{name} must be a whole number above 0, got {text!r}")
+    return int(text)
+
+
+def data_of(option: str, data_dir: str, base: Recipe) -> tuple[Recipe, Path]:
+    """The recipe with the data that --data asks for, and where that data lies."""
+    if not option:
+        if base.data == "folder":
+            raise ValueError("this scale needs --data folder:PATH with train/ and val/ or test/")
+        return base, Path(data_dir)
+    kind, _, path = option.partition(":")
+    if kind != "folder" or not path:
+        raise ValueError(f"--data takes folder:PATH, got {option!r}")
+    if base.views != "photos":
+        raise ValueError("--data folder:PATH goes with --scale photos or --scale cifar10")
+    folder = Path(path).expanduser()
+    return replace(base, data=folder_name(folder)), folder
+
+
+def session_of(config: pytest.Config) -> Session:
+    """Check every option before any work starts."""
+    option = config.getoption
+    try:
+        check_name("scale", option("scale"), list(SCALES))
+        check_name("--run policy", option("run"), ["missing", "always", "never"])
+        base, data_dir = data_of(option("data"), option("data_dir"), SCALES[option("scale")].base)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
+    device = option("device")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise pytest.UsageError(f"--device {device}: torch sees no GPU here, use --device cpu")
+    machine = Machine(
+        device=device,
+        threads=whole("threads", option("threads")),
+        data_dir=data_dir,
+        checkpoints=Path(option("checkpoints")),
+    )
+    given = [word for word in config.invocation_params.args if not word.startswith("-q")]
+    return Session(
+        scale=option("scale"),
+        policy=option("run"),
+        seeds=range(whole("seeds", option("seeds"))),
+        base=base,
+        machine=machine,
+        folder=Path(option("records")) / option("scale"),
+        command=" ".join(["pytest", *map(str, given)]),
+    )
+
+
+SESSION = pytest.StashKey[Session]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the options once; a wrong one ends the session with one sentence."""
+    config.stash[SESSION] = session_of(config)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Cells and claims of table 1 at the scale asked for."""
+    session = metafunc.config.stash[SESSION]
+    if "row" in metafunc.fixturenames:
+        metafunc.parametrize("row", list(session.rows()))
+    if "claim" in metafunc.fixturenames:
+        cases = []
+        for name in table1.claims(session.scale, session.base.method):
+            why = table1.FAILS.get((session.scale, name))
+            marks = [pytest.mark.xfail(reason=why, strict=True)] if why else []
+            cases.append(pytest.param(name, marks=marks))
+        metafunc.parametrize("claim", cases)
+
+
+@pytest.fixture
+def session(request: pytest.FixtureRequest) -> Session:
+    """The options and the state of this session."""
+    return request.config.stash[SESSION]
+
+
+class Bar:
+    """A progress bar on the terminal behind pytest's capture; silent where there is none."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.capture = config.pluginmanager.getplugin("capturemanager")
+        self.visible = bool(config.get_terminal_writer().hasmarkup)
+
+    def train(self, session: Session, job: Job) -> records.Record:
+        """Run a job, showing its steps, loss and the time that is left."""
+        again = session.policy == "always"
+        if not self.visible or self.capture is None:
+            return run(job.recipe, job.seed, session.machine, session.folder, again=again)
+        with self.capture.global_and_fixture_disabled():
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(20),
+                TextColumn("{task.completed}/{task.total} loss {task.fields[loss]}"),
+                TimeRemainingColumn(),
+            )
+            with Progress(*columns, console=Console(), transient=True) as progress:
+                name = job.run_id.rsplit("-", 2)[0]
+                task = progress.add_task(f"{name} s{job.seed}", total=None, loss="–")
+
+                def show(step: int, steps: int, loss: float) -> None:
+                    progress.update(task, completed=step, total=steps, loss=f"{loss:.3f}")
+
+                return run(job.recipe, job.seed, session.machine, session.folder, show, again=again)
+
+
+@pytest.fixture
+def train(request: pytest.FixtureRequest, session: Session) -> Train:
+    """Get the record of a job under the --run policy; a missing one is trained or skipped."""
+    bar = Bar(request.config)
+
+    def obtain(recipe: Recipe, seed: int) -> records.Record:
+        known = records.find(session.folder, recipe, seed)
+        if known is not None and session.policy != "always":
+            return known
+        if session.policy == "never":
+            price = SCALES[session.scale].price
+            pytest.skip(f"not run: `{session.command}` without --run never trains it ({price})")
+        try:
+            return bar.train(session, Job(recipe, seed))
+        except KeyboardInterrupt:
+            pytest.exit(
+                f"stopped; the checkpoint is kept, go on with: {session.command}", returncode=130
+            )
+
+    return obtain
+
+
+@pytest.fixture
+def baseline(session: Session) -> Recipe:
+    """The untrained backbone's recipe."""
+    return untrained(session.base)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Keep the status of each cell for the closing table."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    row = getattr(item, "callspec", None) and item.callspec.params.get("row")
+    if row and (report.when == "call" or report.outcome != "passed"):
+        status = {"skipped": "not run"}.get(report.outcome, report.outcome)
+        item.config.stash[SESSION].statuses[row] = status
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The closing table: published beside measured, verdict per claim, what is missing."""
+    session = terminalreporter.config.stash[SESSION]
+    if not session.statuses and not session.verdicts:
+        return
+    values = published(HERE / "paper", 1)
+    cells = []
+    for row, recipe in session.rows().items():
+        measured = session.found(row)
+        default = "cached" if measured else "not run"
+        status = session.statuses.get(row, default)
+        cells.append(Cell(recipe, values.get(row, NOT_VERIFIED), measured, status))
+    claims = table1.claims(session.scale, session.base.method)
+    judged = [(name, claims[name].says, verdict) for name, verdict in session.verdicts.items()]
+    colour = bool(terminalreporter.config.get_terminal_writer().hasmarkup)
+    width = max(80, min(100, terminalreporter.config.get_terminal_writer().fullwidth + 1))
+    text = closing(
+        1, session.scale, cells, judged, width=80 if not colour else width, colour=colour
+    )
+    terminalreporter.write("\n" + text)
