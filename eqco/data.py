@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -39,9 +39,13 @@ class Dataset:
 
     def to(self, device: str) -> Dataset:
         """The same set on a device."""
-        parts = (self.train_images, self.train_labels, self.test_images, self.test_labels)
-        moved = [part.to(device) for part in parts]
-        return Dataset(*moved, self.num_classes, self.fingerprint, self.note)
+        return replace(
+            self,
+            train_images=self.train_images.to(device),
+            train_labels=self.train_labels.to(device),
+            test_images=self.test_images.to(device),
+            test_labels=self.test_labels.to(device),
+        )
 
     def channel_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the training pixels in [0, 1], each of shape (C,)."""
@@ -102,7 +106,7 @@ def cifar10_set(data_dir: Path) -> Dataset:
         source = CIFAR10(str(data_dir), train=train, download=True)
         parts.append(torch.from_numpy(source.data).permute(0, 3, 1, 2).contiguous())
         parts.append(torch.tensor(source.targets))
-    return Dataset(*parts, 10, fingerprint_of(*parts))
+    return Dataset(parts[0], parts[1], parts[2], parts[3], 10, fingerprint_of(*parts))
 
 
 def folder_splits(folder: Path) -> tuple[Path, Path]:

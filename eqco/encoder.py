@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -59,13 +60,13 @@ def torchvision_resnet(name: str, *, small_images: bool) -> nn.Module:
         small_images: stem of one 3x3 convolution of stride 1 and no max-pool (32-pixel images);
             otherwise the ImageNet stem.
     """
-    backbone = torchvision.models.get_model(name, weights=None, zero_init_residual=True)
+    backbone: Any = torchvision.models.get_model(name, weights=None, zero_init_residual=True)
     backbone.num_features = backbone.fc.in_features
     backbone.fc = nn.Identity()
     if small_images:
         backbone.conv1 = nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)
         backbone.maxpool = nn.Identity()
-    return backbone
+    return cast(nn.Module, backbone)
 
 
 BACKBONES: dict[str, Callable[[], nn.Module]] = {
@@ -124,5 +125,6 @@ def key_encoder_of(encoder: Encoder) -> Encoder:
 @torch.no_grad()
 def momentum_update(encoder: nn.Module, key_encoder: nn.Module, key_momentum: float) -> None:
     """key = key_momentum * key + (1 - key_momentum) * query, for every parameter."""
-    keys, queries = list(key_encoder.parameters()), list(encoder.parameters())
+    keys: list[Tensor] = list(key_encoder.parameters())
+    queries: list[Tensor] = list(encoder.parameters())
     torch._foreach_lerp_(keys, queries, 1.0 - key_momentum)

@@ -100,7 +100,8 @@ def paired(left: Sequence[float], right: Sequence[float]) -> np.ndarray:
     """
     if len(left) != len(right) or not left:
         raise ValueError(f"{len(left)} and {len(right)} values do not pair by seed")
-    return np.asarray(left, dtype=float) - np.asarray(right, dtype=float)
+    differences: np.ndarray = np.subtract(left, right, dtype=float)
+    return differences
 
 
 def single(differences: np.ndarray) -> Verdict:

@@ -79,7 +79,7 @@ def build(recipe: Recipe, seed: int, device: str) -> SiMo:
         key_momentum=recipe.key_momentum,
         drawing=recipe.drawing,
     )
-    return method.to(device=device, memory_format=torch.channels_last)
+    return method.to(device).to(memory_format=torch.channels_last)
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

@@ -33,7 +33,9 @@ def features_of(
     """Features of uint8 images (M, C, S, S) in evaluation mode: float32 (M, F)."""
     was_training = backbone.training
     backbone.eval()
-    parts = [backbone(normalise(part.float() / 255, mean, std)) for part in images.split(chunk)]
+    parts = [
+        backbone(normalise(part.float() / 255, mean, std)) for part in torch.split(images, chunk)
+    ]
     backbone.train(was_training)
     return torch.cat(parts).float()
 
@@ -76,7 +78,7 @@ def linear_probe(
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones)
     for _ in range(epochs):
         order = torch.randperm(len(features), generator=generator).to(features.device)
-        for rows in order.split(batch_size):
+        for rows in torch.split(order, batch_size):
             loss = F.cross_entropy(classifier(features[rows]), labels[rows])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -112,7 +114,7 @@ def weighted_knn(
     """
     bank = F.normalize(train[0], dim=1)
     predicted = []
-    for part in F.normalize(test[0], dim=1).split(1024):
+    for part in torch.split(F.normalize(test[0], dim=1), 1024):
         cosine, rows = (part @ bank.T).topk(min(neighbours, len(bank)), dim=1)
         votes = torch.zeros(len(part), num_classes, device=part.device)
         votes.scatter_add_(1, train[1][rows], (cosine / temperature).exp())

@@ -76,7 +76,7 @@ class Recipe:
     key_momentum: float = 0.99
     batch_size: int = 256
     epochs: int = 15
-    learning_rate: float = 0.4
+    learning_rate: float = 0.16
     warmup_epochs: float = 1.0
     sgd_momentum: float = 0.9
     weight_decay: float = 1e-4

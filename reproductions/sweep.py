@@ -38,11 +38,11 @@ def grid() -> list[Recipe]:
 
 
 def jobs(table_seeds: int) -> list[Job]:
-    """The baseline, then the grid seed by seed, then table 1 with more seeds."""
+    """The baseline, then table 1 with its seeds, then the rest of the grid seed by seed."""
     first = [Job(recipe, seed) for seed in SEEDS for recipe in baseline()]
     then = [Job(recipe, seed) for seed in SEEDS for recipe in grid()]
     table = list(rows("glyphs").values())
-    return first + then + [Job(recipe, seed) for seed in range(table_seeds) for recipe in table]
+    return first + [Job(recipe, seed) for seed in range(table_seeds) for recipe in table] + then
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
