@@ -1,0 +1,70 @@
+"""The command line: `python -m eqco plan` and `python -m eqco show`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from eqco import __version__
+from eqco import record as records
+from eqco.recipe import SCALES, Recipe
+from eqco.report import duration, frame
+
+
+def plan(arguments: argparse.Namespace) -> None:
+    """Print the scales, what a row costs, and what the records folder holds of each."""
+    for name, scale in SCALES.items():
+        folder = arguments.records / name
+        done = len(records.read_all(folder)) if folder.is_dir() else 0
+        evidence = "" if scale.evidence else "; never evidence"
+        print(f"{name:8s} K = {', '.join(map(str, scale.negatives))}; {scale.price}{evidence}")
+        print(f"         {done} records in {folder}")
+
+
+def show(arguments: argparse.Namespace) -> None:
+    """Print a record: its recipe where it differs from the default, and its result."""
+    record = records.read(arguments.record)
+    default = Recipe()
+    different = {
+        name: value
+        for name, value in record["recipe"].items()
+        if value != getattr(default, name)
+    }
+    line = frame([record]).iloc[0]
+    print(record["run_id"])
+    print(f"  recipe differs from the glyphs default in: {different or 'nothing'}")
+    print(
+        f"  linear {line['linear']:.2f} %, kNN {line['knn']:.2f} %, class mean "
+        f"{line['class_mean']:.2f} %, CV^2 {line['cv2']:.2f}, 1 - pi_0 "
+        f"{line['one_minus_pi0']:.3f}, {duration(line['seconds'])}"
+    )
+    machine = record["machine"]
+    print(f"  {machine['device']}, {machine['threads']} thread(s), commit {machine['commit'][:10]}")
+    if record["note"]:
+        print(f"  note: {record['note']}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse and run; a bad input ends with one sentence and status 2."""
+    parser = argparse.ArgumentParser(prog="python -m eqco", description="EqCo reproducibility suite")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("plan", help="scales, prices, and what is done")
+    command.add_argument("--records", type=Path, default=Path("runs/records"))
+    command.set_defaults(function=plan)
+    command = commands.add_parser("show", help="one record in words")
+    command.add_argument("record", type=Path)
+    command.set_defaults(function=show)
+    given = parser.parse_args(arguments)
+    try:
+        given.function(given)
+    except (ValueError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

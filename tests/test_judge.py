@@ -1,0 +1,109 @@
+"""Verdicts: right on clear cases, honest on unclear ones, and with the error rates they state."""
+
+import math
+
+import numpy as np
+import pytest
+
+from eqco import judge
+
+NOISE = [0.1, -0.1, 0.2, -0.2, 0.0]
+
+
+def shifted(by: float) -> list[float]:
+    """Five accuracies around 80 + by, with the differences of NOISE."""
+    return [80 + by + noise for noise in NOISE]
+
+
+@pytest.mark.parametrize(
+    ("gap", "status"),
+    [(0.0, "supported"), (0.5, "supported"), (1.0, "undetermined"), (3.0, "contradicted")],
+)
+def test_equivalence_depends_on_where_the_interval_lies(gap: float, status: str) -> None:
+    assert judge.equivalent(shifted(gap), [80.0] * 5).status == status
+
+
+@pytest.mark.parametrize(
+    ("gap", "status"),
+    [(2.0, "supported"), (0.3, "supported"), (-2.0, "contradicted"), (0.0, "contradicted")],
+)
+def test_better_needs_a_gap_above_zero_and_fails_below_the_margin(gap: float, status: str) -> None:
+    assert judge.better(shifted(gap), [80.0] * 5).status == status
+
+
+def test_better_is_undetermined_where_the_seeds_spread_too_far() -> None:
+    assert judge.better([80, 84, 78, 83], [80, 80, 80, 80]).status == "undetermined"
+
+
+def test_one_seed_never_decides() -> None:
+    for test in (judge.equivalent, judge.better):
+        verdict = test([90.0], [80.0])
+        assert verdict.status == "undetermined"
+        assert math.isnan(verdict.p)
+        assert "n=1" in str(verdict)
+
+
+def test_pairing_removes_what_seeds_have_in_common() -> None:
+    seeds = np.array([0.0, 5.0, -5.0, 3.0, -3.0])
+    paired = judge.equivalent(list(80 + seeds + NOISE), list(80 + seeds))
+    assert paired.status == "supported"
+    assert judge.equivalent(list(80 + seeds + NOISE), list(80 - seeds)).status != "supported"
+
+
+def test_lists_that_do_not_pair_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 and 1 values do not pair"):
+        judge.equivalent([1.0, 2.0], [1.0])
+
+
+def test_tost_p_value_agrees_with_the_interval() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        left, right = rng.normal(80, 0.6, 5), rng.normal(80.3, 0.6, 5)
+        verdict = judge.equivalent(list(left), list(right))
+        assert (verdict.p < judge.LEVEL) == (verdict.status == "supported")
+
+
+def test_equivalence_is_claimed_wrongly_in_at_most_five_percent() -> None:
+    """True gap exactly at the margin: 2,000 trials, 3 standard errors of slack (0.015)."""
+    rng = np.random.default_rng(1)
+    wrong = sum(
+        judge.equivalent(list(rng.normal(81, 0.5, 5)), [80.0] * 5).status == "supported"
+        for _ in range(2000)
+    )
+    assert wrong / 2000 < judge.LEVEL + 0.015
+
+
+def test_the_seeds_it_asks_for_give_the_power_it_promises() -> None:
+    """2,000 trials at n = seeds_for_equivalence, true gap 0: power 0.8 within 0.05."""
+    rng = np.random.default_rng(2)
+    n = judge.seeds_for_equivalence(1.0)
+    shown = sum(
+        judge.equivalent(list(rng.normal(80, 1.0, n)), [80.0] * n).status == "supported"
+        for _ in range(2000)
+    )
+    assert shown / 2000 > judge.POWER - 0.05
+    assert judge.equivalence_power(n - 1, 1.0, 1.0) < judge.POWER
+
+
+def test_more_spread_needs_more_seeds() -> None:
+    for needed in (judge.seeds_for_equivalence, judge.seeds_for_difference):
+        counts = [needed(sd) for sd in (0.2, 0.5, 1.0, 2.0)]
+        assert counts == sorted(counts)
+        assert counts[0] < counts[-1]
+
+
+def test_prediction_intervals_hold_for_the_whole_table_at_once() -> None:
+    """8 cells, 5 seeds of evidence: a new right table leaves an interval in about 1 %."""
+    rng = np.random.default_rng(3)
+    outside = 0
+    for _ in range(1000):
+        evidence = {str(c): list(rng.normal(80 + c, 0.5, 5)) for c in range(8)}
+        intervals = judge.prediction_intervals(evidence)
+        new = {str(c): rng.normal(80 + c, 0.5) for c in range(8)}
+        outside += any(not intervals[c][0] <= new[c] <= intervals[c][1] for c in new)
+    assert outside / 1000 < 0.02
+    assert outside > 0
+
+
+def test_prediction_intervals_need_spread() -> None:
+    assert judge.prediction_intervals({"a": [80.0], "b": []}) == {}
