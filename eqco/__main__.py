@@ -28,9 +28,7 @@ def show(arguments: argparse.Namespace) -> None:
     record = records.read(arguments.record)
     default = Recipe()
     different = {
-        name: value
-        for name, value in record["recipe"].items()
-        if value != getattr(default, name)
+        name: value for name, value in record["recipe"].items() if value != getattr(default, name)
     }
     line = frame([record]).iloc[0]
     print(record["run_id"])
@@ -48,7 +46,9 @@ def show(arguments: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse and run; a bad input ends with one sentence and status 2."""
-    parser = argparse.ArgumentParser(prog="python -m eqco", description="EqCo reproducibility suite")
+    parser = argparse.ArgumentParser(
+        prog="python -m eqco", description="EqCo reproducibility suite"
+    )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("plan", help="scales, prices, and what is done")

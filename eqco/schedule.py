@@ -51,9 +51,12 @@ def work(jobs: Sequence[Job], machine: Machine, folder: Path) -> Iterator[str]:
 
 
 def work_and_print(jobs: Sequence[Job], machine: Machine, folder: Path) -> None:
-    """`work`, printing each line at once."""
+    """`work`, printing each line at once; a worker whose parent was killed ends with its run."""
+    parent = multiprocessing.parent_process()
     for line in work(jobs, machine, folder):
         print(line, flush=True)
+        if parent is not None and not parent.is_alive():
+            return
 
 
 def work_in_parallel(jobs: Sequence[Job], machine: Machine, folder: Path, workers: int) -> None:
