@@ -110,9 +110,9 @@ def cell_table(cells: Sequence[Cell]) -> Table:
     table.add_column("K", justify="right")
     table.add_column("published", no_wrap=True)
     table.add_column("linear %", justify="right", no_wrap=True)
-    table.add_column("kNN", justify="right")
-    table.add_column("Δ base", justify="right")
-    table.add_column("time", justify="right")
+    table.add_column("kNN", justify="right", no_wrap=True, min_width=4)
+    table.add_column("Δ base", justify="right", no_wrap=True, min_width=4)
+    table.add_column("time", justify="right", no_wrap=True, min_width=4)
     table.add_column("status", no_wrap=True)
     full = max((cell.recipe.num_negatives for cell in cells), default=0)
     bases = [c for c in cells if c.recipe.loss == "infonce" and c.recipe.num_negatives == full]

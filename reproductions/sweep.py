@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from eqco.recipe import SCALES, Machine, Recipe
+from eqco.run import untrained
 from eqco.schedule import Job, missing, work_in_parallel
 from reproductions.table1 import row, rows
 
@@ -40,6 +41,7 @@ def grid() -> list[Recipe]:
 def jobs(table_seeds: int) -> list[Job]:
     """The baseline, then table 1 with its seeds, then the rest of the grid seed by seed."""
     first = [Job(recipe, seed) for seed in SEEDS for recipe in baseline()]
+    first += [Job(untrained(SCALES["glyphs"].base), seed) for seed in range(table_seeds)]
     then = [Job(recipe, seed) for seed in SEEDS for recipe in grid()]
     table = list(rows("glyphs").values())
     return first + [Job(recipe, seed) for seed in range(table_seeds) for recipe in table] + then

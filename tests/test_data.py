@@ -94,7 +94,7 @@ def test_another_tree_of_the_same_name_has_another_name(tree: Path, tmp_path: Pa
     shutil.copytree(tree, copy)
     (copy / "train" / "ant" / "0.png").rename(copy / "train" / "ant" / "9.png")
     assert folder_name(copy) != folder_name(tree)
-    with pytest.raises(ValueError, match="the recipe wants folder:insects-.*but .* is folder:"):
+    with pytest.raises(ValueError, match=r"the recipe wants folder:insects-.*but .* is folder:"):
         load(folder_name(tree), 1.0, copy)
 
 

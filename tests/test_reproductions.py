@@ -17,9 +17,10 @@ ROOT = Path(__file__).parent.parent
 
 def pytest_on(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """`pytest reproductions` with records and checkpoints in `tmp_path`."""
-    folders = [f"--records={tmp_path / 'records'}", f"--checkpoints={tmp_path / 'checkpoints'}"]
+    folders = [f"--{name}={tmp_path / name}" for name in ("records", "checkpoints")]
+    options = [*folders, "-p", "no:cacheprovider"]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "reproductions", *folders, "-p", "no:cacheprovider", *words],
+        [sys.executable, "-m", "pytest", "reproductions", *options, *words],
         cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "80"},
     )  # fmt: skip
 
@@ -112,7 +113,8 @@ def test_the_sweep_covers_two_decades_of_learning_rates() -> None:
     assert len(sweep.RATES) >= 6
     assert max(sweep.RATES) / min(sweep.RATES) >= 99
     recipes = {job.run_id for job in sweep.jobs(5)}
-    assert len(recipes) == 6 * 7 * 3 + 2 * 7 + 5  # grid, two more seeds of table 1, EqCo at full K
+    assert len(recipes) == 6 * 7 * 3 + 2 * 7 + 5 + 5
+    # grid, two more seeds of table 1, EqCo at full K, untrained
 
 
 def test_prediction_interval_of_a_row_reads_its_evidence() -> None:
