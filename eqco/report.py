@@ -106,8 +106,8 @@ def duration(seconds: float) -> str:
 def cell_table(cells: Sequence[Cell]) -> Table:
     """Rows of a table: published beside measured, and the gap to the full-K baseline."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    table.add_column("row", no_wrap=True)
-    table.add_column("K", justify="right")
+    table.add_column("loss", no_wrap=True)
+    table.add_column("K", justify="right", no_wrap=True, min_width=3)
     table.add_column("published", no_wrap=True)
     table.add_column("linear %", justify="right", no_wrap=True)
     table.add_column("kNN", justify="right", no_wrap=True, min_width=4)
@@ -121,7 +121,7 @@ def cell_table(cells: Sequence[Cell]) -> Table:
         seconds = [r["seconds"]["train"] + r["seconds"]["probe"] for r in records]
         knn = list(cell.values("knn").values())
         table.add_row(
-            f"{cell.recipe.method} {LOSS_TITLES[cell.recipe.loss]}",
+            LOSS_TITLES[cell.recipe.loss],
             str(cell.recipe.num_negatives),
             cell.published,
             spread(list(cell.values("linear").values())),
@@ -154,7 +154,9 @@ def closing(
     """
     stream = io.StringIO()
     console = Console(file=stream, width=width, force_terminal=colour, no_color=not colour)
-    console.print(f"Table {table} at scale {scale}", style="bold", highlight=False)
+    methods = ", ".join(sorted({cell.recipe.method for cell in cells}))
+    title = f"Table {table} ({methods}) at scale {scale}"
+    console.print(title, style="bold", highlight=False)
     console.print(cell_table(cells))
     console.print(
         "Δ base: points against InfoNCE with all negatives, paired by seed. Published numbers are "

@@ -50,6 +50,14 @@ def test_closing_table_shows_mean_spread_count_and_paired_difference() -> None:
     assert "-1.0" in text
 
 
+def test_closing_table_keeps_every_column_at_80_columns() -> None:
+    text = closing([cell("infonce", 255, [85.0, 86.0]), cell("eqco", 16, [84.0, 85.0])])
+    head = next(line for line in text.splitlines() if "published" in line)
+    for title in ("loss", "K", "linear %", "kNN", "Δ base", "time", "status"):
+        assert f" {title} " in f" {head} "
+    assert "…" not in text
+
+
 def test_closing_table_counts_only_what_was_measured() -> None:
     text = closing([cell("infonce", 255, [85.0]), cell("eqco", 16, []), cell("eqco", 4, [])])
     assert "table 1: 1 of 3 cells measured" in text
