@@ -195,6 +195,12 @@ class Run:
         self.step += 1
         return value
 
+    def check_weights(self) -> None:
+        """Raise TrainingError where a weight is not finite: such a state is never saved."""
+        for name, value in self.method.encoder.named_parameters():
+            if not torch.isfinite(value).all():
+                raise self.diverged(f"{name} is not finite")
+
     def diverged(self, why: str) -> TrainingError:
         """The error of a run that left the finite numbers."""
         return TrainingError(
@@ -280,6 +286,7 @@ def pretrain(
             clock = time.monotonic()
             run.trained.seconds = before + clock - started
             if clock - saved > machine.checkpoint_seconds or run.step == run.steps:
+                run.check_weights()
                 save(path, run.state())
                 saved = clock
             if progress:

@@ -136,6 +136,15 @@ def test_divergence_stops_says_the_step_and_keeps_a_finite_checkpoint(
         assert all(torch.isfinite(v).all() for v in state.values() if v.is_floating_point())
 
 
+def test_weights_that_are_not_finite_are_never_saved(data: Dataset, tmp_path: Path) -> None:
+    whole = Run(RECIPE, 0, data, machine_in(tmp_path))
+    whole.check_weights()
+    with torch.no_grad():
+        next(whole.method.encoder.parameters()).view(-1)[0] = float("nan")
+    with pytest.raises(TrainingError, match="is not finite"):
+        whole.check_weights()
+
+
 def test_a_batch_larger_than_the_data_is_refused(data: Dataset, tmp_path: Path) -> None:
     large = replace(RECIPE, batch_size=100_000)
     with pytest.raises(TrainingError, match=r"batch_size is 100000, but the data has only \d+"):
