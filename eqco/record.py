@@ -128,6 +128,11 @@ def write(folder: Path, record: Record) -> Path:
     return path
 
 
+def refuse_constant(name: str) -> None:
+    """Raise ValueError for NaN and Infinity, which no record holds."""
+    raise ValueError(f"it holds {name}")
+
+
 def read(path: Path) -> Record:
     """A record that holds what was written.
 
@@ -135,8 +140,9 @@ def read(path: Path) -> Record:
         RecordError: the file is truncated or was edited, or its name is not its run's.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+        record = json.loads(text, parse_constant=refuse_constant)
+    except (OSError, ValueError) as error:
         raise RecordError(
             f"record {path} cannot be read ({error}): delete it and run again"
         ) from error
