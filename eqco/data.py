@@ -65,7 +65,8 @@ class Dataset:
 def glyph_set(part: float) -> Dataset:
     """The embedded set, or the classes of its evenly spaced `part`."""
     _, train, test = glyphs.render()
-    keep = torch.arange(0, len(train), max(1, round(1 / part)))
+    count = max(2, round(len(train) * part))
+    keep = torch.arange(count) * len(train) // count
     train, test = train[keep], test[keep]
     labels = torch.arange(len(keep))
     drawn = glyphs.fingerprint()

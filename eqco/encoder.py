@@ -107,7 +107,8 @@ class Encoder(nn.Module):
         """Embeddings of length 1, float32 or wider."""
         embedding = self.projector(self.backbone(images))
         wide = torch.promote_types(embedding.dtype, torch.float32)
-        return F.normalize(embedding.to(wide), dim=1)
+        with torch.autocast(embedding.device.type, enabled=False):
+            return F.normalize(embedding.to(wide), dim=1)
 
 
 def build_encoder(backbone: str, embedding_dim: int, seed: int) -> Encoder:

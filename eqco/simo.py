@@ -59,6 +59,7 @@ class SiMo(nn.Module):
         """
         key = self.keys(key_view)  # (N, D)
         query = self.encoder(query_view)  # (N, D)
-        similarity = query @ key.T  # (N, N)
+        with torch.autocast(query.device.type, enabled=False):
+            similarity = query @ key.T  # (N, N), float32 under autocast too
         negatives = draw_negatives(similarity, self.num_negatives, generator, self.drawing)
         return similarity.diagonal(), negatives
