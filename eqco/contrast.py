@@ -121,12 +121,14 @@ def similarities(
             "query and positive_key must be (N, D), negative_keys (K, D) or (N, K, D), got "
             f"{tuple(query.shape)}, {tuple(positive_key.shape)}, {tuple(negative_keys.shape)}"
         )
-    query, positive_key, negative_keys = (
-        F.normalize(part, dim=-1) for part in (query, positive_key, negative_keys)
-    )
-    keys = "kd" if negative_keys.ndim == 2 else "nkd"
-    negatives = torch.einsum(f"nd,{keys}->nk", query, negative_keys)
-    return (query * positive_key).sum(dim=1), negatives
+    wide = torch.promote_types(query.dtype, torch.float32)
+    with torch.autocast(query.device.type, enabled=False):
+        query, positive_key, negative_keys = (
+            F.normalize(part.to(wide), dim=-1) for part in (query, positive_key, negative_keys)
+        )
+        keys = "kd" if negative_keys.ndim == 2 else "nkd"
+        negatives = torch.einsum(f"nd,{keys}->nk", query, negative_keys)
+        return (query * positive_key).sum(dim=1), negatives
 
 
 class EqCoInfoNCE(nn.Module):

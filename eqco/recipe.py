@@ -86,6 +86,10 @@ class Recipe:
     knn_neighbours: int = 1
 
     def __post_init__(self) -> None:
+        for each in fields(self):  # 256 and 256.0 are one recipe and must have one digest
+            value = getattr(self, each.name)
+            if each.type in ("float", "float | None") and value is not None:
+                object.__setattr__(self, each.name, float(value))
         check_name("method", self.method, METHOD_NAMES)
         check_name("loss", self.loss, LOSS_NAMES)
         check_name("drawing", self.drawing, DRAWING_NAMES)

@@ -50,11 +50,16 @@ def random_crops(
     return width, height, x, y
 
 
-def warp(images: Tensor, rows: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]) -> Tensor:
-    """Sample images (N, C, S, S) bilinearly through 2x3 matrices given by their two rows."""
+def warp(
+    images: Tensor, rows: tuple[tuple[Tensor, ...], tuple[Tensor, ...]], outside: str = "zeros"
+) -> Tensor:
+    """Sample images (N, C, S, S) bilinearly through 2x3 matrices given by their two rows.
+
+    `outside` says what lies beyond the image: "zeros" (for glyphs) or "border".
+    """
     matrix = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)  # (N, 2, 3)
     grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode=outside, align_corners=False)
 
 
 def glyph_view(images: Tensor, crop_scale: float, generator: torch.Generator) -> Tensor:
@@ -70,6 +75,7 @@ def glyph_view(images: Tensor, crop_scale: float, generator: torch.Generator) ->
             (cos * width, (cos * shear - sin) * height, x),
             (sin * width, (sin * shear + cos) * height, y),
         ),
+        "zeros",
     )
 
 
@@ -86,7 +92,7 @@ def photo_view(images: Tensor, crop_scale: float, generator: torch.Generator) ->
     width, height, x, y = random_crops(count, crop_scale, generator, device)
     zero = torch.zeros_like(x)
     flip = uniform(count, -1.0, 1.0, generator, device).sign()
-    images = warp(images, ((flip * width, zero, x), (zero, height, y)))
+    images = warp(images, ((flip * width, zero, x), (zero, height, y)), "border")
 
     jitter = uniform(count, 0.0, 1.0, generator, device) < 0.8
     factors = [
