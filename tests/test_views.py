@@ -123,7 +123,11 @@ def test_about_half_of_the_photos_are_flipped(monkeypatch: pytest.MonkeyPatch) -
     signs: list[Tensor] = []
     inner = views.warp
     monkeypatch.setattr(
-        views, "warp", lambda images, rows: signs.append(rows[0][0].sign()) or inner(images, rows)
+        views,
+        "warp",
+        lambda images, rows, outside: (
+            signs.append(rows[0][0].sign()) or inner(images, rows, outside)
+        ),
     )
     VIEWS["photos"](pictures("photos", count=600, side=8), 1.0, torch.Generator().manual_seed(0))
     flipped = int((signs[0] < 0).sum())
