@@ -5,6 +5,8 @@ The one line this project is about is in `eqco_info_nce`: log(alpha / K) on the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -91,6 +93,108 @@ def eqco_info_nce(
     with torch.autocast(logits.device.type, enabled=False):
         target = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
         return F.cross_entropy(logits, target)
+
+
+def negative_gap(positive: Tensor, negatives: Tensor, temperature: float) -> Tensor:
+    """log sum_i e^{s_i/t} - s_0/t for each query, shape (N,): DCL before the mean."""
+    positive_finite("temperature", temperature)
+    positive, negatives = checked(positive, negatives)
+    with torch.autocast(positive.device.type, enabled=False):
+        return torch.logsumexp(negatives / temperature, dim=1) - positive / temperature
+
+
+def dcl(positive: Tensor, negatives: Tensor, *, temperature: float) -> Tensor:
+    """Decoupled contrastive learning: InfoNCE without the positive in the denominator.
+
+    L = log( sum_i e^{s_i/t} ) - s_0/t
+
+    Args:
+        positive: cosine similarities to the key of the same image, shape (N,).
+        negatives: cosine similarities to keys of other images, shape (N, K).
+        temperature: t, > 0.
+
+    Returns:
+        The mean over the N queries, shape (), float32 (float64 for float64 input).
+
+    Raises:
+        ValueError: shapes do not match, a similarity is not finite, temperature <= 0.
+
+    >>> round(dcl(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item(), 4)  # log 3
+    1.0986
+
+    Source: Yeh et al., arXiv 2110.06848. EqCo minus log(alpha / K) tends to it as alpha grows.
+    """
+    return negative_gap(positive, negatives, temperature).mean()
+
+
+def flat_nce(positive: Tensor, negatives: Tensor, *, temperature: float) -> Tensor:
+    """FlatNCE: always 1, with the gradient of DCL.
+
+    L = e^{v - stop(v)},  v = log( sum_i e^{s_i/t} ) - s_0/t
+
+    Args:
+        positive: cosine similarities to the key of the same image, shape (N,).
+        negatives: cosine similarities to keys of other images, shape (N, K).
+        temperature: t, > 0.
+
+    Returns:
+        The mean over the N queries, shape (): 1 up to rounding. Watch DCL's value instead.
+
+    Raises:
+        ValueError: shapes do not match, a similarity is not finite, temperature <= 0.
+
+    >>> flat_nce(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item()
+    1.0
+
+    Source: Chen et al., arXiv 2107.01152.
+    """
+    gap = negative_gap(positive, negatives, temperature)
+    return (gap - gap.detach()).exp().mean()
+
+
+def dual_temperature(
+    positive: Tensor, negatives: Tensor, *, temperature: float, second_temperature: float
+) -> Tensor:
+    """InfoNCE whose queries are weighed as at a second temperature.
+
+    L = stop( (1 - p_0(t')) / (1 - p_0(t)) ) * InfoNCE(t),  p_0 the softmax of the positive
+
+    Args:
+        positive: cosine similarities to the key of the same image, shape (N,).
+        negatives: cosine similarities to keys of other images, shape (N, K).
+        temperature: t, > 0, between the negatives of a query.
+        second_temperature: t', > 0, between queries; the same t gives InfoNCE.
+
+    Returns:
+        The mean over the N queries, shape (), float32 (float64 for float64 input).
+
+    Raises:
+        ValueError: shapes do not match, a similarity is not finite, a temperature <= 0.
+
+    >>> half, none = torch.full((2,), 0.5), torch.zeros(2, 3)
+    >>> round(dual_temperature(half, none, temperature=0.2, second_temperature=1.0).item(), 4)
+    0.719
+    >>> round(info_nce(half, none, temperature=0.2).item(), 4)
+    0.2201
+
+    Source: Zhang et al., arXiv 2203.17248 (t = 0.1, t' = 1 there).
+    """
+    gap = negative_gap(positive, negatives, temperature)
+    with torch.no_grad():
+        weight = torch.sigmoid(negative_gap(positive, negatives, second_temperature))
+        # InfoNCE / (1 - p_0(t)), which is 1 where both are too small to be divided
+        ratio = torch.where(gap < -20, 1.0, F.softplus(gap) / torch.sigmoid(gap))
+    # The gradient of InfoNCE is (1 - p_0(t)) times that of the gap; the quotient leaves the gap's.
+    return (weight * (ratio + gap - gap.detach())).mean()
+
+
+LOSSES: dict[str, Callable[..., Tensor]] = {
+    "infonce": info_nce,
+    "eqco": eqco_info_nce,
+    "dcl": dcl,
+    "flat_nce": flat_nce,
+    "dual_temperature": dual_temperature,
+}
 
 
 def similarities(

@@ -80,7 +80,7 @@ BACKBONES: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def projector(num_features: int, embedding_dim: int) -> nn.Sequential:
+def bn_projector(num_features: int, embedding_dim: int) -> nn.Sequential:
     """Linear - BN - ReLU - Linear - BN, no biases, weights N(0, 0.01): the SiMo head."""
     head = nn.Sequential(
         nn.Linear(num_features, num_features, bias=False),
@@ -95,13 +95,31 @@ def projector(num_features: int, embedding_dim: int) -> nn.Sequential:
     return head
 
 
+def mlp_projector(num_features: int, embedding_dim: int) -> nn.Sequential:
+    """Linear - ReLU - Linear with biases and torch's initialisation: the MoCo v2 head."""
+    return nn.Sequential(
+        nn.Linear(num_features, num_features),
+        nn.ReLU(inplace=True),
+        nn.Linear(num_features, embedding_dim),
+    )
+
+
+PROJECTORS: dict[str, Callable[[int, int], nn.Sequential]] = {
+    "bn": bn_projector,
+    "mlp": mlp_projector,
+}
+
+
 class Encoder(nn.Module):
     """Backbone and projector: images (N, C, H, W) -> unit embeddings (N, D)."""
 
-    def __init__(self, backbone: nn.Module, embedding_dim: int = 128) -> None:
+    def __init__(
+        self, backbone: nn.Module, embedding_dim: int = 128, projector: str = "bn"
+    ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.projector = projector(int(backbone.num_features), embedding_dim)  # type: ignore[arg-type]
+        self.embedding_dim = embedding_dim
+        self.projector = PROJECTORS[projector](int(backbone.num_features), embedding_dim)  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> Tensor:
         """Embeddings of length 1, float32 or wider."""
@@ -111,11 +129,11 @@ class Encoder(nn.Module):
             return F.normalize(embedding.to(wide), dim=1)
 
 
-def build_encoder(backbone: str, embedding_dim: int, seed: int) -> Encoder:
+def build_encoder(backbone: str, embedding_dim: int, seed: int, projector: str = "bn") -> Encoder:
     """A freshly initialised encoder; the same seed gives the same weights on every device."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Encoder(BACKBONES[backbone](), embedding_dim)
+        return Encoder(BACKBONES[backbone](), embedding_dim, projector)
 
 
 def key_encoder_of(encoder: Encoder) -> Encoder:

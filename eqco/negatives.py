@@ -17,11 +17,22 @@ def check_count(num_negatives: int, available: int) -> None:
         )
 
 
-def others(similarity: Tensor) -> Tensor:
-    """Take the diagonal (the positives) out of a square matrix: (N, N) -> (N, N - 1)."""
-    size = len(similarity)
-    if similarity.shape != (size, size) or size < 2:
-        raise ValueError(f"similarity must be (N, N) with N >= 2, got {tuple(similarity.shape)}")
+def others(similarity: Tensor, first: int = 0) -> Tensor:
+    """Take each row's positive out: (n, M) -> (n, M - 1).
+
+    Args:
+        similarity: n queries against M keys; the positive of row i stands in column `first` + i.
+        first: place of the first query in the whole batch; 0 on one process.
+    """
+    rows, size = len(similarity), similarity.shape[-1]
+    if similarity.ndim != 2 or size < 2 or first + rows > size:
+        raise ValueError(
+            f"similarity must be (N, N) with N >= 2, or rows of it, got {tuple(similarity.shape)}"
+        )
+    if rows < size:
+        keep = torch.ones(rows, size, dtype=torch.bool, device=similarity.device)
+        keep[:, first : first + rows].fill_diagonal_(False)
+        return similarity[keep].view(rows, size - 1)
     # Shifted by one, each row of N + 1 entries starts just behind a diagonal entry.
     return similarity.flatten()[1:].view(size - 1, size + 1)[:, :-1].reshape(size, size - 1)
 
@@ -51,30 +62,60 @@ def draw_shared(
 DRAWINGS = {"independent": draw_independent, "shared": draw_shared}
 
 
+def draw_from(
+    candidates: Tensor,
+    num_negatives: int,
+    generator: torch.Generator,
+    drawing: str,
+    *,
+    total: int,
+    place: Tensor,
+) -> Tensor:
+    """Draw K of each query's candidates.
+
+    Args:
+        candidates: similarities to all keys that may serve, shape (n, M).
+        num_negatives: K, from 1 to M; M takes all and draws nothing.
+        generator: CPU generator.
+        drawing: "independent" or "shared".
+        total: queries in the whole batch; every process draws for all of them.
+        place: which of them the n rows are, shape (n,).
+
+    Returns:
+        Similarities to the negatives, shape (n, K).
+    """
+    available = candidates.shape[1]
+    check_count(num_negatives, available)
+    if num_negatives == available:
+        return candidates
+    columns = DRAWINGS[drawing](total, available, num_negatives, generator)[place]
+    return candidates.gather(1, columns.to(candidates.device))
+
+
 def draw_negatives(
     similarity: Tensor,
     num_negatives: int,
     generator: torch.Generator,
     drawing: str = "independent",
+    first: int = 0,
 ) -> Tensor:
     """Draw K of the other images' keys for each query of the batch.
 
     Args:
-        similarity: query-key similarities of a batch, positives on the diagonal, shape (N, N).
+        similarity: query-key similarities of a batch, positives on the diagonal, shape (N, N); or
+            n rows of it, whose positives start in column `first`.
         num_negatives: K, from 1 to N - 1; N - 1 takes all and draws nothing.
         generator: CPU generator, so that every device draws the same.
         drawing: "independent" per query, or "shared", one permutation for all queries.
+        first: place of the first query in the whole batch; 0 on one process.
 
     Returns:
-        Similarities to the negatives, shape (N, K).
+        Similarities to the negatives, shape (N, K), or (n, K).
 
     Raises:
         ValueError: K is out of its range.
     """
-    negatives = others(similarity)  # (N, N - 1)
-    num_queries, available = negatives.shape
-    check_count(num_negatives, available)
-    if num_negatives == available:
-        return negatives
-    columns = DRAWINGS[drawing](num_queries, available, num_negatives, generator)
-    return negatives.gather(1, columns.to(negatives.device))
+    total = similarity.shape[1]
+    place = torch.arange(first, first + len(similarity))
+    candidates = others(similarity, first)  # (n, N - 1)
+    return draw_from(candidates, num_negatives, generator, drawing, total=total, place=place)

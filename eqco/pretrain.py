@@ -18,15 +18,27 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from eqco.contrast import eqco_info_nce
+from eqco.contrast import LOSSES
 from eqco.data import Dataset
 from eqco.encoder import build_encoder
+from eqco.moco import MoCo
+from eqco.parallel import (
+    average_buffers,
+    first_of,
+    mean_over_ranks,
+    rank,
+    use_synced_batch_norm,
+    world_size,
+)
 from eqco.recipe import Machine, Recipe
+from eqco.simclr import SimCLR
 from eqco.simo import SiMo
-from eqco.views import VIEWS, generator_for, normalise
+from eqco.views import VIEWS, Part, generator_for, normalise
 
+Method = SiMo | MoCo | SimCLR
 Progress = Callable[[int, int, float], None]  # step, steps, loss
 
 
@@ -50,7 +62,7 @@ class Trained:
         resumed: how often the run was resumed.
     """
 
-    method: SiMo
+    method: Method
     steps: int
     curve: list[tuple[int, float]] = field(default_factory=list)
     seconds: float = 0.0
@@ -70,15 +82,26 @@ def learning_rate_at(step: int, steps: int, warmup_steps: float, peak: float) ->
     return peak * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def build(recipe: Recipe, seed: int, device: str) -> SiMo:
-    """The method of a recipe with fresh weights."""
-    encoder = build_encoder(recipe.backbone, recipe.embedding_dim, seed)
-    method = SiMo(
-        encoder,
-        num_negatives=recipe.num_negatives,
-        key_momentum=recipe.key_momentum,
-        drawing=recipe.drawing,
-    )
+def build(recipe: Recipe, seed: int, device: str) -> Method:
+    """The method of a recipe with fresh weights; its batch norm spans all processes."""
+    encoder = build_encoder(recipe.backbone, recipe.embedding_dim, seed, recipe.projector)
+    drawn = {"num_negatives": recipe.num_negatives, "drawing": recipe.drawing}
+    method: Method
+    if recipe.method == "moco":
+        method = MoCo(
+            encoder,
+            queue_size=recipe.queue_size,
+            seed=seed,
+            key_momentum=recipe.key_momentum,
+            bn_splits=recipe.bn_splits,
+            **drawn,  # type: ignore[arg-type]
+        )
+    else:
+        use_synced_batch_norm(encoder, device)
+        if recipe.method == "simclr":
+            method = SimCLR(encoder, **drawn)  # type: ignore[arg-type]
+        else:
+            method = SiMo(encoder, key_momentum=recipe.key_momentum, **drawn)  # type: ignore[arg-type]
     return method.to(device).to(memory_format=torch.channels_last)
 
 
@@ -125,10 +148,18 @@ class Run:
                 f"batch_size is {recipe.batch_size}, but the data has only "
                 f"{len(data.train_images)} training images: choose a smaller batch"
             )
+        if recipe.batch_size % world_size():
+            raise TrainingError(
+                f"batch_size is {recipe.batch_size}, which {world_size()} processes cannot share "
+                "equally: choose a number of processes that divides it"
+            )
         self.recipe, self.seed, self.data, self.machine = recipe, seed, data, machine
         self.per_epoch = len(data.train_images) // recipe.batch_size
         self.steps = self.per_epoch * recipe.epochs
         self.method = build(recipe, seed, machine.device)
+        self.forward: nn.Module = self.method
+        if world_size() > 1:  # averages the gradient over the processes
+            self.forward = DistributedDataParallel(self.method, broadcast_buffers=False)
         self.mean, self.std = data.channel_statistics()
         self.optimizer = torch.optim.SGD(
             self.method.encoder.parameters(),
@@ -141,19 +172,24 @@ class Run:
         self.order: tuple[int, Tensor] = (-1, torch.empty(0))
 
     def batch(self) -> Tensor:
-        """uint8 images of this step: the epoch's permutation, last partial batch dropped."""
+        """This process's uint8 images of the step, in the epoch's permutation.
+
+        A last batch that is not full is dropped.
+        """
         epoch, place = divmod(self.step, self.per_epoch)
         if self.order[0] != epoch:
             generator = generator_for(self.seed, "order", epoch)
             self.order = (epoch, torch.randperm(len(self.data.train_images), generator=generator))
-        size = self.recipe.batch_size
-        rows = self.order[1][place * size : (place + 1) * size]
+        size = self.recipe.batch_size // world_size()
+        start = place * self.recipe.batch_size + first_of(size)
+        rows = self.order[1][start : start + size]
         return self.data.train_images[rows.to(self.data.train_images.device)]
 
     def view(self, images: Tensor, name: str) -> Tensor:
         """A random view of the batch, normalised, channels last."""
         generator = generator_for(self.seed, name, self.step)
-        view = VIEWS[self.recipe.views](images, self.recipe.crop_scale, generator)
+        part = Part(generator, self.recipe.batch_size, first_of(len(images)))
+        view = VIEWS[self.recipe.views](images, self.recipe.crop_scale, part)
         view = normalise(view, self.mean, self.std)
         return view.contiguous(memory_format=torch.channels_last)
 
@@ -163,12 +199,10 @@ class Run:
         query_view, key_view = self.view(images, "query"), self.view(images, "key")
         low = self.recipe.precision == "bfloat16"
         with torch.autocast(self.machine.device.split(":")[0], torch.bfloat16, enabled=low):
-            positive, negatives = self.method(
+            positive, negatives = self.forward(
                 query_view, key_view, generator_for(self.seed, "negatives", self.step)
             )
-        return eqco_info_nce(
-            positive, negatives, temperature=self.recipe.temperature, alpha=self.recipe.alpha
-        )
+        return LOSSES[self.recipe.loss](positive, negatives, **self.recipe.loss_settings())
 
     def advance(self) -> float:
         """One optimiser step; returns the loss before it.
@@ -182,7 +216,7 @@ class Run:
             group["lr"] = rate
         try:
             loss = self.loss()
-            value = loss.item()
+            value = mean_over_ranks(loss).item()
         except ValueError as error:
             raise self.diverged(str(error)) from error
         if not math.isfinite(value):
@@ -194,6 +228,13 @@ class Run:
             self.trained.curve.append((self.step, value))
         self.step += 1
         return value
+
+    def due(self, seconds: float) -> bool:
+        """Whether to save now; every process follows the first one's clock."""
+        if self.step == self.steps or world_size() == 1:
+            return self.step == self.steps or seconds > self.machine.checkpoint_seconds
+        late = torch.tensor(float(rank() == 0 and seconds > self.machine.checkpoint_seconds))
+        return bool(mean_over_ranks(late.to(self.machine.device)) > 0)
 
     def check_weights(self) -> None:
         """Raise TrainingError where a weight is not finite: such a state is never saved."""
@@ -244,6 +285,9 @@ def hold(recipe: Recipe, seed: int, machine: Machine) -> Iterator[None]:
     Raises:
         Busy: another process holds the run.
     """
+    if rank() > 0:  # the first process holds it for all
+        yield
+        return
     path = checkpoint_path(recipe, seed, machine).with_suffix(".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -285,9 +329,11 @@ def pretrain(
             value = run.advance()
             clock = time.monotonic()
             run.trained.seconds = before + clock - started
-            if clock - saved > machine.checkpoint_seconds or run.step == run.steps:
+            if run.due(clock - saved):
                 run.check_weights()
-                save(path, run.state())
+                average_buffers(run.method)
+                if rank() == 0:
+                    save(path, run.state())
                 saved = clock
             if progress:
                 progress(run.step, run.steps, value)

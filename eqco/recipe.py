@@ -14,9 +14,17 @@ from eqco.theory import positive_finite
 # Raise by one whenever the same recipe may give another number; older records then do not count.
 NUMERICS = 1
 
-LOSS_NAMES = ("infonce", "eqco")
-METHOD_NAMES = ("simo",)
+LOSS_NAMES = ("infonce", "eqco", "dcl", "flat_nce", "dual_temperature")
+METHOD_NAMES = ("simo", "moco", "simclr")
 DRAWING_NAMES = ("independent", "shared")
+
+# Fields that came after the first records: at these values they are not part of the digest.
+LATER: dict[str, Any] = {
+    "queue_size": 0,
+    "bn_splits": 1,
+    "projector": "bn",
+    "second_temperature": None,
+}
 
 
 def nearest(kind: str, name: str, known: tuple[str, ...] | list[str]) -> str:
@@ -36,10 +44,10 @@ class Recipe:
     """Everything that changes the result of a run, except the seed.
 
     Attributes:
-        method: "simo".
-        loss: "infonce" or "eqco".
+        method: "simo", "moco" or "simclr".
+        loss: a name in `eqco.contrast.LOSSES`.
         num_negatives: negatives per query, K.
-        alpha: EqCo's effective number of negatives; None with InfoNCE.
+        alpha: EqCo's effective number of negatives; None with other losses.
         drawing: how negatives are drawn, "independent" per query or "shared".
         temperature: softmax temperature.
         data: "glyphs", "cifar10" or "folder:NAME-HASH" (see `eqco.data`).
@@ -59,6 +67,10 @@ class Recipe:
         probe_epochs: passes of the linear probe.
         probe_learning_rate: its peak rate, times 0.1 after 2/3 and 8/9 of its epochs.
         knn_neighbours: how many training images vote in the kNN metric.
+        queue_size: keys in MoCo's queue; 0 for methods without one.
+        bn_splits: parts of a batch that MoCo's batch norm treats apart; 1 otherwise.
+        projector: "bn" (SiMo's head) or "mlp" (MoCo v2's).
+        second_temperature: of the loss "dual_temperature"; None with other losses.
     """
 
     method: str = "simo"
@@ -84,6 +96,10 @@ class Recipe:
     probe_epochs: int = 30
     probe_learning_rate: float = 3.0
     knn_neighbours: int = 1
+    queue_size: int = 0
+    bn_splits: int = 1
+    projector: str = "bn"
+    second_temperature: float | None = None
 
     def __post_init__(self) -> None:
         for each in fields(self):  # 256 and 256.0 are one recipe and must have one digest
@@ -96,25 +112,73 @@ class Recipe:
         check_name("precision", self.precision, ("float32", "bfloat16"))
         for name in ("temperature", "learning_rate", "probe_learning_rate"):
             positive_finite(name, getattr(self, name))
-        if self.loss == "eqco":
-            if self.alpha is None:
-                raise ValueError("loss 'eqco' needs alpha, for instance alpha=256")
-            positive_finite("alpha", self.alpha)
-        elif self.alpha is not None:
-            raise ValueError(f"alpha={self.alpha} has no meaning for loss {self.loss!r}")
+        for loss, name, example in (
+            ("eqco", "alpha", "256"),
+            ("dual_temperature", "second_temperature", "1"),
+        ):
+            value = getattr(self, name)
+            if self.loss == loss and value is None:
+                raise ValueError(f"loss {loss!r} needs {name}, for instance {name}={example}")
+            if self.loss != loss and value is not None:
+                raise ValueError(f"{name}={value} has no meaning for loss {self.loss!r}")
+            if value is not None:
+                positive_finite(name, value)
         if self.epochs < 0 or self.probe_epochs < 1:
             raise ValueError(f"epochs={self.epochs} and probe_epochs={self.probe_epochs} cannot be")
         if not 0 < self.data_part <= 1:
             raise ValueError(f"data_part must lie in (0, 1], got {self.data_part}")
-        if not 1 <= self.num_negatives < self.batch_size:
+        self.check_negatives()
+
+    def check_negatives(self) -> None:
+        """Raise ValueError where the method cannot give each query that many negatives."""
+        if (self.method == "moco") != (self.queue_size > 0):
             raise ValueError(
-                f"num_negatives is {self.num_negatives}, but a batch of {self.batch_size} has "
-                f"1 to {self.batch_size - 1} negatives for each query"
+                f"queue_size={self.queue_size} with method {self.method!r}: 'moco' has a queue, "
+                "the others have none"
             )
+        if self.bn_splits < 1 or self.batch_size % self.bn_splits:
+            raise ValueError(
+                f"bn_splits is {self.bn_splits}, which does not divide a batch of {self.batch_size}"
+            )
+        if self.method == "moco" and self.queue_size < self.batch_size:
+            raise ValueError(
+                f"queue holds {self.queue_size} keys, the batch brings {self.batch_size}: enlarge "
+                "queue_size"
+            )
+        if not 1 <= self.num_negatives <= self.available():
+            place = (
+                f"a queue of {self.queue_size}"
+                if self.method == "moco"
+                else f"a batch of {self.batch_size}"
+            )
+            raise ValueError(
+                f"num_negatives is {self.num_negatives}, but {place} has 1 to {self.available()} "
+                "negatives for each query"
+            )
+
+    def available(self) -> int:
+        """Negatives that each query can have: K at most."""
+        if self.method == "moco":
+            return self.queue_size
+        return self.batch_size - 1 if self.method == "simo" else 2 * (self.batch_size - 1)
+
+    def loss_settings(self) -> dict[str, float]:
+        """Keyword arguments of the loss in `eqco.contrast.LOSSES`."""
+        settings = {
+            "temperature": self.temperature,
+            "alpha": self.alpha,
+            "second_temperature": self.second_temperature,
+        }
+        return {name: value for name, value in settings.items() if value is not None}
 
     def digest(self) -> str:
         """First 8 hex digits of the SHA-256 of the recipe and NUMERICS."""
-        text = json.dumps([asdict(self), NUMERICS], sort_keys=True, separators=(",", ":"))
+        values = {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in LATER or value != LATER[name]
+        }
+        text = json.dumps([values, NUMERICS], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def run_id(self, seed: int) -> str:

@@ -31,6 +31,10 @@ def peak_memory_mib() -> float | None:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
+# DCL and FlatNCE are EqCo with alpha beyond all bounds.
+EFFECTIVE = {"dcl": 1e300, "flat_nce": 1e300}
+
+
 @torch.no_grad()
 def describe(trained: Trained, recipe: Recipe, seed: int, data: Dataset) -> dict[str, float]:
     """CV^2 and 1 - pi_0 of a trained encoder (means over 1,024 queries and their keys).
@@ -51,7 +55,7 @@ def describe(trained: Trained, recipe: Recipe, seed: int, data: Dataset) -> dict
     ]
     similarity = method.encoder(views[0]) @ method.key_encoder(views[1]).T
     positive, negatives = similarity.diagonal(), others(similarity)
-    effective = recipe.alpha or float(recipe.num_negatives)
+    effective = EFFECTIVE.get(recipe.loss, recipe.alpha or float(recipe.num_negatives))
     weight = negative_weight(
         positive, negatives, temperature=recipe.temperature, effective_negatives=effective
     )
@@ -131,4 +135,10 @@ def untrained(recipe: Recipe) -> Recipe:
         drawing="independent",
         epochs=0,
         learning_rate=1.0,
+        method="simo",
+        queue_size=0,
+        bn_splits=1,
+        projector="bn",
+        second_temperature=None,
+        temperature=Recipe.temperature,
     )

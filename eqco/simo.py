@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from eqco.encoder import Encoder, key_encoder_of, momentum_update
 from eqco.negatives import draw_negatives
+from eqco.parallel import first_of, gather
 
 
 class SiMo(nn.Module):
@@ -55,11 +56,15 @@ class SiMo(nn.Module):
             generator: CPU generator that draws the negatives.
 
         Returns:
-            positive (N,) and negatives (N, K), ready for `eqco.contrast`.
+            positive (N,) and negatives (N, K), ready for `eqco.contrast`. With several
+            processes, each has its own n of the N queries, and draws from all keys.
         """
-        key = self.keys(key_view)  # (N, D)
-        query = self.encoder(query_view)  # (N, D)
+        key = gather(self.keys(key_view))  # (N, D), the whole batch
+        query = self.encoder(query_view)  # (n, D), this process's part of it
+        first = first_of(len(query))
         with torch.autocast(query.device.type, enabled=False):
-            similarity = query @ key.T  # (N, N), float32 under autocast too
-        negatives = draw_negatives(similarity, self.num_negatives, generator, self.drawing)
-        return similarity.diagonal(), negatives
+            similarity = query @ key.T  # (n, N), float32 under autocast too
+        positive = similarity.diagonal(first)[: len(query)]
+        return positive, draw_negatives(
+            similarity, self.num_negatives, generator, self.drawing, first
+        )

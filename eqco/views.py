@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -25,17 +26,38 @@ def generator_for(seed: int, *labels: int | str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-def uniform(
-    count: int, low: float, high: float, generator: torch.Generator, device: torch.device
-) -> Tensor:
+@dataclass(frozen=True)
+class Part:
+    """The draws of a part of a batch: all are drawn, and those of its images are taken.
+
+    Attributes:
+        generator: CPU generator, the same for every part.
+        total: images in the whole batch.
+        first: place of the part's first image in it.
+    """
+
+    generator: torch.Generator
+    total: int
+    first: int
+
+
+Source = torch.Generator | Part
+
+
+def uniform(count: int, low: float, high: float, source: Source, device: torch.device) -> Tensor:
     """`count` numbers from [low, high), shape (count,), on `device`."""
-    return (low + (high - low) * torch.rand(count, generator=generator)).to(device)
+    if isinstance(source, Part):
+        drawn = torch.rand(source.total, generator=source.generator)
+        drawn = drawn[source.first : source.first + count]
+    else:
+        drawn = torch.rand(count, generator=source)
+    return (low + (high - low) * drawn).to(device)
 
 
 def random_crops(
     count: int,
     crop_scale: float,
-    generator: torch.Generator,
+    generator: Source,
     device: torch.device,
 ) -> tuple[Tensor, ...]:
     """Width, height, centre x, centre y of crops inside [-1, 1]^2, each of shape (count,).
@@ -62,7 +84,7 @@ def warp(
     return F.grid_sample(images, grid, mode="bilinear", padding_mode=outside, align_corners=False)
 
 
-def glyph_view(images: Tensor, crop_scale: float, generator: torch.Generator) -> Tensor:
+def glyph_view(images: Tensor, crop_scale: float, generator: Source) -> Tensor:
     """Crop, turn by up to 10 degrees and shear by up to 0.3; images in [0, 1]."""
     count, device = len(images), images.device
     width, height, x, y = random_crops(count, crop_scale, generator, device)
@@ -79,7 +101,7 @@ def glyph_view(images: Tensor, crop_scale: float, generator: torch.Generator) ->
     )
 
 
-def photo_view(images: Tensor, crop_scale: float, generator: torch.Generator) -> Tensor:
+def photo_view(images: Tensor, crop_scale: float, generator: Source) -> Tensor:
     """MoCo v2's view for small images: crop, flip, colour jitter (p .8), grayscale (p .2).
 
     No blur, as is usual at 32 pixels. Jitter is applied in a fixed order: brightness, contrast,
@@ -107,7 +129,7 @@ def photo_view(images: Tensor, crop_scale: float, generator: torch.Generator) ->
     return torch.where(gray.view(-1, 1, 1, 1), rgb_to_grayscale(images), images)
 
 
-VIEWS: dict[str, Callable[[Tensor, float, torch.Generator], Tensor]] = {
+VIEWS: dict[str, Callable[[Tensor, float, Source], Tensor]] = {
     "glyphs": glyph_view,
     "photos": photo_view,
 }

@@ -9,8 +9,8 @@ ROOT = Path(__file__).parent.parent
 RANKS = [
     ["theory", "glyphs"],
     ["contrast", "recipe"],
-    ["negatives", "encoder", "views", "data", "record"],
-    ["simo"],
+    ["negatives", "encoder", "views", "data", "record", "parallel"],
+    ["simo", "moco", "simclr"],
     ["pretrain", "probe"],
     ["run"],
     ["schedule", "judge"],

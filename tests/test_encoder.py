@@ -9,10 +9,10 @@ from torch import nn
 from eqco.encoder import (
     BACKBONES,
     Encoder,
+    bn_projector,
     build_encoder,
     key_encoder_of,
     momentum_update,
-    projector,
     torchvision_resnet,
 )
 
@@ -65,7 +65,7 @@ def test_an_encoder_of_float64_stays_float64() -> None:
 
 def test_the_projector_is_that_of_the_released_simo() -> None:
     """Linear - BN - ReLU - Linear - BN without biases, weights N(0, 0.01): their configuration."""
-    head = projector(256, 128)
+    head = bn_projector(256, 128)
     kinds = [type(layer) for layer in head]
     assert kinds == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear, nn.BatchNorm1d]
     for linear, shape in ((head[0], (256, 256)), (head[3], (128, 256))):

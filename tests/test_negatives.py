@@ -31,10 +31,27 @@ def test_others_carries_the_gradient_of_every_entry_but_the_diagonal() -> None:
     assert torch.equal(matrix.grad, 1 - torch.eye(4))
 
 
-@pytest.mark.parametrize("shape", [(3, 4), (1, 1), (2, 2, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(4, 3), (1, 1), (2, 2, 2)], ids=str)
 def test_others_refuses_what_is_not_a_square_of_two_or_more(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="similarity must be"):
         others(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("first", [0, 2, 4], ids="from{}".format)
+def test_rows_of_a_process_lose_the_positives_that_the_whole_batch_loses(first: int) -> None:
+    matrix = torch.arange(36.0).view(6, 6)
+    assert torch.equal(others(matrix[first : first + 2], first), others(matrix)[first : first + 2])
+
+
+@EITHER_DRAWING
+def test_processes_draw_the_rows_that_one_process_draws(drawing: str) -> None:
+    matrix = torch.arange(36.0).view(6, 6)
+    whole = draw_negatives(matrix, 3, torch.Generator().manual_seed(1), drawing)
+    for first in (0, 3):
+        part = draw_negatives(
+            matrix[first : first + 3], 3, torch.Generator().manual_seed(1), drawing, first
+        )
+        assert torch.equal(part, whole[first : first + 3])
 
 
 @EITHER_DRAWING

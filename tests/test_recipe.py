@@ -38,6 +38,8 @@ OTHER: dict[str, Any] = {
     "probe_epochs": 31,
     "probe_learning_rate": 2.0,
     "knn_neighbours": 2,
+    "bn_splits": 2,
+    "projector": "mlp",
 }
 
 
@@ -64,8 +66,25 @@ def test_the_loss_changes_the_digest() -> None:
 
 
 def test_no_field_is_left_out_of_the_tests_of_the_digest() -> None:
-    """`loss` has a test of its own; of `method` there is only one so far."""
-    assert {each.name for each in fields(Recipe)} - {"loss", "method"} == set(OTHER)
+    """Those that depend on each other have a test of their own."""
+    together = {"loss", "method", "queue_size", "second_temperature"}
+    assert {each.name for each in fields(Recipe)} - together == set(OTHER)
+
+
+def test_fields_that_came_later_leave_older_digests_alone_and_count_where_they_are_set() -> None:
+    assert set(recipes.LATER) <= {each.name for each in fields(Recipe)}
+    for name, neutral in recipes.LATER.items():
+        assert getattr(Recipe(), name) == neutral
+    queue = replace(EQCO, method="moco", queue_size=512)
+    dual = replace(EQCO, loss="dual_temperature", alpha=None, second_temperature=1.0)
+    variants = [
+        queue,
+        replace(queue, queue_size=1024),
+        replace(EQCO, method="simclr"),
+        dual,
+        replace(dual, second_temperature=0.5),
+    ]
+    assert len({each.digest() for each in [EQCO, *variants]}) == 6
 
 
 def test_raising_numerics_changes_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +147,20 @@ def test_an_unknown_field_is_an_error_with_the_nearest_names() -> None:
         ({"loss": "eqco", "alpha": -1.0}, "alpha must be finite and above 0, got -1.0"),
         ({"loss": "eqco", "alpha": math.inf}, "alpha must be finite and above 0, got inf"),
         ({"alpha": 256.0}, "alpha=256.0 has no meaning for loss 'infonce'"),
+        ({"second_temperature": 1.0}, "second_temperature=1.0 has no meaning for loss 'infonce'"),
+        ({"loss": "dual_temperature"}, "loss 'dual_temperature' needs second_temperature"),
+        ({"method": "moco"}, "queue_size=0 with method 'moco'"),
+        ({"queue_size": 512}, "queue_size=512 with method 'simo'"),
+        ({"method": "moco", "queue_size": 255}, "queue holds 255 keys, the batch brings 256"),
+        (
+            {"method": "moco", "queue_size": 512, "num_negatives": 513},
+            "num_negatives is 513, but a queue of 512 has 1 to 512",
+        ),
+        (
+            {"method": "simclr", "num_negatives": 511},
+            "num_negatives is 511, but a batch of 256 has 1 to 510",
+        ),
+        ({"bn_splits": 3}, "bn_splits is 3, which does not divide a batch of 256"),
         ({"num_negatives": 0}, "num_negatives is 0, but a batch of 256 has 1 to 255"),
         ({"num_negatives": 256}, "num_negatives is 256, but a batch of 256 has 1 to 255"),
         ({"batch_size": 1, "num_negatives": 1}, "num_negatives is 1, but a batch of 1 has"),
