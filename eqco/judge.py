@@ -156,6 +156,27 @@ def better(left: Sequence[float], right: Sequence[float], margin: float = MARGIN
     return Verdict(status, mean, sd, len(differences), low, high, p, needed)
 
 
+def not_inferior(left: Sequence[float], right: Sequence[float], margin: float = MARGIN) -> Verdict:
+    """Is the left row at most `margin` points worse? One-sided paired t-test.
+
+    Supported where the one-sided 95 % lower bound of left - right is above -margin; contradicted
+    where the upper bound is below -margin; undetermined otherwise.
+
+    Args:
+        left, right: accuracies by seed, in the same order of seeds.
+        margin: points.
+    """
+    differences = paired(left, right)
+    if len(differences) < 2:
+        return single(differences)
+    low, high = interval(differences)
+    sd = float(differences.std(ddof=1))
+    p = float(stats.ttest_1samp(differences, -margin, alternative="greater").pvalue) if sd else 0.0
+    status = "supported" if low > -margin else "contradicted" if high < -margin else "undetermined"
+    needed = seeds_for_difference(sd, margin)
+    return Verdict(status, float(differences.mean()), sd, len(differences), low, high, p, needed)
+
+
 def prediction_intervals(
     cells: dict[str, Sequence[float]], family_level: float = 0.01
 ) -> dict[str, tuple[float, float]]:

@@ -18,7 +18,15 @@ from eqco.recipe import Recipe
 from eqco.record import Record
 
 NOT_VERIFIED = "not verified"
-LOSS_TITLES = {"infonce": "InfoNCE", "eqco": "EqCo", "untrained": "untrained"}
+LOSS_TITLES = {
+    "infonce": "InfoNCE",
+    "eqco": "EqCo",
+    "dcl": "DCL",
+    "flat_nce": "FlatNCE",
+    "dual_temperature": "dual temp.",
+    "untrained": "untrained",
+}
+METHOD_TITLES = {"simo": "SiMo", "moco": "MoCo", "simclr": "SimCLR"}
 METRICS = ("linear", "knn", "class_mean")
 
 
@@ -73,12 +81,21 @@ class Cell:
         published: a number or "not verified".
         measured: records by seed.
         status: "passed", "failed", "not run".
+        name: of the row; what stands behind its K, such as "alpha64", is shown.
     """
 
     recipe: Recipe
     published: str
     measured: dict[int, Record]
     status: str
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """The loss, and in what the row differs besides K."""
+        known = {self.recipe.method, self.recipe.loss, f"k{self.recipe.num_negatives}"}
+        rest = [word for word in self.name.split("-") if word not in known]
+        return " ".join([LOSS_TITLES[self.recipe.loss], *rest])
 
     def values(self, metric: str) -> dict[int, float]:
         """The metric by seed, percent."""
@@ -103,9 +120,19 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
+def reference_of(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
+    """InfoNCE of the same method with the most negatives, where the table has it at full K."""
+    found = [
+        c for c in cells if (c.recipe.method, c.recipe.loss) == (cell.recipe.method, "infonce")
+    ]
+    full = [c for c in found if c.recipe.num_negatives == c.recipe.available()]
+    return full[0] if full else None
+
+
 def cell_table(cells: Sequence[Cell]) -> Table:
     """Rows of a table: published beside measured, and the gap to the full-K baseline."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    methods = {cell.recipe.method for cell in cells}
     table.add_column("loss", no_wrap=True)
     table.add_column("K", justify="right", no_wrap=True, min_width=3)
     table.add_column("published", no_wrap=True)
@@ -114,19 +141,17 @@ def cell_table(cells: Sequence[Cell]) -> Table:
     table.add_column("Δ base", justify="right", no_wrap=True, min_width=4)
     table.add_column("time", justify="right", no_wrap=True, min_width=4)
     table.add_column("status", no_wrap=True)
-    full = max((cell.recipe.num_negatives for cell in cells), default=0)
-    bases = [c for c in cells if c.recipe.loss == "infonce" and c.recipe.num_negatives == full]
     for cell in cells:
         records = list(cell.measured.values())
         seconds = [r["seconds"]["train"] + r["seconds"]["probe"] for r in records]
         knn = list(cell.values("knn").values())
         table.add_row(
-            LOSS_TITLES[cell.recipe.loss],
+            f"{METHOD_TITLES[cell.recipe.method]} {cell.title}" if len(methods) > 1 else cell.title,
             str(cell.recipe.num_negatives),
             cell.published,
             spread(list(cell.values("linear").values())),
             f"{sum(knn) / len(knn):.1f}" if knn else "–",
-            difference(cell, bases[0] if bases else None),
+            difference(cell, reference_of(cell, cells)),
             duration(sum(seconds) / len(seconds)) if seconds else "–",
             cell.status,
         )
@@ -141,6 +166,7 @@ def closing(
     *,
     width: int,
     colour: bool,
+    unmatched: dict[str, str] | None = None,
 ) -> str:
     """The text at the end of a session: cells, claims, and what was not measured.
 
@@ -151,6 +177,7 @@ def closing(
         claims: (name, what it says, verdict or None).
         width: columns.
         colour: whether escape codes may be used.
+        unmatched: published values that belong to no row of ours, by what they are of.
     """
     stream = io.StringIO()
     console = Console(file=stream, width=width, force_terminal=colour, no_color=not colour)
@@ -163,6 +190,8 @@ def closing(
         "of ImageNet and are compared at that scale only.",
         highlight=False,
     )
+    for of, value in (unmatched or {}).items():
+        console.print(f"published for {of}: {value}", highlight=False)
     for name, says, verdict in claims:
         text = str(verdict) if verdict else "not judged: a row is missing"
         console.print(f"\n{name}: {says}\n  {text}", highlight=False)

@@ -19,11 +19,13 @@ from eqco.recipe import SCALES, Machine, Recipe, check_name
 from eqco.report import NOT_VERIFIED, Cell, closing, published
 from eqco.run import run, untrained
 from eqco.schedule import Job
-from reproductions import table1
+from reproductions import table1, table2, table3, table4, table5, table6
+from reproductions.tables import Claim, Rows
 
 HERE = Path(__file__).parent
 Train = Callable[[Recipe, int], records.Record]
 EVIDENCE = HERE / "records"
+TABLES = dict(enumerate((table1, table2, table3, table4, table5, table6), start=1))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,8 +54,8 @@ class Session:
     machine: Machine
     folder: Path
     command: str
-    statuses: dict[str, str] = field(default_factory=dict)
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    statuses: dict[tuple[int, str], str] = field(default_factory=dict)
+    verdicts: dict[tuple[int, str], Verdict] = field(default_factory=dict)
 
     @property
     def evidence(self) -> Path | None:
@@ -61,13 +63,17 @@ class Session:
         folder = EVIDENCE / self.scale
         return None if folder.resolve() == self.folder.resolve() else folder
 
-    def rows(self) -> dict[str, Recipe]:
-        """The rows of table 1."""
-        return table1.rows(self.scale, self.base)
+    def rows(self, table: int) -> Rows:
+        """The rows of a table."""
+        return TABLES[table].rows(self.scale, self.base)
 
-    def found(self, row: str) -> dict[int, records.Record]:
+    def claims(self, table: int) -> dict[str, Claim]:
+        """The claims of a table."""
+        return TABLES[table].claims(self.scale, self.base)
+
+    def found(self, table: int, row: str) -> dict[int, records.Record]:
         """Records of a row by seed."""
-        recipe = self.rows()[row]
+        recipe = self.rows(table)[row]
         pairs = ((seed, records.find(self.folder, recipe, seed)) for seed in self.seeds)
         return {seed: record for seed, record in pairs if record is not None}
 
@@ -134,18 +140,35 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SESSION] = session_of(config)
 
 
+def case_name(case: tuple[int, str]) -> str:
+    """`table1-simo-eqco-k16`."""
+    return f"table{case[0]}-{case[1]}"
+
+
+def expected_failure(why: str | None) -> list[pytest.MarkDecorator]:
+    """A strict xfail with its numbers, where the committed evidence contradicts a claim."""
+    return [pytest.mark.xfail(reason=why, strict=True)] if why else []
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Cells and claims of table 1 at the scale asked for."""
+    """Cells and claims of all tables at the scale asked for; ids such as table1-simo-eqco-k16."""
     session = metafunc.config.stash[SESSION]
     if "row" in metafunc.fixturenames:
-        metafunc.parametrize("row", list(session.rows()))
+        cases = [(number, name) for number in TABLES for name in session.rows(number)]
+        metafunc.parametrize("row", cases, ids=case_name)
     if "claim" in metafunc.fixturenames:
-        cases = []
-        for name in table1.claims(session.scale, session.base.method):
-            why = table1.FAILS.get((session.scale, name))
-            marks = [pytest.mark.xfail(reason=why, strict=True)] if why else []
-            cases.append(pytest.param(name, marks=marks))
-        metafunc.parametrize("claim", cases)
+        metafunc.parametrize(
+            "claim",
+            [
+                pytest.param(
+                    (number, name),
+                    id=case_name((number, name)),
+                    marks=expected_failure(TABLES[number].FAILS.get((session.scale, name))),
+                )
+                for number in TABLES
+                for name in session.claims(number)
+            ],
+        )
 
 
 @pytest.fixture
@@ -225,20 +248,31 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The closing table: published beside measured, verdict per claim, what is missing."""
     session = terminalreporter.config.stash[SESSION]
-    if not session.statuses and not session.verdicts:
-        return
-    values = published(HERE / "paper", 1)
-    cells = []
-    for row, recipe in session.rows().items():
-        measured = session.found(row)
-        default = "cached" if measured else "not run"
-        status = session.statuses.get(row, default)
-        cells.append(Cell(recipe, values.get(row, NOT_VERIFIED), measured, status))
-    claims = table1.claims(session.scale, session.base.method)
-    judged = [(name, claims[name].says, verdict) for name, verdict in session.verdicts.items()]
     colour = bool(terminalreporter.config.get_terminal_writer().hasmarkup)
-    width = max(80, min(100, terminalreporter.config.get_terminal_writer().fullwidth + 1))
-    text = closing(
-        1, session.scale, cells, judged, width=80 if not colour else width, colour=colour
+    full = terminalreporter.config.get_terminal_writer().fullwidth + 1
+    width = max(80, min(100, full)) if colour else 80
+    for number in sorted({case[0] for case in [*session.statuses, *session.verdicts]}):
+        text = closing_of(session, number, width, colour)
+        terminalreporter.write("\n" + text)
+
+
+def closing_of(session: Session, number: int, width: int, colour: bool) -> str:
+    """The closing text of one table."""
+    values = published(HERE / "paper", number)
+    rows = session.rows(number)
+    cells = []
+    for row, recipe in rows.items():
+        measured = session.found(number, row)
+        default = "cached" if measured else "not run"
+        status = session.statuses.get((number, row), default)
+        cells.append(Cell(recipe, values.get(row, NOT_VERIFIED), measured, status, row))
+    claims = session.claims(number)
+    judged = [
+        (name, claims[name].says, verdict)
+        for (table, name), verdict in session.verdicts.items()
+        if table == number
+    ]
+    others = {row: value for row, value in values.items() if row not in rows}
+    return closing(
+        number, session.scale, cells, judged, width=width, colour=colour, unmatched=others
     )
-    terminalreporter.write("\n" + text)

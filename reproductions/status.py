@@ -1,6 +1,6 @@
-"""Write what the committed records say into README.md and SWEEP.md.
+"""Write what the committed records say into README.md, TABLES.md and SWEEP.md.
 
-python -m reproductions.status            rewrites both
+python -m reproductions.status            rewrites them
 python -m reproductions.status --check    fails where they are not what the records say
 """
 
@@ -8,20 +8,34 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from eqco import record as records
 from eqco.judge import Verdict, better, equivalent
-from eqco.recipe import SCALES
-from eqco.report import LOSS_TITLES, NOT_VERIFIED, duration, frame, published, spread
-from reproductions import table1
+from eqco.recipe import SCALES, Recipe
+from eqco.report import (
+    LOSS_TITLES,
+    METHOD_TITLES,
+    NOT_VERIFIED,
+    Cell,
+    duration,
+    frame,
+    published,
+    spread,
+)
+from reproductions import table1, table2, table3, table4, table5, table6
+from reproductions.sweep import METHOD_RATES, baseline, grid
+from reproductions.tables import baseline as table_baseline
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 SWEEP = HERE / "SWEEP.md"
+RESULTS = HERE / "TABLES.md"
+TABLES = dict(enumerate((table1, table2, table3, table4, table5, table6), start=1))
 METRIC_TITLES = {"linear": "linear probe", "knn": "kNN", "class_mean": "nearest class mean"}
 
 
@@ -44,13 +58,14 @@ def by_seed(runs: pd.DataFrame, metric: str, **where: object) -> dict[int, float
     return dict(zip(runs["seed"], runs[metric], strict=True))
 
 
-def judge(test: str, left: dict[int, float], right: dict[int, float]) -> Verdict | None:
-    """Verdict of `equivalent` or `better` over the seeds both have; None without any."""
+def judge(
+    test: Callable[[Sequence[float], Sequence[float]], Verdict],
+    left: dict[int, float],
+    right: dict[int, float],
+) -> Verdict | None:
+    """Verdict over the seeds both have; None without any."""
     seeds = sorted(left.keys() & right.keys())
-    if not seeds:
-        return None
-    function = equivalent if test == "equivalent" else better
-    return function([left[s] for s in seeds], [right[s] for s in seeds])
+    return test([left[s] for s in seeds], [right[s] for s in seeds]) if seeds else None
 
 
 def short(verdict: Verdict | None) -> str:
@@ -64,44 +79,40 @@ def short(verdict: Verdict | None) -> str:
     )
 
 
-def table_of(scale: str) -> str:
-    """Table 1 at a scale: cells, then claims, in Markdown."""
-    runs = evidence(scale)
-    values = published(HERE / "paper", 1)
-    rows = table1.rows(scale)
-    if not runs.empty and scale == "photos":
-        rows = table1.rows(scale, records_base(scale))
-    digests = {name: recipe.digest() for name, recipe in rows.items()}
+def base_of(scale: str) -> Recipe:
+    """The baseline of a scale; where the data is part of the recipe, that of the records."""
+    base, runs = SCALES[scale].base, evidence(scale)
+    if base.data == "folder" and not runs.empty:
+        return replace(base, data=runs["data"].iloc[0])
+    return base
+
+
+def table_of(number: int, scale: str) -> str:
+    """A table at a scale: cells, then claims, in Markdown."""
+    runs, base = evidence(scale), base_of(scale)
+    table, values = TABLES[number], published(HERE / "paper", number)
     digest_of = runs["run_id"].str.split("-").str[-2] if not runs.empty else None
     lines, cells = [], {}
-    for name, recipe in rows.items():
-        mine = runs[digest_of == digests[name]] if digest_of is not None else runs
+    for name, recipe in table.rows(scale, base).items():
+        mine = runs[digest_of == recipe.digest()] if digest_of is not None else runs
         cells[name] = by_seed(mine, "linear") if len(mine) else {}
         lines.append(
             [
-                LOSS_TITLES[recipe.loss],
+                Cell(recipe, "", {}, "", name).title,
+                METHOD_TITLES[recipe.method],
                 str(recipe.num_negatives),
                 values.get(name, NOT_VERIFIED),
                 *(spread(list(mine[m])) if len(mine) else "not run" for m in METRIC_TITLES),
                 duration(mine["seconds"].median()) if len(mine) else "–",
             ]
         )
-    header = ["loss", "K", "published (ImageNet)", *METRIC_TITLES.values(), "a run"]
-    text = markdown(header, lines)
+    header = ["loss", "method", "K", "published (ImageNet)", *METRIC_TITLES.values(), "a run"]
     claims = [
-        [c.says, short(judge(c.test.__name__, cells[c.left], cells[c.right]))]
-        for c in table1.claims(scale).values()
+        [c.says, short(judge(c.test, cells[c.left], cells[c.right]))]
+        for c in table.claims(scale, base).values()
     ]
     verdicts = markdown(["claim", "mean difference [90 % interval]: verdict"], claims)
-    return f"{text}\n\n{verdicts}"
-
-
-def records_base(scale: str):  # type: ignore[no-untyped-def]
-    """The baseline recipe of a folder's records, where the data is part of the recipe."""
-    from dataclasses import replace
-
-    runs = evidence(scale)
-    return replace(SCALES[scale].base, data=runs["data"].iloc[0])
+    return f"{markdown(header, lines)}\n\n{verdicts}"
 
 
 def grid_table(runs: pd.DataFrame, metric: str) -> str:
@@ -131,9 +142,9 @@ def fixed_rate_table(runs: pd.DataFrame) -> str:
                 [
                     f"{rate:g}",
                     str(k),
-                    short(judge("better", full, plain)),
-                    short(judge("equivalent", ours, full)),
-                    short(judge("better", ours, plain)),
+                    short(judge(better, full, plain)),
+                    short(judge(equivalent, ours, full)),
+                    short(judge(better, ours, plain)),
                 ]
             )
     return markdown(VERDICT_HEADER, lines)
@@ -164,9 +175,9 @@ def best_rate_table(runs: pd.DataFrame) -> str:
             [
                 f"{full_rate:g} / {plain_rate:g} / {ours_rate:g}",
                 str(k),
-                short(judge("better", full, plain)),
-                short(judge("equivalent", ours, full)),
-                short(judge("better", ours, plain)),
+                short(judge(better, full, plain)),
+                short(judge(equivalent, ours, full)),
+                short(judge(better, ours, plain)),
             ]
         )
     return markdown(("full / InfoNCE / EqCo at lr", *VERDICT_HEADER[1:]), lines)
@@ -186,18 +197,36 @@ def diagnostics_table(runs: pd.DataFrame) -> str:
     return markdown(["loss", "K", *(f"lr {rate:g}" for rate in rates)], lines)
 
 
+def method_rates() -> str:
+    """Full-K InfoNCE of MoCo v2 and SimCLR at each rate tried: what chose theirs."""
+    runs = evidence("glyphs")
+    lines = []
+    for method in ("moco", "simclr"):
+        full = table_baseline("glyphs", method)
+        found = {}
+        for rate in METHOD_RATES:
+            digest = replace(full, learning_rate=rate).digest()
+            mine = runs[runs["run_id"].str.split("-").str[-2] == digest]
+            found[rate] = spread(list(mine["linear"]))
+        lines.append([METHOD_TITLES[method], *found.values()])
+    return markdown(["method", *(f"lr {rate:g}" for rate in METHOD_RATES)], lines)
+
+
 def sweep_sections() -> dict[str, str]:
     """What stands between the markers of SWEEP.md."""
     runs = evidence("glyphs")
-    runs = runs[runs["loss"] != "untrained"]
-    grid = runs[runs["seed"] < 3]  # the sweep's own seeds; table 1 has more
-    count = f"{len(grid)} runs of 3 seeds at most, {len(runs)} records in all.\n\n"
+    of_grid = {recipe.digest() for recipe in [*baseline(), *grid()]}
+    of_grid |= {recipe.digest() for recipe in TABLES[1].rows("glyphs").values()}
+    runs = runs[runs["run_id"].str.split("-").str[-2].isin(of_grid)]
+    grid_runs = runs[runs["seed"] < 3]  # the sweep's own seeds; table 1 has more
+    count = f"{len(grid_runs)} runs of 3 seeds.\n\n"
     return {
         "count": count.strip(),
-        **{metric: grid_table(grid, metric) for metric in METRIC_TITLES},
-        "fixed": fixed_rate_table(grid),
-        "best": best_rate_table(grid),
-        "diagnostics": diagnostics_table(grid),
+        **{metric: grid_table(grid_runs, metric) for metric in METRIC_TITLES},
+        "fixed": fixed_rate_table(grid_runs),
+        "best": best_rate_table(grid_runs),
+        "diagnostics": diagnostics_table(grid_runs),
+        "methods": method_rates(),
     }
 
 
@@ -213,13 +242,14 @@ def filled(text: str, sections: dict[str, str]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Rewrite or check both pages."""
+    """Rewrite or check the pages."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--check", action="store_true", help="change nothing, fail where stale")
     given = parser.parse_args(arguments)
-    readme = {f"table1-{scale}": table_of(scale) for scale in ("glyphs", "photos")}
+    readme = {f"table1-{scale}": table_of(1, scale) for scale in ("glyphs", "photos")}
+    others = {f"table{number}-glyphs": table_of(number, "glyphs") for number in range(2, 7)}
     stale = []
-    for page, sections in ((README, readme), (SWEEP, sweep_sections())):
+    for page, sections in ((README, readme), (RESULTS, others), (SWEEP, sweep_sections())):
         before = page.read_text(encoding="utf-8")
         after = filled(before, sections)
         if after != before:

@@ -1,4 +1,4 @@
-"""The sweep behind table 1: learning rate x K x loss at the glyphs scale, every cell published.
+"""The runs behind every table at the glyphs scale, and the sweep learning rate x K x loss.
 
     python -m reproductions.sweep --workers 2 --records reproductions/records
 
@@ -16,9 +16,12 @@ from pathlib import Path
 from eqco.recipe import SCALES, Machine, Recipe
 from eqco.run import untrained
 from eqco.schedule import Job, missing, work_in_parallel
-from reproductions.table1 import row, rows
+from reproductions import table1, table2, table3, table4, table5, table6
+from reproductions.tables import baseline as table_baseline
+from reproductions.tables import row
 
 RATES = (0.01, 0.025, 0.06, 0.16, 0.4, 1.0)
+METHOD_RATES = (0.06, 0.16, 0.4)
 SEEDS = (0, 1, 2)
 
 
@@ -29,22 +32,38 @@ def baseline() -> list[Recipe]:
 
 
 def grid() -> list[Recipe]:
-    """Every cell below full K at each rate, small K first."""
+    """Every cell besides the baseline at each rate, small K first."""
+    cells = [(16, "infonce"), (16, "eqco"), (4, "infonce"), (4, "eqco"), (64, "infonce")]
+    cells += [(64, "eqco"), (255, "eqco")]
+    return [row(base, loss, k) for k, loss in cells for base in baseline()]
+
+
+def method_baselines() -> list[Recipe]:
+    """Full-K InfoNCE of MoCo v2 and SimCLR at each rate: what chooses theirs."""
     return [
-        row(base, loss, num_negatives)
-        for num_negatives in (16, 4, 64)
-        for base in baseline()
-        for loss in ("infonce", "eqco")
+        replace(table_baseline("glyphs", method), learning_rate=rate)
+        for method in ("moco", "simclr")
+        for rate in METHOD_RATES
     ]
 
 
 def jobs(table_seeds: int) -> list[Job]:
-    """The baseline, then table 1 with its seeds, then the rest of the grid seed by seed."""
+    """Baselines, tables with their seeds, then the grid seed by seed."""
     first = [Job(recipe, seed) for seed in SEEDS for recipe in baseline()]
+    first += [Job(recipe, 0) for recipe in method_baselines()]
     first += [Job(untrained(SCALES["glyphs"].base), seed) for seed in range(table_seeds)]
-    then = [Job(recipe, seed) for seed in SEEDS for recipe in grid()]
-    table = list(rows("glyphs").values())
-    return first + [Job(recipe, seed) for seed in range(table_seeds) for recipe in table] + then
+    first += [
+        Job(recipe, s) for s in range(table_seeds) for recipe in table1.rows("glyphs").values()
+    ]
+    tables = (table2, table3, table4, table5, table6)
+    first += [
+        Job(recipe, seed)
+        for seed in SEEDS
+        for table in tables
+        for recipe in table.rows("glyphs").values()
+    ]
+    found = first + [Job(recipe, seed) for seed in SEEDS for recipe in grid()]
+    return list({job.run_id: job for job in found}.values())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
     parser.add_argument("--records", type=Path, default=Path("runs/records"), help="folder")
     parser.add_argument("--checkpoints", type=Path, default=Path("runs/checkpoints"))
-    parser.add_argument("--table-seeds", type=int, default=5, help="seeds of table 1 itself")
+    parser.add_argument("--table-seeds", type=int, default=5, help="seeds of table 1")
     parser.add_argument("--only", default="", help="only runs whose name holds this text")
     given = parser.parse_args(arguments)
     folder = given.records / "glyphs"

@@ -11,6 +11,8 @@ import pytest
 from eqco import record as records
 from eqco.recipe import SCALES, Recipe
 from reproductions import status, sweep, table1
+from reproductions.conftest import TABLES
+from reproductions.tables import baseline
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,9 +34,44 @@ def test_rows_differ_from_the_baseline_in_loss_k_and_alpha_alone() -> None:
         assert different <= {"loss", "num_negatives", "alpha"}
 
 
+@pytest.mark.parametrize("scale", sorted(SCALES))
+@pytest.mark.parametrize("number", sorted(TABLES))
+def test_every_claim_is_about_two_rows_of_its_table(number: int, scale: str) -> None:
+    rows = TABLES[number].rows(scale)
+    claims = TABLES[number].claims(scale)
+    assert claims
+    for claim in claims.values():
+        assert {claim.left, claim.right} <= rows.keys()
+        assert rows[claim.left] != rows[claim.right]
+
+
+def test_failures_that_are_expected_name_claims_and_numbers() -> None:
+    for table in TABLES.values():
+        for (scale, claim), why in table.FAILS.items():
+            assert claim in table.claims(scale)
+            assert "n=" in why
+
+
+@pytest.mark.parametrize("method", ["simo", "moco", "simclr"])
+def test_a_baseline_is_infonce_with_all_negatives(method: str) -> None:
+    full = baseline("glyphs", method)
+    assert (full.method, full.loss) == (method, "infonce")
+    assert full.num_negatives == full.available()
+
+
 @pytest.mark.parametrize(
     ("words", "count"),
-    [("table1", 17), ("table1 and k16", 5), ("table1 and infonce-k255", 1), ("test_cell", 8)],
+    [
+        ("table1", 17),
+        ("table1 and k16", 5),
+        ("table1 and infonce-k255", 1),
+        ("test_cell and table1", 8),
+        ("table2 and moco", 16),
+        ("table3", 7),
+        ("table4", 16),
+        ("table5", 16),
+        ("table6", 16),
+    ],
 )
 def test_k_selects_cells_and_claims(words: str, count: int, tmp_path: Path) -> None:
     done = pytest_on(tmp_path, "-k", words, "--collect-only", "-q")
@@ -66,12 +103,13 @@ def test_a_wrong_option_is_one_sentence_before_any_work(
 def test_never_trains_nothing_and_says_what_is_missing(tmp_path: Path) -> None:
     done = pytest_on(tmp_path, "--run", "never", "--scale", "smoke")
     assert done.returncode == 0
-    assert "table 1: 0 of 6 cells measured" in done.stdout
+    for table, cells in ((1, 6), (2, 6), (3, 5), (4, 6), (5, 10), (6, 8)):
+        assert f"table {table}: 0 of {cells} cells measured" in done.stdout
     assert not (tmp_path / "records").exists()
 
 
 def test_a_second_call_takes_the_records_of_the_first(tmp_path: Path) -> None:
-    words = ["--scale", "smoke", "-k", "test_cell and infonce-k16", "--threads", "1"]
+    words = ["--scale", "smoke", "-k", "test_cell and table1 and infonce-k16", "--threads", "1"]
     first = pytest_on(tmp_path, *words)
     assert "1 passed" in first.stdout, first.stdout + first.stderr
     assert "table 1: 1 of 6 cells measured" in first.stdout
@@ -83,7 +121,7 @@ def test_a_second_call_takes_the_records_of_the_first(tmp_path: Path) -> None:
 
 
 def test_an_edited_record_fails_the_cell_by_name(tmp_path: Path) -> None:
-    words = ["--scale", "smoke", "-k", "test_cell and infonce-k16", "--threads", "1"]
+    words = ["--scale", "smoke", "-k", "test_cell and table1 and infonce-k16", "--threads", "1"]
     pytest_on(tmp_path, *words)
     for path in (tmp_path / "records" / "smoke").glob("*k16*.json"):
         text = json.loads(path.read_text(encoding="utf-8"))
@@ -113,8 +151,9 @@ def test_the_sweep_covers_two_decades_of_learning_rates() -> None:
     assert len(sweep.RATES) >= 6
     assert max(sweep.RATES) / min(sweep.RATES) >= 99
     recipes = {job.run_id for job in sweep.jobs(5)}
-    assert len(recipes) == 6 * 7 * 3 + 2 * 7 + 5 + 5
-    # grid, two more seeds of table 1, EqCo at full K, untrained
+    grid, more_seeds, untrained, rates = 6 * 8 * 3, 2 * 8, 5, 4
+    others = 3 * (7 + 5 + 10 + 6 + 4)  # MoCo, SimCLR, alpha, family, shared
+    assert len(recipes) == grid + more_seeds + untrained + rates + others
 
 
 def test_prediction_interval_of_a_row_reads_its_evidence() -> None:

@@ -1,11 +1,11 @@
-"""Table 1: does EqCo make SiMo's accuracy independent of K, where InfoNCE's falls?
+"""Cells and claims of the tables.
 
     pytest reproductions/ -k table1                     every row, one seed, glyphs
     pytest reproductions/ -k "table1 and k16"           rows and claims at K = 16
     pytest reproductions/ -k table1 --seeds 5           enough seeds for verdicts
 
-A cell trains, is probed, and must be a real run; a claim is judged over seeds and is undetermined
-with one.
+What a table holds, costs and lets expect stands in `table1.py` to `table6.py`. A cell trains, is
+probed, and must be a real run; a claim is judged over seeds and is undetermined with one.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import pytest
 from eqco import record as records
 from eqco.judge import prediction_intervals
 from eqco.recipe import SCALES, Recipe
-from reproductions import table1
 from reproductions.conftest import Session, Train
 
 
-def evidence_interval(session: Session, row: str) -> tuple[float, float] | None:
+def evidence_interval(session: Session, table: int, row: str) -> tuple[float, float] | None:
     """Where a new run of a row should fall, from committed runs; None without such evidence."""
     if session.evidence is None:
         return None
-    cells: dict[str, list[float]] = {name: [] for name in session.rows()}
-    by_recipe = {recipe.digest(): name for name, recipe in session.rows().items()}
+    rows = session.rows(table)
+    cells: dict[str, list[float]] = {name: [] for name in rows}
+    by_recipe = {recipe.digest(): name for name, recipe in rows.items()}
     for record in records.read_all(session.evidence):
         name = by_recipe.get(record["run_id"].split("-")[-2])
         if name:
@@ -34,10 +34,10 @@ def evidence_interval(session: Session, row: str) -> tuple[float, float] | None:
     return prediction_intervals(cells).get(row)
 
 
-def test_cell(row: str, session: Session, train: Train, baseline: Recipe) -> None:
+def test_cell(row: tuple[int, str], session: Session, train: Train, baseline: Recipe) -> None:
     """The row trains to finite losses, beats the untrained backbone, and agrees with evidence."""
-    recipe = session.rows()[row]
-    interval = evidence_interval(session, row)
+    recipe = session.rows(row[0])[row[1]]
+    interval = evidence_interval(session, *row)
     for seed in session.seeds:
         record = train(recipe, seed)
         losses = record["curve"]["loss"]
@@ -54,15 +54,16 @@ def test_cell(row: str, session: Session, train: Train, baseline: Recipe) -> Non
             )
 
 
-def test_claim(claim: str, session: Session) -> None:
+def test_claim(claim: tuple[int, str], session: Session) -> None:
     """The statement holds over the seeds that both of its rows have."""
     if not SCALES[session.scale].evidence:
         pytest.skip(f"scale {session.scale} shows that things run; it is never evidence")
-    stated = table1.claims(session.scale, session.base.method)[claim]
-    left, right = session.found(stated.left), session.found(stated.right)
+    table, name = claim
+    stated = session.claims(table)[name]
+    left, right = session.found(table, stated.left), session.found(table, stated.right)
     seeds = sorted(left.keys() & right.keys())
     if not seeds:
-        pytest.skip(f"not run: needs rows {stated.left} and {stated.right}; run -k table1")
+        pytest.skip(f"not run: needs rows {stated.left} and {stated.right}; run -k table{table}")
     verdict = stated.test(
         [left[seed]["metrics"]["linear"] for seed in seeds],
         [right[seed]["metrics"]["linear"] for seed in seeds],
