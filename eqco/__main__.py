@@ -9,6 +9,7 @@ from pathlib import Path
 
 from eqco import __version__
 from eqco import record as records
+from eqco.launch import Order
 from eqco.recipe import SCALES, Recipe
 from eqco.report import duration, frame
 
@@ -44,6 +45,13 @@ def show(arguments: argparse.Namespace) -> None:
         print(f"  note: {record['note']}")
 
 
+def run(arguments: argparse.Namespace) -> None:
+    """Do the run of a job file, in this process or as one of torchrun's."""
+    done = Order.read(arguments.order).do()
+    if done is not None:
+        print(f"{done['run_id']}  linear {done['metrics']['linear']:.2f} %")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse and run; a bad input ends with one sentence and status 2."""
     parser = argparse.ArgumentParser(
@@ -57,6 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = commands.add_parser("show", help="one record in words")
     command.add_argument("record", type=Path)
     command.set_defaults(function=show)
+    command = commands.add_parser("run", help="one run, from its job file; also behind torchrun")
+    command.add_argument("order", type=Path)
+    command.set_defaults(function=run)
     given = parser.parse_args(arguments)
     try:
         given.function(given)

@@ -82,6 +82,18 @@ def mean_over_ranks(value: Tensor) -> Tensor:
     return value
 
 
+def wait() -> None:
+    """Return when every process is here."""
+    if world_size() > 1:
+        dist.barrier()
+
+
+def agreed(yes: bool, device: str) -> bool:
+    """What the first process says, on every process."""
+    said = torch.tensor(float(yes and rank() == 0), device=device)
+    return yes if world_size() == 1 else bool(mean_over_ranks(said) > 0)
+
+
 class SyncedBatchNorm(_BatchNorm):
     """Batch norm over the images of all processes, on any device; torch's own needs a GPU."""
 
@@ -203,7 +215,5 @@ def start(device: str) -> str:
 
 def stop() -> None:
     """Leave the processes again."""
-    if world_size() > 1:
-        dist.barrier()
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()

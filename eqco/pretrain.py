@@ -26,6 +26,7 @@ from eqco.data import Dataset
 from eqco.encoder import build_encoder
 from eqco.moco import MoCo
 from eqco.parallel import (
+    agreed,
     average_buffers,
     first_of,
     mean_over_ranks,
@@ -231,10 +232,9 @@ class Run:
 
     def due(self, seconds: float) -> bool:
         """Whether to save now; every process follows the first one's clock."""
-        if self.step == self.steps or world_size() == 1:
-            return self.step == self.steps or seconds > self.machine.checkpoint_seconds
-        late = torch.tensor(float(rank() == 0 and seconds > self.machine.checkpoint_seconds))
-        return bool(mean_over_ranks(late.to(self.machine.device)) > 0)
+        if self.step == self.steps:
+            return True
+        return agreed(seconds > self.machine.checkpoint_seconds, self.machine.device)
 
     def check_weights(self) -> None:
         """Raise TrainingError where a weight is not finite: such a state is never saved."""

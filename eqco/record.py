@@ -70,11 +70,14 @@ def provenance(machine: Machine) -> Record:
     """Device, threads, versions and commit of this process."""
     import torch
 
+    from eqco.parallel import world_size
+
     cuda = machine.device.startswith("cuda")
     return {
         "device": torch.cuda.get_device_name() if cuda else processor(),
         "device_type": machine.device.split(":")[0],
         "threads": machine.threads,
+        "processes": world_size(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "system": platform.system(),

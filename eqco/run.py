@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from eqco import parallel
 from eqco import record as records
 from eqco.data import Dataset, load
 from eqco.negatives import others
@@ -87,14 +88,16 @@ def run(
         TrainingError: see `eqco.pretrain.pretrain`.
     """
     with hold(recipe, seed, machine):
-        if again:
+        if again and parallel.rank() == 0:
             checkpoint_path(recipe, seed, machine).unlink(missing_ok=True)
         # Another process may just have ended this run, so look once more.
         done = None if again else records.find(folder, recipe, seed)
-        if done is None:
+        if parallel.agreed(done is None, machine.device):
             done = measured(recipe, seed, machine, progress)
-            records.write(folder, done)
-    return done
+            if parallel.rank() == 0:
+                records.write(folder, done)
+        parallel.wait()
+    return done or records.find(folder, recipe, seed) or {}
 
 
 def measured(
@@ -107,6 +110,8 @@ def measured(
     data = load(recipe.data, recipe.data_part, machine.data_dir).to(machine.device)
     trained = pretrain(recipe, seed, data, machine, progress)
     probe_clock = time.monotonic()
+    if parallel.rank() > 0:  # the first process probes for all
+        return {}
     outcome: dict[str, Any] = {
         "metrics": judge(trained.method.encoder.backbone, data, recipe, seed),
         "diagnostics": describe(trained, recipe, seed, data),

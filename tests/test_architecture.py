@@ -9,12 +9,13 @@ ROOT = Path(__file__).parent.parent
 RANKS = [
     ["theory", "glyphs"],
     ["contrast", "recipe"],
-    ["negatives", "encoder", "views", "data", "record", "parallel"],
+    ["parallel"],
+    ["negatives", "encoder", "views", "data", "record"],
     ["simo", "moco", "simclr"],
     ["pretrain", "probe"],
     ["run"],
     ["schedule", "judge"],
-    ["report"],
+    ["report", "launch"],
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}

@@ -55,6 +55,7 @@ for name, recipe in RECIPES.items():
         found[f"{name}/queue"] = run.method.queue.clone()
 if parallel.rank() == 0:
     torch.save(found, out)
+parallel.wait()
 parallel.stop()
 """
 

@@ -1,0 +1,150 @@
+"""Launchers: job files, torchrun on two processes, a worker killed on the way, submitit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from eqco import record as records
+from eqco.launch import (
+    Order,
+    SlurmTask,
+    by_slurm,
+    by_torchrun,
+    check_processes,
+    torchrun_command,
+)
+from eqco.pretrain import TrainingError, checkpoint_path
+from eqco.recipe import SCALES, Machine, Recipe
+from eqco.schedule import Job
+
+ROOT = Path(__file__).resolve().parents[1]
+RECIPE = replace(
+    SCALES["smoke"].base, epochs=3, probe_epochs=2, method="moco", queue_size=100,
+    num_negatives=16, bn_splits=4, projector="mlp",
+)  # fmt: skip
+
+
+def order_in(folder: Path, recipe: Recipe = RECIPE) -> Order:
+    """A small MoCo run with a checkpoint after every step."""
+    machine = Machine(threads=1, checkpoints=folder / "checkpoints", checkpoint_seconds=0.0)
+    return Order(Job(recipe, 0), machine, folder / "records")
+
+
+def test_an_order_survives_the_way_through_its_file(tmp_path: Path) -> None:
+    order = order_in(tmp_path)
+    assert Order.read(order.write()) == order
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"recipe": 1}'], ids=repr)
+def test_what_is_no_job_file_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "some.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"some.json is no job file"):
+        Order.read(path)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("a file", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"cannot write .*checkpoints"):
+        order_in(tmp_path).write()
+
+
+@pytest.mark.parametrize(
+    ("processes", "message"),
+    [
+        (0, "processes must be at least 1, got 0"),
+        (3, "3 processes cannot share a batch of 64 equally"),
+        (128, "128 processes cannot share a batch of 64 equally"),
+        (8, "bn_splits is 4, which 8 processes cannot share equally"),
+    ],
+)
+def test_processes_that_cannot_share_a_run_are_refused(processes: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_processes(RECIPE, processes, Machine())
+
+
+def test_more_processes_than_gpus_are_refused() -> None:
+    processes = 64  # more than any node has
+    with pytest.raises(ValueError, match="64 processes on cuda need as many GPUs, this node has"):
+        check_processes(replace(RECIPE, bn_splits=64), processes, Machine(device="cuda"))
+
+
+def test_options_of_torchrun_go_through() -> None:
+    command = torchrun_command(Path("x.json"), 8, ["--nnodes=2", "--rdzv-endpoint=host:29500"])
+    assert "--nnodes=2" in command
+    assert "--standalone" not in command
+    assert command[-4:] == ["-m", "eqco", "run", "x.json"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> records.Record:
+    """The record of two processes that nobody disturbed."""
+    return by_torchrun(order_in(tmp_path_factory.mktemp("whole")), 2)
+
+
+def test_two_processes_write_one_record(uninterrupted: records.Record) -> None:
+    assert uninterrupted["machine"]["processes"] == 2
+    assert uninterrupted["resumed"] == 0
+
+
+def test_a_killed_worker_is_resumed_with_the_same_numbers(
+    tmp_path: Path, uninterrupted: records.Record, environment: dict[str, str]
+) -> None:
+    order = order_in(tmp_path)
+    command = torchrun_command(order.write(), 2)
+    launched = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    path = checkpoint_path(RECIPE, 0, order.machine)
+    deadline = time.monotonic() + 120
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    children = subprocess.run(
+        ["pgrep", "-P", str(launched.pid)], capture_output=True, text=True, check=True
+    ).stdout.split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    assert launched.wait(timeout=120) != 0
+    reached = torch.load(path, weights_only=True)["step"]
+    assert records.find(order.folder, RECIPE, 0) is None, f"the run had ended, step {reached}"
+    resumed = by_torchrun(order, 2)
+    assert resumed["resumed"] == 1
+    assert resumed["metrics"] == uninterrupted["metrics"]
+    assert resumed["curve"] == uninterrupted["curve"]
+
+
+def test_a_run_that_fails_says_how_to_go_on(tmp_path: Path) -> None:
+    order = order_in(tmp_path)
+    path = checkpoint_path(RECIPE, 0, order.machine)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"half a file")
+    with pytest.raises(TrainingError, match=r"ended with status 1.*go on with: .*eqco run"):
+        by_torchrun(order, 1)
+
+
+def test_submitit_runs_a_job_and_would_requeue_it(tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    order = order_in(tmp_path, replace(RECIPE, epochs=1))
+    job = by_slurm(order, 1, tmp_path / "logs", cluster="local", timeout_min=5)
+    assert job.result() == order.job.run_id
+    assert records.find(order.folder, order.job.recipe, 0) is not None
+    task = SlurmTask(order, 1)
+    assert task.checkpoint().function is task
+
+
+def test_the_command_line_runs_an_order(tmp_path: Path, environment: dict[str, str]) -> None:
+    order = order_in(tmp_path, replace(RECIPE, epochs=1))
+    done = subprocess.run(
+        [sys.executable, "-m", "eqco", "run", str(order.write())],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert order.job.run_id in done.stdout
