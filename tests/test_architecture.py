@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 RANKS = [
-    ["theory", "glyphs"],
+    ["theory", "glyphs", "testbeds"],
     ["contrast", "recipe"],
     ["parallel"],
     ["negatives", "encoder", "views", "data", "record"],
