@@ -9,7 +9,11 @@ from pathlib import Path
 
 from eqco import __version__
 from eqco import record as records
+from eqco.data import load
+from eqco.diagnose import diagnose, embeddings_of, report
 from eqco.launch import Order
+from eqco.negatives import others
+from eqco.pretrain import trained_encoder
 from eqco.recipe import SCALES, Recipe
 from eqco.report import duration, frame
 
@@ -52,6 +56,31 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"{done['run_id']}  linear {done['metrics']['linear']:.2f} %")
 
 
+def diagnosis(arguments: argparse.Namespace) -> None:
+    """Print what an encoder says of EqCo: CV^2, loss gaps, and how small K may be."""
+    known = records.read(arguments.record) if arguments.record else None
+    method, recipe, seed = trained_encoder(
+        arguments.checkpoint, Recipe.of(known["recipe"]) if known else None
+    )
+    if recipe.data.startswith("folder:") and not arguments.data:
+        raise ValueError(f"the encoder was trained on {recipe.data}: give --data with its folder")
+    data = load(recipe.data, recipe.data_part, arguments.data or Path("data"))
+    query, key = embeddings_of(method, recipe, seed, data, arguments.images)
+    similarity = query @ key.T
+    found = diagnose(
+        similarity.diagonal(),
+        others(similarity),
+        temperature=recipe.temperature,
+        alpha=arguments.alpha,
+        counts=arguments.negatives,
+        tolerance=arguments.tolerance,
+    )
+    print(
+        f"{recipe.run_id(seed)}: {len(query)} images of {recipe.data}, t {recipe.temperature:g}\n"
+    )
+    print(report(found, alpha=arguments.alpha))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse and run; a bad input ends with one sentence and status 2."""
     parser = argparse.ArgumentParser(
@@ -68,6 +97,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = commands.add_parser("run", help="one run, from its job file; also behind torchrun")
     command.add_argument("order", type=Path)
     command.set_defaults(function=run)
+    command = commands.add_parser("diagnose", help="how small K may be for a trained encoder")
+    command.add_argument("checkpoint", type=Path)
+    command.add_argument("--record", type=Path, help="its record, for older checkpoints")
+    command.add_argument("--data", type=Path, help="image tree of the encoder, or download folder")
+    command.add_argument("--alpha", type=float, default=256.0)
+    command.add_argument("--images", type=int, default=2048, help="queries and keys")
+    command.add_argument("--negatives", type=int, nargs="+", default=[4, 16, 64, 255], help="K")
+    command.add_argument("--tolerance", type=float, default=0.05, help="loss gap, nats")
+    command.set_defaults(function=diagnosis)
     given = parser.parse_args(arguments)
     try:
         given.function(given)

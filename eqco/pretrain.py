@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +254,7 @@ class Run:
         """Everything a resumed run needs."""
         return {
             "digest": self.recipe.digest(),
+            "recipe": asdict(self.recipe),
             "seed": self.seed,
             "step": self.step,
             "method": self.method.state_dict(),
@@ -271,6 +272,33 @@ class Run:
         self.trained.curve = [tuple(pair) for pair in state["curve"]]
         self.trained.seconds = state["seconds"]
         self.trained.resumed = state["resumed"] + 1
+
+
+def trained_encoder(path: Path, recipe: Recipe | None = None) -> tuple[Method, Recipe, int]:
+    """The method in a checkpoint, its recipe and seed.
+
+    Args:
+        path: a checkpoint.
+        recipe: its recipe, for early checkpoints, which do not hold it.
+
+    Raises:
+        TrainingError: the file is missing, damaged, of another recipe, or does not hold its recipe.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        digest, seed, weights = state["digest"], state["seed"], state["method"]
+    except Exception as error:
+        raise TrainingError(f"checkpoint {path} cannot be read ({error})") from error
+    if recipe is None and "recipe" not in state:
+        raise TrainingError(f"checkpoint {path} does not hold its recipe: give --record with it")
+    recipe = recipe or Recipe.of(state["recipe"])
+    if recipe.digest() != digest:
+        raise TrainingError(
+            f"checkpoint {path} is of recipe {digest}, the record of {recipe.digest()}"
+        )
+    method = build(recipe, seed, "cpu")
+    method.load_state_dict(weights)
+    return method, recipe, seed
 
 
 def checkpoint_path(recipe: Recipe, seed: int, machine: Machine) -> Path:

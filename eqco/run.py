@@ -11,13 +11,11 @@ import torch
 
 from eqco import parallel
 from eqco import record as records
-from eqco.data import Dataset, load
-from eqco.negatives import others
-from eqco.pretrain import Progress, Trained, checkpoint_path, hold, pretrain
+from eqco.data import load
+from eqco.diagnose import describe
+from eqco.pretrain import Progress, checkpoint_path, hold, pretrain
 from eqco.probe import judge
 from eqco.recipe import Machine, Recipe
-from eqco.theory import negative_weight, squared_cv
-from eqco.views import VIEWS, generator_for, normalise
 
 
 def peak_memory_mib() -> float | None:
@@ -30,38 +28,6 @@ def peak_memory_mib() -> float | None:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-# DCL and FlatNCE are EqCo with alpha beyond all bounds.
-EFFECTIVE = {"dcl": 1e300, "flat_nce": 1e300}
-
-
-@torch.no_grad()
-def describe(trained: Trained, recipe: Recipe, seed: int, data: Dataset) -> dict[str, float]:
-    """CV^2 and 1 - pi_0 of a trained encoder (means over 1,024 queries and their keys).
-
-    Query and key encoder in evaluation mode, fresh random views of training images.
-    """
-    method = trained.method.eval()
-    order = torch.randperm(len(data.train_images), generator=generator_for(seed, "describe"))
-    images = data.train_images[order[:1024].to(data.train_images.device)].float() / 255
-    mean, std = data.channel_statistics()
-    views = [
-        normalise(
-            VIEWS[recipe.views](images, recipe.crop_scale, generator_for(seed, "describe", name)),
-            mean,
-            std,
-        )
-        for name in ("query", "key")
-    ]
-    similarity = method.encoder(views[0]) @ method.key_encoder(views[1]).T
-    positive, negatives = similarity.diagonal(), others(similarity)
-    effective = EFFECTIVE.get(recipe.loss, recipe.alpha or float(recipe.num_negatives))
-    weight = negative_weight(
-        positive, negatives, temperature=recipe.temperature, effective_negatives=effective
-    )
-    spread = squared_cv(negatives, temperature=recipe.temperature)
-    return {"cv2": spread.mean().item(), "one_minus_pi0": weight.mean().item()}
 
 
 def run(
@@ -114,7 +80,7 @@ def measured(
         return {}
     outcome: dict[str, Any] = {
         "metrics": judge(trained.method.encoder.backbone, data, recipe, seed),
-        "diagnostics": describe(trained, recipe, seed, data),
+        "diagnostics": describe(trained.method, recipe, seed, data),
         "curve": {"step": [s for s, _ in trained.curve], "loss": [v for _, v in trained.curve]},
         "steps": trained.steps,
         "resumed": trained.resumed,

@@ -12,7 +12,7 @@ RANKS = [
     ["parallel"],
     ["negatives", "encoder", "views", "data", "record"],
     ["simo", "moco", "simclr"],
-    ["pretrain", "probe"],
+    ["pretrain", "probe", "diagnose"],
     ["run"],
     ["schedule", "judge"],
     ["report", "launch"],

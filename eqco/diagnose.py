@@ -1,0 +1,194 @@
+"""What an encoder says of EqCo before it is trained with it: how small may K be?
+
+N queries with a positive key each and the other M keys as negatives; t the temperature.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from eqco.data import Dataset
+from eqco.negatives import draw_independent, others
+from eqco.recipe import Recipe
+from eqco.theory import Estimate, mean_of, negative_weight, squared_cv
+from eqco.views import VIEWS, generator_for, normalise
+
+# DCL and FlatNCE are EqCo with alpha beyond all bounds.
+EFFECTIVE = {"dcl": 1e300, "flat_nce": 1e300}
+
+
+@torch.no_grad()
+def embeddings_of(
+    method: nn.Module, recipe: Recipe, seed: int, data: Dataset, count: int = 1024
+) -> tuple[Tensor, Tensor]:
+    """Queries and keys of `count` training images, shape (N, D) each, of length 1.
+
+    Query and key encoder in evaluation mode, fresh random views; fewer where the data has fewer.
+    """
+    method.eval()
+    order = torch.randperm(len(data.train_images), generator=generator_for(seed, "describe"))
+    images = data.train_images[order[:count].to(data.train_images.device)].float() / 255
+    mean, std = data.channel_statistics()
+    query_view, key_view = (
+        normalise(
+            VIEWS[recipe.views](images, recipe.crop_scale, generator_for(seed, "describe", name)),
+            mean,
+            std,
+        )
+        for name in ("query", "key")
+    )
+    return method.encoder(query_view), method.key_encoder(key_view)  # type: ignore[operator]
+
+
+def describe(method: nn.Module, recipe: Recipe, seed: int, data: Dataset) -> dict[str, float]:
+    """CV^2 and 1 - pi_0 of a trained encoder: means over 1,024 queries and their keys."""
+    query, key = embeddings_of(method, recipe, seed, data)
+    similarity = query @ key.T
+    positive, negatives = similarity.diagonal(), others(similarity)
+    effective = EFFECTIVE.get(recipe.loss, recipe.alpha or float(recipe.num_negatives))
+    weight = negative_weight(
+        positive, negatives, temperature=recipe.temperature, effective_negatives=effective
+    )
+    spread = squared_cv(negatives, temperature=recipe.temperature)
+    return {"cv2": spread.mean().item(), "one_minus_pi0": weight.mean().item()}
+
+
+def loss_of_each(
+    positive: Tensor, negatives: Tensor, *, temperature: float, alpha: float
+) -> Tensor:
+    """EqCo's loss of each query, shape (N,), float64."""
+    shift = math.log(alpha / negatives.shape[1])
+    gap = torch.logsumexp(negatives.double() / temperature, dim=1) + shift
+    return F.softplus(gap - positive.double() / temperature)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How far EqCo's loss at K lies below its limit in K, nats.
+
+    Attributes:
+        num_negatives: K.
+        coarse: CV^2 / (2 K), which bounds it to leading order.
+        sharp: E[rho^2 CV^2] / (2 K), the leading order itself.
+        measured: mean over queries, K drawn of the M negatives, against all M.
+    """
+
+    num_negatives: int
+    coarse: float
+    sharp: float
+    measured: Estimate
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the similarities of an encoder say of EqCo.
+
+    Attributes:
+        squared_cv: CV^2 over the negatives of a query, mean over queries.
+        weight: rho = 1 - pi_0 in the limit of K, mean over queries.
+        gaps: one for each K asked for.
+        tolerance: nats.
+        enough: smallest K whose sharp gap is below the tolerance.
+    """
+
+    squared_cv: Estimate
+    weight: Estimate
+    gaps: tuple[Gap, ...]
+    tolerance: float
+    enough: int
+
+
+def diagnose(
+    positive: Tensor,
+    negatives: Tensor,
+    *,
+    temperature: float,
+    alpha: float,
+    counts: Sequence[int] = (4, 16, 64, 255),
+    tolerance: float = 0.05,
+    seed: int = 0,
+) -> Diagnosis:
+    """How small K may be for an encoder.
+
+    Args:
+        positive: cosine similarities of the pairs, shape (N,).
+        negatives: cosine similarities to many other keys, shape (N, M).
+        temperature: t, > 0.
+        alpha: EqCo's effective number of negatives, > 0.
+        counts: K at which the gap is measured, each below M.
+        tolerance: loss gap that is thought small, nats, > 0.
+        seed: of the drawing of K among M.
+
+    Raises:
+        ValueError: a K is not below M, or the tolerance is not above 0.
+    """
+    available = negatives.shape[1]
+    if not tolerance > 0:
+        raise ValueError(f"tolerance must be above 0 nats, got {tolerance}")
+    if max(counts) >= available:
+        raise ValueError(f"K = {max(counts)} is not below the {available} negatives at hand")
+    spread = squared_cv(negatives, temperature=temperature)
+    weight = negative_weight(
+        positive, negatives, temperature=temperature, effective_negatives=alpha
+    )
+    sharp = (weight**2 * spread).mean().item() / 2
+    limit = loss_of_each(positive, negatives, temperature=temperature, alpha=alpha)
+    gaps = []
+    for k in counts:
+        columns = draw_independent(len(positive), available, k, generator_for(seed, "gap", k))
+        some = negatives.gather(1, columns.to(negatives.device))
+        loss = loss_of_each(positive, some, temperature=temperature, alpha=alpha)
+        # Without replacement the noise of the mean is smaller by 1 - K / M.
+        rest = 1 - k / available
+        gaps.append(
+            Gap(
+                k,
+                spread.mean().item() / (2 * k) * rest,
+                sharp / k * rest,
+                mean_of(limit - loss),
+            )
+        )
+    enough = math.ceil(sharp / tolerance)
+    return Diagnosis(mean_of(spread), mean_of(weight), tuple(gaps), tolerance, max(enough, 1))
+
+
+def report(found: Diagnosis, *, alpha: float) -> str:
+    """The diagnosis in words, at most 80 columns."""
+    lines = [
+        f"CV^2 of the negatives     {found.squared_cv}",
+        f"1 - pi_0 at alpha {alpha:<8g}{found.weight}",
+        "",
+        "    K  loss gap, nats: CV^2/2K    leading order   measured     noise of the sum",
+    ]
+    for gap in found.gaps:
+        noise = math.sqrt(found.squared_cv.value / gap.num_negatives)
+        lines.append(
+            f"{gap.num_negatives:5d}{gap.coarse:23.3f}{gap.sharp:17.3f}"
+            f"{gap.measured.value:9.3f} ± {gap.measured.error:.3f}{noise:12.0%}"
+        )
+    lines += [
+        "",
+        f"The loss gap is below {found.tolerance:g} nats from K = {found.enough} on.",
+        verdict(found, 16),
+    ]
+    return "\n".join(lines)
+
+
+def verdict(found: Diagnosis, num_negatives: int) -> str:
+    """What EqCo will do at K, in one or two sentences."""
+    ratio = num_negatives / max(found.squared_cv.value, 1e-9)
+    if num_negatives >= found.enough:
+        return (
+            f"At K = {num_negatives}, {ratio:.1f} times CV^2, EqCo's loss is that of many "
+            "negatives within\nthe tolerance."
+        )
+    return (
+        f"At K = {num_negatives}, {ratio:.1f} times CV^2, EqCo keeps the size of the mean gradient "
+        "but not\nthe loss of many negatives: expect part of the drop to remain."
+    )
