@@ -32,6 +32,7 @@ SETTINGS = {
     "axes.titlesize": 7,
     "legend.fontsize": 5.5,
     "legend.frameon": False,
+    "legend.title_fontsize": 5.5,
     "lines.linewidth": 1.1,
     "lines.markersize": 3,
     "axes.spines.top": False,
@@ -50,21 +51,32 @@ def panels(columns: int, rows: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, list(axes.flatten())
 
 
+def legend_below(figure: Figure, axis: Axes, title: str | None) -> None:
+    """One legend under all panels, of what `axis` shows."""
+    handles, labels = axis.get_legend_handles_labels()
+    with plt.rc_context(SETTINGS):
+        figure.legend(
+            handles, labels, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 0), title=title
+        )
+
+
 def save(figure: Figure, name: str, folder: Path) -> None:
     """Write NAME.pdf and NAME.png; the same figure gives the same bytes."""
     with plt.rc_context(SETTINGS):
         figure.tight_layout()
-        figure.savefig(folder / f"{name}.png", dpi=DPI, metadata={"Software": None})
-        figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None, "Producer": None})
+        figure.savefig(
+            folder / f"{name}.png", dpi=DPI, metadata={"Software": None}, bbox_inches="tight"
+        )
+        figure.savefig(
+            folder / f"{name}.pdf",
+            metadata={"CreationDate": None, "Producer": None},
+            bbox_inches="tight",
+        )
     plt.close(figure)
 
 
 def build(
-    name: str,
-    compute: Callable[[], pd.DataFrame],
-    draw: Callable[[pd.DataFrame], Figure],
-    *,
-    keep: bool = False,
+    name: str, compute: Callable[[], pd.DataFrame], draw: Callable[[pd.DataFrame], Figure]
 ) -> None:
     """Compute NAME.csv and draw NAME.pdf and NAME.png from it.
 
@@ -72,15 +84,13 @@ def build(
         name: of the figure.
         compute: the tidy frame.
         draw: the figure of a frame.
-        keep: draw from the CSV where there is one, unless --fresh is given.
     """
     parser = argparse.ArgumentParser(prog=f"python -m figures.{name}", description=draw.__doc__)
-    parser.add_argument("--fresh", action="store_true", help="compute anew what takes minutes")
     parser.add_argument("--folder", type=Path, default=HERE, help="where to write")
     given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
     csv = given.folder / f"{name}.csv"
-    if not (keep and csv.exists() and not given.fresh):
-        compute().to_csv(csv, index=False, float_format="%.6g", lineterminator="\n")
+    compute().to_csv(csv, index=False, float_format="%.6g", lineterminator="\n")
     with plt.rc_context(SETTINGS):
         save(draw(pd.read_csv(csv)), name, given.folder)
     print(f"{name}: {csv.name}, .pdf and .png in {given.folder}")
