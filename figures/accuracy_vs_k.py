@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from eqco.recipe import SCALES
 from figures.evidence import base_of, means, of_recipes
-from figures.style import COLOURS, HERE, MARKERS, build, legend_below, panels
+from figures.style import COLOURS, HERE, MARKERS, build, legend_below, log_axis, panels
 from reproductions import table1, table2
 
 PUBLISHED = HERE.parent / "reproductions" / "paper" / "published.csv"
@@ -47,7 +47,9 @@ def draw_panel(axis: Axes, part: pd.DataFrame) -> None:
     seeds = part.groupby(["loss", "num_negatives"]).size()
     count = f"n = {seeds.min()}" + (f" to {seeds.max()}" if seeds.max() > seeds.min() else "")
     title = part["panel"].iloc[0] + ("" if part["seed"].isna().all() else f" ({count})")
-    axis.set(xscale="log", xlabel="K", ylabel="linear probe, top-1 %", title=title)
+    low, high = part["linear"].min() - 0.8, part["linear"].max() + 0.8
+    axis.set(xlabel="K", ylabel="linear probe, top-1 %", title=title, ylim=(low, high))
+    log_axis(axis, part["num_negatives"])
 
 
 def draw(frame: pd.DataFrame) -> Figure:

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures.evidence import base_of, means, of_recipes
-from figures.style import MARKERS, SHADES, build, panels
+from figures.style import MARKERS, SHADES, build, legend_below, log_axis, panels
 from reproductions import table4, table5
 
 
@@ -32,14 +32,17 @@ def draw(frame: pd.DataFrame) -> Figure:
             if len(dcl):
                 axis.axhline(dcl[metric].mean(), color=colour, ls=":", label=f"DCL, K = {k}")
             axis.axvline(k, color=colour, lw=0.5)
-    counts = frame.groupby(["num_negatives", "alpha"]).size()
+    counts = frame[frame["loss"] == "EqCo"].groupby(["num_negatives", "alpha"]).size()
+    low, high = frame["linear"].min() - 0.3, frame["linear"].max() + 0.3
+    axes[0].set_ylim(low, high)
     axes[0].set(
         ylabel="linear probe, top-1 %", title=f"accuracy (n = {counts.min()} to {counts.max()})"
     )
     axes[1].set(ylabel="1 − π₀ of the trained encoder", title="weight of the negatives")
     for axis in axes:
-        axis.set(xscale="log", xlabel="alpha (vertical lines: alpha = K, which is InfoNCE)")
-        axis.legend()
+        log_axis(axis, frame["alpha"].dropna())
+        axis.set_xlabel("alpha (vertical lines: alpha = K, which is InfoNCE)")
+    legend_below(figure, axes[0], None)
     return figure
 
 

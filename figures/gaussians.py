@@ -2,7 +2,7 @@
 
     python -m figures.gaussians         Monte Carlo, 2 minutes on 2 cores
 
-One row for each I, loss and K; all in nats, the true ratio as critic. `value` is the paper's estimate
+One row for each I, loss and K; in nats, the true ratio as critic. `value` is the paper's estimate,
 log(1 + alpha) - L, `certified` log(1 + min(alpha, K)) - L, `nwj` the corrected bound, all with
 `error`, the standard error of the loss, or of their own (`nwj_error`).
 """

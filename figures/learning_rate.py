@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures.evidence import means, of_recipes
-from figures.style import COLOURS, MARKERS, build, legend_below, panels
+from figures.style import COLOURS, MARKERS, build, legend_below, log_axis, panels
 from reproductions.sweep import SEEDS, baseline, grid
 
 
@@ -46,12 +46,12 @@ def draw(frame: pd.DataFrame) -> Figure:
                 label=f"InfoNCE, K = {counts[-1]}",
             )
         axis.set(
-            xscale="log",
             xlabel="learning rate",
             ylabel="linear probe, top-1 %",
             title=f"K = {k} (n = 3)",
             ylim=(low, high),
         )
+        log_axis(axis, part["learning_rate"])
     legend_below(figure, axes[0], None)
     return figure
 

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures.evidence import base_of, interval, of_recipes
-from figures.style import HERE, MARKERS, SHADES, build, panels
+from figures.style import HERE, MARKERS, SHADES, build, log_axis, panels
 from reproductions import table1
 
 
@@ -69,8 +69,8 @@ def draw(frame: pd.DataFrame) -> Figure:
         title="vertical lines: K = CV²",
     )
     right.axhline(1.0, color="0.6", lw=0.8)
+    log_axis(right, (0.05, 0.1, 0.2, 0.5))
     right.set(
-        xscale="log",
         xlabel="predicted loss gap (leading order), nats",
         ylabel="EqCo: full K − K, points",
         title="accuracy gap of EqCo (line: 1 point)",

@@ -36,7 +36,8 @@ def draw_bed(axis: Axes, part: pd.DataFrame) -> None:
     counts = part["k"].drop_duplicates().sort_values()
     axis.plot(counts, log1p(counts), color="0.6", lw=0.8, label="ceiling log(K + 1)")
     proven = part[(part["loss"] == "EqCo") & (part["alpha"] == 256)]
-    best = proven[["certified", "nwj"]].max(axis=1)
+    beyond = proven["alpha"] > proven["k"]  # below, log(1 + alpha) - L is proven as it is
+    best = proven["certified"].where(~beyond, proven[["certified", "nwj"]].max(axis=1))
     axis.plot(proven["k"], best, ls=":", color=COLOURS["bound"], label="certified at alpha 256")
     if part["information"].notna().all():
         truth = part["information"].iloc[0]

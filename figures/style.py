@@ -6,7 +6,7 @@ Colours are Okabe and Ito's, which the colour-blind tell apart; markers and dash
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import matplotlib
@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 HERE = Path(__file__).parent
 RECORDS = HERE.parent / "reproductions" / "records"
@@ -49,6 +50,14 @@ def panels(columns: int, rows: int = 1) -> tuple[Figure, list[Axes]]:
             rows, columns, figsize=(COLUMN * columns, HEIGHT * rows), squeeze=False
         )
     return figure, list(axes.flatten())
+
+
+def log_axis(axis: Axes, values: Iterable[float]) -> None:
+    """A logarithmic x axis with ticks at these values and nowhere else."""
+    ticks = sorted(set(values))
+    axis.set_xscale("log")
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.xaxis.set_minor_locator(NullLocator())
 
 
 def legend_below(figure: Figure, axis: Axes, title: str | None) -> None:
