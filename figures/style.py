@@ -53,8 +53,11 @@ def panels(columns: int, rows: int = 1) -> tuple[Figure, list[Axes]]:
 
 
 def log_axis(axis: Axes, values: Iterable[float]) -> None:
-    """A logarithmic x axis with ticks at these values and nowhere else."""
-    ticks = sorted(set(values))
+    """A logarithmic x axis with ticks at these values alone, without those that would touch."""
+    ticks: list[float] = []
+    for value in sorted(set(values)):
+        if not ticks or value > 1.15 * ticks[-1]:
+            ticks.append(value)
     axis.set_xscale("log")
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.xaxis.set_minor_locator(NullLocator())
