@@ -252,7 +252,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     full = terminalreporter.config.get_terminal_writer().fullwidth + 1
     width = max(80, min(100, full)) if colour else 80
     for number in sorted({case[0] for case in [*session.statuses, *session.verdicts]}):
-        text = closing_of(session, number, width, colour)
+        try:
+            text = closing_of(session, number, width, colour)
+        except records.RecordError as error:
+            text = f"table {number} is not shown: {error}\n"
         terminalreporter.write("\n" + text)
 
 

@@ -5,7 +5,10 @@ Nothing is downloaded, and nothing is written outside `tmp_path`.
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -87,3 +90,41 @@ def similarity_case(generator: torch.Generator) -> Callable[..., tuple[Tensor, T
         return both[:, 0].clone(), both[:, 1:].clone()
 
     return make
+
+
+# Several pytest sessions in one process: importing torch for each takes longer than all of them.
+SESSIONS = """
+import contextlib, io, json, sys
+import pytest
+outcomes = []
+for words in json.load(sys.stdin):
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
+        status = pytest.main(words)
+    outcomes.append([int(status), text.getvalue()])
+json.dump(outcomes, sys.stdout)
+"""
+
+
+Outcomes = list[tuple[int, str]]
+
+
+@pytest.fixture(scope="session")
+def sessions(environment: dict[str, str]) -> Callable[[list[list[str]], Path], Outcomes]:
+    """Exit status and output of `pytest WORDS` in the root of the project, for each list of words.
+
+    Records and checkpoints go to the folder given.
+    """
+
+    def outcomes(words: list[list[str]], folder: Path) -> Outcomes:
+        places = [f"--{name}={folder / name}" for name in ("records", "checkpoints")]
+        given = [[*each, *places, "-p", "no:cacheprovider"] for each in words]
+        done = subprocess.run(
+            [sys.executable, "-c", SESSIONS],
+            cwd=ROOT, input=json.dumps(given), capture_output=True, text=True, check=False,
+            env={**environment, "COLUMNS": "80"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return [(status, text) for status, text in json.loads(done.stdout)]
+
+    return outcomes

@@ -4,10 +4,13 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+Outcomes = list[tuple[int, str]]
+Sessions = Callable[[list[list[str]], Path], Outcomes]
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = sorted(set(re.findall(r"`((?:pytest|python -m) [^`]+)`", README)))
@@ -17,25 +20,35 @@ def test_the_readme_prints_commands() -> None:
     assert len(COMMANDS) >= 8
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("pytest")])
-def test_pytest_commands_collect_cases(command: str, tmp_path: Path) -> None:
-    """The command with --collect-only; an image tree stands in for PATH."""
+PYTEST = [command for command in COMMANDS if command.startswith("pytest")]
+PYTHON = [command for command in COMMANDS if command.startswith("python")]
+
+
+@pytest.fixture(scope="module")
+def collected(
+    tmp_path_factory: pytest.TempPathFactory, sessions: Sessions
+) -> dict[str, tuple[int, str]]:
+    """Each pytest command with --collect-only; an image tree stands in for PATH."""
+    folder = tmp_path_factory.mktemp("readme")
     for split in ("train", "val"):
         for name in ("a", "b"):
-            (tmp_path / split / name).mkdir(parents=True)
-            (tmp_path / split / name / "1.png").write_bytes(b"not opened when collecting")
-    words = shlex.split(command.replace("PATH", str(tmp_path)))
-    done = subprocess.run(
-        [sys.executable, "-m", *words, "--collect-only", "-q"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "test_cell" in done.stdout
+            (folder / split / name).mkdir(parents=True)
+            (folder / split / name / "1.png").write_bytes(b"not opened when collecting")
+    words = [shlex.split(command.replace("PATH", str(folder)))[1:] for command in PYTEST]
+    outcomes = sessions([[*each, "--collect-only", "-q"] for each in words], folder)
+    return dict(zip(PYTEST, outcomes, strict=True))
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python")])
+@pytest.mark.parametrize("command", PYTEST)
+def test_pytest_commands_collect_cases(command: str, collected: dict[str, tuple[int, str]]) -> None:
+    status, text = collected[command]
+    assert status == 0, text
+    assert "test_cell" in text
+
+
+@pytest.mark.parametrize("command", PYTHON)
 def test_python_commands_know_help(command: str) -> None:
-    words = shlex.split(command)[1:]
+    words = [word for word in shlex.split(command)[1:] if not word.isupper()]
     done = subprocess.run(
         [sys.executable, *words, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
     )

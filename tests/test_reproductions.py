@@ -1,30 +1,27 @@
 """The table as a user drives it: selection, cache, bad input, judging of evidence."""
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from eqco import record as records
 from eqco.recipe import SCALES, Recipe
-from reproductions import status, sweep, table1
+from reproductions import status as pages
+from reproductions import sweep, table1
 from reproductions.conftest import TABLES
 from reproductions.tables import baseline
 
+Outcomes = list[tuple[int, str]]
+Sessions = Callable[[list[list[str]], Path], Outcomes]
 ROOT = Path(__file__).parent.parent
 
 
-def pytest_on(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """`pytest reproductions` with records and checkpoints in `tmp_path`."""
-    folders = [f"--{name}={tmp_path / name}" for name in ("records", "checkpoints")]
-    options = [*folders, "-p", "no:cacheprovider"]
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "reproductions", *options, *words],
-        cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "80"},
-    )  # fmt: skip
+@pytest.fixture
+def pytest_on(tmp_path: Path, sessions: Sessions) -> Callable[..., tuple[int, str]]:
+    """Status and output of `pytest reproductions WORDS`, records and checkpoints in `tmp_path`."""
+    return lambda *words: sessions([["reproductions", *words]], tmp_path)[0]
 
 
 def test_rows_differ_from_the_baseline_in_loss_k_and_alpha_alone() -> None:
@@ -59,77 +56,96 @@ def test_a_baseline_is_infonce_with_all_negatives(method: str) -> None:
     assert full.num_negatives == full.available()
 
 
-@pytest.mark.parametrize(
-    ("words", "count"),
-    [
-        ("table1", 17),
-        ("table1 and k16", 5),
-        ("table1 and infonce-k255", 1),
-        ("test_cell and table1", 8),
-        ("table2 and moco", 16),
-        ("table3", 7),
-        ("table4", 16),
-        ("table5", 16),
-        ("table6", 16),
-    ],
-)
-def test_k_selects_cells_and_claims(words: str, count: int, tmp_path: Path) -> None:
-    done = pytest_on(tmp_path, "-k", words, "--collect-only", "-q")
-    assert sum("::" in line for line in done.stdout.splitlines()) == count
+SELECTIONS = {
+    "table1": 17,
+    "table1 and k16": 5,
+    "table1 and infonce-k255": 1,
+    "test_cell and table1": 8,
+    "table2 and moco": 16,
+    "table3": 7,
+    "table4": 16,
+    "table5": 16,
+    "table6": 16,
+}
+MISTAKES = {
+    "unknown scale 'glyph': did you mean glyphs": ["--scale", "glyph"],
+    "unknown --run policy 'sometimes'": ["--run", "sometimes"],
+    "--seeds must be a whole number above 0": ["--seeds", "0"],
+    "needs --data folder:PATH": ["--scale", "photos"],
+    "/nowhere does not exist": ["--scale", "photos", "--data", "folder:/nowhere"],
+    "goes with --scale photos": ["--data", "folder:."],
+    "--device cuda:99": ["--device", "cuda:99"],
+}
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["--scale", "glyph"], "unknown scale 'glyph': did you mean glyphs"),
-        (["--run", "sometimes"], "unknown --run policy 'sometimes'"),
-        (["--seeds", "0"], "--seeds must be a whole number above 0"),
-        (["--scale", "photos"], "needs --data folder:PATH"),
-        (["--scale", "photos", "--data", "folder:/nowhere"], "/nowhere does not exist"),
-        (["--data", "folder:."], "goes with --scale photos"),
-        (["--device", "cuda:99"], "--device cuda:99"),
-    ],
-)
-def test_a_wrong_option_is_one_sentence_before_any_work(
-    words: list[str], sentence: str, tmp_path: Path
+@pytest.fixture(scope="module")
+def options(
+    tmp_path_factory: pytest.TempPathFactory, sessions: Sessions
+) -> tuple[dict[str, tuple[int, str]], Path]:
+    """Outcomes of all selections and mistakes, and the folder they could have written to."""
+    folder = tmp_path_factory.mktemp("options")
+    cases = [["-k", words, "--collect-only", "-q"] for words in SELECTIONS]
+    cases += MISTAKES.values()
+    outcomes = sessions([["reproductions", *each] for each in cases], folder)
+    return dict(zip([*SELECTIONS, *MISTAKES], outcomes, strict=True)), folder
+
+
+@pytest.mark.parametrize(("words", "count"), SELECTIONS.items())
+def test_k_selects_cells_and_claims(
+    words: str, count: int, options: tuple[dict[str, tuple[int, str]], Path]
 ) -> None:
-    done = pytest_on(tmp_path, *words)
-    assert done.returncode == 4
-    assert sentence in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    assert not (tmp_path / "records").exists()
+    assert sum("::" in line for line in options[0][words][1].splitlines()) == count
 
 
-def test_never_trains_nothing_and_says_what_is_missing(tmp_path: Path) -> None:
-    done = pytest_on(tmp_path, "--run", "never", "--scale", "smoke")
-    assert done.returncode == 0
+@pytest.mark.parametrize("sentence", MISTAKES)
+def test_a_wrong_option_is_one_sentence_before_any_work(
+    sentence: str, options: tuple[dict[str, tuple[int, str]], Path]
+) -> None:
+    outcomes, folder = options
+    status, text = outcomes[sentence]
+    assert status == 4
+    assert sentence in text
+    assert "Traceback" not in text
+    assert not (folder / "records").exists()
+
+
+def test_never_trains_nothing_and_says_what_is_missing(
+    tmp_path: Path, pytest_on: Callable[..., tuple[int, str]]
+) -> None:
+    status, text = pytest_on("--run", "never", "--scale", "smoke")
+    assert status == 0
     for table, cells in ((1, 6), (2, 6), (3, 5), (4, 6), (5, 10), (6, 8)):
-        assert f"table {table}: 0 of {cells} cells measured" in done.stdout
+        assert f"table {table}: 0 of {cells} cells measured" in text
     assert not (tmp_path / "records").exists()
 
 
-def test_a_second_call_takes_the_records_of_the_first(tmp_path: Path) -> None:
+def test_a_second_call_takes_the_records_of_the_first(
+    tmp_path: Path, pytest_on: Callable[..., tuple[int, str]]
+) -> None:
     words = ["--scale", "smoke", "-k", "test_cell and table1 and infonce-k16", "--threads", "1"]
-    first = pytest_on(tmp_path, *words)
-    assert "1 passed" in first.stdout, first.stdout + first.stderr
-    assert "table 1: 1 of 6 cells measured" in first.stdout
+    _, first = pytest_on(*words)
+    assert "1 passed" in first, first
+    assert "table 1: 1 of 6 cells measured" in first
     written = {p: p.stat().st_mtime_ns for p in (tmp_path / "records" / "smoke").glob("*.json")}
     assert len(written) == 2  # the row, and the untrained backbone
-    second = pytest_on(tmp_path, *words)
-    assert "1 passed" in second.stdout
+    _, second = pytest_on(*words)
+    assert "1 passed" in second
     assert {p: p.stat().st_mtime_ns for p in written} == written
 
 
-def test_an_edited_record_fails_the_cell_by_name(tmp_path: Path) -> None:
+def test_an_edited_record_fails_the_cell_by_name(
+    tmp_path: Path, pytest_on: Callable[..., tuple[int, str]]
+) -> None:
     words = ["--scale", "smoke", "-k", "test_cell and table1 and infonce-k16", "--threads", "1"]
-    pytest_on(tmp_path, *words)
+    pytest_on(*words)
     for path in (tmp_path / "records" / "smoke").glob("*k16*.json"):
         text = json.loads(path.read_text(encoding="utf-8"))
         text["metrics"]["linear"] = 99.9
         path.write_text(json.dumps(text), encoding="utf-8")
-    done = pytest_on(tmp_path, *words)
-    assert done.returncode != 0
-    assert "it was edited" in done.stdout
+    status, text = pytest_on(*words)
+    assert status != 0
+    assert "table 1 is not shown: record" in text
+    assert "it was edited" in text
 
 
 @pytest.mark.parametrize("scale", ["glyphs", "photos"])
@@ -144,7 +160,7 @@ def test_committed_records_are_whole_and_of_todays_recipes(scale: str) -> None:
 
 
 def test_pages_say_what_the_records_say() -> None:
-    assert status.main(["--check"]) == 0, "run python -m reproductions.status and commit"
+    assert pages.main(["--check"]) == 0, "run python -m reproductions.status and commit"
 
 
 def test_the_sweep_covers_two_decades_of_learning_rates() -> None:
