@@ -1,4 +1,4 @@
-"""The command line: `python -m eqco plan` and `python -m eqco show`."""
+"""The command line: `python -m eqco plan`, `show`, `run`, `diagnose` and `export`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from eqco import __version__
 from eqco import record as records
 from eqco.data import load
 from eqco.diagnose import diagnose, embeddings_of, report
+from eqco.export import export
 from eqco.launch import Order
 from eqco.negatives import others
 from eqco.pretrain import trained_encoder
@@ -106,6 +107,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--negatives", type=int, nargs="+", default=[4, 16, 64, 255], help="K")
     command.add_argument("--tolerance", type=float, default=0.05, help="loss gap, nats")
     command.set_defaults(function=diagnosis)
+    command = commands.add_parser("export", help="a backbone for other people's code")
+    command.add_argument("checkpoint", type=Path)
+    command.add_argument("out", type=Path)
+    command.add_argument("--to", default="torchvision", help="torchvision or moco")
+    command.set_defaults(function=lambda a: export(a.checkpoint, a.to, a.out))
     given = parser.parse_args(arguments)
     try:
         given.function(given)

@@ -15,7 +15,7 @@ RANKS = [
     ["pretrain", "probe", "diagnose"],
     ["run"],
     ["schedule", "judge"],
-    ["report", "launch"],
+    ["report", "launch", "export"],
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}

@@ -1,0 +1,61 @@
+"""Trained backbones for other people's code: torchvision's names, or facebookresearch/moco's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eqco.pretrain import save
+from eqco.recipe import check_name
+
+LAYOUTS = ("torchvision", "moco")
+
+
+def backbone_state(path: Path) -> tuple[dict[str, Tensor], str]:
+    """State of the query encoder's backbone in a checkpoint, and the backbone's name.
+
+    Raises:
+        ValueError: the file is missing, damaged, or no checkpoint of ours; or the backbone is not
+            one of torchvision's.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        weights, name = state["method"], state["recipe"]["backbone"]
+    except Exception as error:
+        raise ValueError(f"checkpoint {path} cannot be read ({error}): give one of ours") from error
+    if not name.startswith("resnet"):
+        raise ValueError(
+            f"backbone {name!r} is not torchvision's: only resnet18 and resnet50 export"
+        )
+    prefix = "encoder.backbone."
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}, name
+
+
+def exported(state: dict[str, Tensor], name: str, layout: str) -> dict[str, Any]:
+    """A backbone's state in another code's layout.
+
+    Args:
+        state: of the backbone, torchvision's names without `fc`.
+        name: of the backbone, such as "resnet50" or "resnet18-small-images".
+        layout: "torchvision", a plain state dict that loads with all but `fc.weight` and
+            `fc.bias`; or "moco", a checkpoint whose `state_dict` has `module.encoder_q.` names, as
+            that project's `main_lincls.py` reads them.
+
+    Raises:
+        ValueError: the layout is unknown.
+    """
+    check_name("layout", layout, LAYOUTS)
+    if layout == "torchvision":
+        return dict(state)
+    queries = {f"module.encoder_q.{key}": value for key, value in state.items()}
+    return {"arch": name.partition("-")[0], "state_dict": queries}
+
+
+def export(checkpoint: Path, layout: str, out: Path) -> None:
+    """Write the query backbone of a checkpoint in another layout, whole or not at all."""
+    check_name("layout", layout, LAYOUTS)
+    state, name = backbone_state(checkpoint)
+    save(out, exported(state, name, layout))

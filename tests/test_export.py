@@ -1,0 +1,76 @@
+"""Exported backbones load where they are meant to, and give the same features."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+
+from eqco.__main__ import main
+from eqco.encoder import build_encoder
+from eqco.pretrain import save
+from eqco.recipe import Recipe
+from eqco.simo import SiMo
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SiMo]:
+    """A checkpoint of an untrained ResNet-18 with the ImageNet stem, and its method."""
+    method = SiMo(build_encoder("resnet18", 32, seed=0), num_negatives=3)
+    recipe = Recipe(backbone="resnet18", embedding_dim=32, views="photos")
+    path = tmp_path_factory.mktemp("export") / "run.pt"
+    save(path, {"method": method.state_dict(), "recipe": asdict(recipe)})
+    return path, method
+
+
+def test_torchvision_loads_all_but_its_classifier(
+    checkpoint: tuple[Path, SiMo], tmp_path: Path
+) -> None:
+    path, method = checkpoint
+    out = tmp_path / "backbone.pt"
+    assert main(["export", str(path), str(out), "--to", "torchvision"]) == 0
+    resnet = torchvision.models.resnet18()
+    found = resnet.load_state_dict(torch.load(out, weights_only=True), strict=False)
+    assert set(found.missing_keys) == {"fc.weight", "fc.bias"}
+    assert not found.unexpected_keys
+    resnet.fc = torch.nn.Identity()
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    theirs = resnet.eval()(images)
+    torch.testing.assert_close(theirs, method.encoder.backbone.eval()(images))
+
+
+def test_moco_reads_its_own_names(checkpoint: tuple[Path, SiMo], tmp_path: Path) -> None:
+    """Its linear classifier keeps `module.encoder_q.` keys, bar the head, and wants only fc."""
+    out = tmp_path / "moco.pt"
+    assert main(["export", str(checkpoint[0]), str(out), "--to", "moco"]) == 0
+    given = torch.load(out, weights_only=True)
+    assert given["arch"] == "resnet18"
+    prefix = "module.encoder_q."
+    kept = {
+        key[len(prefix) :]: value
+        for key, value in given["state_dict"].items()
+        if key.startswith(prefix) and not key.startswith(prefix + "fc")
+    }
+    assert len(kept) == len(given["state_dict"])
+    found = torchvision.models.resnet18().load_state_dict(kept, strict=False)
+    assert set(found.missing_keys) == {"fc.weight", "fc.bias"}
+    assert not found.unexpected_keys
+
+
+def test_what_cannot_be_exported_is_said(
+    checkpoint: tuple[Path, SiMo], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing, out = tmp_path / "none.pt", tmp_path / "out.pt"
+    assert main(["export", str(missing), str(out)]) == 2
+    assert "none.pt cannot be read" in capsys.readouterr().err
+    small = SiMo(build_encoder("tiny-gray", 16, seed=0), num_negatives=3)
+    path = tmp_path / "small.pt"
+    save(path, {"method": small.state_dict(), "recipe": asdict(Recipe(backbone="tiny-gray"))})
+    assert main(["export", str(path), str(out)]) == 2
+    assert "backbone 'tiny-gray' is not torchvision's" in capsys.readouterr().err
+    assert main(["export", str(checkpoint[0]), str(out), "--to", "timm"]) == 2
+    assert "unknown layout 'timm'" in capsys.readouterr().err
+    assert not out.exists()
