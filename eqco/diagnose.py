@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from eqco.data import Dataset
 from eqco.negatives import draw_independent, others
 from eqco.recipe import Recipe
-from eqco.theory import Estimate, mean_of, negative_weight, squared_cv
+from eqco.theory import Estimate, leading_gap, mean_of, negative_weight, squared_cv
 from eqco.views import VIEWS, generator_for, normalise
 
 # DCL and FlatNCE are EqCo with alpha beyond all bounds.
@@ -137,7 +137,7 @@ def diagnose(
     weight = negative_weight(
         positive, negatives, temperature=temperature, effective_negatives=alpha
     )
-    sharp = (weight**2 * spread).mean().item() / 2
+    at_one = leading_gap(weight, spread, num_negatives=1)
     limit = loss_of_each(positive, negatives, temperature=temperature, alpha=alpha)
     gaps = []
     for k in counts:
@@ -150,11 +150,11 @@ def diagnose(
             Gap(
                 k,
                 spread.mean().item() / (2 * k) * rest,
-                sharp / k * rest,
+                at_one / k * rest,
                 mean_of(limit - loss),
             )
         )
-    enough = math.ceil(sharp / tolerance)
+    enough = math.ceil(at_one / tolerance)
     return Diagnosis(mean_of(spread), mean_of(weight), tuple(gaps), tolerance, max(enough, 1))
 
 

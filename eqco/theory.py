@@ -124,6 +124,19 @@ def mean_field_gap(squared_cv: float, *, num_negatives: int) -> float:
     return squared_cv / (2 * num_negatives)
 
 
+def leading_gap(weight: Tensor, squared_cv: Tensor, *, num_negatives: int) -> float:
+    """The gap of `mean_field_gap` itself to leading order, nats: E[rho^2 CV^2] / (2 K).
+
+    The second derivative of log(1 + a m) at m = 1 is -(a / (1 + a))^2 = -rho^2, a = alpha / f_0.
+
+    Args:
+        weight: rho of each query, shape (N,), see `negative_weight`.
+        squared_cv: CV^2 of each query, shape (N,), see `squared_cv`.
+        num_negatives: K >= 1.
+    """
+    return (weight**2 * squared_cv).mean().item() / (2 * num_negatives)
+
+
 def gradient_norm_bound(negative_weight: float, *, temperature: float) -> float:
     """Largest mean length of dL/dq in the limit of many keys: (2 / t) * rho.
 

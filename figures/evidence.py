@@ -53,3 +53,11 @@ def interval(values: pd.Series) -> float:
 def means(frame: pd.DataFrame, by: str, value: str = "linear") -> pd.DataFrame:
     """Mean, half interval and count of a metric for each value of a column."""
     return frame.groupby(by)[value].agg(mean="mean", half=interval, n="count").reset_index()
+
+
+def gaps_to_full(frame: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy at the largest K minus that at each other K, points, paired by seed."""
+    wide = frame.pivot(index="seed", columns="num_negatives", values="linear")
+    full = wide.pop(wide.columns.max())
+    gaps = (-wide.sub(full, axis=0)).melt(var_name="k", value_name="points").dropna()
+    return gaps.groupby("k")["points"].agg(points="mean", half=interval, n="count").reset_index()
