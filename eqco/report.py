@@ -94,6 +94,7 @@ class Cell:
     def title(self) -> str:
         """The loss, and in what the row differs besides K."""
         known = {self.recipe.method, self.recipe.loss, f"k{self.recipe.num_negatives}"}
+        known |= {"independent"}  # as everywhere but in the rows that say otherwise
         rest = [word for word in self.name.split("-") if word not in known]
         return " ".join([LOSS_TITLES[self.recipe.loss], *rest])
 
@@ -131,14 +132,15 @@ def reference_of(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
 
 def cell_table(cells: Sequence[Cell]) -> Table:
     """Rows of a table: published beside measured, and the gap to the full-K baseline."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    methods = {cell.recipe.method for cell in cells}
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("loss", no_wrap=True)
     table.add_column("K", justify="right", no_wrap=True, min_width=3)
     table.add_column("published", no_wrap=True)
     table.add_column("linear %", justify="right", no_wrap=True)
     table.add_column("kNN", justify="right", no_wrap=True, min_width=4)
-    table.add_column("Δ base", justify="right", no_wrap=True, min_width=4)
+    paired = any(reference_of(cell, cells) for cell in cells)
+    if paired:
+        table.add_column("Δ base", justify="right", no_wrap=True, min_width=4)
     table.add_column("time", justify="right", no_wrap=True, min_width=4)
     table.add_column("status", no_wrap=True)
     for cell in cells:
@@ -146,12 +148,12 @@ def cell_table(cells: Sequence[Cell]) -> Table:
         seconds = [r["seconds"]["train"] + r["seconds"]["probe"] for r in records]
         knn = list(cell.values("knn").values())
         table.add_row(
-            f"{METHOD_TITLES[cell.recipe.method]} {cell.title}" if len(methods) > 1 else cell.title,
+            cell.title,
             str(cell.recipe.num_negatives),
             cell.published,
             spread(list(cell.values("linear").values())),
             f"{sum(knn) / len(knn):.1f}" if knn else "–",
-            difference(cell, reference_of(cell, cells)),
+            *([difference(cell, reference_of(cell, cells))] if paired else []),
             duration(sum(seconds) / len(seconds)) if seconds else "–",
             cell.status,
         )
@@ -184,7 +186,10 @@ def closing(
     methods = ", ".join(sorted({cell.recipe.method for cell in cells}))
     title = f"Table {table} ({methods}) at scale {scale}"
     console.print(title, style="bold", highlight=False)
-    console.print(cell_table(cells))
+    for method in dict.fromkeys(cell.recipe.method for cell in cells):
+        if len({cell.recipe.method for cell in cells}) > 1:
+            console.print(f"\n{METHOD_TITLES[method]}", highlight=False)
+        console.print(cell_table([cell for cell in cells if cell.recipe.method == method]))
     console.print(
         "Δ base: points against InfoNCE with all negatives, paired by seed. Published numbers are "
         "of ImageNet and are compared at that scale only.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -145,6 +146,16 @@ def case_name(case: tuple[int, str]) -> str:
     return f"table{case[0]}-{case[1]}"
 
 
+def contradictions(scale: str) -> dict[tuple[int, str], str]:
+    """Claims that the committed records contradict, with numbers; `status.py` keeps the file."""
+    with (HERE / "contradicted.csv").open(encoding="utf-8", newline="") as stream:
+        return {
+            (int(line["table"]), line["claim"]): line["verdict"]
+            for line in csv.DictReader(stream)
+            if line["scale"] == scale
+        }
+
+
 def expected_failure(why: str | None) -> list[pytest.MarkDecorator]:
     """A strict xfail with its numbers, where the committed evidence contradicts a claim."""
     return [pytest.mark.xfail(reason=why, strict=True)] if why else []
@@ -157,13 +168,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         cases = [(number, name) for number in TABLES for name in session.rows(number)]
         metafunc.parametrize("row", cases, ids=case_name)
     if "claim" in metafunc.fixturenames:
+        contradicted = contradictions(session.scale)
         metafunc.parametrize(
             "claim",
             [
                 pytest.param(
                     (number, name),
                     id=case_name((number, name)),
-                    marks=expected_failure(TABLES[number].FAILS.get((session.scale, name))),
+                    marks=expected_failure(contradicted.get((number, name))),
                 )
                 for number in TABLES
                 for name in session.claims(number)
@@ -268,6 +280,8 @@ def closing_of(session: Session, number: int, width: int, colour: bool) -> str:
         measured = session.found(number, row)
         default = "cached" if measured else "not run"
         status = session.statuses.get((number, row), default)
+        if status == "not run" and measured:
+            status = f"{len(measured)} of {len(session.seeds)}"  # seeds
         cells.append(Cell(recipe, values.get(row, NOT_VERIFIED), measured, status, row))
     claims = session.claims(number)
     judged = [

@@ -42,6 +42,3 @@ def claims(scale: str, base: Recipe | None = None) -> dict[str, Claim]:
         parts = against_full(full, below[scale], f"{method}-infonce-k{full.num_negatives}")
         found.update({f"{method}-{each}": claim for each, claim in parts.items()})
     return found
-
-
-FAILS: dict[tuple[str, str], str] = {}

@@ -36,6 +36,3 @@ def claims(scale: str, base: Recipe | None = None) -> dict[str, Claim]:
         )
         for method, title in (("moco", "MoCo v2"), ("simclr", "SimCLR"))
     }
-
-
-FAILS: dict[tuple[str, str], str] = {}

@@ -45,6 +45,3 @@ def claims(scale: str, base: Recipe | None = None) -> dict[str, Claim]:
             f"simo-eqco-k{k}-alpha{middle}",
         )
     return found
-
-
-FAILS: dict[tuple[str, str], str] = {}

@@ -34,6 +34,3 @@ def claims(scale: str, base: Recipe | None = None) -> dict[str, Claim]:
             "simo-eqco-k16",
         )
     return found
-
-
-FAILS: dict[tuple[str, str], str] = {}

@@ -38,6 +38,3 @@ def claims(scale: str, base: Recipe | None = None) -> dict[str, Claim]:
                 f"{loss} with K={k} is as accurate with one permutation for all queries", all_, one
             )
     return found
-
-
-FAILS: dict[tuple[str, str], str] = {}

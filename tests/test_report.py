@@ -58,6 +58,30 @@ def test_closing_table_keeps_every_column_at_80_columns() -> None:
     assert "…" not in text
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(loss="eqco", num_negatives=255, alpha=65536),
+        Recipe(loss="dual_temperature", second_temperature=1.0),
+        Recipe(drawing="shared", num_negatives=16),
+        Recipe(method="moco", queue_size=65536, num_negatives=65536),
+        Recipe(method="simclr", num_negatives=510),
+    ],
+    ids=["alpha", "dual", "shared", "moco", "simclr"],
+)
+def test_rows_of_every_table_fit_80_columns_uncut(recipe: Recipe) -> None:
+    suffix = {"shared": "-shared"}.get(
+        recipe.drawing, f"-alpha{recipe.alpha:g}" if recipe.alpha else ""
+    )
+    name = f"{recipe.method}-{recipe.loss}-k{recipe.num_negatives}{suffix}"
+    measured = {seed: record_of(recipe, seed, 85.0 + seed) for seed in range(10)}
+    text = closing([report.Cell(recipe, report.NOT_VERIFIED, measured, "not run", name)])
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "…" not in text
+    assert "not verified" in text
+    assert "(10)" in text
+
+
 def test_closing_table_counts_only_what_was_measured() -> None:
     text = closing([cell("infonce", 255, [85.0]), cell("eqco", 16, []), cell("eqco", 4, [])])
     assert "table 1: 1 of 3 cells measured" in text
