@@ -205,15 +205,18 @@ class Bar:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(20),
-                TextColumn("{task.completed}/{task.total} loss {task.fields[loss]}"),
+                TextColumn("{task.fields[state]}"),
                 TimeRemainingColumn(),
             )
             with Progress(*columns, console=Console(), transient=True) as progress:
                 name = job.run_id.rsplit("-", 2)[0]
-                task = progress.add_task(f"{name} s{job.seed}", total=None, loss="–")
+                task = progress.add_task(
+                    f"{name} s{job.seed}", total=None, state="drawing data, probing"
+                )
 
                 def show(step: int, steps: int, loss: float) -> None:
-                    progress.update(task, completed=step, total=steps, loss=f"{loss:.3f}")
+                    state = f"{step}/{steps} loss {loss:.3f}" if step < steps else "probing"
+                    progress.update(task, completed=step, total=steps, state=state)
 
                 return run(job.recipe, job.seed, session.machine, session.folder, show, again=again)
 
