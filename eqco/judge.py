@@ -1,6 +1,6 @@
 """Verdicts on claims, from paired differences over seeds. n seeds; accuracies in percentage points.
 
-Each claim is tested at 5 %. Runs with the same seed share weights, batches and views, so the
+Each claim is tested at 5 %, with three seeds at least. Runs with the same seed share weights, batches and views, so the
 difference of two rows is taken seed by seed.
 """
 
@@ -21,6 +21,7 @@ MARGIN = 1.0
 LEVEL = 0.05
 POWER = 0.8
 MOST_SEEDS = 200
+LEAST_SEEDS = 3  # two may agree by chance, and their interval says nothing then
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,11 @@ def seeds_for_difference(sd: float, margin: float = MARGIN) -> int:
     return next(enough, MOST_SEEDS)
 
 
+def settled(status: str, differences: np.ndarray) -> str:
+    """The status, or "undetermined" where there are too few seeds for one."""
+    return status if len(differences) >= LEAST_SEEDS else "undetermined"
+
+
 def paired(left: Sequence[float], right: Sequence[float]) -> np.ndarray:
     """left - right, seed by seed.
 
@@ -130,6 +136,7 @@ def equivalent(left: Sequence[float], right: Sequence[float], margin: float = MA
     p = float(ttost_paired(np.asarray(left), np.asarray(right), -margin, margin)[0]) if sd else 0.0
     status = "supported" if inside else "contradicted" if outside else "undetermined"
     needed = seeds_for_equivalence(sd, margin)
+    status = settled(status, differences)
     return Verdict(status, float(differences.mean()), sd, len(differences), low, high, p, needed)
 
 
@@ -153,6 +160,7 @@ def better(left: Sequence[float], right: Sequence[float], margin: float = MARGIN
     p = float(stats.ttest_1samp(differences, 0.0, alternative="greater").pvalue) if sd else 0.0
     status = "supported" if low > 0 else "contradicted" if high < margin else "undetermined"
     needed = seeds_for_difference(sd, margin)
+    status = settled(status, differences)
     return Verdict(status, mean, sd, len(differences), low, high, p, needed)
 
 
@@ -174,6 +182,7 @@ def not_inferior(left: Sequence[float], right: Sequence[float], margin: float = 
     p = float(stats.ttest_1samp(differences, -margin, alternative="greater").pvalue) if sd else 0.0
     status = "supported" if low > -margin else "contradicted" if high < -margin else "undetermined"
     needed = seeds_for_difference(sd, margin)
+    status = settled(status, differences)
     return Verdict(status, float(differences.mean()), sd, len(differences), low, high, p, needed)
 
 
