@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eqco.pretrain import save
+from eqco.checkpoint import save
 from eqco.recipe import check_name
 
 LAYOUTS = ("torchvision", "moco")

@@ -1,7 +1,7 @@
 """Verdicts on claims, from paired differences over seeds. n seeds; accuracies in percentage points.
 
-Each claim is tested at 5 %, with three seeds at least. Runs with the same seed share weights, batches and views, so the
-difference of two rows is taken seed by seed.
+Each claim is tested at 5 %, with three seeds at least. Runs with the same seed share weights,
+batches and views, so the difference of two rows is taken seed by seed.
 """
 
 from __future__ import annotations
@@ -140,6 +140,23 @@ def equivalent(left: Sequence[float], right: Sequence[float], margin: float = MA
     return Verdict(status, float(differences.mean()), sd, len(differences), low, high, p, needed)
 
 
+def above(differences: np.ndarray, floor: float, ceiling: float, margin: float) -> Verdict:
+    """One-sided t-test of a mean above `floor`.
+
+    Supported where the one-sided 95 % lower bound is above `floor`, contradicted where the upper
+    bound is below `ceiling`; `margin` is the difference that the power is stated for, points.
+    """
+    if len(differences) < 2:
+        return single(differences)
+    low, high = interval(differences)
+    sd, mean = float(differences.std(ddof=1)), float(differences.mean())
+    p = float(stats.ttest_1samp(differences, floor, alternative="greater").pvalue) if sd else 0.0
+    status = "supported" if low > floor else "contradicted" if high < ceiling else "undetermined"
+    needed = seeds_for_difference(sd, margin)
+    status = settled(status, differences)
+    return Verdict(status, mean, sd, len(differences), low, high, p, needed)
+
+
 def better(left: Sequence[float], right: Sequence[float], margin: float = MARGIN) -> Verdict:
     """Is the left row the better one? One-sided paired t-test.
 
@@ -151,17 +168,7 @@ def better(left: Sequence[float], right: Sequence[float], margin: float = MARGIN
         left, right: accuracies by seed, in the same order of seeds.
         margin: points.
     """
-    differences = paired(left, right)
-    if len(differences) < 2:
-        return single(differences)
-    low, high = interval(differences)
-    sd = float(differences.std(ddof=1))
-    mean = float(differences.mean())
-    p = float(stats.ttest_1samp(differences, 0.0, alternative="greater").pvalue) if sd else 0.0
-    status = "supported" if low > 0 else "contradicted" if high < margin else "undetermined"
-    needed = seeds_for_difference(sd, margin)
-    status = settled(status, differences)
-    return Verdict(status, mean, sd, len(differences), low, high, p, needed)
+    return above(paired(left, right), 0.0, margin, margin)
 
 
 def not_inferior(left: Sequence[float], right: Sequence[float], margin: float = MARGIN) -> Verdict:
@@ -174,16 +181,7 @@ def not_inferior(left: Sequence[float], right: Sequence[float], margin: float = 
         left, right: accuracies by seed, in the same order of seeds.
         margin: points.
     """
-    differences = paired(left, right)
-    if len(differences) < 2:
-        return single(differences)
-    low, high = interval(differences)
-    sd = float(differences.std(ddof=1))
-    p = float(stats.ttest_1samp(differences, -margin, alternative="greater").pvalue) if sd else 0.0
-    status = "supported" if low > -margin else "contradicted" if high < -margin else "undetermined"
-    needed = seeds_for_difference(sd, margin)
-    status = settled(status, differences)
-    return Verdict(status, float(differences.mean()), sd, len(differences), low, high, p, needed)
+    return above(paired(left, right), -margin, -margin, margin)
 
 
 def prediction_intervals(

@@ -19,7 +19,8 @@ import torch
 
 from eqco import parallel
 from eqco import record as records
-from eqco.pretrain import Progress, TrainingError
+from eqco.checkpoint import TrainingError
+from eqco.pretrain import Progress
 from eqco.recipe import Machine, Recipe
 from eqco.run import run
 from eqco.schedule import Job

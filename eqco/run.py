@@ -11,9 +11,10 @@ import torch
 
 from eqco import parallel
 from eqco import record as records
+from eqco.checkpoint import checkpoint_path, hold
 from eqco.data import load
 from eqco.diagnose import describe
-from eqco.pretrain import Progress, checkpoint_path, hold, pretrain
+from eqco.pretrain import Progress, pretrain
 from eqco.probe import judge
 from eqco.recipe import Machine, Recipe
 

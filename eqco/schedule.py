@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eqco import record as records
-from eqco.pretrain import Busy, TrainingError
+from eqco.checkpoint import Busy, TrainingError
 from eqco.recipe import Machine, Recipe
 from eqco.run import run
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from eqco.checkpoint import checkpoint_path
 from eqco.data import load
 from eqco.diagnose import diagnose, embeddings_of
 from eqco.negatives import others
-from eqco.pretrain import checkpoint_path, trained_encoder
+from eqco.pretrain import trained_encoder
 from eqco.recipe import SCALES, Machine
 from figures.evidence import base_of
 from figures.style import HERE

@@ -10,7 +10,7 @@ RANKS = [
     ["theory", "glyphs", "testbeds"],
     ["contrast", "recipe"],
     ["parallel"],
-    ["negatives", "encoder", "views", "data", "record"],
+    ["negatives", "encoder", "views", "data", "record", "checkpoint"],
     ["simo", "moco", "simclr"],
     ["pretrain", "probe", "diagnose"],
     ["run"],

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from eqco.__main__ import main
+from eqco.checkpoint import checkpoint_path
 from eqco.diagnose import diagnose, report
-from eqco.pretrain import checkpoint_path, pretrain
+from eqco.pretrain import pretrain
 from eqco.recipe import SCALES, Machine
 from eqco.testbeds import Gaussians
 

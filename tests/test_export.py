@@ -10,8 +10,8 @@ import torch
 import torchvision
 
 from eqco.__main__ import main
+from eqco.checkpoint import save
 from eqco.encoder import build_encoder
-from eqco.pretrain import save
 from eqco.recipe import Recipe
 from eqco.simo import SiMo
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from eqco import record as records
+from eqco.checkpoint import TrainingError, checkpoint_path
 from eqco.launch import (
     Order,
     SlurmTask,
@@ -22,7 +23,6 @@ from eqco.launch import (
     check_processes,
     torchrun_command,
 )
-from eqco.pretrain import TrainingError, checkpoint_path
 from eqco.recipe import SCALES, Machine, Recipe
 from eqco.schedule import Job
 

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from eqco import record as records
+from eqco.checkpoint import Busy, TrainingError, checkpoint_path, hold
 from eqco.data import Dataset, load
-from eqco.pretrain import Busy, Run, TrainingError, checkpoint_path, hold, pretrain
+from eqco.pretrain import Run, pretrain
 from eqco.recipe import SCALES, Machine, Recipe
 from eqco.run import run
 
