@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from eqco import record as records
 from eqco.data import folder_name
 from eqco.judge import Verdict
+from eqco.launch import LAUNCHERS, Order, by_slurm, by_torchrun
 from eqco.recipe import SCALES, Machine, Recipe, check_name
 from eqco.report import NOT_VERIFIED, Cell, closing, published
 from eqco.run import run, untrained
@@ -41,6 +43,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--data-dir", default="data", help="where downloads go (default: data)")
     add("--records", default="runs/records", help="folder of records (default: runs/records)")
     add("--checkpoints", default="runs/checkpoints", help="folder of checkpoints")
+    add("--launcher", default="here", help="here (default), torchrun or slurm")
+    add("--processes", default="1", help="processes of a run, one a GPU; with torchrun and slurm")
+    add(
+        "--launcher-options",
+        default="",
+        help="more words for torchrun, or NAME=VALUE for submitit, such as slurm_partition=gpu",
+    )
     add("--threads", default=str(min(4, os.cpu_count() or 1)), help="CPU threads of torch")
 
 
@@ -55,6 +64,9 @@ class Session:
     machine: Machine
     folder: Path
     command: str
+    launcher: str = "here"
+    processes: int = 1
+    launcher_options: tuple[str, ...] = ()
     statuses: dict[tuple[int, str], str] = field(default_factory=dict)
     verdicts: dict[tuple[int, str], Verdict] = field(default_factory=dict)
 
@@ -106,6 +118,7 @@ def session_of(config: pytest.Config) -> Session:
     option = config.getoption
     try:
         check_name("scale", option("scale"), list(SCALES))
+        check_name("launcher", option("launcher"), LAUNCHERS)
         check_name("--run policy", option("run"), ["missing", "always", "never"])
         base, data_dir = data_of(option("data"), option("data_dir"), SCALES[option("scale")].base)
     except ValueError as error:
@@ -121,6 +134,14 @@ def session_of(config: pytest.Config) -> Session:
         data_dir=data_dir,
         checkpoints=Path(option("checkpoints")),
     )
+    processes, launcher = whole("processes", option("processes")), option("launcher")
+    if launcher == "here" and processes > 1:
+        raise pytest.UsageError(f"--processes {processes} needs --launcher torchrun or slurm")
+    options = tuple(shlex.split(option("launcher_options")))
+    if launcher == "slurm" and not all("=" in word for word in options):
+        raise pytest.UsageError(f"--launcher-options of slurm are NAME=VALUE, got {options}")
+    if option("run") == "always" and launcher != "here":
+        raise pytest.UsageError("--run always works in this process only: leave --launcher out")
     given = [word for word in config.invocation_params.args if not word.startswith("-q")]
     return Session(
         scale=option("scale"),
@@ -130,6 +151,9 @@ def session_of(config: pytest.Config) -> Session:
         machine=machine,
         folder=Path(option("records")) / option("scale"),
         command=" ".join(["pytest", *map(str, given)]),
+        launcher=launcher,
+        processes=processes,
+        launcher_options=options,
     )
 
 
@@ -189,6 +213,17 @@ def session(request: pytest.FixtureRequest) -> Session:
     return request.config.stash[SESSION]
 
 
+def launched(session: Session, job: Job) -> records.Record:
+    """The record of a run that other processes do; skips where it was only submitted."""
+    order = Order(job, session.machine, session.folder)
+    if session.launcher == "torchrun":
+        return by_torchrun(order, session.processes, session.launcher_options)
+    parameters = dict(word.split("=", 1) for word in session.launcher_options)
+    logs = session.machine.checkpoints / "slurm"
+    submitted = by_slurm(order, session.processes, logs, **parameters)
+    pytest.skip(f"submitted as job {submitted.job_id}; logs in {logs}; come back when it is done")
+
+
 class Bar:
     """A progress bar on the terminal behind pytest's capture; silent where there is none."""
 
@@ -234,6 +269,8 @@ def train(request: pytest.FixtureRequest, session: Session) -> Train:
             price = SCALES[session.scale].price
             pytest.skip(f"not run: `{session.command}` without --run never trains it ({price})")
         try:
+            if session.launcher != "here" and recipe.epochs:
+                return launched(session, Job(recipe, seed))
             return bar.train(session, Job(recipe, seed))
         except KeyboardInterrupt:
             pytest.exit(

@@ -77,6 +77,10 @@ MISTAKES = {
     "/nowhere does not exist": ["--scale", "photos", "--data", "folder:/nowhere"],
     "goes with --scale photos": ["--data", "folder:."],
     "--device cuda:99": ["--device", "cuda:99"],
+    "unknown launcher 'torchrunn': did you mean torchrun": ["--launcher", "torchrunn"],
+    "--processes 2 needs --launcher torchrun or slurm": ["--processes", "2"],
+    "of slurm are NAME=VALUE, got ('gpu',)": ["--launcher=slurm", "--launcher-options=gpu"],
+    "--run always works in this process only": ["--launcher=torchrun", "--run=always"],
 }
 
 
@@ -133,6 +137,16 @@ def test_a_second_call_takes_the_records_of_the_first(
     _, second = pytest_on(*words)
     assert "1 passed" in second
     assert {p: p.stat().st_mtime_ns for p in written} == written
+
+
+def test_torchrun_does_a_cell_with_two_processes(
+    tmp_path: Path, pytest_on: Callable[..., tuple[int, str]]
+) -> None:
+    words = ["--scale", "smoke", "-k", "test_cell and table1 and eqco-k16", "--threads", "1"]
+    status, text = pytest_on(*words, "--launcher", "torchrun", "--processes", "2")
+    assert status == 0, text
+    (found,) = (tmp_path / "records" / "smoke").glob("simo-eqco-k16-*.json")
+    assert json.loads(found.read_text(encoding="utf-8"))["machine"]["processes"] == 2
 
 
 def test_an_edited_record_fails_the_cell_by_name(
