@@ -58,7 +58,7 @@ def jobs(table_seeds: int) -> list[Job]:
     tables = (table2, table3, table4, table5, table6)
     first += [
         Job(recipe, seed)
-        for seed in SEEDS
+        for seed in range(table_seeds)
         for table in tables
         for recipe in table.rows("glyphs").values()
     ]
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
     parser.add_argument("--records", type=Path, default=Path("runs/records"), help="folder")
     parser.add_argument("--checkpoints", type=Path, default=Path("runs/checkpoints"))
-    parser.add_argument("--table-seeds", type=int, default=5, help="seeds of table 1")
+    parser.add_argument("--table-seeds", type=int, default=5, help="seeds of the tables")
     parser.add_argument("--only", default="", help="only runs whose name holds this text")
     given = parser.parse_args(arguments)
     folder = given.records / "glyphs"
