@@ -1,4 +1,4 @@
-"""Data sets by name, each held in memory as one uint8 tensor (M, C, S, S)."""
+"""Data sets by name, each held in memory as one uint8 tensor (M, C, S, S); `tree.py` has others."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from torch import Tensor
 
 from eqco import glyphs
 from eqco.recipe import check_name
-
-IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff"}
+from eqco.tree import identity, scan
 
 
 @dataclass(frozen=True)
@@ -110,52 +109,9 @@ def cifar10_set(data_dir: Path) -> Dataset:
     return Dataset(parts[0], parts[1], parts[2], parts[3], 10, fingerprint_of(*parts))
 
 
-def folder_splits(folder: Path) -> tuple[Path, Path]:
-    """The training and held-out folders of an image tree, or ValueError saying what is missing."""
-    if not folder.is_dir():
-        raise ValueError(f"data folder {folder} does not exist: give --data folder:PATH")
-    train = folder / "train"
-    held_out = [folder / name for name in ("val", "test") if (folder / name).is_dir()]
-    if not train.is_dir() or not held_out:
-        raise ValueError(
-            f"data folder {folder} needs subfolders train/ and val/ or test/, "
-            f"it has {sorted(p.name for p in folder.iterdir() if p.is_dir()) or 'none'}"
-        )
-    return train, held_out[0]
-
-
-@cache
-def folder_listing(folder: Path) -> tuple[tuple[str, ...], tuple[tuple[Path, int], ...], int]:
-    """Class names, (image, label) of both splits in order, and how many belong to training."""
-    train, held_out = folder_splits(folder)
-    classes = tuple(sorted(p.name for p in train.iterdir() if p.is_dir()))
-    if len(classes) < 2:
-        raise ValueError(f"data folder {train} has {len(classes)} class folder(s), 2 are needed")
-    listing: list[tuple[Path, int]] = []
-    counts = []
-    for split in (train, held_out):
-        strange = {p.name for p in split.iterdir() if p.is_dir()} - set(classes)
-        if strange:
-            raise ValueError(f"{split} has class {min(strange)!r}, which {train} has not")
-        for label, name in enumerate(classes):
-            images = [
-                p for p in sorted((split / name).glob("*")) if p.suffix.lower() in IMAGE_ENDINGS
-            ]
-            if not images and split == train:
-                raise ValueError(f"class folder {split / name} holds no image")
-            listing += [(image, label) for image in images]
-        counts.append(len(listing))
-    if counts[0] == counts[1]:
-        raise ValueError(f"data folder {held_out} holds no image")
-    return classes, tuple(listing), counts[0]
-
-
 def folder_name(folder: Path) -> str:
     """`folder:NAME-HASH`, the identity of an image tree: its relative paths and file sizes."""
-    _, listing, _ = folder_listing(folder)
-    lines = (f"{image.relative_to(folder)} {image.stat().st_size}" for image, _ in listing)
-    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
-    return f"folder:{folder.resolve().name}-{digest}"
+    return f"folder:{identity(folder)}"
 
 
 def read_image(image: Path, side: int) -> np.ndarray:
@@ -175,13 +131,14 @@ def read_image(image: Path, side: int) -> np.ndarray:
 @cache
 def folder_set(folder: Path, side: int = 32) -> Dataset:
     """An image tree `train/CLASS/*`, `val|test/CLASS/*`, resized to 32 pixels."""
-    classes, listing, split = folder_listing(folder)
-    pixels = np.empty((len(listing), 3, side, side), dtype=np.uint8)
-    for row, (image, _) in enumerate(listing):
+    tree = scan(folder)
+    paths = tree.train.paths() + tree.held_out.paths()
+    pixels = np.empty((len(paths), 3, side, side), dtype=np.uint8)
+    for row, image in enumerate(paths):
         pixels[row] = read_image(image, side)
-    images, labels = torch.from_numpy(pixels), torch.tensor([label for _, label in listing])
-    parts = (images[:split], labels[:split], images[split:], labels[split:])
-    return Dataset(*parts, len(classes), fingerprint_of(*parts))
+    images, split = torch.from_numpy(pixels), len(tree.train)
+    parts = (images[:split], tree.train.labels, images[split:], tree.held_out.labels)
+    return Dataset(*parts, tree.num_classes, fingerprint_of(*parts))
 
 
 def load(name: str, part: float, data_dir: Path) -> Dataset:

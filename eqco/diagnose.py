@@ -13,40 +13,37 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eqco.data import Dataset
+from eqco.feed import Data, some_views
 from eqco.negatives import draw_independent, others
 from eqco.recipe import Recipe
 from eqco.theory import Estimate, leading_gap, mean_of, negative_weight, squared_cv
-from eqco.views import VIEWS, generator_for, normalise
+from eqco.views import generator_for
 
 # DCL and FlatNCE are EqCo with alpha beyond all bounds.
+MOST_PIXELS = 2**25  # through an encoder at once
 EFFECTIVE = {"dcl": 1e300, "flat_nce": 1e300}
 
 
 @torch.no_grad()
 def embeddings_of(
-    method: nn.Module, recipe: Recipe, seed: int, data: Dataset, count: int = 1024
+    method: nn.Module, recipe: Recipe, seed: int, data: Data, count: int = 1024
 ) -> tuple[Tensor, Tensor]:
     """Queries and keys of `count` training images, shape (N, D) each, of length 1.
 
     Query and key encoder in evaluation mode, fresh random views; fewer where the data has fewer.
     """
     method.eval()
-    order = torch.randperm(len(data.train_images), generator=generator_for(seed, "describe"))
-    images = data.train_images[order[:count].to(data.train_images.device)].float() / 255
-    mean, std = data.channel_statistics()
-    query_view, key_view = (
-        normalise(
-            VIEWS[recipe.views](images, recipe.crop_scale, generator_for(seed, "describe", name)),
-            mean,
-            std,
-        )
-        for name in ("query", "key")
-    )
-    return method.encoder(query_view), method.key_encoder(key_view)  # type: ignore[operator]
+    device = next(method.parameters()).device
+    embeddings = []
+    for view, encoder in zip(
+        some_views(data, recipe, seed, count), (method.encoder, method.key_encoder), strict=True
+    ):
+        parts = torch.split(view.to(device), max(1, MOST_PIXELS // view[0].numel()))
+        embeddings.append(torch.cat([encoder(part) for part in parts]))  # type: ignore[operator]
+    return embeddings[0], embeddings[1]
 
 
-def describe(method: nn.Module, recipe: Recipe, seed: int, data: Dataset) -> dict[str, float]:
+def describe(method: nn.Module, recipe: Recipe, seed: int, data: Data) -> dict[str, float]:
     """CV^2 and 1 - pi_0 of a trained encoder: means over 1,024 queries and their keys."""
     query, key = embeddings_of(method, recipe, seed, data)
     similarity = query @ key.T

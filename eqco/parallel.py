@@ -7,6 +7,7 @@ W processes compute what one process computes on the same batch.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -80,6 +81,24 @@ def mean_over_ranks(value: Tensor) -> Tensor:
         dist.all_reduce(value)
         value /= world_size()
     return value
+
+
+def sum_over_ranks(value: Tensor) -> Tensor:
+    """Sum of a tensor over the ranks, no gradient."""
+    return mean_over_ranks(value) * world_size()
+
+
+def gather_uneven(local: Tensor) -> Tensor:
+    """All ranks' tensors, one below the other, where their lengths differ; no gradient."""
+    if world_size() == 1:
+        return local
+    own = torch.tensor([len(local)], device=local.device)
+    counts = gather(own).tolist()
+    padded = local.new_zeros((max(counts), *local.shape[1:]))
+    padded[: len(local)] = local
+    parts = [torch.empty_like(padded) for _ in counts]
+    dist.all_gather(parts, padded)
+    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
 
 def wait() -> None:
@@ -209,7 +228,9 @@ def start(device: str) -> str:
     if device.startswith("cuda"):
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    # One process may be alone at work for long: the first one probes data held in memory.
+    backend = "nccl" if device.startswith("cuda") else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(hours=2))
     return device
 
 

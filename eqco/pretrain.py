@@ -19,13 +19,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from eqco.checkpoint import TrainingError, checkpoint_path, hold, load, save
 from eqco.contrast import LOSSES
-from eqco.data import Dataset
 from eqco.encoder import build_encoder
+from eqco.feed import Data, feed_of
 from eqco.moco import MoCo
 from eqco.parallel import (
     agreed,
     average_buffers,
-    first_of,
     mean_over_ranks,
     rank,
     use_synced_batch_norm,
@@ -34,10 +33,13 @@ from eqco.parallel import (
 from eqco.recipe import Machine, Recipe
 from eqco.simclr import SimCLR
 from eqco.simo import SiMo
-from eqco.views import VIEWS, Part, generator_for, normalise
+from eqco.views import generator_for
 
 Method = SiMo | MoCo | SimCLR
-Progress = Callable[[int, int, float], None]  # step, steps, loss
+Progress = Callable[[str, int, int, float], None]  # stage, step, steps, loss
+
+# On a GPU the processor must not wait for every step's loss, nor processes agree at every step.
+STEPS_BETWEEN_LOOKS = 10
 
 
 @dataclass
@@ -98,25 +100,29 @@ def build(recipe: Recipe, seed: int, device: str) -> Method:
 class Run:
     """One pretraining run: its state, a step, and saving and restoring it."""
 
-    def __init__(self, recipe: Recipe, seed: int, data: Dataset, machine: Machine) -> None:
-        if recipe.batch_size > len(data.train_images):
+    def __init__(self, recipe: Recipe, seed: int, data: Data, machine: Machine) -> None:
+        self.feed = feed_of(data, recipe, seed, machine)
+        total = self.feed.shuffle.total
+        if recipe.batch_size > total:
             raise TrainingError(
-                f"batch_size is {recipe.batch_size}, but the data has only "
-                f"{len(data.train_images)} training images: choose a smaller batch"
+                f"batch_size is {recipe.batch_size}, but the data has only {total} training "
+                "images: choose a smaller batch"
             )
         if recipe.batch_size % world_size():
             raise TrainingError(
                 f"batch_size is {recipe.batch_size}, which {world_size()} processes cannot share "
                 "equally: choose a number of processes that divides it"
             )
-        self.recipe, self.seed, self.data, self.machine = recipe, seed, data, machine
-        self.per_epoch = len(data.train_images) // recipe.batch_size
+        self.recipe, self.seed, self.machine = recipe, seed, machine
+        self.per_epoch = self.feed.shuffle.per_epoch
         self.steps = self.per_epoch * recipe.epochs
         self.method = build(recipe, seed, machine.device)
         self.forward: nn.Module = self.method
         if world_size() > 1:  # averages the gradient over the processes
             self.forward = DistributedDataParallel(self.method, broadcast_buffers=False)
-        self.mean, self.std = data.channel_statistics()
+        if machine.compile:
+            for encoder in {self.method.encoder, self.method.key_encoder}:
+                encoder.compile()
         self.optimizer = torch.optim.SGD(
             self.method.encoder.parameters(),
             recipe.learning_rate,
@@ -125,70 +131,59 @@ class Run:
         )
         self.step = 0
         self.trained = Trained(self.method, self.steps)
-        self.order: tuple[int, Tensor] = (-1, torch.empty(0))
+        self.value = math.nan
 
-    def batch(self) -> Tensor:
-        """This process's uint8 images of the step, in the epoch's permutation.
-
-        A last batch that is not full is dropped.
-        """
-        epoch, place = divmod(self.step, self.per_epoch)
-        if self.order[0] != epoch:
-            generator = generator_for(self.seed, "order", epoch)
-            self.order = (epoch, torch.randperm(len(self.data.train_images), generator=generator))
-        size = self.recipe.batch_size // world_size()
-        start = place * self.recipe.batch_size + first_of(size)
-        rows = self.order[1][start : start + size]
-        return self.data.train_images[rows.to(self.data.train_images.device)]
-
-    def view(self, images: Tensor, name: str) -> Tensor:
-        """A random view of the batch, normalised, channels last."""
-        generator = generator_for(self.seed, name, self.step)
-        part = Part(generator, self.recipe.batch_size, first_of(len(images)))
-        view = VIEWS[self.recipe.views](images, self.recipe.crop_scale, part)
-        view = normalise(view, self.mean, self.std)
-        return view.contiguous(memory_format=torch.channels_last)
-
-    def loss(self) -> Tensor:
-        """The loss of this step's batch."""
-        images = self.batch().float() / 255
-        query_view, key_view = self.view(images, "query"), self.view(images, "key")
+    def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:
+        """The loss of this step's views."""
         low = self.recipe.precision == "bfloat16"
         with torch.autocast(self.machine.device.split(":")[0], torch.bfloat16, enabled=low):
             positive, negatives = self.forward(
-                query_view, key_view, generator_for(self.seed, "negatives", self.step)
+                *views, generator_for(self.seed, "negatives", self.step)
             )
         return LOSSES[self.recipe.loss](positive, negatives, **self.recipe.loss_settings())
 
+    @property
+    def looks(self) -> bool:
+        """Whether this step's loss is read: always on a CPU, where reading costs nothing."""
+        of_curve = self.step % max(1, self.steps // 50) == 0
+        last = self.step == self.steps - 1
+        on_cpu = self.machine.device == "cpu"
+        return on_cpu or of_curve or last or self.step % STEPS_BETWEEN_LOOKS == 0
+
     def advance(self) -> float:
-        """One optimiser step; returns the loss before it.
+        """One optimiser step; returns the loss before it, or on a GPU that of a few steps ago.
 
         Raises:
             TrainingError: the loss is not finite.
+            ValueError: an image cannot be read.
         """
         warmup = self.recipe.warmup_epochs * self.per_epoch
         rate = learning_rate_at(self.step, self.steps, warmup, self.recipe.learning_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        views = self.feed.views(self.step)
         try:
-            loss = self.loss()
-            value = mean_over_ranks(loss).item()
+            loss = self.loss(views)
         except ValueError as error:
             raise self.diverged(str(error)) from error
-        if not math.isfinite(value):
-            raise self.diverged(f"the loss is {value}")
+        if self.looks:
+            self.value = mean_over_ranks(loss).item()
+            if not math.isfinite(self.value):
+                raise self.diverged(f"the loss is {self.value}")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         if self.step % max(1, self.steps // 50) == 0 or self.step == self.steps - 1:
-            self.trained.curve.append((self.step, value))
+            self.trained.curve.append((self.step, self.value))
         self.step += 1
-        return value
+        return self.value
 
     def due(self, seconds: float) -> bool:
         """Whether to save now; every process follows the first one's clock."""
         if self.step == self.steps:
             return True
+        if self.machine.device != "cpu" and self.step % STEPS_BETWEEN_LOOKS:
+            return False
         return agreed(seconds > self.machine.checkpoint_seconds, self.machine.device)
 
     def check_weights(self) -> None:
@@ -257,16 +252,16 @@ def trained_encoder(path: Path, recipe: Recipe | None = None) -> tuple[Method, R
 
 
 def pretrain(
-    recipe: Recipe, seed: int, data: Dataset, machine: Machine, progress: Progress | None = None
+    recipe: Recipe, seed: int, data: Data, machine: Machine, progress: Progress | None = None
 ) -> Trained:
     """Train the encoder of a recipe, resuming from its checkpoint where there is one.
 
     Args:
         recipe: what to train.
         seed: of weights, batches, views and negatives.
-        data: training images, already on the device.
+        data: training images, already on the device, or a tree of image files.
         machine: device, threads, checkpoint folder.
-        progress: called after each step with (step, steps, loss).
+        progress: called after each step with ("training", step, steps, loss).
 
     Returns:
         The trained method; its checkpoint stays in `machine.checkpoints`.
@@ -293,5 +288,5 @@ def pretrain(
                     save(path, run.state())
                 saved = clock
             if progress:
-                progress(run.step, run.steps, value)
+                progress("training", run.step, run.steps, value)
     return run.trained

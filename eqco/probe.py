@@ -16,6 +16,10 @@ from eqco.data import Dataset
 from eqco.recipe import Recipe
 from eqco.views import generator_for, normalise
 
+# Bounds on what is held at once, for banks of a million features.
+CHUNK = 65_536
+MOST_SIMILARITIES = 2**28
+
 
 def state_hash(module: nn.Module) -> str:
     """SHA-256 of all parameters and buffers, to show that they did not change."""
@@ -114,10 +118,11 @@ def weighted_knn(
     """
     bank = F.normalize(train[0], dim=1)
     predicted = []
-    for part in torch.split(F.normalize(test[0], dim=1), 1024):
+    chunk = max(1, min(1024, MOST_SIMILARITIES // len(bank)))
+    for part in torch.split(F.normalize(test[0], dim=1), chunk):
         cosine, rows = (part @ bank.T).topk(min(neighbours, len(bank)), dim=1)
         votes = torch.zeros(len(part), num_classes, device=part.device)
-        votes.scatter_add_(1, train[1][rows], (cosine / temperature).exp())
+        votes.scatter_add_(1, train[1][rows], (cosine.float() / temperature).exp())
         predicted.append(votes.argmax(dim=1))
     return percent(torch.cat(predicted), test[1])
 
@@ -127,10 +132,10 @@ def nearest_class_mean(
     train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], num_classes: int
 ) -> float:
     """Top-1 accuracy in percent of the class whose mean direction is nearest by cosine."""
-    features = F.normalize(train[0], dim=1)
-    means = torch.zeros(num_classes, features.shape[1], device=features.device)
-    means.index_add_(0, train[1], features)
-    predicted = F.normalize(test[0], dim=1) @ F.normalize(means, dim=1).T
+    means = torch.zeros(num_classes, train[0].shape[1], device=train[0].device)
+    for features, labels in zip(*(torch.split(part, CHUNK) for part in train), strict=True):
+        means.index_add_(0, labels, F.normalize(features.float(), dim=1))
+    predicted = F.normalize(test[0].float(), dim=1) @ F.normalize(means, dim=1).T
     return percent(predicted.argmax(dim=1), test[1])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ NUMERICS = 1
 LOSS_NAMES = ("infonce", "eqco", "dcl", "flat_nce", "dual_temperature")
 METHOD_NAMES = ("simo", "moco", "simclr")
 DRAWING_NAMES = ("independent", "shared")
+PROBE_NAMES = ("features", "crops")
 
 # Fields that came after the first records: at these values they are not part of the digest.
 LATER: dict[str, Any] = {
@@ -24,6 +25,8 @@ LATER: dict[str, Any] = {
     "bn_splits": 1,
     "projector": "bn",
     "second_temperature": None,
+    "image_size": None,
+    "probe": "features",
 }
 
 
@@ -50,9 +53,10 @@ class Recipe:
         alpha: EqCo's effective number of negatives; None with other losses.
         drawing: how negatives are drawn, "independent" per query or "shared".
         temperature: softmax temperature.
-        data: "glyphs", "cifar10" or "folder:NAME-HASH" (see `eqco.data`).
+        data: "glyphs", "cifar10" or "folder:NAME-HASH", held in memory (see `eqco.data`);
+            "imagenet" or "part:NAME-HASH", read from files (see `eqco.tree`).
         data_part: fraction of the classes that is used, in (0, 1].
-        views: "glyphs" or "photos", the random views (see `eqco.views`).
+        views: "glyphs" or "photos", the random views (see `eqco.views`); "moco-v2" of files.
         crop_scale: smallest area of a random crop, as a fraction.
         backbone: a name in `eqco.encoder.BACKBONES`.
         embedding_dim: length of an embedding.
@@ -71,6 +75,10 @@ class Recipe:
         bn_splits: parts of a batch that MoCo's batch norm treats apart; 1 otherwise.
         projector: "bn" (SiMo's head) or "mlp" (MoCo v2's).
         second_temperature: of the loss "dual_temperature"; None with other losses.
+        image_size: side of the views of images read from files; None for data held in memory,
+            whose views are as large as its images.
+        probe: "features" (fitted on features of whole images) or "crops" (MoCo's protocol: a
+            linear layer on random crops).
     """
 
     method: str = "simo"
@@ -100,6 +108,8 @@ class Recipe:
     bn_splits: int = 1
     projector: str = "bn"
     second_temperature: float | None = None
+    image_size: int | None = None
+    probe: str = "features"
 
     def __post_init__(self) -> None:
         for each in fields(self):  # 256 and 256.0 are one recipe and must have one digest
@@ -110,6 +120,12 @@ class Recipe:
         check_name("loss", self.loss, LOSS_NAMES)
         check_name("drawing", self.drawing, DRAWING_NAMES)
         check_name("precision", self.precision, ("float32", "bfloat16"))
+        check_name("probe", self.probe, PROBE_NAMES)
+        if (self.image_size is not None) != (self.probe == "crops"):
+            raise ValueError(
+                f"probe={self.probe!r} with image_size={self.image_size}: images read from files "
+                "have an image_size and probe='crops', data held in memory has neither"
+            )
         for name in ("temperature", "learning_rate", "probe_learning_rate"):
             positive_finite(name, getattr(self, name))
         for loss, name, example in (
@@ -155,6 +171,11 @@ class Recipe:
                 f"num_negatives is {self.num_negatives}, but {place} has 1 to {self.available()} "
                 "negatives for each query"
             )
+
+    @property
+    def from_files(self) -> bool:
+        """Whether images are read from files while it runs, rather than held in memory."""
+        return self.image_size is not None
 
     def available(self) -> int:
         """Negatives that each query can have: K at most."""
@@ -205,7 +226,8 @@ class Machine:
         data_dir: folder of downloaded data, or the image folder of "folder:" data.
         checkpoints: folder of checkpoints and trained encoders.
         checkpoint_seconds: time between checkpoints.
-        progress: "auto" shows a bar on a terminal, "off" never.
+        workers: processes that decode images, for each process that trains; 0 decodes in it.
+        compile: whether encoders run through torch.compile: faster on a GPU, other roundings.
     """
 
     device: str = "cpu"
@@ -213,7 +235,8 @@ class Machine:
     data_dir: Path = Path("data")
     checkpoints: Path = Path("runs/checkpoints")
     checkpoint_seconds: float = 20.0
-    progress: str = "auto"
+    workers: int = 0
+    compile: bool = False
 
 
 @dataclass(frozen=True)
@@ -224,12 +247,15 @@ class Scale:
         base: recipe of the full-K InfoNCE baseline.
         negatives: the K of table 1, ascending; the last is all there are.
         price: what table 1 costs with one seed, in words.
+        evidence: whether a claim is judged here.
+        paper: whether this is the paper's own setting, where published numbers are compared.
     """
 
     base: Recipe
     negatives: tuple[int, ...]
     price: str
-    evidence: bool = field(default=True)
+    evidence: bool = True
+    paper: bool = False
 
 
 GLYPHS = Recipe()
@@ -273,5 +299,27 @@ SCALES = {
         ),
         negatives=(4, 16, 64, 255),
         price="hours on one GPU",
+    ),
+    "imagenet": Scale(
+        base=replace(
+            GLYPHS,
+            data="imagenet",
+            views="moco-v2",
+            crop_scale=0.2,
+            image_size=224,
+            backbone="resnet50",
+            key_momentum=0.999,
+            epochs=200,
+            learning_rate=0.03,
+            warmup_epochs=10.0,
+            precision="bfloat16",
+            probe="crops",
+            probe_epochs=90,
+            probe_learning_rate=30.0,
+            knn_neighbours=200,
+        ),
+        negatives=(4, 16, 64, 255),
+        price="days on 8 GPUs a run: python -m eqco plan --scale imagenet",
+        paper=True,
     ),
 }

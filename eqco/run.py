@@ -12,11 +12,14 @@ import torch
 from eqco import parallel
 from eqco import record as records
 from eqco.checkpoint import checkpoint_path, hold
-from eqco.data import load
+from eqco.data import Dataset, load
 from eqco.diagnose import describe
+from eqco.feed import Data
 from eqco.pretrain import Progress, pretrain
 from eqco.probe import judge
+from eqco.probe_crops import judge_on_crops
 from eqco.recipe import Machine, Recipe
+from eqco.tree import ImageTree, open_tree
 
 
 def peak_memory_mib() -> float | None:
@@ -67,6 +70,17 @@ def run(
     return done or records.find(folder, recipe, seed) or {}
 
 
+def data_of(recipe: Recipe, machine: Machine) -> Data:
+    """The data of a recipe: on the machine's device, or a tree of files.
+
+    Raises:
+        ValueError: the folder holds other data, or none.
+    """
+    if recipe.from_files:
+        return open_tree(recipe.data, machine.data_dir)
+    return load(recipe.data, recipe.data_part, machine.data_dir).to(machine.device)
+
+
 def measured(
     recipe: Recipe, seed: int, machine: Machine, progress: Progress | None
 ) -> records.Record:
@@ -74,13 +88,18 @@ def measured(
     started, clock = records.now(), time.monotonic()
     torch.set_num_threads(machine.threads)
     torch.set_flush_denormal(True)
-    data = load(recipe.data, recipe.data_part, machine.data_dir).to(machine.device)
+    data = data_of(recipe, machine)
     trained = pretrain(recipe, seed, data, machine, progress)
     probe_clock = time.monotonic()
-    if parallel.rank() > 0:  # the first process probes for all
+    backbone = trained.method.encoder.backbone
+    if isinstance(data, ImageTree):  # all processes share the work
+        metrics = judge_on_crops(backbone, data, recipe, seed, machine, progress)
+    if parallel.rank() > 0:
         return {}
+    if isinstance(data, Dataset):  # the first process probes for all
+        metrics = judge(backbone, data, recipe, seed)
     outcome: dict[str, Any] = {
-        "metrics": judge(trained.method.encoder.backbone, data, recipe, seed),
+        "metrics": metrics,
         "diagnostics": describe(trained.method, recipe, seed, data),
         "curve": {"step": [s for s, _ in trained.curve], "loss": [v for _, v in trained.curve]},
         "steps": trained.steps,
@@ -92,7 +111,7 @@ def measured(
         },
         "peak_memory_mib": peak_memory_mib(),
         "data_fingerprint": data.fingerprint,
-        "note": data.note,
+        "note": data.note if isinstance(data, Dataset) else "",
     }
     return records.make(recipe, seed, machine, started, **outcome)
 

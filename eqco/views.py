@@ -15,15 +15,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def seed_for(seed: int, *labels: int | str) -> int:
+    """A seed that depends on another one and the labels alone: the first 63 bits of a SHA-256."""
+    text = "/".join(str(part) for part in (seed, *labels))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
 def generator_for(seed: int, *labels: int | str) -> torch.Generator:
     """A CPU generator that depends on the seed and the labels alone.
 
     Each step of a run draws from generators of its own, so that a resumed run needs no saved
     state, and runs with the same seed see the same batches and views whatever their loss.
     """
-    text = "/".join(str(part) for part in (seed, *labels))
-    digest = hashlib.sha256(text.encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    return torch.Generator().manual_seed(seed_for(seed, *labels))
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,6 @@ def machine(tmp_path: Path) -> Machine:
         data_dir=tmp_path / "data",
         checkpoints=tmp_path / "checkpoints",
         checkpoint_seconds=3600.0,
-        progress="off",
     )
 
 

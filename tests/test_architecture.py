@@ -7,12 +7,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 RANKS = [
-    ["theory", "glyphs", "testbeds"],
+    ["theory", "glyphs", "testbeds", "tree"],
     ["contrast", "recipe"],
     ["parallel"],
     ["negatives", "encoder", "views", "data", "record", "checkpoint"],
-    ["simo", "moco", "simclr"],
+    ["photometric", "loading"],
+    ["simo", "moco", "simclr", "feed"],
     ["pretrain", "probe", "diagnose"],
+    ["probe_crops"],
     ["run"],
     ["schedule", "judge"],
     ["report", "launch", "export"],

@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from eqco import parallel, pretrain
+from eqco import feed, parallel, pretrain
 from eqco.data import load
 from eqco.recipe import Machine
 from tests.test_parallel import RECIPES
@@ -35,9 +35,9 @@ if broken == "broken":
         lambda ctx, g: g.chunk(parallel.world_size())[parallel.rank()]
     )
 parallel.start("cpu")
-build, view = pretrain.build, pretrain.Run.view
+build, view = pretrain.build, feed.InMemory.view
 pretrain.build = lambda *given: build(*given).double()
-pretrain.Run.view = lambda *given: view(*given).double()
+feed.InMemory.view = lambda *given: view(*given).double()
 found = {}
 for name, recipe in RECIPES.items():
     data = load(recipe.data, recipe.data_part, Path("."))
@@ -45,7 +45,7 @@ for name, recipe in RECIPES.items():
     for step in range(2):
         run.optimizer.zero_grad()
         run.step = step
-        loss = run.loss()
+        loss = run.loss(run.feed.views(step))
         loss.backward()
         found[f"{name}/loss{step}"] = parallel.mean_over_ranks(loss.detach())
         for key, value in run.method.encoder.named_parameters():

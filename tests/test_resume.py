@@ -32,7 +32,7 @@ import time
 recipe = replace(SCALES["smoke"].base, loss="eqco", alpha=64.0, num_negatives=16, epochs=4)
 machine = Machine(threads=1, checkpoints=Path(sys.argv[1]), checkpoint_seconds=0.0)
 pretrain(recipe, 0, load(recipe.data, recipe.data_part, Path(".")), machine,
-         lambda step, steps, loss: time.sleep(0.02))
+         lambda stage, step, steps, loss: time.sleep(0.02))
 """
 
 
@@ -74,7 +74,7 @@ def test_a_killed_run_resumes_bit_for_bit(data: Dataset, tmp_path: Path) -> None
 def test_ctrl_c_leaves_a_state_to_go_on_from(data: Dataset, tmp_path: Path) -> None:
     whole = weights(RECIPE, data, tmp_path / "whole")
 
-    def interrupt(step: int, steps: int, loss: float) -> None:
+    def interrupt(stage: str, step: int, steps: int, loss: float) -> None:
         if step == 20:
             raise KeyboardInterrupt
 
