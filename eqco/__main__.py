@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from eqco import record as records
 from eqco.data import load
 from eqco.diagnose import diagnose, embeddings_of, report
 from eqco.export import export
-from eqco.launch import Order
+from eqco.launch import Log, Order
 from eqco.negatives import others
 from eqco.pretrain import trained_encoder
 from eqco.recipe import SCALES, Recipe
@@ -52,7 +53,9 @@ def show(arguments: argparse.Namespace) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do the run of a job file, in this process or as one of torchrun's."""
-    done = Order.read(arguments.order).do()
+    order = Order.read(arguments.order)
+    first = os.environ.get("RANK", "0") == "0"
+    done = order.do(Log(order.job.recipe.batch_size) if first else None)
     if done is not None:
         print(f"{done['run_id']}  linear {done['metrics']['linear']:.2f} %")
 

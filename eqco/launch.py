@@ -10,6 +10,7 @@ import json
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -22,6 +23,7 @@ from eqco import record as records
 from eqco.checkpoint import TrainingError
 from eqco.pretrain import Progress
 from eqco.recipe import Machine, Recipe
+from eqco.report import duration
 from eqco.run import run
 from eqco.schedule import Job
 
@@ -45,6 +47,7 @@ class Order:
     def write(self) -> Path:
         """Put the job file beside the checkpoints; returns its path."""
         path = (self.machine.checkpoints / f"{self.job.run_id}.job.json").resolve()
+        records.check_writable(path.parent)
         machine = {
             name: str(v) if isinstance(v, Path) else v for name, v in vars(self.machine).items()
         }
@@ -54,12 +57,7 @@ class Order:
             "machine": machine,
             "folder": str(self.folder.resolve()),
         }
-        try:
-            records.write_atomically(path, json.dumps(body, indent=1) + "\n")
-        except OSError as error:
-            raise ValueError(
-                f"cannot write {path}: {error.strerror}; give other folders"
-            ) from error
+        records.write_atomically(path, json.dumps(body, indent=1) + "\n")
         return path
 
     @classmethod
@@ -85,6 +83,8 @@ class Order:
         Returns:
             The record; None on all processes but the first.
         """
+        records.check_writable(self.folder)
+        records.check_writable(self.machine.checkpoints)
         device = parallel.start(self.machine.device)
         try:
             machine = Machine(**{**vars(self.machine), "device": device})
@@ -92,6 +92,34 @@ class Order:
             return done if parallel.rank() == 0 else None
         finally:
             parallel.stop()
+
+
+class Log:
+    """Progress as lines of text, one a minute at most, for logs of jobs that nobody watches.
+
+    Args:
+        images: images of a step, all processes together.
+        seconds: between two lines.
+    """
+
+    def __init__(self, images: int, seconds: float = 60.0) -> None:
+        self.images, self.seconds = images, seconds
+        self.stage, self.since, self.first, self.said = "", 0.0, 0, 0.0
+
+    def __call__(self, stage: str, step: int, steps: int, loss: float) -> None:
+        """Print where the run is, where it is time to."""
+        clock = time.monotonic()
+        if stage != self.stage:
+            self.stage, self.since, self.first, self.said = stage, clock, step, clock
+            print(f"{stage} from step {step} of {steps}", flush=True)
+        elif clock - self.said >= self.seconds or step == steps:
+            rate = (step - self.first) / max(clock - self.since, 1e-9)  # steps a second
+            print(
+                f"{stage} {step}/{steps}  loss {loss:.3f}  {rate * self.images:,.0f} images/s  "
+                f"{duration((steps - step) / max(rate, 1e-9))} left",
+                flush=True,
+            )
+            self.said = clock
 
 
 def check_processes(recipe: Recipe, processes: int, machine: Machine) -> None:

@@ -37,11 +37,37 @@ def others(similarity: Tensor, first: int = 0) -> Tensor:
     return similarity.flatten()[1:].view(size - 1, size + 1)[:, :-1].reshape(size, size - 1)
 
 
+# From here on a lot for every key costs more than the few keys that are drawn.
+LARGE_QUEUE = 2048
+FEW = 8  # K is few where it is at most one in so many
+
+
+def draw_few(
+    num_queries: int, available: int, num_negatives: int, generator: torch.Generator
+) -> Tensor:
+    """Columns (N, K), distinct in each row: what is drawn twice is drawn again.
+
+    No key is treated unlike another, so every set of K is as likely. Work grows with K, not with
+    the queue.
+    """
+    columns = torch.randint(available, (num_queries, num_negatives), generator=generator)
+    while True:
+        order, places = columns.sort(dim=1)
+        twice = torch.zeros_like(columns, dtype=torch.bool)
+        twice.scatter_(1, places[:, 1:], order[:, 1:] == order[:, :-1])
+        again = int(twice.sum())
+        if not again:
+            return columns
+        columns[twice] = torch.randint(available, (again,), generator=generator)
+
+
 def draw_independent(
     num_queries: int, available: int, num_negatives: int, generator: torch.Generator
 ) -> Tensor:
     """Columns (N, K) of the negatives: each query draws its own, without replacement."""
     check_count(num_negatives, available)
+    if available >= LARGE_QUEUE and num_negatives * FEW <= available:
+        return draw_few(num_queries, available, num_negatives, generator)
     lots = torch.rand(num_queries, available, generator=generator)
     return lots.topk(num_negatives, dim=1, sorted=False).indices
 

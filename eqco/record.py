@@ -124,6 +124,19 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
+def check_writable(folder: Path) -> None:
+    """Make a folder, and raise ValueError where no file can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable."):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"folder {folder} cannot be written ({error.strerror}): give another one, or the right "
+            "to write there"
+        ) from error
+
+
 def write(folder: Path, record: Record) -> Path:
     """Write a sealed record into `folder`, atomically; returns its path."""
     path = folder / f"{record['run_id']}.json"

@@ -19,8 +19,15 @@ BELOW: dict[str, dict[str, tuple[int, ...]]] = {
         "glyphs": (16, 64, 256),
         "photos": (16, 64, 256),
         "cifar10": (16, 64, 256),
+        "imagenet": (16, 64, 256, 1024),
     },
-    "simclr": {"smoke": (16,), "glyphs": (16, 64), "photos": (16, 64), "cifar10": (16, 64)},
+    "simclr": {
+        "smoke": (16,),
+        "glyphs": (16, 64),
+        "photos": (16, 64),
+        "cifar10": (16, 64),
+        "imagenet": (16, 64),
+    },
 }
 
 

@@ -10,7 +10,7 @@ from eqco.recipe import SCALES, Recipe
 
 Rows = dict[str, Recipe]
 LOSSES = ("infonce", "eqco")
-QUEUES = {"smoke": 128, "glyphs": 1024, "photos": 1024, "cifar10": 4096}
+QUEUES = {"smoke": 128, "glyphs": 1024, "photos": 1024, "cifar10": 4096, "imagenet": 65536}
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Claim:
 def baseline(scale: str, method: str, base: Recipe | None = None) -> Recipe:
     """InfoNCE with all negatives there are, the method in its usual form.
 
-    At scale glyphs the learning rate is the best of those tried for all three methods (SWEEP.md).
+    At scale glyphs the learning rate is the best of those tried for all three methods (SWEEP.md);
+    at imagenet it is the published one.
 
     Args:
         scale: a name in `eqco.recipe.SCALES`.
@@ -46,6 +47,8 @@ def baseline(scale: str, method: str, base: Recipe | None = None) -> Recipe:
         negatives = 2 * (base.batch_size - 1)
         return replace(base, method=method, num_negatives=negatives)
     queue = QUEUES[scale]
+    if SCALES[scale].paper:
+        base = replace(base, warmup_epochs=5.0)  # as the authors' copy; the official code has none
     return replace(
         base,
         method="moco",

@@ -17,7 +17,8 @@ RANKS = [
     ["probe_crops"],
     ["run"],
     ["schedule", "judge"],
-    ["report", "launch", "export"],
+    ["report", "export"],
+    ["launch"],
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
