@@ -1,12 +1,16 @@
-"""The command line: `python -m eqco plan`, `show`, `run`, `diagnose` and `export`."""
+"""The command line: `python -m eqco plan`, `throughput`, `run`, `show`, `diagnose`, `export`."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from eqco import __version__
 from eqco import record as records
@@ -16,12 +20,24 @@ from eqco.export import export
 from eqco.launch import Log, Order
 from eqco.negatives import others
 from eqco.pretrain import trained_encoder
-from eqco.recipe import SCALES, Recipe
+from eqco.recipe import SCALES, Machine, Recipe, check_name
 from eqco.report import duration, frame
+from eqco.throughput import measure_here
+from eqco.tree import scan
 
 
 def plan(arguments: argparse.Namespace) -> None:
-    """Print the scales, what a row costs, and what the records folder holds of each."""
+    """Print the scales, what a row costs, and what is recorded; or every run of one scale.
+
+    The tables are not part of the package: a plan of their runs needs a checkout of the suite.
+    """
+    if arguments.scale:
+        try:
+            tables = importlib.import_module("reproductions.plan")
+        except ModuleNotFoundError as error:
+            raise ValueError("the tables are not here: plan in a checkout of the suite") from error
+        tables.main(arguments)
+        return
     for name, scale in SCALES.items():
         folder = arguments.records / name
         done = len(records.read_all(folder)) if folder.is_dir() else 0
@@ -49,6 +65,27 @@ def show(arguments: argparse.Namespace) -> None:
     print(f"  {machine['device']}, {machine['threads']} thread(s), commit {machine['commit'][:10]}")
     if record["note"]:
         print(f"  note: {record['note']}")
+
+
+def throughput(arguments: argparse.Namespace) -> None:
+    """Measure and print rates of the image-file recipes."""
+    check_name("scale", arguments.scale, list(SCALES))
+    recipe = SCALES[arguments.scale].base
+    kind, _, path = arguments.data.partition(":")
+    if not recipe.from_files or kind not in ("folder", "part") or not path:
+        raise ValueError(
+            f"throughput is of scale imagenet with --data folder:PATH or part:PATH, got "
+            f"{arguments.scale} and {arguments.data!r}"
+        )
+    size = arguments.batch_size
+    recipe = replace(recipe, batch_size=size, num_negatives=min(255, size - 1))
+    machine = Machine(device=arguments.device, workers=arguments.workers, compile=arguments.compile)
+    tree = scan(Path(path).expanduser())
+    found = measure_here(recipe, tree, machine, arguments.steps, arguments.out)
+    if found:
+        print(f"{found['device']}, {found['processes']} process(es), batch {size}")
+        for name, rate in found["images_per_second"].items():
+            print(f"  {name.replace('_', ' '):26s}{rate:10,.1f} images/s")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -93,8 +130,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("plan", help="scales, prices, and what is done")
+    command.add_argument("--scale", help=f"list every run of it; one of {', '.join(SCALES)}")
+    command.add_argument("--tables", type=int, nargs="+", default=[1, 2, 3, 4, 5, 6])
+    command.add_argument("--seeds", type=int, default=1)
     command.add_argument("--records", type=Path, default=Path("runs/records"))
+    command.add_argument("--checkpoints", type=Path, default=Path("runs/checkpoints"))
+    command.add_argument("--data", default="", help="folder:PATH or part:PATH, as the tables have")
+    command.add_argument("--throughput", type=Path, help="what `throughput --out` wrote")
     command.set_defaults(function=plan)
+    command = commands.add_parser("throughput", help="images a second, what a long run costs")
+    command.add_argument("--data", required=True, help="folder:PATH (ImageNet) or part:PATH")
+    command.add_argument("--scale", default="imagenet")
+    command.add_argument("--steps", type=int, default=50, help="timed, of each kind")
+    command.add_argument("--batch-size", type=int, default=256, help="of all processes together")
+    command.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    command.add_argument("--compile", action="store_true")
+    command.add_argument("--out", type=Path, help="JSON file, for plan --throughput")
+    command.set_defaults(function=throughput)
     command = commands.add_parser("show", help="one record in words")
     command.add_argument("record", type=Path)
     command.set_defaults(function=show)

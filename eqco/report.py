@@ -62,6 +62,26 @@ def published(folder: Path, table: int, metric: str = "top1") -> dict[str, str]:
         }
 
 
+@dataclass(frozen=True)
+class Published:
+    """A published number: value in percent, of how many trials, and what it is of."""
+
+    value: float
+    trials: int
+    source: str
+    note: str
+
+
+def published_of(folder: Path, table: int, row: str, metric: str = "top1") -> Published | None:
+    """The published number of a row, None where no source is known."""
+    with (folder / "published.csv").open(encoding="utf-8", newline="") as stream:
+        for line in csv.DictReader(stream):
+            if (line["table"], line["row"], line["metric"]) == (str(table), row, metric):
+                trials = int(line["trials"])
+                return Published(float(line["value"]), trials, line["source"], line["note"])
+    return None
+
+
 def spread(values: Sequence[float]) -> str:
     """Mean, standard deviation and count, such as `86.1 ± 0.3 (5)`."""
     series = pd.Series(values, dtype=float)

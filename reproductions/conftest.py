@@ -6,7 +6,8 @@ import csv
 import os
 import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -15,18 +16,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from eqco import record as records
-from eqco.data import folder_name
+from eqco.checkpoint import Busy, hold
 from eqco.judge import Verdict
 from eqco.launch import LAUNCHERS, Order, by_slurm, by_torchrun
 from eqco.recipe import SCALES, Machine, Recipe, check_name
-from eqco.report import NOT_VERIFIED, Cell, closing, published
+from eqco.report import NOT_VERIFIED, Cell, closing, published, published_of
 from eqco.run import run, untrained
 from eqco.schedule import Job
 from reproductions import table1, table2, table3, table4, table5, table6
-from reproductions.tables import Claim, Rows
+from reproductions.tables import Claim, Rows, data_of
 
 HERE = Path(__file__).parent
-Train = Callable[[Recipe, int], records.Record]
+Train = Callable[[Recipe, int], records.Record | None]
 EVIDENCE = HERE / "records"
 TABLES = dict(enumerate((table1, table2, table3, table4, table5, table6), start=1))
 
@@ -39,7 +40,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--run", default="missing", help="missing (default), always or never: when to train")
     add("--seeds", default="1", help="how many seeds, 0 .. N-1 (default: 1)")
     add("--device", default="auto", help="torch device (default: cuda where there is one)")
-    add("--data", default="", help="folder:PATH, an image tree train/ and val/ or test/")
+    add(
+        "--data",
+        default="",
+        help="folder:PATH, an image tree train/ and val/ or test/; part:PATH at scale imagenet, "
+        "where the tree is not the whole of it",
+    )
     add("--data-dir", default="data", help="where downloads go (default: data)")
     add("--records", default="runs/records", help="folder of records (default: runs/records)")
     add("--checkpoints", default="runs/checkpoints", help="folder of checkpoints")
@@ -50,6 +56,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="",
         help="more words for torchrun, or NAME=VALUE for submitit, such as slurm_partition=gpu",
     )
+    add("--workers", default="auto", help="processes that decode images (default: all cores)")
+    add("--compile", action="store_true", help="run encoders through torch.compile")
     add("--threads", default=str(min(4, os.cpu_count() or 1)), help="CPU threads of torch")
 
 
@@ -67,6 +75,7 @@ class Session:
     launcher: str = "here"
     processes: int = 1
     launcher_options: tuple[str, ...] = ()
+    submitted: set[str] = field(default_factory=set)
     statuses: dict[tuple[int, str], str] = field(default_factory=dict)
     verdicts: dict[tuple[int, str], Verdict] = field(default_factory=dict)
 
@@ -98,19 +107,16 @@ def whole(name: str, text: str) -> int:
     return int(text)
 
 
-def data_of(option: str, data_dir: str, base: Recipe) -> tuple[Recipe, Path]:
-    """The recipe with the data that --data asks for, and where that data lies."""
-    if not option:
-        if base.data == "folder":
-            raise ValueError("this scale needs --data folder:PATH with train/ and val/ or test/")
-        return base, Path(data_dir)
-    kind, _, path = option.partition(":")
-    if kind != "folder" or not path:
-        raise ValueError(f"--data takes folder:PATH, got {option!r}")
-    if base.views != "photos":
-        raise ValueError("--data folder:PATH goes with --scale photos or --scale cifar10")
-    folder = Path(path).expanduser()
-    return replace(base, data=folder_name(folder)), folder
+def checkpoint_seconds(base: Recipe) -> float:
+    """A ResNet-50 with its momentum and key encoder is 300 MB, too much for every 20 seconds."""
+    return 300.0 if base.from_files else Machine.checkpoint_seconds
+
+
+def workers_of(text: str, base: Recipe, processes: int) -> int:
+    """Processes that decode for each process that trains; "auto" shares the cores among them."""
+    if text != "auto":
+        return whole("workers", text) if text != "0" else 0
+    return max(1, min(16, (os.cpu_count() or 1) // processes)) if base.from_files else 0
 
 
 def session_of(config: pytest.Config) -> Session:
@@ -128,13 +134,16 @@ def session_of(config: pytest.Config) -> Session:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise pytest.UsageError(f"--device {device}: torch sees no GPU here, use --device cpu")
+    processes, launcher = whole("processes", option("processes")), option("launcher")
     machine = Machine(
         device=device,
         threads=whole("threads", option("threads")),
         data_dir=data_dir,
         checkpoints=Path(option("checkpoints")),
+        checkpoint_seconds=checkpoint_seconds(base),
+        workers=workers_of(option("workers"), base, processes),
+        compile=option("compile"),
     )
-    processes, launcher = whole("processes", option("processes")), option("launcher")
     if launcher == "here" and processes > 1:
         raise pytest.UsageError(f"--processes {processes} needs --launcher torchrun or slurm")
     options = tuple(shlex.split(option("launcher_options")))
@@ -142,6 +151,13 @@ def session_of(config: pytest.Config) -> Session:
         raise pytest.UsageError(f"--launcher-options of slurm are NAME=VALUE, got {options}")
     if option("run") == "always" and launcher != "here":
         raise pytest.UsageError("--run always works in this process only: leave --launcher out")
+    folder = Path(option("records")) / option("scale")
+    if option("run") != "never" and not config.option.collectonly:
+        try:
+            for needed in (folder, machine.checkpoints):
+                records.check_writable(needed)
+        except ValueError as error:
+            raise pytest.UsageError(str(error)) from error
     given = [word for word in config.invocation_params.args if not word.startswith("-q")]
     return Session(
         scale=option("scale"),
@@ -149,7 +165,7 @@ def session_of(config: pytest.Config) -> Session:
         seeds=range(whole("seeds", option("seeds"))),
         base=base,
         machine=machine,
-        folder=Path(option("records")) / option("scale"),
+        folder=folder,
         command=" ".join(["pytest", *map(str, given)]),
         launcher=launcher,
         processes=processes,
@@ -191,6 +207,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "row" in metafunc.fixturenames:
         cases = [(number, name) for number in TABLES for name in session.rows(number)]
         metafunc.parametrize("row", cases, ids=case_name)
+    if "published_row" in metafunc.fixturenames:
+        cases = [
+            (number, name)
+            for number in TABLES
+            for name in session.rows(number)
+            if session.base.data == "imagenet" and published_of(HERE / "paper", number, name)
+        ]
+        metafunc.parametrize("published_row", cases, ids=case_name)
     if "claim" in metafunc.fixturenames:
         contradicted = contradictions(session.scale)
         metafunc.parametrize(
@@ -213,15 +237,20 @@ def session(request: pytest.FixtureRequest) -> Session:
     return request.config.stash[SESSION]
 
 
-def launched(session: Session, job: Job) -> records.Record:
-    """The record of a run that other processes do; skips where it was only submitted."""
+def launched(session: Session, job: Job) -> records.Record | None:
+    """The record of a run that other processes do; None where it was only submitted."""
     order = Order(job, session.machine, session.folder)
+    if job.run_id in session.submitted:  # a row that tables share
+        return None
+    with hold(job.recipe, job.seed, session.machine):
+        pass  # Busy where another job is at it
     if session.launcher == "torchrun":
         return by_torchrun(order, session.processes, session.launcher_options)
     parameters = dict(word.split("=", 1) for word in session.launcher_options)
     logs = session.machine.checkpoints / "slurm"
-    submitted = by_slurm(order, session.processes, logs, **parameters)
-    pytest.skip(f"submitted as job {submitted.job_id}; logs in {logs}; come back when it is done")
+    by_slurm(order, session.processes, logs, **parameters)
+    session.submitted.add(job.run_id)
+    return None
 
 
 class Bar:
@@ -230,6 +259,10 @@ class Bar:
     def __init__(self, config: pytest.Config) -> None:
         self.capture = config.pluginmanager.getplugin("capturemanager")
         self.visible = bool(config.get_terminal_writer().hasmarkup)
+
+    def uncaptured(self) -> AbstractContextManager[None]:
+        """Lets through what other processes print."""
+        return self.capture.global_and_fixture_disabled() if self.capture else nullcontext()
 
     def train(self, session: Session, job: Job) -> records.Record:
         """Run a job, showing its steps, loss and the time that is left."""
@@ -249,8 +282,10 @@ class Bar:
                     f"{name} s{job.seed}", total=None, state="drawing data, probing"
                 )
 
-                def show(step: int, steps: int, loss: float) -> None:
-                    state = f"{step}/{steps} loss {loss:.3f}" if step < steps else "probing"
+                def show(stage: str, step: int, steps: int, loss: float) -> None:
+                    state = f"{stage} {step}/{steps} loss {loss:.3f}"
+                    if step == steps and stage == "training":
+                        state = "probing"
                     progress.update(task, completed=step, total=steps, state=state)
 
                 return run(job.recipe, job.seed, session.machine, session.folder, show, again=again)
@@ -258,10 +293,13 @@ class Bar:
 
 @pytest.fixture
 def train(request: pytest.FixtureRequest, session: Session) -> Train:
-    """Get the record of a job under the --run policy; a missing one is trained or skipped."""
+    """Get the record of a job under the --run policy; a missing one is trained or skipped.
+
+    None where the job was submitted to a cluster, and its record will be there later.
+    """
     bar = Bar(request.config)
 
-    def obtain(recipe: Recipe, seed: int) -> records.Record:
+    def obtain(recipe: Recipe, seed: int) -> records.Record | None:
         known = records.find(session.folder, recipe, seed)
         if known is not None and session.policy != "always":
             return known
@@ -269,9 +307,12 @@ def train(request: pytest.FixtureRequest, session: Session) -> Train:
             price = SCALES[session.scale].price
             pytest.skip(f"not run: `{session.command}` without --run never trains it ({price})")
         try:
-            if session.launcher != "here" and recipe.epochs:
-                return launched(session, Job(recipe, seed))
+            if session.launcher != "here" and (recipe.epochs or recipe.from_files):
+                with bar.uncaptured():
+                    return launched(session, Job(recipe, seed))
             return bar.train(session, Job(recipe, seed))
+        except Busy as error:
+            pytest.skip(str(error))
         except KeyboardInterrupt:
             pytest.exit(
                 f"stopped; the checkpoint is kept, go on with: {session.command}", returncode=130

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from eqco.data import folder_name
 from eqco.judge import Verdict, better, equivalent, not_inferior
 from eqco.recipe import SCALES, Recipe
+from eqco.tree import identity, imagenet_name
 
 Rows = dict[str, Recipe]
 LOSSES = ("infonce", "eqco")
@@ -27,6 +30,35 @@ class Claim:
     left: str
     right: str
     test: Callable[[Sequence[float], Sequence[float]], Verdict]
+
+
+def data_of(option: str, data_dir: str, base: Recipe) -> tuple[Recipe, Path]:
+    """The recipe with the data that --data asks for, and where that data lies.
+
+    Args:
+        option: "folder:PATH", "part:PATH", or "" for the scale's own data.
+        data_dir: where the scale's own data lies or is downloaded to.
+        base: the scale's baseline.
+
+    Raises:
+        ValueError: the scale takes other data, or the folder does not hold it.
+    """
+    if not option:
+        if base.data == "folder" or base.from_files:
+            raise ValueError("this scale needs --data folder:PATH with train/ and val/ or test/")
+        return base, Path(data_dir)
+    kind, _, path = option.partition(":")
+    if kind not in ("folder", "part") or not path:
+        raise ValueError(f"--data takes folder:PATH or part:PATH, got {option!r}")
+    if base.views == "glyphs":
+        raise ValueError("--data goes with --scale photos, cifar10 or imagenet")
+    folder = Path(path).expanduser()
+    if kind == "part":
+        if not base.from_files:
+            raise ValueError("--data part:PATH goes with --scale imagenet, others take folder:PATH")
+        return replace(base, data=f"part:{identity(folder)}"), folder
+    name = imagenet_name(folder) if base.from_files else folder_name(folder)
+    return replace(base, data=name), folder
 
 
 def baseline(scale: str, method: str, base: Recipe | None = None) -> Recipe:

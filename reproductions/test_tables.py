@@ -11,13 +11,17 @@ probed, and must be a real run; a claim is judged over seeds and is undetermined
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
 from eqco import record as records
-from eqco.judge import prediction_intervals
+from eqco.judge import near_published, prediction_intervals
 from eqco.recipe import SCALES, Recipe
+from eqco.report import published_of
 from reproductions.conftest import Session, Train
+
+PAPER = Path(__file__).parent / "paper"
 
 
 def evidence_interval(session: Session, table: int, row: str) -> tuple[float, float] | None:
@@ -38,13 +42,15 @@ def test_cell(row: tuple[int, str], session: Session, train: Train, baseline: Re
     """The row trains to finite losses, beats the untrained backbone, and agrees with evidence."""
     recipe = session.rows(row[0])[row[1]]
     interval = evidence_interval(session, *row)
-    for seed in session.seeds:
-        record = train(recipe, seed)
+    pairs = [(train(recipe, seed), train(baseline, seed)) for seed in session.seeds]
+    if any(None in pair for pair in pairs):
+        pytest.skip("submitted: the same command judges it when its jobs are done")
+    for record, without in pairs:
         losses = record["curve"]["loss"]
         assert losses, "the run has no loss curve"
         assert all(math.isfinite(loss) for loss in losses)
         accuracy = record["metrics"]["linear"]
-        floor = train(baseline, seed)["metrics"]["linear"]
+        floor = without["metrics"]["linear"]
         assert accuracy > floor, f"{accuracy:.2f} % is not above the untrained {floor:.2f} %"
         if interval:
             low, high = interval
@@ -52,6 +58,18 @@ def test_cell(row: tuple[int, str], session: Session, train: Train, baseline: Re
                 f"{accuracy:.2f} % lies outside [{low:.2f}, {high:.2f}], where a run of this row "
                 "falls by the committed evidence (1 % over the table); " + record["note"]
             )
+
+
+def test_published(published_row: tuple[int, str], session: Session) -> None:
+    """At the paper's own scale: the mean over seeds agrees with the published number."""
+    table, row = published_row
+    number = published_of(PAPER, table, row)
+    assert number is not None
+    measured = [record["metrics"]["linear"] for record in session.found(table, row).values()]
+    if not measured:
+        pytest.skip(f"not run: published is {number.value} ({number.source}); run -k table{table}")
+    verdict = near_published(measured, number.value, number.trials)
+    assert verdict.holds, f"{row}: {verdict}; {number.note}"
 
 
 def test_claim(claim: tuple[int, str], session: Session) -> None:

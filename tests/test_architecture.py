@@ -18,7 +18,7 @@ RANKS = [
     ["run"],
     ["schedule", "judge"],
     ["report", "export"],
-    ["launch"],
+    ["launch", "throughput"],
     ["__main__"],
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}

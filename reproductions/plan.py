@@ -1,0 +1,183 @@
+"""Every run of the tables at a scale: done, running, begun or missing, and what it costs.
+
+    python -m eqco plan --scale imagenet --seeds 1
+
+A price comes from the records there are, else from a measurement of `python -m eqco throughput`,
+else, at the paper's own scale, from what is stated of MoCo v2: 53 h on 8 V100 for 200 epochs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from eqco import record as records
+from eqco.checkpoint import Busy, checkpoint_path, hold
+from eqco.recipe import SCALES, Machine, Recipe, check_name
+from eqco.run import untrained
+from eqco.schedule import Job
+from eqco.tree import IMAGENET
+from reproductions import table1, table2, table3, table4, table5, table6
+from reproductions.tables import data_of
+
+TABLES = dict(enumerate((table1, table2, table3, table4, table5, table6), start=1))
+EVIDENCE = Path(__file__).parent / "records"
+STATED_HOURS = 53.0 * 8  # of one GPU: facebookresearch/moco README, 8 V100, 200 epochs
+PASSES = 4.0  # of a training step: query forward and backward (3), key forward; a probe's has 1
+
+
+@dataclass(frozen=True)
+class Price:
+    """What runs of a scale cost, hours of one device: per epoch of training and of the probe."""
+
+    training: float
+    probing: float
+    origin: str
+
+    def hours(self, recipe: Recipe) -> float:
+        """Of one run."""
+        return self.training * recipe.epochs + self.probing * recipe.probe_epochs
+
+
+def of_records(found: Sequence[records.Record]) -> Price | None:
+    """Median over records; None without a trained one."""
+    trained = [record for record in found if record["recipe"]["epochs"]]
+    if not trained:
+        return None
+
+    def hours(stage: str, epochs: str) -> float:
+        return (
+            median(
+                record["seconds"][stage]
+                * record["machine"].get("processes", 1)
+                / record["recipe"][epochs]
+                for record in trained
+            )
+            / 3600
+        )
+
+    device = trained[0]["machine"]["device"]
+    origin = f"median of {len(trained)} records, {device}"
+    return Price(hours("train", "epochs"), hours("probe", "probe_epochs"), origin)
+
+
+def of_measurement(path: Path) -> Price:
+    """From a file of `python -m eqco throughput`, for ImageNet's number of images.
+
+    Raises:
+        ValueError: the file is no such measurement.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        rates, processes = found["images_per_second"], int(found["processes"])
+        hours = IMAGENET[1] * processes / 3600
+        origin = f"measured {found['date'][:10]} on {processes} x {found['device']}"
+        return Price(hours / rates["training"], hours / rates["probing"], origin)
+    except (OSError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise ValueError(
+            f"{path} is no throughput measurement ({error!r}): make it with "
+            "python -m eqco throughput"
+        ) from error
+
+
+def stated() -> Price:
+    """What the official code took, and a probe by its share of the passes."""
+    training = STATED_HOURS / 200
+    origin = "stated: 53 h on 8 V100 for 200 epochs of MoCo v2; the probe derived, a pass of four"
+    return Price(training, training / PASSES, origin)
+
+
+def price_of(scale: str, folder: Path, measurement: Path | None) -> Price | None:
+    """The best-founded price there is; None where nothing is known.
+
+    Args:
+        scale: a name in `eqco.recipe.SCALES`.
+        folder: of this user's records of the scale.
+        measurement: file of a throughput measurement.
+    """
+    if measurement is not None:
+        return of_measurement(measurement)
+    for place in (folder, EVIDENCE / scale):
+        price = of_records(records.read_all(place)) if place.is_dir() else None
+        if price:
+            return price
+    return stated() if SCALES[scale].paper else None
+
+
+def jobs(scale: str, base: Recipe, tables: Sequence[int], seeds: int) -> list[Job]:
+    """Every run of the tables once, with its untrained backbones."""
+    found = [
+        Job(recipe, seed)
+        for seed in range(seeds)
+        for number in tables
+        for recipe in [*TABLES[number].rows(scale, base).values(), untrained(base)]
+    ]
+    return list({job.run_id: job for job in found}.values())
+
+
+def state_of(job: Job, folder: Path, machine: Machine) -> str:
+    """ "done", "running", "begun" (a checkpoint waits) or "missing"."""
+    if records.find(folder, job.recipe, job.seed) is not None:
+        return "done"
+    path = checkpoint_path(job.recipe, job.seed, machine)
+    if path.with_suffix(".lock").exists():
+        try:
+            with hold(job.recipe, job.seed, machine):
+                pass
+        except Busy:
+            return "running"
+    return "begun" if path.exists() else "missing"
+
+
+def plan(
+    wanted: Sequence[Job], folder: Path, machine: Machine, price: Price | None, unit: str
+) -> str:
+    """One line a run, and the sums; `unit` names the hours of one device."""
+    states = {job.run_id: state_of(job, folder, machine) for job in wanted}
+    lines = [f"{'run':48s}{'state':>10s}{unit:>12s}"]
+    left = 0.0
+    for job in wanted:
+        state = states[job.run_id]
+        hours = price.hours(job.recipe) if price else float("nan")
+        left += 0.0 if state == "done" else hours
+        lines.append(f"{job.run_id:48s}{state:>10s}{hours:12,.2f}")
+    counts = {name: list(states.values()).count(name) for name in ("done", "running", "begun")}
+    missing = len(wanted) - sum(counts.values())
+    told = ", ".join(f"{count} {name}" for name, count in {**counts, "missing": missing}.items())
+    lines += ["", f"{len(wanted)} runs: {told}."]
+    if price is None:
+        lines.append("No price is known: there are no records of this scale.")
+    else:
+        lines.append(f"Left: {left:,.1f} {unit}.\nPrice: {price.origin}.")
+    return "\n".join(lines)
+
+
+def main(given: argparse.Namespace) -> None:
+    """Print the plan of a scale.
+
+    Args:
+        given: scale, tables, seeds, records, checkpoints, data, throughput; see `eqco.__main__`.
+
+    Raises:
+        ValueError: one of them cannot be.
+    """
+    check_name("scale", given.scale, list(SCALES))
+    for number in given.tables:
+        if number not in TABLES:
+            known = ", ".join(map(str, TABLES))
+            raise ValueError(f"there is no table {number}: choose from {known}")
+    if given.seeds < 1:
+        raise ValueError(f"--seeds must be above 0, got {given.seeds}")
+    base = SCALES[given.scale].base
+    if given.data:
+        base, _ = data_of(given.data, "", base)
+    folder = given.records / given.scale
+    price = price_of(given.scale, folder, given.throughput)
+    wanted = jobs(given.scale, base, given.tables, given.seeds)
+    unit = "GPU-hours" if base.from_files else "hours"
+    print(plan(wanted, folder, Machine(checkpoints=given.checkpoints), price, unit))
