@@ -1,6 +1,6 @@
 """The whole reproduction on ImageNet: check the tree, print the plan, run what is missing.
 
-    python -m reproductions.full --data folder:PATH            or EQCO_IMAGENET=PATH in the environment
+    python -m reproductions.full --data folder:PATH     or EQCO_IMAGENET=PATH in the environment
     python -m reproductions.full --plan-only
     python -m reproductions.full --launcher slurm --processes 8 --launcher-options "..."
 

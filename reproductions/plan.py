@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,7 +21,7 @@ from eqco.checkpoint import Busy, checkpoint_path, hold
 from eqco.recipe import SCALES, Machine, Recipe, check_name
 from eqco.run import untrained
 from eqco.schedule import Job
-from eqco.tree import IMAGENET
+from eqco.tree import IMAGENET, scan
 from reproductions import table1, table2, table3, table4, table5, table6
 from reproductions.tables import data_of
 
@@ -92,21 +92,30 @@ def stated() -> Price:
     return Price(training, training / PASSES, origin)
 
 
-def price_of(scale: str, folder: Path, measurement: Path | None) -> Price | None:
+def of_part(price: Price, images: int) -> Price:
+    """The price on a tree with that many training images instead of ImageNet's."""
+    share = images / IMAGENET[1]
+    return replace(price, training=price.training * share, probing=price.probing * share)
+
+
+def price_of(
+    scale: str, folder: Path, measurement: Path | None, images: int = IMAGENET[1]
+) -> Price | None:
     """The best-founded price there is; None where nothing is known.
 
     Args:
         scale: a name in `eqco.recipe.SCALES`.
         folder: of this user's records of the scale.
         measurement: file of a throughput measurement.
+        images: training images of the tree at hand, where it is read from files.
     """
     if measurement is not None:
-        return of_measurement(measurement)
+        return of_part(of_measurement(measurement), images)
     for place in (folder, EVIDENCE / scale):
         price = of_records(records.read_all(place)) if place.is_dir() else None
         if price:
             return price
-    return stated() if SCALES[scale].paper else None
+    return of_part(stated(), images) if SCALES[scale].paper else None
 
 
 def jobs(scale: str, base: Recipe, tables: Sequence[int], seeds: int) -> list[Job]:
@@ -174,10 +183,12 @@ def main(given: argparse.Namespace) -> None:
     if given.seeds < 1:
         raise ValueError(f"--seeds must be above 0, got {given.seeds}")
     base = SCALES[given.scale].base
+    images = IMAGENET[1]
     if given.data:
-        base, _ = data_of(given.data, "", base)
+        base, tree = data_of(given.data, "", base)
+        images = len(scan(tree).train) if base.from_files else images
     folder = given.records / given.scale
-    price = price_of(given.scale, folder, given.throughput)
+    price = price_of(given.scale, folder, given.throughput, images)
     wanted = jobs(given.scale, base, given.tables, given.seeds)
     unit = "GPU-hours" if base.from_files else "hours"
     print(plan(wanted, folder, Machine(checkpoints=given.checkpoints), price, unit))

@@ -67,7 +67,7 @@ def test_the_loss_changes_the_digest() -> None:
 
 def test_no_field_is_left_out_of_the_tests_of_the_digest() -> None:
     """Those that depend on each other have a test of their own."""
-    together = {"loss", "method", "queue_size", "second_temperature"}
+    together = {"loss", "method", "queue_size", "second_temperature", "image_size", "probe"}
     assert {each.name for each in fields(Recipe)} - together == set(OTHER)
 
 
@@ -78,13 +78,15 @@ def test_fields_that_came_later_leave_older_digests_alone_and_count_where_they_a
     queue = replace(EQCO, method="moco", queue_size=512)
     dual = replace(EQCO, loss="dual_temperature", alpha=None, second_temperature=1.0)
     variants = [
+        replace(EQCO, image_size=224, probe="crops"),
+        replace(EQCO, image_size=128, probe="crops"),
         queue,
         replace(queue, queue_size=1024),
         replace(EQCO, method="simclr"),
         dual,
         replace(dual, second_temperature=0.5),
     ]
-    assert len({each.digest() for each in [EQCO, *variants]}) == 6
+    assert len({each.digest() for each in [EQCO, *variants]}) == 8
 
 
 def test_raising_numerics_changes_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:

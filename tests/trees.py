@@ -1,0 +1,31 @@
+"""A tree of small JPEG files, as different from each other as ImageNet's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+CLASSES = ("n01", "n02", "n03", "n04")
+
+
+def write_tree(folder: Path, each: int = 5, held_out: int = 2) -> Path:
+    """`train/` with `each` and `val/` with `held_out` JPEG files a class; returns the folder.
+
+    Sizes differ; a class has a colour; one image is gray, one is CMYK, one is a PNG by content.
+    """
+    draw = np.random.default_rng(0)
+    for split, count in (("train", each), ("val", held_out)):
+        for label, name in enumerate(CLASSES):
+            home = folder / split / name
+            home.mkdir(parents=True)
+            for place in range(count):
+                height, width = (int(side) for side in draw.integers(40, 90, size=2))
+                pixels = draw.integers(0, 60, size=(height, width, 3))
+                pixels[..., label % 3] += 60 * (1 + label // 3)
+                picture = Image.fromarray(pixels.astype(np.uint8))
+                mode = {0: "L", 1: "CMYK"}.get(place if label == 0 else -1, "RGB")
+                kind = "PNG" if (label, place) == (1, 0) else "JPEG"
+                picture.convert(mode).save(home / f"{place}.JPEG", kind)
+    return folder
