@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
-from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms import v2
 
 from eqco.parallel import first_of, rank, world_size
@@ -23,24 +23,17 @@ from eqco.views import generator_for, seed_for
 
 
 def decode(path: Path) -> Tensor:
-    """An image as uint8 (3, H, W). What torchvision does not read, such as CMYK, Pillow does.
+    """An image of any format and colour that Pillow reads, as uint8 (3, H, W).
 
     Raises:
-        ValueError: neither can read it.
+        ValueError: it cannot be read.
     """
     try:
-        content = torch.from_numpy(np.fromfile(path, dtype=np.uint8))
-        image: Tensor = decode_image(content, ImageReadMode.RGB)
-        return image
-    except (RuntimeError, OSError):
-        from PIL import Image, UnidentifiedImageError
-
-        try:
-            with Image.open(path) as opened:
-                picture = np.array(opened.convert("RGB"))
-        except (UnidentifiedImageError, OSError) as error:
-            raise ValueError(f"cannot read image {path}: {error}; mend or remove it") from error
-        return torch.from_numpy(picture).permute(2, 0, 1)
+        with Image.open(path) as opened:
+            pixels = np.array(opened.convert("RGB"))
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"cannot read image {path}: {error}; mend or remove it") from error
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 class Crops(Dataset[tuple[Tensor, int]]):

@@ -76,9 +76,7 @@ def test_a_crop_depends_on_seed_epoch_index_and_view_alone(tree: ImageTree) -> N
 def test_views_are_the_same_whatever_the_number_of_workers(
     tree: ImageTree, recipe: Recipe, workers: int
 ) -> None:
-    alone, several = (
-        FromFiles(tree, recipe, 0, Machine(workers=count)) for count in (0, workers)
-    )
+    alone, several = (FromFiles(tree, recipe, 0, Machine(workers=count)) for count in (0, workers))
     for step in range(5):  # over the edge of an epoch
         for one, other in zip(alone.views(step), several.views(step), strict=True):
             assert torch.equal(one, other)
