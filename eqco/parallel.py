@@ -123,6 +123,7 @@ class SyncedBatchNorm(_BatchNorm):
         """(n, C, ...), normalised by the statistics of all (N, C, ...)."""
         if not self.training or world_size() == 1:
             return super().forward(input)
+        narrow, input = input.dtype, input.to(torch.promote_types(input.dtype, torch.float32))
         axes = [0, *range(2, input.ndim)]
         shape = [1, -1] + [1] * (input.ndim - 2)
         count = input.numel() // input.shape[1] * world_size()
@@ -137,7 +138,7 @@ class SyncedBatchNorm(_BatchNorm):
             self.running_var.lerp_(variance * count / (count - 1), momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         out: Tensor = centred * scale.view(shape) + self.bias.view(shape)
-        return out
+        return out.to(narrow)
 
 
 class SplitBatchNorm(_BatchNorm):

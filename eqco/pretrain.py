@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -119,7 +120,9 @@ class Run:
         self.method = build(recipe, seed, machine.device)
         self.forward: nn.Module = self.method
         if world_size() > 1:  # averages the gradient over the processes
-            self.forward = DistributedDataParallel(self.method, broadcast_buffers=False)
+            with warnings.catch_warnings():  # torch 2.14 renames the option, 2.9 needs the old name
+                warnings.simplefilter("ignore", FutureWarning)
+                self.forward = DistributedDataParallel(self.method, broadcast_buffers=False)
         if machine.compile:
             for encoder in {self.method.encoder, self.method.key_encoder}:
                 encoder.compile()

@@ -59,13 +59,14 @@ def order_in(folder: Path, root: Path, method: str = "moco", workers: int = 1) -
     return Order(Job(recipe, 0), machine, folder / "records")
 
 
+@pytest.mark.parametrize("method", ["simo", "moco"])
 def test_a_killed_worker_of_two_is_resumed_with_the_same_numbers(
-    tmp_path: Path, root: Path, environment: dict[str, str]
+    method: str, tmp_path: Path, root: Path, environment: dict[str, str]
 ) -> None:
-    whole = by_torchrun(order_in(tmp_path / "whole", root), 2)
+    whole = by_torchrun(order_in(tmp_path / "whole", root, method), 2)
     assert whole["steps"] == 2
     assert whole["machine"]["processes"] == 2
-    order = order_in(tmp_path / "killed", root)
+    order = order_in(tmp_path / "killed", root, method)
     launched = subprocess.Popen(
         torchrun_command(order.write(), 2),
         cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

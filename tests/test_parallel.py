@@ -134,3 +134,17 @@ def test_synced_batch_norm_on_one_process_is_batch_norm(generator: torch.Generat
     images = torch.randn(8, 3, 4, 4, generator=generator)
     synced, plain = parallel.SyncedBatchNorm(3), torch.nn.BatchNorm2d(3)
     torch.testing.assert_close(synced(images), plain(images))
+
+
+def test_synced_batch_norm_keeps_the_type_that_autocast_gave_it(
+    monkeypatch: pytest.MonkeyPatch, generator: torch.Generator
+) -> None:
+    """Statistics are float32 whatever comes in; two pretended processes hold the same images."""
+    monkeypatch.setattr(parallel, "world_size", lambda: 2)
+    monkeypatch.setattr(parallel.dist, "all_reduce", lambda tensor: tensor.mul_(2))
+    images = torch.randn(8, 3, 4, 4, generator=generator)
+    synced, plain = parallel.SyncedBatchNorm(3), torch.nn.BatchNorm2d(3)
+    out = synced(images.bfloat16())
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out.float(), plain(images), atol=0.05, rtol=0.05)
+    assert synced.running_var.dtype == torch.float32

@@ -21,14 +21,12 @@ def images(generator: torch.Generator) -> Tensor:
 
 @pytest.mark.parametrize(
     ("place", "theirs"),
-    enumerate(
-        [
-            reference.adjust_brightness,
-            reference.adjust_contrast,
-            reference.adjust_saturation,
-            reference.adjust_hue,
-        ]
-    ),
+    [
+        (0, reference.adjust_brightness),
+        (1, reference.adjust_contrast),
+        (2, reference.adjust_saturation),
+        (3, reference.adjust_hue),
+    ],
     ids=["brightness", "contrast", "saturation", "hue"],
 )
 def test_each_part_of_the_jitter_is_torchvisions(
