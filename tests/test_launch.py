@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from eqco import record as records
-from eqco.checkpoint import TrainingError, checkpoint_path
+from eqco.checkpoint import TrainingError, checkpoint_path, hold
 from eqco.launch import (
+    Log,
     Order,
     SlurmTask,
     by_slurm,
@@ -25,6 +26,7 @@ from eqco.launch import (
 )
 from eqco.recipe import SCALES, Machine, Recipe
 from eqco.schedule import Job
+from reproductions import conftest
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = replace(
@@ -54,7 +56,7 @@ def test_what_is_no_job_file_is_refused(text: str, tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("a file", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"cannot write .*checkpoints"):
+    with pytest.raises(ValueError, match=r"folder .*checkpoints cannot be written"):
         order_in(tmp_path).write()
 
 
@@ -148,3 +150,48 @@ def test_the_command_line_runs_an_order(tmp_path: Path, environment: dict[str, s
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert order.job.run_id in done.stdout
+
+
+def test_a_log_says_where_a_run_is_and_how_long_it_takes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 30.0, 60.0, 90.0, 100.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    log = Log(256)
+    for step in (10, 40, 70, 100):
+        log("training", step, 100, 5.0)
+    log("probing", 1, 9, 4.0)
+    assert capsys.readouterr().out.splitlines() == [
+        "training from step 10 of 100",
+        "training 70/100  loss 5.000  256 images/s  30 s left",
+        "training 100/100  loss 5.000  256 images/s  0 s left",
+        "probing from step 1 of 9",
+    ]
+
+
+def test_a_second_job_on_a_run_says_so_and_leaves(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    order = order_in(tmp_path)
+    path = order.write()
+    with hold(order.job.recipe, 0, order.machine):
+        done = subprocess.run(
+            [sys.executable, "-m", "eqco", "run", str(path)],
+            cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert "is being run by another process: wait for it, or stop it" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(order.folder.glob("*.json"))
+
+
+def test_a_cluster_gets_each_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Order] = []
+    monkeypatch.setattr(conftest, "by_slurm", lambda order, *_, **__: given.append(order))
+    order = order_in(tmp_path)
+    session = conftest.Session(
+        "smoke", "missing", range(2), RECIPE, order.machine, order.folder, "pytest", "slurm", 1
+    )
+    for seed in (0, 1, 0):
+        assert conftest.launched(session, Job(RECIPE, seed)) is None
+    assert [each.job.seed for each in given] == [0, 1]

@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from eqco.negatives import DRAWINGS, draw_negatives, others
+from eqco.negatives import DRAWINGS, LARGE_QUEUE, draw_few, draw_negatives, others
 
 SIZE = 12  # queries of a batch in these tests
 EITHER_DRAWING = pytest.mark.parametrize("drawing", sorted(DRAWINGS))
@@ -141,3 +141,29 @@ def test_k_out_of_range_is_named(
         keys_drawn(num_negatives, generator, drawing)
     with pytest.raises(ValueError, match=message):
         DRAWINGS[drawing](SIZE, SIZE - 1, num_negatives, generator)
+
+
+@pytest.mark.parametrize("num_negatives", [1, 3, 30], ids="k{}".format)
+def test_few_of_many_are_distinct_and_equally_often(
+    num_negatives: int, generator: torch.Generator
+) -> None:
+    """Thirty of 40 are drawn again and again until they differ; chi-square at 1e-4."""
+    keys = draw_few(4000, 40, num_negatives, generator)
+    assert keys.shape == (4000, num_negatives)
+    assert all(len(set(row)) == num_negatives for row in keys.tolist())
+    observed = torch.bincount(keys.flatten(), minlength=40).tolist()
+    assert stats.chisquare(observed).pvalue > 1e-4
+
+
+def test_pairs_of_few_are_equally_often_too(generator: torch.Generator) -> None:
+    keys = draw_few(9000, 5, 2, generator).sort(dim=1).values
+    observed = torch.bincount(keys[:, 0] * 5 + keys[:, 1], minlength=25)
+    assert (observed > 0).sum() == 10
+    assert stats.chisquare(observed[observed > 0].tolist()).pvalue > 1e-4
+
+
+def test_a_long_queue_gives_few_and_many(generator: torch.Generator) -> None:
+    for num_negatives in (16, LARGE_QUEUE // 8, LARGE_QUEUE // 2):
+        keys = DRAWINGS["independent"](3, LARGE_QUEUE, num_negatives, generator)
+        assert all(len(set(row)) == num_negatives for row in keys.tolist())
+        assert keys.max() < LARGE_QUEUE

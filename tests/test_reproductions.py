@@ -8,6 +8,7 @@ import pytest
 
 from eqco import record as records
 from eqco.recipe import SCALES, Recipe
+from eqco.report import published_of
 from reproductions import status as pages
 from reproductions import sweep, table1
 from reproductions.conftest import TABLES, contradictions
@@ -76,6 +77,9 @@ MISTAKES = {
     "needs --data folder:PATH": ["--scale", "photos"],
     "/nowhere does not exist": ["--scale", "photos", "--data", "folder:/nowhere"],
     "goes with --scale photos": ["--data", "folder:."],
+    "--data part:PATH goes with --scale imagenet": ["--scale=photos", "--data=part:/x"],
+    "this scale needs --data folder:PATH": ["--scale", "imagenet"],
+    "--workers must be a whole number above 0": ["--workers", "few"],
     "--device cuda:99": ["--device", "cuda:99"],
     "unknown launcher 'torchrunn': did you mean torchrun": ["--launcher", "torchrunn"],
     "--processes 2 needs --launcher torchrun or slurm": ["--processes", "2"],
@@ -184,7 +188,7 @@ def test_the_sweep_covers_two_decades_of_learning_rates() -> None:
     assert max(sweep.RATES) / min(sweep.RATES) >= 99
     recipes = {job.run_id for job in sweep.jobs(5)}
     grid, more_seeds, untrained, rates = 6 * 8 * 3, 2 * 8, 5, 4
-    others = 3 * (7 + 5 + 10 + 6 + 4)  # MoCo, SimCLR, alpha, family, shared
+    others = 5 * (7 + 5 + 10 + 6 + 4)  # MoCo, SimCLR, alpha, family, shared
     assert len(recipes) == grid + more_seeds + untrained + rates + others
 
 
@@ -192,3 +196,35 @@ def test_prediction_interval_of_a_row_reads_its_evidence() -> None:
     folder = ROOT / "reproductions" / "records" / "glyphs"
     base = SCALES["glyphs"].base
     assert records.find(folder, base, 0) is not None, "the baseline's evidence is missing"
+
+
+def test_a_records_folder_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, pytest_on: Callable[..., tuple[int, str]]
+) -> None:
+    (tmp_path / "records").write_text("a file", encoding="utf-8")
+    status, text = pytest_on("--scale", "smoke", "-k", "table1")
+    assert status == 4
+    assert "records/smoke cannot be written" in text.replace("\n", "")
+    assert "Traceback" not in text
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_published_numbers_are_judged_on_imagenet_alone() -> None:
+    from reproductions.test_tables import PAPER
+
+    found = {
+        (number, row): published_of(PAPER, number, row)
+        for number, table in TABLES.items()
+        for row in table.rows("imagenet")
+    }
+    known = {case: number.value for case, number in found.items() if number}
+    assert known == {
+        (1, "simo-infonce-k255"): 68.036,
+        (2, "simclr-infonce-k510"): 67.286,
+        (3, "simo-infonce-k255"): 68.036,
+        (3, "simclr-infonce-k510"): 67.286,
+        (3, "moco-infonce-k65536"): 67.5,
+    }
+    moco = found[3, "moco-infonce-k65536"]
+    assert moco is not None
+    assert moco.trials == 5
