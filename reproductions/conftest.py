@@ -151,6 +151,7 @@ def session_of(config: pytest.Config) -> Session:
         raise pytest.UsageError(f"--launcher-options of slurm are NAME=VALUE, got {options}")
     if option("run") == "always" and launcher != "here":
         raise pytest.UsageError("--run always works in this process only: leave --launcher out")
+    seeds = range(whole("seeds", option("seeds")))
     folder = Path(option("records")) / option("scale")
     if option("run") != "never" and not config.option.collectonly:
         try:
@@ -162,7 +163,7 @@ def session_of(config: pytest.Config) -> Session:
     return Session(
         scale=option("scale"),
         policy=option("run"),
-        seeds=range(whole("seeds", option("seeds"))),
+        seeds=seeds,
         base=base,
         machine=machine,
         folder=folder,

@@ -110,12 +110,12 @@ def test_prediction_intervals_need_spread() -> None:
 
 
 def test_agreement_with_a_published_number_follows_the_five_trials() -> None:
-    """sd 0.158 and t(4) = 2.776: one run beside five trials may be 0.48 points away."""
+    """sd 0.164 and t(4) = 2.776: one run beside five trials may be 0.50 points away."""
     near, far = (
         judge.near_published([67.9], 67.5, trials=5),
         judge.near_published([68.1], 67.5, trials=5),
     )
-    assert near.reach == pytest.approx(2.776 * 0.1581 * (1 + 1 / 5) ** 0.5, rel=1e-3)
+    assert near.reach == pytest.approx(2.776 * 0.1643 * (1 + 1 / 5) ** 0.5, rel=1e-3)
     assert near.holds
     assert not far.holds
     assert "+0.60 points from the published number (n=1), which does not agree" in str(far)
