@@ -93,15 +93,18 @@ def similarity_case(generator: torch.Generator) -> Callable[..., tuple[Tensor, T
 
 # Several pytest sessions in one process: importing torch for each takes longer than all of them.
 SESSIONS = """
-import contextlib, io, json, sys
+import contextlib, io, json, os, sys
 import pytest
+answer = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # what runs of other processes print must not get into the answer
 outcomes = []
 for words in json.load(sys.stdin):
     text = io.StringIO()
     with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
         status = pytest.main(words)
     outcomes.append([int(status), text.getvalue()])
-json.dump(outcomes, sys.stdout)
+json.dump(outcomes, answer)
+answer.close()
 """
 
 
