@@ -58,7 +58,7 @@ def test_python_commands_know_help(command: str) -> None:
 
 def test_tox_environments_of_the_readme_are_declared() -> None:
     declared = (ROOT / "tox.ini").read_text(encoding="utf-8")
-    named = set(re.findall(r"tox -e (\w+)", README))
+    named = set(re.findall(r"tox -e ([\w-]+)", README))
     assert named >= {"table1", "tests"}
     for name in named:
         assert f"[testenv:{name}]" in declared
