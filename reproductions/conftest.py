@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import csv
 import os
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from eqco import record as records
-from eqco.checkpoint import Busy, hold
-from eqco.judge import Verdict
-from eqco.launch import LAUNCHERS, Order, by_slurm, by_torchrun
-from eqco.recipe import SCALES, Machine, Recipe, check_name
+from eqco.checkpoint import Busy
+from eqco.recipe import SCALES, Recipe
 from eqco.report import NOT_VERIFIED, Cell, closing, published, published_of
 from eqco.run import run, untrained
 from eqco.schedule import Job
-from reproductions import table1, table2, table3, table4, table5, table6
-from reproductions.tables import Claim, Rows, data_of
+from reproductions.session import TABLES, Session, launched, session_of
 
 HERE = Path(__file__).parent
 Train = Callable[[Recipe, int], records.Record | None]
-EVIDENCE = HERE / "records"
-TABLES = dict(enumerate((table1, table2, table3, table4, table5, table6), start=1))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,119 +51,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--workers", default="auto", help="processes that decode images (default: all cores)")
     add("--compile", action="store_true", help="run encoders through torch.compile")
     add("--threads", default=str(min(4, os.cpu_count() or 1)), help="CPU threads of torch")
-
-
-@dataclass
-class Session:
-    """What the options say, and what has been judged so far."""
-
-    scale: str
-    policy: str
-    seeds: range
-    base: Recipe
-    machine: Machine
-    folder: Path
-    command: str
-    launcher: str = "here"
-    processes: int = 1
-    launcher_options: tuple[str, ...] = ()
-    submitted: set[str] = field(default_factory=set)
-    statuses: dict[tuple[int, str], str] = field(default_factory=dict)
-    verdicts: dict[tuple[int, str], Verdict] = field(default_factory=dict)
-
-    @property
-    def evidence(self) -> Path | None:
-        """Folder of committed evidence, None where it is the very folder of this session."""
-        folder = EVIDENCE / self.scale
-        return None if folder.resolve() == self.folder.resolve() else folder
-
-    def rows(self, table: int) -> Rows:
-        """The rows of a table."""
-        return TABLES[table].rows(self.scale, self.base)
-
-    def claims(self, table: int) -> dict[str, Claim]:
-        """The claims of a table."""
-        return TABLES[table].claims(self.scale, self.base)
-
-    def found(self, table: int, row: str) -> dict[int, records.Record]:
-        """Records of a row by seed."""
-        recipe = self.rows(table)[row]
-        pairs = ((seed, records.find(self.folder, recipe, seed)) for seed in self.seeds)
-        return {seed: record for seed, record in pairs if record is not None}
-
-
-def whole(name: str, text: str) -> int:
-    """An option that must be a whole number above zero."""
-    if not text.isdigit() or int(text) < 1:
-        raise pytest.UsageError(f"--{name} must be a whole number above 0, got {text!r}")
-    return int(text)
-
-
-def checkpoint_seconds(base: Recipe) -> float:
-    """A ResNet-50 with its momentum and key encoder is 300 MB, too much for every 20 seconds."""
-    return 300.0 if base.from_files else Machine.checkpoint_seconds
-
-
-def workers_of(text: str, base: Recipe, processes: int) -> int:
-    """Processes that decode for each process that trains; "auto" shares the cores among them."""
-    if text != "auto":
-        return whole("workers", text) if text != "0" else 0
-    return max(1, min(16, (os.cpu_count() or 1) // processes)) if base.from_files else 0
-
-
-def session_of(config: pytest.Config) -> Session:
-    """Check every option before any work starts."""
-    option = config.getoption
-    try:
-        check_name("scale", option("scale"), list(SCALES))
-        check_name("launcher", option("launcher"), LAUNCHERS)
-        check_name("--run policy", option("run"), ["missing", "always", "never"])
-        base, data_dir = data_of(option("data"), option("data_dir"), SCALES[option("scale")].base)
-    except ValueError as error:
-        raise pytest.UsageError(str(error)) from error
-    device = option("device")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise pytest.UsageError(f"--device {device}: torch sees no GPU here, use --device cpu")
-    processes, launcher = whole("processes", option("processes")), option("launcher")
-    machine = Machine(
-        device=device,
-        threads=whole("threads", option("threads")),
-        data_dir=data_dir,
-        checkpoints=Path(option("checkpoints")),
-        checkpoint_seconds=checkpoint_seconds(base),
-        workers=workers_of(option("workers"), base, processes),
-        compile=option("compile"),
-    )
-    if launcher == "here" and processes > 1:
-        raise pytest.UsageError(f"--processes {processes} needs --launcher torchrun or slurm")
-    options = tuple(shlex.split(option("launcher_options")))
-    if launcher == "slurm" and not all("=" in word for word in options):
-        raise pytest.UsageError(f"--launcher-options of slurm are NAME=VALUE, got {options}")
-    if option("run") == "always" and launcher != "here":
-        raise pytest.UsageError("--run always works in this process only: leave --launcher out")
-    seeds = range(whole("seeds", option("seeds")))
-    folder = Path(option("records")) / option("scale")
-    if option("run") != "never" and not config.option.collectonly:
-        try:
-            for needed in (folder, machine.checkpoints):
-                records.check_writable(needed)
-        except ValueError as error:
-            raise pytest.UsageError(str(error)) from error
-    given = [word for word in config.invocation_params.args if not word.startswith("-q")]
-    return Session(
-        scale=option("scale"),
-        policy=option("run"),
-        seeds=seeds,
-        base=base,
-        machine=machine,
-        folder=folder,
-        command=" ".join(["pytest", *map(str, given)]),
-        launcher=launcher,
-        processes=processes,
-        launcher_options=options,
-    )
 
 
 SESSION = pytest.StashKey[Session]()
@@ -236,22 +115,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def session(request: pytest.FixtureRequest) -> Session:
     """The options and the state of this session."""
     return request.config.stash[SESSION]
-
-
-def launched(session: Session, job: Job) -> records.Record | None:
-    """The record of a run that other processes do; None where it was only submitted."""
-    order = Order(job, session.machine, session.folder)
-    if job.run_id in session.submitted:  # a row that tables share
-        return None
-    with hold(job.recipe, job.seed, session.machine):
-        pass  # Busy where another job is at it
-    if session.launcher == "torchrun":
-        return by_torchrun(order, session.processes, session.launcher_options)
-    parameters = dict(word.split("=", 1) for word in session.launcher_options)
-    logs = session.machine.checkpoints / "slurm"
-    by_slurm(order, session.processes, logs, **parameters)
-    session.submitted.add(job.run_id)
-    return None
 
 
 class Bar:

@@ -22,11 +22,9 @@ from eqco.recipe import SCALES, Machine, Recipe, check_name
 from eqco.run import untrained
 from eqco.schedule import Job
 from eqco.tree import IMAGENET, scan
-from reproductions import table1, table2, table3, table4, table5, table6
+from reproductions.session import EVIDENCE, TABLES
 from reproductions.tables import data_of
 
-TABLES = dict(enumerate((table1, table2, table3, table4, table5, table6), start=1))
-EVIDENCE = Path(__file__).parent / "records"
 STATED_HOURS = 53.0 * 8  # of one GPU: facebookresearch/moco README, 8 V100, 200 epochs
 PASSES = 4.0  # of a training step: query forward and backward (3), key forward; a probe's has 1
 

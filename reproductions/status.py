@@ -29,7 +29,7 @@ from eqco.report import (
     published,
     spread,
 )
-from reproductions import table1, table2, table3, table4, table5, table6
+from reproductions.session import TABLES
 from reproductions.sweep import METHOD_RATES, baseline, grid
 from reproductions.tables import baseline as table_baseline
 
@@ -38,7 +38,6 @@ README = HERE.parent / "README.md"
 SWEEP = HERE / "SWEEP.md"
 RESULTS = HERE / "TABLES.md"
 CONTRADICTED = HERE / "contradicted.csv"
-TABLES = dict(enumerate((table1, table2, table3, table4, table5, table6), start=1))
 METRIC_TITLES = {"linear": "linear probe", "knn": "kNN", "class_mean": "nearest class mean"}
 
 

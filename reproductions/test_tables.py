@@ -19,7 +19,8 @@ from eqco import record as records
 from eqco.judge import near_published, prediction_intervals
 from eqco.recipe import SCALES, Recipe
 from eqco.report import published_of
-from reproductions.conftest import Session, Train
+from reproductions.conftest import Train
+from reproductions.session import Session
 
 PAPER = Path(__file__).parent / "paper"
 

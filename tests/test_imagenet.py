@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from eqco import record as records
-from eqco.checkpoint import checkpoint_path
-from eqco.launch import Order, by_torchrun, torchrun_command
+from eqco.launch import Order, by_torchrun
 from eqco.recipe import SCALES, Machine
 from eqco.schedule import Job
 from eqco.throughput import throughput
 from eqco.tree import identity, scan
 from reproductions.tables import baseline
+from tests.killing import start_and_kill_a_worker
 from tests.trees import write_tree
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,19 +63,7 @@ def test_a_killed_worker_of_two_is_resumed_with_the_same_numbers(
     assert whole["steps"] == 2
     assert whole["machine"]["processes"] == 2
     order = order_in(tmp_path / "killed", root, method)
-    launched = subprocess.Popen(
-        torchrun_command(order.write(), 2),
-        cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    path, deadline = checkpoint_path(order.job.recipe, 0, order.machine), time.monotonic() + 120
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    workers = subprocess.run(
-        ["pgrep", "-P", str(launched.pid)], capture_output=True, text=True, check=True
-    ).stdout.split()
-    os.kill(int(workers[-1]), signal.SIGKILL)
-    assert launched.wait(timeout=120) != 0
-    assert records.find(order.folder, order.job.recipe, 0) is None, "the run had ended"
+    start_and_kill_a_worker(order, environment)
     resumed = by_torchrun(order, 2)
     assert resumed["resumed"] == 1
     for name in ("metrics", "curve", "diagnostics"):

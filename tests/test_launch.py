@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -11,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from eqco import record as records
 from eqco.checkpoint import TrainingError, checkpoint_path, hold
@@ -26,7 +23,8 @@ from eqco.launch import (
 )
 from eqco.recipe import SCALES, Machine, Recipe
 from eqco.schedule import Job
-from reproductions import conftest
+from reproductions import session as sessions
+from tests.killing import start_and_kill_a_worker
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = replace(
@@ -102,21 +100,7 @@ def test_a_killed_worker_is_resumed_with_the_same_numbers(
     tmp_path: Path, uninterrupted: records.Record, environment: dict[str, str]
 ) -> None:
     order = order_in(tmp_path)
-    command = torchrun_command(order.write(), 2)
-    launched = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
-    path = checkpoint_path(RECIPE, 0, order.machine)
-    deadline = time.monotonic() + 120
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    children = subprocess.run(
-        ["pgrep", "-P", str(launched.pid)], capture_output=True, text=True, check=True
-    ).stdout.split()
-    os.kill(int(children[-1]), signal.SIGKILL)
-    assert launched.wait(timeout=120) != 0
-    reached = torch.load(path, weights_only=True)["step"]
-    assert records.find(order.folder, RECIPE, 0) is None, f"the run had ended, step {reached}"
+    start_and_kill_a_worker(order, environment)
     resumed = by_torchrun(order, 2)
     assert resumed["resumed"] == 1
     assert resumed["metrics"] == uninterrupted["metrics"]
@@ -187,11 +171,11 @@ def test_a_second_job_on_a_run_says_so_and_leaves(
 
 def test_a_cluster_gets_each_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Order] = []
-    monkeypatch.setattr(conftest, "by_slurm", lambda order, *_, **__: given.append(order))
+    monkeypatch.setattr(sessions, "by_slurm", lambda order, *_, **__: given.append(order))
     order = order_in(tmp_path)
-    session = conftest.Session(
+    session = sessions.Session(
         "smoke", "missing", range(2), RECIPE, order.machine, order.folder, "pytest", "slurm", 1
     )
     for seed in (0, 1, 0):
-        assert conftest.launched(session, Job(RECIPE, seed)) is None
+        assert sessions.launched(session, Job(RECIPE, seed)) is None
     assert [each.job.seed for each in given] == [0, 1]

@@ -11,7 +11,8 @@ from eqco.recipe import SCALES, Recipe
 from eqco.report import published_of
 from reproductions import status as pages
 from reproductions import sweep, table1
-from reproductions.conftest import TABLES, contradictions
+from reproductions.conftest import contradictions
+from reproductions.session import TABLES
 from reproductions.tables import baseline
 
 Outcomes = list[tuple[int, str]]
