@@ -215,7 +215,14 @@ def by_slurm(
     if cluster == "local":
         check_processes(order.job.recipe, processes, order.machine)
     executor = submitit.AutoExecutor(folder=logs, cluster=cluster)
-    given = {"name": order.job.run_id, "nodes": 1, "tasks_per_node": 1, **parameters}
+    cpus = processes * (order.machine.workers + 1)  # one task holds torchrun and all it starts
+    given = {
+        "name": order.job.run_id,
+        "nodes": 1,
+        "tasks_per_node": 1,
+        "cpus_per_task": cpus,
+        **parameters,
+    }
     if order.machine.device.startswith("cuda"):
         given.setdefault("gpus_per_node", processes)
     executor.update_parameters(**given)

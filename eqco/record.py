@@ -77,6 +77,8 @@ def provenance(machine: Machine) -> Record:
         "device": torch.cuda.get_device_name() if cuda else processor(),
         "device_type": machine.device.split(":")[0],
         "threads": machine.threads,
+        "workers": machine.workers,
+        "compile": machine.compile,
         "processes": world_size(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),

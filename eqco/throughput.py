@@ -107,8 +107,6 @@ def throughput(recipe: Recipe, tree: ImageTree, machine: Machine, steps: int) ->
         "backbone": recipe.backbone,
         "image_size": recipe.image_size,
         "precision": recipe.precision,
-        "workers": machine.workers,
-        "compile": machine.compile,
         "date": records.now(),
         **records.provenance(machine),
     }

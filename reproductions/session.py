@@ -74,11 +74,27 @@ def checkpoint_seconds(base: Recipe) -> float:
     return 300.0 if base.from_files else Machine.checkpoint_seconds
 
 
-def workers_of(text: str, base: Recipe, processes: int) -> int:
+CLUSTER_WORKERS = 8  # this host's cores say nothing of a node's
+
+
+def workers_of(text: str, base: Recipe, processes: int, launcher: str) -> int:
     """Processes that decode for each process that trains; "auto" shares the cores among them."""
     if text != "auto":
         return whole("workers", text) if text != "0" else 0
-    return max(1, min(16, (os.cpu_count() or 1) // processes)) if base.from_files else 0
+    if not base.from_files:
+        return 0
+    cores = CLUSTER_WORKERS * processes if launcher == "slurm" else os.cpu_count() or 1
+    return max(1, min(16, cores // processes))
+
+
+def device_of(text: str, launcher: str) -> str:
+    """The device asked for; "auto" is a GPU where this host has one, or where a cluster runs it."""
+    has_gpu = torch.cuda.is_available() or launcher == "slurm"
+    if text == "auto":
+        return "cuda" if has_gpu else "cpu"
+    if text.startswith("cuda") and not has_gpu:
+        raise pytest.UsageError(f"--device {text}: torch sees no GPU here, use --device cpu")
+    return text
 
 
 def session_of(config: pytest.Config) -> Session:
@@ -91,19 +107,14 @@ def session_of(config: pytest.Config) -> Session:
         base, data_dir = data_of(option("data"), option("data_dir"), SCALES[option("scale")].base)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
-    device = option("device")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise pytest.UsageError(f"--device {device}: torch sees no GPU here, use --device cpu")
     processes, launcher = whole("processes", option("processes")), option("launcher")
     machine = Machine(
-        device=device,
+        device=device_of(option("device"), launcher),
         threads=whole("threads", option("threads")),
         data_dir=data_dir,
         checkpoints=Path(option("checkpoints")),
         checkpoint_seconds=checkpoint_seconds(base),
-        workers=workers_of(option("workers"), base, processes),
+        workers=workers_of(option("workers"), base, processes, launcher),
         compile=option("compile"),
     )
     if launcher == "here" and processes > 1:

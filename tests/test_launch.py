@@ -179,3 +179,40 @@ def test_a_cluster_gets_each_run_once(tmp_path: Path, monkeypatch: pytest.Monkey
     for seed in (0, 1, 0):
         assert sessions.launched(session, Job(RECIPE, seed)) is None
     assert [each.job.seed for each in given] == [0, 1]
+
+
+def test_a_job_asks_for_its_gpus_and_for_cores_that_decode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitit = pytest.importorskip("submitit")
+    asked: dict[str, object] = {}
+
+    class Executor:
+        def __init__(self, **_: object) -> None: ...
+
+        def update_parameters(self, **given: object) -> None:
+            asked.update(given)
+
+        def submit(self, task: SlurmTask) -> SlurmTask:
+            return task
+
+    monkeypatch.setattr(submitit, "AutoExecutor", Executor)
+    order = order_in(tmp_path)
+    order = replace(order, machine=replace(order.machine, device="cuda", workers=3))
+    task = by_slurm(order, 4, tmp_path / "logs", slurm_partition="gpu", cpus_per_task=20)
+    assert (task.order, task.processes) == (order, 4)
+    assert asked["slurm_partition"] == "gpu"
+    assert (asked["gpus_per_node"], asked["cpus_per_task"]) == (4, 20)
+    by_slurm(order, 4, tmp_path / "logs")
+    assert asked["cpus_per_task"] == 16
+
+
+def test_a_cluster_has_gpus_though_this_host_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    base = SCALES["imagenet"].base
+    assert sessions.device_of("auto", "slurm") == "cuda"
+    assert sessions.device_of("auto", "here") == "cpu"
+    assert sessions.workers_of("auto", base, 8, "slurm") == 8
+    assert sessions.workers_of("auto", RECIPE, 8, "slurm") == 0
+    with pytest.raises(pytest.UsageError, match="--device cuda: torch sees no GPU here"):
+        sessions.device_of("cuda", "torchrun")
