@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from eqco import record as records
 from eqco.checkpoint import TrainingError, checkpoint_path, hold
