@@ -225,5 +225,8 @@ def by_slurm(
     }
     if order.machine.device.startswith("cuda"):
         given.setdefault("gpus_per_node", processes)
-    executor.update_parameters(**given)
+    try:
+        executor.update_parameters(**given)
+    except (AssertionError, NameError, TypeError, ValueError) as error:
+        raise ValueError(f"submitit does not take these options: {error}") from error
     return executor.submit(SlurmTask(order, processes))

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from eqco.recipe import SCALES
 from figures.evidence import base_of, means, of_recipes
-from figures.style import COLOURS, HERE, MARKERS, build, legend_below, log_axis, panels
+from figures.style import COLOURS, HERE, MARKERS, build, legend_below, log_axis, panels, seeds_in
 from reproductions import table1, table2
 
 PUBLISHED = HERE.parent / "reproductions" / "paper" / "published.csv"
@@ -45,7 +45,7 @@ def draw_panel(axis: Axes, part: pd.DataFrame) -> None:
         axis.errorbar(mean["num_negatives"], mean["mean"], mean["half"], **style)
         axis.plot(line["num_negatives"], line["linear"], ".", color=COLOURS[name], alpha=0.4, ms=2)
     seeds = part.groupby(["loss", "num_negatives"]).size()
-    count = f"n = {seeds.min()}" + (f" to {seeds.max()}" if seeds.max() > seeds.min() else "")
+    count = seeds_in(seeds)
     title = part["panel"].iloc[0] + ("" if part["seed"].isna().all() else f" ({count})")
     low, high = part["linear"].min() - 0.8, part["linear"].max() + 0.8
     axis.set(xlabel="K", ylabel="linear probe, top-1 %", title=title, ylim=(low, high))

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures.evidence import base_of, means, of_recipes
-from figures.style import MARKERS, SHADES, build, legend_below, log_axis, panels
+from figures.style import MARKERS, SHADES, build, legend_below, log_axis, panels, seeds_in
 from reproductions import table4, table5
 
 
@@ -35,9 +35,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     counts = frame[frame["loss"] == "EqCo"].groupby(["num_negatives", "alpha"]).size()
     low, high = frame["linear"].min() - 0.3, frame["linear"].max() + 0.3
     axes[0].set_ylim(low, high)
-    axes[0].set(
-        ylabel="linear probe, top-1 %", title=f"accuracy (n = {counts.min()} to {counts.max()})"
-    )
+    axes[0].set(ylabel="linear probe, top-1 %", title=f"accuracy ({seeds_in(counts)})")
     axes[1].set(ylabel="1 − π₀ of the trained encoder", title="weight of the negatives")
     for axis in axes:
         log_axis(axis, frame["alpha"].dropna())

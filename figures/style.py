@@ -106,3 +106,9 @@ def build(
     with plt.rc_context(SETTINGS):
         save(draw(pd.read_csv(csv)), name, given.folder)
     print(f"{name}: {csv.name}, .pdf and .png in {given.folder}")
+
+
+def seeds_in(counts: pd.Series) -> str:
+    """`n = 5`, or `n = 3 to 5` where cells have different numbers of seeds."""
+    least, most = counts.min(), counts.max()
+    return f"n = {least}" if least == most else f"n = {least} to {most}"

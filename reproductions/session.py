@@ -6,6 +6,7 @@ import os
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -156,7 +157,8 @@ def launched(session: Session, job: Job) -> records.Record | None:
         pass  # Busy where another job is at it
     if session.launcher == "torchrun":
         return by_torchrun(order, session.processes, session.launcher_options)
-    parameters = dict(word.split("=", 1) for word in session.launcher_options)
+    given = (word.split("=", 1) for word in session.launcher_options)
+    parameters: dict[str, Any] = {n: int(v) if v.isdigit() else v for n, v in given}
     logs = session.machine.checkpoints / "slurm"
     by_slurm(order, session.processes, logs, **parameters)
     session.submitted.add(job.run_id)

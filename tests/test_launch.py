@@ -217,3 +217,25 @@ def test_a_cluster_has_gpus_though_this_host_has_none(monkeypatch: pytest.Monkey
     assert sessions.workers_of("auto", RECIPE, 8, "slurm") == 0
     with pytest.raises(pytest.UsageError, match="--device cuda: torch sees no GPU here"):
         sessions.device_of("cuda", "torchrun")
+
+
+def test_options_of_the_tables_reach_submitit_as_it_wants_them(tmp_path: Path) -> None:
+    """Numbers are numbers there; a process of this machine stands in for a cluster."""
+    pytest.importorskip("submitit")
+    recipe = replace(RECIPE, epochs=1)
+    order = order_in(tmp_path, recipe)
+    options = ("cluster=local", "timeout_min=5")
+    session = sessions.Session(
+        "smoke", "missing", range(1), recipe, order.machine, order.folder, "", "slurm", 1, options
+    )
+    assert sessions.launched(session, order.job) is None
+    deadline = time.monotonic() + 120
+    while records.find(order.folder, recipe, 0) is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert records.find(order.folder, recipe, 0) is not None
+
+
+def test_an_option_that_submitit_does_not_know_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    with pytest.raises(ValueError, match=r"submitit does not take these options: .*partitoin"):
+        by_slurm(order_in(tmp_path), 1, tmp_path / "logs", cluster="local", partitoin="gpu")
