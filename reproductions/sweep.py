@@ -2,8 +2,8 @@
 
     python -m reproductions.sweep --workers 2 --records reproductions/records
 
-About 80 s a run and 329 runs on 2 cores, two at a time. Whatever has a record is left alone; stopping
-loses at most the seconds since the last checkpoint, and the same command goes on.
+About 80 s a run and 329 runs on 2 cores, two at a time. Whatever has a record is left alone;
+stopping loses at most the seconds since the last checkpoint, and the same command goes on.
 """
 
 from __future__ import annotations
