@@ -91,6 +91,7 @@ class Probe:
             self.classifier.parameters(), recipe.probe_learning_rate, momentum=0.9
         )
         self.step = 0
+        self.backbone = state_hash(frozen.backbone)
 
     def rate(self) -> float:
         """The learning rate of this step."""
@@ -117,6 +118,7 @@ class Probe:
             "digest": self.recipe.digest(),
             "recipe": asdict(self.recipe),
             "seed": self.seed,
+            "backbone": self.backbone,
             "step": self.step,
             "classifier": self.classifier.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -129,14 +131,16 @@ class Probe:
         self.step = state["step"]
 
     def train(self, progress: Progress | None) -> None:
-        """Train from the checkpoint, where there is one, to the end.
+        """Train to the end, from the checkpoint where there is one of this very backbone.
 
         Raises:
             TrainingError: the loss is not finite.
         """
         path, saved = probe_path(self.recipe, self.seed, self.machine), time.monotonic()
         if path.exists():
-            self.restore(load(path, self.recipe.digest(), self.seed))
+            state = load(path, self.recipe.digest(), self.seed)
+            if agreed(state["backbone"] == self.backbone, self.machine.device):
+                self.restore(state)
         batches = iter(
             loader(
                 self.crops,

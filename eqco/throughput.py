@@ -44,8 +44,10 @@ class Ready:
         return self.both
 
 
-def rate_of(one: Callable[[], object], images: int, steps: int, device: str) -> float:
-    """Images a second of `steps` calls, all processes together, after a warm-up."""
+def rate_of(
+    one: Callable[[], object], images: int, steps: int, device: str, warm_up: int = WARM_UP
+) -> float:
+    """Images a second of `steps` calls, all processes together, after `warm_up` of them."""
 
     def several(count: int) -> None:
         for _ in range(count):
@@ -53,7 +55,7 @@ def rate_of(one: Callable[[], object], images: int, steps: int, device: str) -> 
         if device.startswith("cuda"):
             torch.cuda.synchronize()
 
-    several(WARM_UP)
+    several(warm_up)
     clock = time.perf_counter()
     several(steps)
     return images * steps / (time.perf_counter() - clock)
@@ -82,10 +84,11 @@ def throughput(recipe: Recipe, tree: ImageTree, machine: Machine, steps: int) ->
     run = Run(recipe, 0, tree, machine)
     files, rates = run.feed, {}
     assert isinstance(files, FromFiles)
+    ahead = WARM_UP + 2 * machine.workers  # batches that workers hold ready are not timed
     batches = iter(
-        loader(files.crops, machine, batch_sampler=Steps(files.shuffle, 0, WARM_UP + steps))
+        loader(files.crops, machine, batch_sampler=Steps(files.shuffle, 0, ahead + steps))
     )
-    rates["files"] = rate_of(lambda: next(batches), size, steps, device)
+    rates["files"] = rate_of(lambda: next(batches), size, steps, device, ahead)
     run.feed = Ready(files.shuffle, files.views(0))  # type: ignore[assignment]
     rates["training_on_ready_views"] = rate_of(run.advance, size, steps, device)
     run.feed = files

@@ -95,9 +95,25 @@ def test_a_probe_that_was_stopped_ends_with_the_weights_of_a_whole_one(
         probe_of(tree, recipe, often).train(stop)
     reached = torch.load(probe_path(recipe, 0, often), weights_only=True)["step"]
     assert 0 < reached < whole.steps
-    resumed = probe_of(tree, recipe, often)
-    resumed.train(None)
+    resumed, seen = probe_of(tree, recipe, often), []
+    resumed.train(lambda stage, step, *_: seen.append(step))
+    assert seen[0] > reached, "it began anew"
     assert torch.equal(resumed.classifier.weight, whole.classifier.weight)
+
+
+def test_a_probe_of_another_backbone_begins_anew(
+    tree: ImageTree, recipe: Recipe, machine: Machine
+) -> None:
+    """As after training a run again: the old classifier must not judge the new encoder."""
+    probe_of(tree, recipe, machine).train(None)
+    other = build_encoder("resnet18", 16, seed=1).backbone
+    again, alone = (
+        Probe(Frozen(other, recipe, tree, "cpu"), tree, recipe, 0, each)
+        for each in (machine, replace(machine, checkpoints=machine.checkpoints / "alone"))
+    )
+    again.train(None)
+    alone.train(None)
+    assert torch.equal(again.classifier.weight, alone.classifier.weight)
 
 
 def test_the_rate_falls_at_two_thirds_and_eight_ninths(
