@@ -6,8 +6,10 @@ W processes compute what one process computes on the same batch.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -231,11 +233,18 @@ def start(device: str) -> str:
         torch.cuda.set_device(device)
     # One process may be alone at work for long: the first one probes data held in memory.
     backend = "nccl" if device.startswith("cuda") else "gloo"
+    # Imported later, by DistributedDataParallel, its functions' defaults would be the group that is
+    # there by then, and keep it for ever.
+    import_module("torch.distributed.nn.functional")
     dist.init_process_group(backend, timeout=timedelta(hours=2))
     return device
 
 
 def stop() -> None:
-    """Leave the processes again."""
+    """Leave the processes again, and return when no thread works for them any more.
+
+    A thread of gloo that is still at work when Python ends aborts a process that had finished.
+    """
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
+        gc.collect()  # a DistributedDataParallel in a cycle holds the group
