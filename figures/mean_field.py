@@ -37,8 +37,9 @@ def draw(frame: pd.DataFrame) -> Figure:
         style |= {"marker": "s", "capsize": 2, "label": f"{scale}, n = {gaps['n'].min():.0f}"}
         right.errorbar(gaps["sharp"], gaps["points"], gaps["half"], **style)
         for line in gaps.itertuples():
-            at, offset = (line.sharp, line.points), {"textcoords": "offset points"}
-            right.annotate(f"K = {line.k}", at, xytext=(3, 4), **offset)
+            at, offset = (line.sharp, line.points), (4, 5) if scale == "glyphs" else (4, -11)
+            words = {"textcoords": "offset points", "fontsize": "small", "color": colour}
+            right.annotate(f"K = {line.k}", at, xytext=offset, **words)
     left.axhline(0.05, color="0.6", lw=0.8)
     left.annotate("0.05 nats", (1, 0.055), color="0.4")
     left.set(xscale="log", yscale="log", ylim=(1e-3, 5), xlabel="K")
