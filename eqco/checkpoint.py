@@ -82,3 +82,9 @@ def hold(recipe: Recipe, seed: int, machine: Machine) -> Iterator[None]:
         raise Busy(
             f"{path.stem} is being run by another process: wait for it, or stop it"
         ) from error
+
+
+def check_free(recipe: Recipe, seed: int, machine: Machine) -> None:
+    """Raise Busy where another process holds a run."""
+    with hold(recipe, seed, machine):
+        return

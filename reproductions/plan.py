@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 
 from eqco import record as records
-from eqco.checkpoint import Busy, checkpoint_path, hold
+from eqco.checkpoint import Busy, check_free, checkpoint_path
 from eqco.recipe import SCALES, Machine, Recipe, check_name
 from eqco.run import untrained
 from eqco.schedule import Job
@@ -134,8 +134,7 @@ def state_of(job: Job, folder: Path, machine: Machine) -> str:
     path = checkpoint_path(job.recipe, job.seed, machine)
     if path.with_suffix(".lock").exists():
         try:
-            with hold(job.recipe, job.seed, machine):
-                pass
+            check_free(job.recipe, job.seed, machine)
         except Busy:
             return "running"
     return "begun" if path.exists() else "missing"

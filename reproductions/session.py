@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from eqco import record as records
-from eqco.checkpoint import hold
+from eqco.checkpoint import check_free
 from eqco.judge import Verdict
 from eqco.launch import LAUNCHERS, Order, by_slurm, by_torchrun
 from eqco.recipe import SCALES, Machine, Recipe, check_name
@@ -153,8 +153,7 @@ def launched(session: Session, job: Job) -> records.Record | None:
     order = Order(job, session.machine, session.folder)
     if job.run_id in session.submitted:  # a row that tables share
         return None
-    with hold(job.recipe, job.seed, session.machine):
-        pass  # Busy where another job is at it
+    check_free(job.recipe, job.seed, session.machine)
     if session.launcher == "torchrun":
         return by_torchrun(order, session.processes, session.launcher_options)
     given = (word.split("=", 1) for word in session.launcher_options)

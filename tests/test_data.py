@@ -177,7 +177,7 @@ def test_a_png_with_a_broken_chunk_is_named(tree: Path) -> None:
     Image.fromarray(noise).save(image)
     whole = bytearray(image.read_bytes())
     whole[40:44] = b"\xff\xff\xff\xff"  # inside the compressed pixels
-    whole[-12:-4] = b"\x7f\xff\xff\xffXXXX"  # and a last chunk that says it is huge
+    whole[-12:-4] = b"\x7f\xff\xff\xffHUGE"  # and a last chunk that says it is so
     image.write_bytes(bytes(whole))
     with pytest.raises(ValueError, match=r"cannot read image .*broken\.png"):
         load_tree(tree)

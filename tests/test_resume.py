@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from eqco import record as records
-from eqco.checkpoint import Busy, TrainingError, checkpoint_path, hold
+from eqco.checkpoint import Busy, TrainingError, check_free, checkpoint_path
 from eqco.data import Dataset, load
 from eqco.pretrain import Run, pretrain
 from eqco.recipe import SCALES, Machine, Recipe
@@ -102,8 +102,7 @@ def test_a_run_that_another_process_holds_is_refused(data: Dataset, tmp_path: Pa
     finally:
         child.kill()
         child.wait()
-    with hold(RECIPE, 0, machine):
-        pass  # a killed process lets go
+    check_free(RECIPE, 0, machine)  # a killed process lets go
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(data: Dataset, tmp_path: Path) -> None:
