@@ -1,10 +1,38 @@
-"""EqCo: contrastive learning that does not depend on how many negatives there are.
+"""EqCo: contrastive losses whose value hardly depends on the number of negatives.
 
-The losses and methods of arXiv 2010.01929 for anybody's training, and what reproduces its tables.
+The losses and methods of arXiv 2010.01929 for use in any training loop. Names load on first use, so
+that the command line answers without waiting for torch.
 """
 
-from eqco.contrast import EqCoInfoNCE, InfoNCE, eqco_info_nce, info_nce
-from eqco.theory import margin
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eqco.contrast import eqco_info_nce, info_nce
+    from eqco.modules import EqCoInfoNCE, InfoNCE
+    from eqco.theory import margin
 
 __version__ = "0.1.0"
 __all__ = ["EqCoInfoNCE", "InfoNCE", "__version__", "eqco_info_nce", "info_nce", "margin"]
+
+MODULES = {
+    "EqCoInfoNCE": "eqco.modules",
+    "InfoNCE": "eqco.modules",
+    "eqco_info_nce": "eqco.contrast",
+    "info_nce": "eqco.contrast",
+    "margin": "eqco.theory",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use (PEP 562)."""
+    if name not in MODULES:
+        raise AttributeError(f"module 'eqco' has no attribute {name!r}")
+    value = getattr(import_module(MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Public names, loaded or not."""
+    return sorted(__all__)

@@ -1,21 +1,31 @@
 """Contrastive losses. N queries, K negatives per query; similarities are cosines in [-1, 1].
 
 The one line this project is about is in `eqco_info_nce`: log(alpha / K) on the negative logits.
+Every loss takes `reduction`: "mean", "sum" or "none" over the queries.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from eqco.theory import margin, positive_finite
+from eqco.checks import check_name, positive_finite
+from eqco.theory import margin
+
+REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": torch.mean,
+    "sum": torch.sum,
+    "none": lambda losses: losses,
+}
 
 
 def checked(positive: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
-    """Similarities in float32 at least, or ValueError where shapes or values cannot be right."""
+    """Similarities as float32 or wider; ValueError where shapes differ or a value is not finite."""
     if positive.ndim != 1 or negatives.ndim != 2 or len(positive) != len(negatives):
         raise ValueError(
             "positive must have shape (N,) and negatives (N, K), got "
@@ -23,7 +33,7 @@ def checked(positive: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
         )
     if len(positive) == 0 or negatives.shape[1] == 0:
         raise ValueError(f"there is nothing to contrast: negatives {tuple(negatives.shape)}")
-    if positive.device.type == "cpu":  # on a GPU the test would stall every step
+    if positive.device.type == "cpu":  # on a GPU this test would wait for the device at every step
         for name, values in (("positive", positive), ("negatives", negatives)):
             if not torch.isfinite(values).all():
                 raise ValueError(f"{name} holds NaN or infinite similarities")
@@ -31,7 +41,9 @@ def checked(positive: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
     return positive.to(wide), negatives.to(wide)
 
 
-def info_nce(positive: Tensor, negatives: Tensor, *, temperature: float) -> Tensor:
+def info_nce(
+    positive: Tensor, negatives: Tensor, *, temperature: float, reduction: str = "mean"
+) -> Tensor:
     """InfoNCE: cross-entropy of picking the positive among K + 1 keys.
 
     L = -log( e^{s_0/t} / (e^{s_0/t} + sum_i e^{s_i/t}) )
@@ -40,9 +52,11 @@ def info_nce(positive: Tensor, negatives: Tensor, *, temperature: float) -> Tens
         positive: cosine similarities to the key of the same image, shape (N,).
         negatives: cosine similarities to keys of other images, shape (N, K).
         temperature: t, > 0.
+        reduction: "mean", "sum" or "none".
 
     Returns:
-        The mean over the N queries, shape (), float32 (float64 for float64 input).
+        The mean over the N queries, shape (), or (N,) without reduction; float32 (float64 for
+        float64 input).
 
     Raises:
         ValueError: shapes do not match, a similarity is not finite, temperature <= 0.
@@ -53,13 +67,20 @@ def info_nce(positive: Tensor, negatives: Tensor, *, temperature: float) -> Tens
     Source: van den Oord et al., arXiv 1807.03748. It rises with K: log(1 + K) at equal
     similarities. `eqco_info_nce` with alpha = K is the same function.
     """
-    return eqco_info_nce(positive, negatives, temperature=temperature, alpha=None)
+    return eqco_info_nce(
+        positive, negatives, temperature=temperature, alpha=None, reduction=reduction
+    )
 
 
 def eqco_info_nce(
-    positive: Tensor, negatives: Tensor, *, temperature: float, alpha: float | None
+    positive: Tensor,
+    negatives: Tensor,
+    *,
+    temperature: float,
+    alpha: float | None,
+    reduction: str = "mean",
 ) -> Tensor:
-    """EqCo: InfoNCE in which K negatives weigh as much as alpha would.
+    """EqCo: InfoNCE in which K negatives weigh as much as alpha negatives would.
 
     L = -log( e^{s_0/t} / (e^{s_0/t} + (alpha / K) * sum_i e^{s_i/t}) )
 
@@ -68,9 +89,11 @@ def eqco_info_nce(
         negatives: cosine similarities to keys of other images, shape (N, K).
         temperature: t, > 0.
         alpha: effective number of negatives, > 0; None stands for K, which is InfoNCE.
+        reduction: "mean", "sum" or "none".
 
     Returns:
-        The mean over the N queries, shape (), float32 (float64 for float64 input).
+        The mean over the N queries, shape (), or (N,) without reduction; float32 (float64 for
+        float64 input).
 
     Raises:
         ValueError: shapes do not match, a similarity is not finite, temperature or alpha <= 0.
@@ -84,6 +107,7 @@ def eqco_info_nce(
     Source: EqCo, arXiv 2010.01929. As alpha grows, L - log(alpha / K) tends to DCL.
     """
     positive_finite("temperature", temperature)
+    check_name("reduction", reduction, REDUCTIONS)
     positive, negatives = checked(positive, negatives)
     num_negatives = negatives.shape[1]
     if alpha is not None:
@@ -92,7 +116,13 @@ def eqco_info_nce(
     logits = torch.cat([positive[:, None], negatives], dim=1) / temperature  # (N, 1 + K)
     with torch.autocast(logits.device.type, enabled=False):
         target = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
-        return F.cross_entropy(logits, target)
+        return F.cross_entropy(logits, target, reduction=reduction)
+
+
+def reduced(losses: Tensor, reduction: str) -> Tensor:
+    """Losses (N,) as their mean or sum, shape (), or as they are."""
+    check_name("reduction", reduction, REDUCTIONS)
+    return REDUCTIONS[reduction](losses)
 
 
 def negative_gap(positive: Tensor, negatives: Tensor, temperature: float) -> Tensor:
@@ -103,7 +133,9 @@ def negative_gap(positive: Tensor, negatives: Tensor, temperature: float) -> Ten
         return torch.logsumexp(negatives / temperature, dim=1) - positive / temperature
 
 
-def dcl(positive: Tensor, negatives: Tensor, *, temperature: float) -> Tensor:
+def dcl(
+    positive: Tensor, negatives: Tensor, *, temperature: float, reduction: str = "mean"
+) -> Tensor:
     """Decoupled contrastive learning: InfoNCE without the positive in the denominator.
 
     L = log( sum_i e^{s_i/t} ) - s_0/t
@@ -112,9 +144,11 @@ def dcl(positive: Tensor, negatives: Tensor, *, temperature: float) -> Tensor:
         positive: cosine similarities to the key of the same image, shape (N,).
         negatives: cosine similarities to keys of other images, shape (N, K).
         temperature: t, > 0.
+        reduction: "mean", "sum" or "none".
 
     Returns:
-        The mean over the N queries, shape (), float32 (float64 for float64 input).
+        The mean over the N queries, shape (), or (N,) without reduction; float32 (float64 for
+        float64 input).
 
     Raises:
         ValueError: shapes do not match, a similarity is not finite, temperature <= 0.
@@ -124,10 +158,12 @@ def dcl(positive: Tensor, negatives: Tensor, *, temperature: float) -> Tensor:
 
     Source: Yeh et al., arXiv 2110.06848. EqCo minus log(alpha / K) tends to it as alpha grows.
     """
-    return negative_gap(positive, negatives, temperature).mean()
+    return reduced(negative_gap(positive, negatives, temperature), reduction)
 
 
-def flat_nce(positive: Tensor, negatives: Tensor, *, temperature: float) -> Tensor:
+def flat_nce(
+    positive: Tensor, negatives: Tensor, *, temperature: float, reduction: str = "mean"
+) -> Tensor:
     """FlatNCE: always 1, with the gradient of DCL.
 
     L = e^{v - stop(v)},  v = log( sum_i e^{s_i/t} ) - s_0/t
@@ -136,9 +172,11 @@ def flat_nce(positive: Tensor, negatives: Tensor, *, temperature: float) -> Tens
         positive: cosine similarities to the key of the same image, shape (N,).
         negatives: cosine similarities to keys of other images, shape (N, K).
         temperature: t, > 0.
+        reduction: "mean", "sum" or "none".
 
     Returns:
-        The mean over the N queries, shape (): 1 up to rounding. Watch DCL's value instead.
+        The mean over the N queries, shape (), or (N,) without reduction: 1 up to rounding. Watch
+        DCL's value instead.
 
     Raises:
         ValueError: shapes do not match, a similarity is not finite, temperature <= 0.
@@ -149,13 +187,18 @@ def flat_nce(positive: Tensor, negatives: Tensor, *, temperature: float) -> Tens
     Source: Chen et al., arXiv 2107.01152.
     """
     gap = negative_gap(positive, negatives, temperature)
-    return (gap - gap.detach()).exp().mean()
+    return reduced((gap - gap.detach()).exp(), reduction)
 
 
 def dual_temperature(
-    positive: Tensor, negatives: Tensor, *, temperature: float, second_temperature: float
+    positive: Tensor,
+    negatives: Tensor,
+    *,
+    temperature: float,
+    second_temperature: float,
+    reduction: str = "mean",
 ) -> Tensor:
-    """InfoNCE whose queries are weighed as at a second temperature.
+    """InfoNCE with each query weighted as at a second temperature.
 
     L = stop( (1 - p_0(t')) / (1 - p_0(t)) ) * InfoNCE(t),  p_0 the softmax of the positive
 
@@ -164,9 +207,11 @@ def dual_temperature(
         negatives: cosine similarities to keys of other images, shape (N, K).
         temperature: t, > 0, between the negatives of a query.
         second_temperature: t', > 0, between queries; the same t gives InfoNCE.
+        reduction: "mean", "sum" or "none".
 
     Returns:
-        The mean over the N queries, shape (), float32 (float64 for float64 input).
+        The mean over the N queries, shape (), or (N,) without reduction; float32 (float64 for
+        float64 input).
 
     Raises:
         ValueError: shapes do not match, a similarity is not finite, a temperature <= 0.
@@ -182,92 +227,43 @@ def dual_temperature(
     gap = negative_gap(positive, negatives, temperature)
     with torch.no_grad():
         weight = torch.sigmoid(negative_gap(positive, negatives, second_temperature))
-        # InfoNCE / (1 - p_0(t)), which is 1 where both are too small to be divided
+        # InfoNCE / (1 - p_0(t)); its limit 1 where both underflow
         ratio = torch.where(gap < -20, 1.0, F.softplus(gap) / torch.sigmoid(gap))
     # The gradient of InfoNCE is (1 - p_0(t)) times that of the gap; the quotient leaves the gap's.
-    return (weight * (ratio + gap - gap.detach())).mean()
+    return reduced(weight * (ratio + gap - gap.detach()), reduction)
 
 
-LOSSES: dict[str, Callable[..., Tensor]] = {
-    "infonce": info_nce,
-    "eqco": eqco_info_nce,
-    "dcl": dcl,
-    "flat_nce": flat_nce,
-    "dual_temperature": dual_temperature,
+@dataclass(frozen=True)
+class Loss:
+    """A loss as recipes name it.
+
+    Attributes:
+        function: (positive, negatives, *, temperature, reduction, ...) -> loss.
+        title: its name in tables and figures.
+        setting: the recipe field that it needs besides the temperature, or "".
+        example: a usual value of that field, for messages.
+        limit: weight of the negatives in the limit of many keys where no alpha is given; None
+            stands for K.
+    """
+
+    function: Callable[..., Tensor]
+    title: str
+    setting: str = ""
+    example: float = math.nan
+    limit: float | None = None
+
+    def effective_negatives(self, num_negatives: int, alpha: float | None) -> float:
+        """How many negatives the K of a query weigh as much as."""
+        return alpha or self.limit or float(num_negatives)
+
+
+# DCL and FlatNCE are EqCo with alpha beyond all bounds.
+LOSSES: dict[str, Loss] = {
+    "infonce": Loss(info_nce, "InfoNCE"),
+    "eqco": Loss(eqco_info_nce, "EqCo", setting="alpha", example=256),
+    "dcl": Loss(dcl, "DCL", limit=1e300),
+    "flat_nce": Loss(flat_nce, "FlatNCE", limit=1e300),
+    "dual_temperature": Loss(
+        dual_temperature, "dual temp.", setting="second_temperature", example=1
+    ),
 }
-
-
-def similarities(
-    query: Tensor, positive_key: Tensor, negative_keys: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Cosine similarities of embeddings.
-
-    Args:
-        query: embeddings, shape (N, D), any length.
-        positive_key: keys of the same images, shape (N, D).
-        negative_keys: keys of other images, (K, D) for all queries or (N, K, D) for each its own.
-
-    Returns:
-        positive (N,) and negatives (N, K).
-
-    Raises:
-        ValueError: the shapes do not match.
-    """
-    fits = (
-        query.ndim == 2
-        and query.shape == positive_key.shape
-        and negative_keys.ndim in (2, 3)
-        and negative_keys.shape[-1] == query.shape[1]
-        and (negative_keys.ndim == 2 or len(negative_keys) == len(query))
-    )
-    if not fits:
-        raise ValueError(
-            "query and positive_key must be (N, D), negative_keys (K, D) or (N, K, D), got "
-            f"{tuple(query.shape)}, {tuple(positive_key.shape)}, {tuple(negative_keys.shape)}"
-        )
-    wide = torch.promote_types(query.dtype, torch.float32)
-    with torch.autocast(query.device.type, enabled=False):
-        query, positive_key, negative_keys = (
-            F.normalize(part.to(wide), dim=-1) for part in (query, positive_key, negative_keys)
-        )
-        keys = "kd" if negative_keys.ndim == 2 else "nkd"
-        negatives = torch.einsum(f"nd,{keys}->nk", query, negative_keys)
-        return (query * positive_key).sum(dim=1), negatives
-
-
-class EqCoInfoNCE(nn.Module):
-    """`eqco_info_nce` on embeddings of any length, for a training loop of your own.
-
-    Args:
-        temperature: softmax temperature, > 0.
-        alpha: effective number of negatives, > 0; None gives InfoNCE.
-
-    >>> loss = EqCoInfoNCE(temperature=0.2, alpha=256)
-    >>> loss(torch.eye(4, 8), torch.eye(4, 8), torch.ones(16, 8)).shape
-    torch.Size([])
-    """
-
-    def __init__(self, *, temperature: float = 0.2, alpha: float | None = 256.0) -> None:
-        super().__init__()
-        self.temperature = positive_finite("temperature", temperature)
-        self.alpha = None if alpha is None else positive_finite("alpha", alpha)
-
-    def forward(self, query: Tensor, positive_key: Tensor, negative_keys: Tensor) -> Tensor:
-        """Mean loss of query (N, D), positive_key (N, D), negative_keys (K, D) or (N, K, D)."""
-        positive, negatives = similarities(query, positive_key, negative_keys)
-        return eqco_info_nce(positive, negatives, temperature=self.temperature, alpha=self.alpha)
-
-    def extra_repr(self) -> str:
-        """What `print(loss)` shows."""
-        return f"temperature={self.temperature}, alpha={self.alpha}"
-
-
-class InfoNCE(EqCoInfoNCE):
-    """`info_nce` on embeddings of any length, for a training loop of your own.
-
-    Args:
-        temperature: softmax temperature, > 0.
-    """
-
-    def __init__(self, *, temperature: float = 0.2) -> None:
-        super().__init__(temperature=temperature, alpha=None)

@@ -1,4 +1,4 @@
-"""What an encoder says of EqCo before it is trained with it: how small may K be?
+"""How small K may be for a trained encoder.
 
 N queries with a positive key each and the other M keys as negatives; t the temperature.
 """
@@ -8,26 +8,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from eqco.feed import Data, some_views
+from eqco.bounds import Estimate, mean_of
+from eqco.contrast import LOSSES, eqco_info_nce
+from eqco.images import Images
+from eqco.methods.method import Method
 from eqco.negatives import draw_independent, others
+from eqco.randomness import generator_for
 from eqco.recipe import Recipe
-from eqco.theory import Estimate, leading_gap, mean_of, negative_weight, squared_cv
-from eqco.views import generator_for
+from eqco.theory import leading_gap, negative_weight, squared_cv
 
-# DCL and FlatNCE are EqCo with alpha beyond all bounds.
 MOST_PIXELS = 2**25  # through an encoder at once
-EFFECTIVE = {"dcl": 1e300, "flat_nce": 1e300}
 
 
 @torch.no_grad()
-def embeddings_of(
-    method: nn.Module, recipe: Recipe, seed: int, data: Data, count: int = 1024
-) -> tuple[Tensor, Tensor]:
+def embeddings_of(method: Method, images: Images, count: int = 1024) -> tuple[Tensor, Tensor]:
     """Queries and keys of `count` training images, shape (N, D) each, of length 1.
 
     Query and key encoder in evaluation mode, fresh random views; fewer where the data has fewer.
@@ -35,34 +34,24 @@ def embeddings_of(
     method.eval()
     device = next(method.parameters()).device
     embeddings = []
-    for view, encoder in zip(
-        some_views(data, recipe, seed, count), (method.encoder, method.key_encoder), strict=True
-    ):
+    encoders = (method.encoder, method.key_encoder)
+    for view, encoder in zip(images.sample(count), encoders, strict=True):
         parts = torch.split(view.to(device), max(1, MOST_PIXELS // view[0].numel()))
-        embeddings.append(torch.cat([encoder(part) for part in parts]))  # type: ignore[operator]
+        embeddings.append(torch.cat([encoder(part) for part in parts]))
     return embeddings[0], embeddings[1]
 
 
-def describe(method: nn.Module, recipe: Recipe, seed: int, data: Data) -> dict[str, float]:
+def describe(method: Method, recipe: Recipe, images: Images) -> dict[str, float]:
     """CV^2 and 1 - pi_0 of a trained encoder: means over 1,024 queries and their keys."""
-    query, key = embeddings_of(method, recipe, seed, data)
+    query, key = embeddings_of(method, images)
     similarity = query @ key.T
     positive, negatives = similarity.diagonal(), others(similarity)
-    effective = EFFECTIVE.get(recipe.loss, recipe.alpha or float(recipe.num_negatives))
+    effective = LOSSES[recipe.loss].effective_negatives(recipe.num_negatives, recipe.alpha)
     weight = negative_weight(
         positive, negatives, temperature=recipe.temperature, effective_negatives=effective
     )
     spread = squared_cv(negatives, temperature=recipe.temperature)
     return {"cv2": spread.mean().item(), "one_minus_pi0": weight.mean().item()}
-
-
-def loss_of_each(
-    positive: Tensor, negatives: Tensor, *, temperature: float, alpha: float
-) -> Tensor:
-    """EqCo's loss of each query, shape (N,), float64."""
-    shift = math.log(alpha / negatives.shape[1])
-    gap = torch.logsumexp(negatives.double() / temperature, dim=1) + shift
-    return F.softplus(gap - positive.double() / temperature)
 
 
 @dataclass(frozen=True)
@@ -84,14 +73,14 @@ class Gap:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the similarities of an encoder say of EqCo.
+    """Spread of an encoder's similarities, and the K that it asks for.
 
     Attributes:
         squared_cv: CV^2 over the negatives of a query, mean over queries.
         weight: rho = 1 - pi_0 in the limit of K, mean over queries.
         gaps: one for each K asked for.
         tolerance: nats.
-        enough: smallest K whose sharp gap is below the tolerance.
+        enough: smallest K whose `sharp` gap is below the tolerance.
     """
 
     squared_cv: Estimate
@@ -119,7 +108,7 @@ def diagnose(
         temperature: t, > 0.
         alpha: EqCo's effective number of negatives, > 0.
         counts: K at which the gap is measured, each below M.
-        tolerance: loss gap that is thought small, nats, > 0.
+        tolerance: loss gap that counts as small, nats, > 0.
         seed: of the drawing of K among M.
 
     Raises:
@@ -135,12 +124,14 @@ def diagnose(
         positive, negatives, temperature=temperature, effective_negatives=alpha
     )
     at_one = leading_gap(weight, spread, num_negatives=1)
-    limit = loss_of_each(positive, negatives, temperature=temperature, alpha=alpha)
+    positive, negatives = positive.double(), negatives.double()
+    each = partial(eqco_info_nce, temperature=temperature, alpha=alpha, reduction="none")
+    limit = each(positive, negatives)
     gaps = []
     for k in counts:
         columns = draw_independent(len(positive), available, k, generator_for(seed, "gap", k))
         some = negatives.gather(1, columns.to(negatives.device))
-        loss = loss_of_each(positive, some, temperature=temperature, alpha=alpha)
+        loss = each(positive, some)
         # Without replacement the noise of the mean is smaller by 1 - K / M.
         rest = 1 - k / available
         gaps.append(
@@ -178,7 +169,7 @@ def report(found: Diagnosis, *, alpha: float) -> str:
 
 
 def verdict(found: Diagnosis, num_negatives: int) -> str:
-    """What EqCo will do at K, in one or two sentences."""
+    """Prediction for EqCo at K, in one or two sentences."""
     ratio = num_negatives / max(found.squared_cv.value, 1e-9)
     if num_negatives >= found.enough:
         return (

@@ -1,15 +1,14 @@
-"""Trained backbones for other people's code: torchvision's names, or facebookresearch/moco's."""
+"""Export of backbones with the parameter names of torchvision or of facebookresearch/moco."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from eqco.checkpoint import save
-from eqco.recipe import check_name
+from eqco.checks import TrainingError, check_name
+from eqco.runs.checkpoint import read, save
 
 LAYOUTS = ("torchvision", "moco")
 
@@ -22,10 +21,10 @@ def backbone_state(path: Path) -> tuple[dict[str, Tensor], str]:
             one of torchvision's.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        weights, name = state["method"], state["recipe"]["backbone"]
-    except Exception as error:
-        raise ValueError(f"checkpoint {path} cannot be read ({error}): give one of ours") from error
+        state = read(path, "method", "recipe")
+    except TrainingError as error:
+        raise ValueError(f"{error}: give a checkpoint of this suite") from error
+    weights, name = state["method"], state["recipe"]["backbone"]
     if not name.startswith("resnet"):
         raise ValueError(
             f"backbone {name!r} is not torchvision's: only resnet18 and resnet50 export"
@@ -35,7 +34,7 @@ def backbone_state(path: Path) -> tuple[dict[str, Tensor], str]:
 
 
 def exported(state: dict[str, Tensor], name: str, layout: str) -> dict[str, Any]:
-    """A backbone's state in another code's layout.
+    """A backbone's state in another layout.
 
     Args:
         state: of the backbone, torchvision's names without `fc`.
@@ -55,7 +54,7 @@ def exported(state: dict[str, Tensor], name: str, layout: str) -> dict[str, Any]
 
 
 def export(checkpoint: Path, layout: str, out: Path) -> None:
-    """Write the query backbone of a checkpoint in another layout, whole or not at all."""
+    """Write the query backbone of a checkpoint in another layout, atomically."""
     check_name("layout", layout, LAYOUTS)
     state, name = backbone_state(checkpoint)
     save(out, exported(state, name, layout))

@@ -18,7 +18,7 @@ def check_count(num_negatives: int, available: int) -> None:
 
 
 def others(similarity: Tensor, first: int = 0) -> Tensor:
-    """Take each row's positive out: (n, M) -> (n, M - 1).
+    """Remove each row's positive: (n, M) -> (n, M - 1).
 
     Args:
         similarity: n queries against M keys; the positive of row i stands in column `first` + i.
@@ -37,18 +37,18 @@ def others(similarity: Tensor, first: int = 0) -> Tensor:
     return similarity.flatten()[1:].view(size - 1, size + 1)[:, :-1].reshape(size, size - 1)
 
 
-# From here on a lot for every key costs more than the few keys that are drawn.
+# Above this size, rejection sampling of K keys is cheaper than one random number per key, for K up
+# to one key in FEW.
 LARGE_QUEUE = 2048
-FEW = 8  # K is few where it is at most one in so many
+FEW = 8
 
 
 def draw_few(
     num_queries: int, available: int, num_negatives: int, generator: torch.Generator
 ) -> Tensor:
-    """Columns (N, K), distinct in each row: what is drawn twice is drawn again.
+    """Columns (N, K), distinct in each row, by rejection sampling: duplicates are drawn again.
 
-    No key is treated unlike another, so every set of K is as likely. Work grows with K, not with
-    the queue.
+    All sets of K keys are equally likely. The work grows with K, not with the size of the queue.
     """
     columns = torch.randint(available, (num_queries, num_negatives), generator=generator)
     while True:
@@ -68,14 +68,14 @@ def draw_independent(
     check_count(num_negatives, available)
     if available >= LARGE_QUEUE and num_negatives * FEW <= available:
         return draw_few(num_queries, available, num_negatives, generator)
-    lots = torch.rand(num_queries, available, generator=generator)
-    return lots.topk(num_negatives, dim=1, sorted=False).indices
+    scores = torch.rand(num_queries, available, generator=generator)
+    return scores.topk(num_negatives, dim=1, sorted=False).indices
 
 
 def draw_shared(
     num_queries: int, available: int, num_negatives: int, generator: torch.Generator
 ) -> Tensor:
-    """Columns (N, K) of the negatives: one permutation serves all queries, as in authors' code.
+    """Columns (N, K) of the negatives: one permutation for all queries, as in the authors' code.
 
     Row i of the off-diagonal matrix skips the positive, so column c is key c or c + 1: the batch
     sees at most 2K distinct keys.

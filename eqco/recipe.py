@@ -1,23 +1,64 @@
-"""What a run is: `Recipe` holds what changes the number, `Machine` what does not."""
+"""What a run is: `Recipe` holds what changes its result, `Machine` what does not."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from eqco.theory import positive_finite
+from eqco.checks import SEED, Number, check_folder, check_name, shown
+from eqco.contrast import LOSSES
+from eqco.images import source_of
+from eqco.images.views import AFTER_CROP, VIEWS
+from eqco.methods import METHODS
+from eqco.methods.encoder import BACKBONES, PROJECTORS
+from eqco.negatives import DRAWINGS
+from eqco.probes import PROBES
 
-# Raise by one whenever the same recipe may give another number; older records then do not count.
+# Raise by one when the same recipe may give another number; older records then do not count.
 NUMERICS = 1
 
-LOSS_NAMES = ("infonce", "eqco", "dcl", "flat_nce", "dual_temperature")
-METHOD_NAMES = ("simo", "moco", "simclr")
-DRAWING_NAMES = ("independent", "shared")
-PROBE_NAMES = ("features", "crops")
+PRECISIONS = ("float32", "bfloat16")
+
+# What each field may be: a name in a registry, or a number in a range. `data` is checked apart.
+NAMES: dict[str, Iterable[str]] = {
+    "method": METHODS,
+    "loss": LOSSES,
+    "drawing": DRAWINGS,
+    "views": [*VIEWS, *AFTER_CROP],
+    "backbone": BACKBONES,
+    "projector": PROJECTORS,
+    "precision": PRECISIONS,
+    "probe": PROBES,
+}
+RATE = Number(0, 1e6, open_low=True)  # larger ones overflow float32 in a few steps
+SHARE = Number(0, 1, open_low=True)
+MOMENTUM = Number(0, 1, open_high=True)
+NUMBERS: dict[str, Number] = {
+    "num_negatives": Number(1, whole=True),
+    "alpha": Number(0, open_low=True, optional=True),
+    "temperature": Number(0, open_low=True),
+    "data_part": SHARE,
+    "crop_scale": SHARE,
+    "embedding_dim": Number(1, whole=True),
+    "key_momentum": MOMENTUM,
+    "batch_size": Number(2, whole=True),
+    "epochs": Number(0, whole=True),
+    "learning_rate": RATE,
+    "warmup_epochs": Number(0),
+    "sgd_momentum": MOMENTUM,
+    "weight_decay": Number(0),
+    "probe_epochs": Number(1, whole=True),
+    "probe_learning_rate": RATE,
+    "knn_neighbours": Number(1, whole=True),
+    "queue_size": Number(0, whole=True),
+    "bn_splits": Number(1, whole=True),
+    "second_temperature": Number(0, open_low=True, optional=True),
+    "image_size": Number(1, whole=True, optional=True),
+}
 
 # Fields that came after the first records: at these values they are not part of the digest.
 LATER: dict[str, Any] = {
@@ -30,35 +71,24 @@ LATER: dict[str, Any] = {
 }
 
 
-def nearest(kind: str, name: str, known: tuple[str, ...] | list[str]) -> str:
-    """One sentence for an unknown name, with the names most like it."""
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or list(known)
-    return f"unknown {kind} {name!r}: did you mean {' or '.join(close)}?"
-
-
-def check_name(kind: str, name: str, known: tuple[str, ...] | list[str]) -> None:
-    """Raise ValueError with the nearest names where `name` is not known."""
-    if name not in known:
-        raise ValueError(nearest(kind, name, known))
-
-
 @dataclass(frozen=True)
 class Recipe:
     """Everything that changes the result of a run, except the seed.
 
     Attributes:
-        method: "simo", "moco" or "simclr".
+        method: a name in `eqco.methods.METHODS`.
         loss: a name in `eqco.contrast.LOSSES`.
         num_negatives: negatives per query, K.
         alpha: EqCo's effective number of negatives; None with other losses.
-        drawing: how negatives are drawn, "independent" per query or "shared".
-        temperature: softmax temperature.
-        data: "glyphs", "cifar10" or "folder:NAME-HASH", held in memory (see `eqco.data`);
-            "imagenet" or "part:NAME-HASH", read from files (see `eqco.tree`).
+        drawing: a name in `eqco.negatives.DRAWINGS`: "independent" per query or "shared".
+        temperature: softmax temperature t, > 0. Losses use log-sum-exp and are finite at any t;
+            below 0.023 e^{2/t} leaves the range of float32, so that far negatives weigh nothing.
+        data: a name in `eqco.images.SOURCES`: "glyphs", "cifar10" or "folder:NAME-HASH", held in
+            memory; "imagenet" or "part:NAME-HASH", read from files.
         data_part: fraction of the classes that is used, in (0, 1].
-        views: "glyphs" or "photos", the random views (see `eqco.views`); "moco-v2" of files.
+        views: a name in `eqco.images.views`: "glyphs" or "photos"; "moco-v2" of files.
         crop_scale: smallest area of a random crop, as a fraction.
-        backbone: a name in `eqco.encoder.BACKBONES`.
+        backbone: a name in `eqco.methods.encoder.BACKBONES`.
         embedding_dim: length of an embedding.
         key_momentum: EMA coefficient of the key encoder.
         batch_size: images per step, all devices together.
@@ -73,12 +103,13 @@ class Recipe:
         knn_neighbours: how many training images vote in the kNN metric.
         queue_size: keys in MoCo's queue; 0 for methods without one.
         bn_splits: parts of a batch that MoCo's batch norm treats apart; 1 otherwise.
-        projector: "bn" (SiMo's head) or "mlp" (MoCo v2's).
+        projector: a name in `eqco.methods.encoder.PROJECTORS`: "bn" (SiMo's head) or "mlp" (MoCo
+            v2's).
         second_temperature: of the loss "dual_temperature"; None with other losses.
         image_size: side of the views of images read from files; None for data held in memory,
             whose views are as large as its images.
-        probe: "features" (fitted on features of whole images) or "crops" (MoCo's protocol: a
-            linear layer on random crops).
+        probe: a name in `eqco.probes.PROBES`: "features" (fitted on features of whole images) or
+            "crops" (MoCo's protocol: a linear layer on random crops).
     """
 
     method: str = "simo"
@@ -112,108 +143,115 @@ class Recipe:
     probe: str = "features"
 
     def __post_init__(self) -> None:
-        for each in fields(self):  # 256 and 256.0 are one recipe and must have one digest
-            value = getattr(self, each.name)
-            if each.type in ("float", "float | None") and value is not None:
-                object.__setattr__(self, each.name, float(value))
-        check_name("method", self.method, METHOD_NAMES)
-        check_name("loss", self.loss, LOSS_NAMES)
-        check_name("drawing", self.drawing, DRAWING_NAMES)
-        check_name("precision", self.precision, ("float32", "bfloat16"))
-        check_name("probe", self.probe, PROBE_NAMES)
-        if (self.image_size is not None) != (self.probe == "crops"):
-            raise ValueError(
-                f"probe={self.probe!r} with image_size={self.image_size}: images read from files "
-                "have an image_size and probe='crops', data held in memory has neither"
-            )
-        for name in ("temperature", "learning_rate", "probe_learning_rate"):
-            positive_finite(name, getattr(self, name))
-        for loss, name, example in (
-            ("eqco", "alpha", "256"),
-            ("dual_temperature", "second_temperature", "1"),
-        ):
-            value = getattr(self, name)
-            if self.loss == loss and value is None:
-                raise ValueError(f"loss {loss!r} needs {name}, for instance {name}={example}")
-            if self.loss != loss and value is not None:
-                raise ValueError(f"{name}={value} has no meaning for loss {self.loss!r}")
-            if value is not None:
-                positive_finite(name, value)
-        if self.epochs < 0 or self.probe_epochs < 1:
-            raise ValueError(f"epochs={self.epochs} and probe_epochs={self.probe_epochs} cannot be")
-        if not 0 < self.data_part <= 1:
-            raise ValueError(f"data_part must lie in (0, 1], got {self.data_part}")
-        self.check_negatives()
+        for name, names in NAMES.items():
+            check_name(name, getattr(self, name), names)
+        for name, number in NUMBERS.items():  # 256 and 256.0 are one recipe, with one digest
+            object.__setattr__(self, name, number.check(name, getattr(self, name)))
+        self.check_images()
+        self.check_loss()
+        self.check_method()
 
-    def check_negatives(self) -> None:
+    def check_images(self) -> None:
+        """Raise ValueError where data, views, image size and probe do not fit together."""
+        if not isinstance(self.data, str):
+            raise ValueError(f"data must be the name of a data set, got {shown(self.data)}")
+        expected = source_of(self.data).from_files
+        given = {
+            "image_size": self.image_size is not None,
+            "views": self.views in AFTER_CROP,
+            "probe": self.probe == "crops",
+        }
+        for name, of_files in given.items():
+            if of_files != expected:
+                where = "read from files" if expected else "held in memory"
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} does not go with data {self.data!r}, which is "
+                    f"{where}: images from files take image_size, views='moco-v2' and "
+                    "probe='crops', images in memory take none of them"
+                )
+
+    def check_loss(self) -> None:
+        """Raise ValueError where a field of the loss is missing, or one of another is set."""
+        for name in {loss.setting for loss in LOSSES.values()} - {""}:
+            value, loss = getattr(self, name), LOSSES[self.loss]
+            if loss.setting == name and value is None:
+                example = f"{name}={loss.example:g}"
+                raise ValueError(f"loss {self.loss!r} needs {name}, for instance {example}")
+            if loss.setting != name and value is not None:
+                raise ValueError(f"{name}={value} has no meaning for loss {self.loss!r}")
+
+    def check_method(self) -> None:
         """Raise ValueError where the method cannot give each query that many negatives."""
-        if (self.method == "moco") != (self.queue_size > 0):
+        method = METHODS[self.method]
+        for name in {field for each in METHODS.values() for field in each.own_fields}:
+            if name not in method.own_fields and getattr(self, name) != LATER[name]:
+                raise ValueError(
+                    f"{name}={getattr(self, name)} has no meaning for method {self.method!r}"
+                )
+        method.check(self)
+        available = self.available()
+        if not 1 <= self.num_negatives <= available:
             raise ValueError(
-                f"queue_size={self.queue_size} with method {self.method!r}: 'moco' has a queue, "
-                "the others have none"
-            )
-        if self.bn_splits < 1 or self.batch_size % self.bn_splits:
-            raise ValueError(
-                f"bn_splits is {self.bn_splits}, which does not divide a batch of {self.batch_size}"
-            )
-        if self.method == "moco" and self.queue_size < self.batch_size:
-            raise ValueError(
-                f"queue holds {self.queue_size} keys, the batch brings {self.batch_size}: enlarge "
-                "queue_size"
-            )
-        if not 1 <= self.num_negatives <= self.available():
-            place = (
-                f"a queue of {self.queue_size}"
-                if self.method == "moco"
-                else f"a batch of {self.batch_size}"
-            )
-            raise ValueError(
-                f"num_negatives is {self.num_negatives}, but {place} has 1 to {self.available()} "
-                "negatives for each query"
+                f"num_negatives is {self.num_negatives}, but {method.title} with {method.pool}="
+                f"{self.pool()} has 1 to {available} negatives for each query"
             )
 
     @property
     def from_files(self) -> bool:
-        """Whether images are read from files while it runs, rather than held in memory."""
-        return self.image_size is not None
+        """Whether images are read from files during a run, rather than held in memory."""
+        return source_of(self.data).from_files
 
     def available(self) -> int:
         """Negatives that each query can have: K at most."""
-        if self.method == "moco":
-            return self.queue_size
-        return self.batch_size - 1 if self.method == "simo" else 2 * (self.batch_size - 1)
+        return METHODS[self.method].available(self)
+
+    def pool(self) -> int:
+        """Keys that negatives are drawn from: the batch, or the queue."""
+        return int(getattr(self, METHODS[self.method].pool))
 
     def loss_settings(self) -> dict[str, float]:
         """Keyword arguments of the loss in `eqco.contrast.LOSSES`."""
-        settings = {
-            "temperature": self.temperature,
-            "alpha": self.alpha,
-            "second_temperature": self.second_temperature,
-        }
-        return {name: value for name, value in settings.items() if value is not None}
+        names = ["temperature", LOSSES[self.loss].setting]
+        return {name: getattr(self, name) for name in names if name}
 
-    def digest(self) -> str:
-        """First 8 hex digits of the SHA-256 of the recipe and NUMERICS."""
+    def digest(self, numerics: int | None = None) -> str:
+        """First 8 hex digits of the SHA-256 of the recipe and NUMERICS, or older numerics."""
+        numerics = NUMERICS if numerics is None else numerics
         values = {
             name: value
             for name, value in asdict(self).items()
             if name not in LATER or value != LATER[name]
         }
-        text = json.dumps([values, NUMERICS], sort_keys=True, separators=(",", ":"))
+        text = json.dumps([values, numerics], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
-    def run_id(self, seed: int) -> str:
-        """Name of a run: `<method>-<loss>-k<K>-<digest>-s<seed>`."""
+    def run_id(self, seed: int, numerics: int | None = None) -> str:
+        """Name of a run: `<method>-<loss>-k<K>-<digest>-s<seed>`.
+
+        Raises:
+            ValueError: the seed is no whole number of at least 0.
+        """
+        SEED.check("seed", seed)
         loss = self.loss if self.epochs else "untrained"
-        return f"{self.method}-{loss}-k{self.num_negatives}-{self.digest()}-s{seed}"
+        return f"{self.method}-{loss}-k{self.num_negatives}-{self.digest(numerics)}-s{seed}"
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Recipe:
         """The recipe of a record; unknown fields are an error."""
+        if not isinstance(values, dict):
+            raise ValueError(f"a recipe is a table of fields, got {shown(values)}")
         known = [each.name for each in fields(cls)]
         for name in values:
             check_name("recipe field", name, known)
         return cls(**values)
+
+
+PLACE: dict[str, Number] = {
+    "threads": Number(1, whole=True),
+    "workers": Number(0, whole=True),
+    "checkpoint_seconds": Number(0),
+}
+DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
 @dataclass(frozen=True)
@@ -238,88 +276,14 @@ class Machine:
     workers: int = 0
     compile: bool = False
 
-
-@dataclass(frozen=True)
-class Scale:
-    """A size at which tables run.
-
-    Attributes:
-        base: recipe of the full-K InfoNCE baseline.
-        negatives: the K of table 1, ascending; the last is all there are.
-        price: what table 1 costs with one seed, in words.
-        evidence: whether a claim is judged here.
-        paper: whether this is the paper's own setting, where published numbers are compared.
-    """
-
-    base: Recipe
-    negatives: tuple[int, ...]
-    price: str
-    evidence: bool = True
-    paper: bool = False
-
-
-GLYPHS = Recipe()
-SCALES = {
-    "smoke": Scale(
-        base=replace(
-            GLYPHS, data_part=0.1, backbone="tiny-gray", batch_size=64, num_negatives=63, epochs=4
-        ),
-        negatives=(4, 16, 63),
-        price="about a minute on 2 cores",
-        evidence=False,
-    ),
-    "glyphs": Scale(base=GLYPHS, negatives=(4, 16, 64, 255), price="6 minutes on 2 cores"),
-    "photos": Scale(
-        base=replace(
-            GLYPHS,
-            data="folder",
-            views="photos",
-            crop_scale=0.2,
-            backbone="small-rgb",
-            epochs=10,
-            knn_neighbours=200,
-        ),
-        negatives=(4, 16, 64, 255),
-        price="about 3 minutes a row on 2 cores for 50,000 images",
-    ),
-    "cifar10": Scale(
-        base=replace(
-            GLYPHS,
-            data="cifar10",
-            views="photos",
-            crop_scale=0.2,
-            backbone="resnet18-small-images",
-            epochs=200,
-            learning_rate=0.12,
-            warmup_epochs=10.0,
-            weight_decay=5e-4,
-            precision="bfloat16",
-            probe_epochs=90,
-            knn_neighbours=200,
-        ),
-        negatives=(4, 16, 64, 255),
-        price="hours on one GPU",
-    ),
-    "imagenet": Scale(
-        base=replace(
-            GLYPHS,
-            data="imagenet",
-            views="moco-v2",
-            crop_scale=0.2,
-            image_size=224,
-            backbone="resnet50",
-            key_momentum=0.999,
-            epochs=200,
-            learning_rate=0.03,
-            warmup_epochs=10.0,
-            precision="bfloat16",
-            probe="crops",
-            probe_epochs=90,
-            probe_learning_rate=30.0,
-            knn_neighbours=200,
-        ),
-        negatives=(4, 16, 64, 255),
-        price="days on 8 GPUs a run: python -m eqco plan --scale imagenet",
-        paper=True,
-    ),
-}
+    def __post_init__(self) -> None:
+        for name, number in PLACE.items():
+            object.__setattr__(self, name, number.check(name, getattr(self, name)))
+        for name in ("data_dir", "checkpoints"):
+            object.__setattr__(self, name, check_folder(name, getattr(self, name)))
+        check_name("device", str(self.device).partition(":")[0], DEVICES)
+        if not isinstance(self.device, str) or not isinstance(self.compile, bool):
+            raise ValueError(
+                f"device must be a text and compile true or false, got {shown(self.device)} and "
+                f"{shown(self.compile)}"
+            )

@@ -1,19 +1,13 @@
-"""Closed forms around EqCo. K negatives, temperature tau, alpha effective negatives."""
+"""Closed forms around EqCo. N queries, K negatives, temperature t, alpha effective negatives."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-
-def positive_finite(name: str, value: float) -> float:
-    """Return `value`, or raise ValueError where it is not a finite number above zero."""
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be finite and above 0, got {value}")
-    return value
+from eqco.checks import positive_finite
 
 
 def margin(num_negatives: int, *, temperature: float, alpha: float) -> float:
@@ -59,7 +53,9 @@ def squared_cv(negatives: Tensor, *, temperature: float) -> Tensor:
             f"negatives must have shape (N, M) with M >= 2, got {tuple(negatives.shape)}"
         )
     logits = negatives.double() / temperature
-    weights = torch.exp(logits - logits.amax(dim=1, keepdim=True))  # the ratio is free of scale
+    weights = torch.exp(
+        logits - logits.amax(dim=1, keepdim=True)
+    )  # scale cancels
     return weights.var(dim=1) / weights.mean(dim=1) ** 2
 
 
@@ -68,7 +64,7 @@ def negative_weight(
 ) -> Tensor:
     """Probability mass 1 - pi_0 that the loss puts on the negatives in the limit of many keys.
 
-    rho = w / (f_0 + w), w = effective_negatives * E_k f. The mean gradient is proportional to it.
+    rho = w / (f_0 + w), w = effective_negatives * E_k f. The mean gradient is proportional to rho.
 
     Args:
         positive: cosine similarities to the positive key, shape (N,).
@@ -83,37 +79,6 @@ def negative_weight(
     positive_finite("temperature", temperature)
     mean = torch.logsumexp(negatives.double() / temperature, dim=1) - math.log(negatives.shape[1])
     return torch.sigmoid(mean + math.log(effective_negatives) - positive.double() / temperature)
-
-
-def paper_estimate(loss: float, *, alpha: float) -> float:
-    """The paper's reading of mutual information in a loss, nats: log(1 + alpha) - L.
-
-    A lower bound on I(q; k) where alpha <= K, for every critic: it is the NWJ bound with
-    g = (1 + alpha) f_0 / (f_0 + (alpha / K) sum_i f_i), which is concave in f_0 / sum f_i for
-    alpha <= K, so that E g <= 1 over independent pairs. Above K it may exceed I.
-
-    Args:
-        loss: EqCo's L(alpha, K), nats; InfoNCE's with alpha = K.
-        alpha: effective number of negatives, > 0.
-
-    Source: EqCo (arXiv 2010.01929); the condition is this project's (paper.md 6.2).
-    """
-    return math.log1p(positive_finite("alpha", alpha)) - loss
-
-
-def certified_bound(loss: float, *, alpha: float, num_negatives: int) -> float:
-    """What a loss proves of I(q; k) for every critic, nats: log(1 + min(alpha, K)) - L.
-
-    For alpha > K, L(alpha, K) >= L(K, K), so InfoNCE's bound log(1 + K) - L(K, K) covers it.
-    Nothing above log(1 + K) can be certified.
-
-    Args:
-        loss: EqCo's L(alpha, K), nats.
-        alpha: effective number of negatives, > 0.
-        num_negatives: K >= 1.
-    """
-    positive_finite("alpha", alpha)
-    return math.log1p(min(alpha, num_negatives)) - loss
 
 
 def mean_field_gap(squared_cv: float, *, num_negatives: int) -> float:
@@ -157,90 +122,10 @@ def gradient_noise_bound(
 
     (4 rho / t) sqrt(kappa / K) + (4 / t) e^{-K / (8 kappa)},  kappa = 1 + CV^2
 
-    EqCo leaves it: only the mean gradient is made free of K.
+    EqCo does not reduce this noise; it makes the mean gradient independent of K.
     """
     kappa = 1 + squared_cv
     t = positive_finite("temperature", temperature)
     return 4 * negative_weight / t * math.sqrt(kappa / num_negatives) + 4 / t * math.exp(
         -num_negatives / (8 * kappa)
-    )
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over samples.
-
-    Attributes:
-        value: the estimate.
-        error: its standard error.
-    """
-
-    value: float
-    error: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} ± {self.error:.3f}"
-
-
-def mean_of(values: Tensor) -> Estimate:
-    """Mean and standard error of independent values, shape (N,), N >= 2."""
-    values = values.double()
-    return Estimate(values.mean().item(), values.std().item() / math.sqrt(len(values)))
-
-
-def critic_share(
-    positive: Tensor, negatives: Tensor, *, temperature: float, alpha: float
-) -> Tensor:
-    """g = (1 + alpha) f_0 / (f_0 + (alpha / K) sum_i f_i) for each query, shape (N,), float64."""
-    shift = math.log(positive_finite("alpha", alpha) / negatives.shape[1])
-    gap = torch.logsumexp(negatives.double() / temperature, dim=1) + shift
-    return (1 + alpha) * torch.sigmoid(positive.double() / temperature - gap)
-
-
-def nwj_bound(
-    positive: Tensor,
-    negatives: Tensor,
-    independent: Tensor,
-    *,
-    temperature: float,
-    alpha: float,
-) -> Estimate:
-    """A lower bound on I(q; k) for every critic, alpha and K: log(1 + alpha) - L + 1 - E g.
-
-    E g is over pairs that are independent too, so it costs one shuffled batch. Unbiased: its mean
-    never exceeds I; a single estimate may, by its error.
-
-    Args:
-        positive: similarities of the pairs, shape (N,).
-        negatives: similarities to independent keys, shape (N, K).
-        independent: similarities of each query to one more independent key, shape (N,).
-        temperature: > 0.
-        alpha: > 0.
-
-    Source: Nguyen, Wainwright and Jordan; with EqCo's critic this project's (paper.md 6.2).
-    """
-    joint = critic_share(positive, negatives, temperature=temperature, alpha=alpha).log()
-    product = critic_share(independent, negatives, temperature=temperature, alpha=alpha)
-    return mean_of(joint + 1 - product)
-
-
-def donsker_varadhan_bound(
-    positive: Tensor,
-    negatives: Tensor,
-    independent: Tensor,
-    *,
-    temperature: float,
-    alpha: float,
-) -> Estimate:
-    """A tighter one: log(1 + alpha) - L - log E g.
-
-    The logarithm of a sample mean lies below the logarithm of the mean by about Var(g) / (2 N), so
-    the estimate is too high by that much; it vanishes with N. Arguments as in `nwj_bound`.
-    """
-    joint = critic_share(positive, negatives, temperature=temperature, alpha=alpha).log()
-    product = critic_share(independent, negatives, temperature=temperature, alpha=alpha)
-    mean = product.mean()
-    return Estimate(
-        (joint.mean() - mean.log()).item(),
-        mean_of(joint - product / mean).error,  # the delta method
     )

@@ -1,69 +1,45 @@
-"""Figure 3: accuracy against K, one panel for each scale and method that has records."""
-
-from __future__ import annotations
+"""Accuracy against K, one panel for each scale and method that has records."""
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eqco.recipe import SCALES
-from figures.evidence import base_of, means, of_recipes
-from figures.style import COLOURS, HERE, MARKERS, build, legend_below, log_axis, panels, seeds_in
-from reproductions import table1, table2
+from eqco.methods import METHODS
+from figures import style
+from reproductions.evidence import judged_scales, of_table
+from reproductions.published import published
 
-PUBLISHED = HERE.parent / "reproductions" / "paper" / "published.csv"
+PUBLISHED = "ImageNet, published"
+NAMES = ["panel", "scale", "method", "loss", "num_negatives", "seed", "linear"]
 
 
 def compute() -> pd.DataFrame:
     """Runs of tables 1 and 2 at every scale, and published values whose K is known."""
-    found = []
-    for scale in (name for name, each in SCALES.items() if each.evidence):
-        for table in (table1, table2):
-            recipes = list(table.rows(scale, base_of(scale)).values())
-            found.append(of_recipes(scale, recipes))
-    frame = pd.concat(found)
-    frame = frame.assign(panel=frame["method"] + ", " + frame["scale"])
-    values = pd.read_csv(PUBLISHED).query("metric == 'top1'")
-    count = values["row"].str.extract(r"(?:-k|K=)(\d+)")[0]
-    method = values["row"].str.extract(r"(?i)^(simo|moco|simclr)")[0].str.lower()
-    values = values.assign(num_negatives=count, loss=method, linear=values["value"])
-    values = values.dropna(subset=["num_negatives"]).drop_duplicates(["num_negatives", "loss"])
-    values = values.assign(panel="ImageNet, published", scale="imagenet", method="published")
-    names = ["panel", "scale", "method", "loss", "num_negatives", "seed", "linear"]
-    return pd.concat([frame, values]).astype({"num_negatives": int}).reindex(columns=names)
-
-
-def draw_panel(axis: Axes, part: pd.DataFrame) -> None:
-    """Mean with its 90 % interval, and single seeds; published points in grey."""
-    for name, line in part.groupby("loss", sort=False):
-        if part["seed"].isna().all():
-            marker = {"simo": "D", "moco": "^", "simclr": "v"}[name]
-            axis.plot(line["num_negatives"], line["linear"], marker, color="0.5", label=name)
-            continue
-        mean = means(line, "num_negatives")
-        style = {"color": COLOURS[name], "marker": MARKERS[name], "label": name, "capsize": 2}
-        axis.errorbar(mean["num_negatives"], mean["mean"], mean["half"], **style)
-        axis.plot(line["num_negatives"], line["linear"], ".", color=COLOURS[name], alpha=0.4, ms=2)
-    seeds = part.groupby(["loss", "num_negatives"]).size()
-    count = seeds_in(seeds)
-    title = part["panel"].iloc[0] + ("" if part["seed"].isna().all() else f" ({count})")
-    low, high = part["linear"].min() - 0.8, part["linear"].max() + 0.8
-    axis.set(xlabel="K", ylabel="linear probe, top-1 %", title=title, ylim=(low, high))
-    log_axis(axis, part["num_negatives"])
+    found = pd.concat([of_table(number, name) for name in judged_scales() for number in (1, 2)])
+    found = found.assign(method=found["method_title"], loss=found["loss_title"])
+    found = found.assign(panel=found["method_title"] + ", " + found["scale"])
+    known = [each for each in published() if each.metric == "top1" and each.num_negatives]
+    values = {(METHODS[p.method].title, p.num_negatives, float(p.value)) for p in known}
+    said = pd.DataFrame(sorted(values), columns=["method", "num_negatives", "linear"])
+    said = said.assign(panel=PUBLISHED, scale="imagenet", loss="published")
+    return pd.concat([found, said])[NAMES]
 
 
 def draw(frame: pd.DataFrame) -> Figure:
     """EqCo against InfoNCE across K at one learning rate; the scales are not comparable."""
-    parts = list(frame.groupby("panel", sort=False))
-    figure, axes = panels(2, (len(parts) + 1) // 2)
-    for axis, (_, part) in zip(axes, parts, strict=False):
-        draw_panel(axis, part)
-    axes[len(parts) - 1].legend()
-    for axis in axes[len(parts) :]:
-        axis.set_axis_off()
-    legend_below(figure, axes[0], None)
+    frame = frame.rename(columns={"num_negatives": "K"})
+    figure, axes = style.panels(frame["panel"].unique())
+    for axis, (name, part) in zip(axes, frame.groupby("panel", sort=False), strict=True):
+        if name == PUBLISHED:
+            style.dots(axis, part, "K", "linear", "method")
+            style.labels(axis, part, "K", "linear", "method")
+        else:
+            style.means(axis, part, "K", "linear", "loss", seeds=True)
+            count = style.seeds_in(part.groupby(["loss", "K"]).size())
+            axis.set_title(f"{name} ({count})")
+        style.log_axis(axis, part["K"], "linear probe, top-1 %")
+    style.legend_below(figure, "bar: 90 % interval of the mean; dot: one seed")
     return figure
 
 
 if __name__ == "__main__":
-    build("accuracy_vs_k", compute, draw)
+    style.build(compute, draw)

@@ -1,48 +1,38 @@
-"""Figure 5: accuracy and the weight of the negatives against alpha; where EqCo becomes DCL."""
-
-from __future__ import annotations
+"""Accuracy and the weight of the negatives against alpha; where EqCo becomes DCL."""
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from figures.evidence import base_of, means, of_recipes
-from figures.style import MARKERS, SHADES, build, legend_below, log_axis, panels, seeds_in
-from reproductions import table4, table5
+from figures import style
+from reproductions.evidence import of_table
+
+NAMES = ["loss", "num_negatives", "alpha", "seed", "linear", "one_minus_pi0", "cv2"]
+LABELS = {"linear": "linear probe, top-1 %", "one_minus_pi0": "1 − π₀ of the trained encoder"}
 
 
 def compute() -> pd.DataFrame:
     """Runs of table 4, and DCL of table 5, at scale glyphs."""
-    recipes = list(table4.rows("glyphs", base_of("glyphs")).values())
-    recipes += [r for r in table5.rows("glyphs", base_of("glyphs")).values() if r.loss == "dcl"]
-    names = ["loss", "num_negatives", "alpha", "seed", "linear", "one_minus_pi0", "cv2"]
-    return of_recipes("glyphs", recipes)[names]
+    found = pd.concat([of_table(4, "glyphs"), of_table(5, "glyphs").query("loss == 'dcl'")])
+    return found.assign(loss=found["loss_title"])[NAMES].sort_values(NAMES[:4])
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Left: accuracy. Right: 1 - pi_0, to which the mean gradient is proportional."""
-    figure, axes = panels(2)
-    for k, part in frame.groupby("num_negatives"):
-        colour, dcl = SHADES[k], part[part["loss"] == "DCL"]
-        for axis, metric in zip(axes, ("linear", "one_minus_pi0"), strict=True):
-            mean = means(part[part["loss"] == "EqCo"], "alpha", metric)
-            style = {"color": colour, "marker": MARKERS["EqCo"], "capsize": 2}
-            axis.errorbar(
-                mean["alpha"], mean["mean"], mean["half"], **style, label=f"EqCo, K = {k}"
-            )
-            if len(dcl):
-                axis.axhline(dcl[metric].mean(), color=colour, ls=":", label=f"DCL, K = {k}")
-            axis.axvline(k, color=colour, lw=0.5)
-    counts = frame[frame["loss"] == "EqCo"].groupby(["num_negatives", "alpha"]).size()
-    low, high = frame["linear"].min() - 0.3, frame["linear"].max() + 0.3
-    axes[0].set_ylim(low, high)
-    axes[0].set(ylabel="linear probe, top-1 %", title=f"accuracy ({seeds_in(counts)})")
-    axes[1].set(ylabel="1 − π₀ of the trained encoder", title="weight of the negatives")
-    for axis in axes:
-        log_axis(axis, frame["alpha"].dropna())
+    """Accuracy, and 1 - pi_0, to which the mean gradient is proportional."""
+    frame = frame.assign(series=frame["loss"] + ", K = " + frame["num_negatives"].astype(str))
+    eqco, dcl = (frame[frame["loss"] == loss] for loss in ("EqCo", "DCL"))
+    ends = eqco["alpha"].agg(["min", "max"])
+    dcl = dcl.drop(columns="alpha").merge(ends, how="cross")
+    count = style.seeds_in(eqco.groupby(["series", "alpha"]).size())
+    figure, axes = style.panels([f"accuracy ({count})", "weight of the negatives"])
+    for axis, (metric, label) in zip(axes, LABELS.items(), strict=True):
+        style.means(axis, eqco, "alpha", metric, "series")
+        style.lines(axis, dcl, "alpha", metric, "series")
+        style.marks(axis, eqco, "num_negatives", "series")
+        style.log_axis(axis, eqco["alpha"], label)
         axis.set_xlabel("alpha (vertical lines: alpha = K, which is InfoNCE)")
-    legend_below(figure, axes[0], None)
+    style.legend_below(figure, "bar: 90 % interval of the mean")
     return figure
 
 
 if __name__ == "__main__":
-    build("alpha", compute, draw)
+    style.build(compute, draw)

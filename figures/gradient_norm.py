@@ -1,67 +1,44 @@
-"""Figure 2: the length of dL/dq against K, and its noise."""
-
-from __future__ import annotations
+"""The length of dL/dq against K, and its noise."""
 
 import pandas as pd
-import torch
-import torch.nn.functional as F
 from matplotlib.figure import Figure
 
-from eqco.theory import gradient_noise_bound, gradient_norm_bound
-from figures.encoders import IMAGES, measure
-from figures.style import COLOURS, HERE, MARKERS, build, legend_below, panels
+from figures import style
+from figures.measure.encoders import bound, measure, random_embeddings
 
 TEMPERATURE = 0.2
-NAMES = ["where", "loss", "alpha", "k", "quantity", "value", "error", "rho", "cv2"]
+LABELS = {"norm": "mean length of dL/dq", "noise": "distance from all keys' gradient"}
+PANELS = [f"{loss}: {quantity}" for quantity in LABELS for loss in ("EqCo", "InfoNCE")]
 
 
 def compute() -> pd.DataFrame:
     """Random unit embeddings of 128 dimensions, and an encoder at four points of training."""
-    generator = torch.Generator().manual_seed(0)
-    query, key = (F.normalize(torch.randn(IMAGES, 128, generator=generator), dim=1) for _ in "qk")
-    sphere = measure(query, key, TEMPERATURE).assign(where="random unit vectors")
-    trained = pd.read_csv(HERE / "encoders.csv")
-    trained = trained.assign(where="glyphs, step " + trained["step"].astype(str))
-    found = pd.concat([sphere, trained])
-    found = found[(found["quantity"] != "loss") & (found["value"] > 1e-9)]
-    found = found[(found["loss"] == "InfoNCE") | (found["alpha"] == 256)]
-    bounds = [
-        gradient_norm_bound(line.rho, temperature=TEMPERATURE)
-        if line.quantity == "norm"
-        else gradient_noise_bound(line.rho, line.cv2, num_negatives=line.k, temperature=TEMPERATURE)
-        for line in found.itertuples()
-    ]
-    return found[NAMES].assign(bound=bounds)
+    sphere = measure(*random_embeddings(), TEMPERATURE).assign(where="random unit vectors")
+    trained = pd.read_csv(style.OUT / "encoders.csv")
+    done = (100 * trained["step"] / trained["step"].max()).map("encoder, {:.0f} % trained".format)
+    found = pd.concat([sphere, trained.assign(where=done)]).query("value > 1e-9")
+    found["panel"] = found["loss"] + ": " + found["quantity"]
+    found = found[found["panel"].isin(PANELS)].query("loss == 'InfoNCE' or alpha == 256")
+    found["bound"] = [bound(line, TEMPERATURE) for _, line in found.iterrows()]
+    return found.drop(columns=["images", "step"])
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Left: the mean is steady with EqCo. Right: EqCo's noise falls as 1 / sqrt(K)."""
-    figure, axes = panels(2)
-    places = list(frame["where"].unique())
-    for axis, quantity in zip(axes, ("norm", "noise"), strict=True):
-        part = frame[frame["quantity"] == quantity]
-        for (name, where), line in part.groupby(["loss", "where"], sort=False):
-            first, later = where == places[0], places.index(where) / (len(places) - 1)
-            axis.plot(
-                *(line["k"], line["value"]),
-                color=COLOURS[name],
-                marker=MARKERS[name],
-                ls="--" if first else "-",
-                mfc="white" if first else None,
-                alpha=1.0 if first else 0.25 + 0.75 * later,
-                label=f"{name}, {where}",
-            )
-        last = part[(part["loss"] == "EqCo") & (part["where"] == places[-1])]
-        what = f"bound for EqCo, {places[-1]}"
-        axis.plot(last["k"], last["bound"], color=COLOURS["bound"], ls=":", label=what)
-        axis.set(xscale="log", yscale="log", xlabel="K")
-    guide = last["value"].iloc[0] * (last["k"] / last["k"].iloc[0]) ** -0.5
-    axes[1].plot(last["k"], guide, color="0.6", lw=0.8, label="slope of 1 / sqrt(K)")
-    axes[0].set(ylabel="mean length of dL/dq", title="mean (EqCo: alpha 256)")
-    axes[1].set(ylabel="mean distance from all keys' gradient", title="noise")
-    legend_below(figure, axes[1], None)
+    """With EqCo the mean length is steady in K; the noise of the gradient is not."""
+    frame = frame.rename(columns={"k": "K"})
+    last = frame[frame["where"] == "encoder, 100 % trained"]
+    noise = last[last["panel"] == "EqCo: noise"]
+    slope = noise.assign(where="slope of 1/√K", value=noise["value"].iloc[0] * noise["K"] ** -0.5)
+    known = pd.concat([last.assign(where="bound on 100 % trained", value=last["bound"]), slope])
+    figure, axes = style.panels(PANELS)
+    for i, (axis, panel) in enumerate(zip(axes, PANELS, strict=True)):
+        axis.sharey(axes[i - i % 2])
+        style.curves(axis, frame[frame["panel"] == panel], "K", "value", "where")
+        style.lines(axis, known[known["panel"] == panel], "K", "value", "where")
+        axis.set(xscale="log", yscale="log", ylabel=LABELS[panel.split(": ")[1]])
+    style.legend_below(figure, "EqCo at alpha 256")
     return figure
 
 
 if __name__ == "__main__":
-    build("gradient_norm", compute, draw)
+    style.build(compute, draw)

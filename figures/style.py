@@ -1,6 +1,7 @@
-"""What all figures share: names, colours, sizes, and how a figure is written.
+"""What all figures share: the look of each series, sizes, and how a figure is written.
 
-Colours are Okabe and Ito's, which the colour-blind tell apart; markers and dashes differ as well.
+The hues are those of Okabe and Ito, which the colour-blind tell apart. Markers, dashes and
+brightness differ as well, so that a figure can be printed in gray.
 """
 
 from __future__ import annotations
@@ -8,107 +9,212 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-HERE = Path(__file__).parent
-RECORDS = HERE.parent / "reproductions" / "records"
-COLUMN = 3.4  # inches, one column of a paper
-HEIGHT = 2.6
-DPI = 200
+from reproductions import judge
 
-COLOURS = {"InfoNCE": "#D55E00", "EqCo": "#0072B2", "bound": "#000000", "truth": "#009E73"}
-MARKERS = {"InfoNCE": "o", "EqCo": "s"}
-DASHES = {16: (0, (1, 1)), 256: "solid", 65536: (0, (5, 1.5))}
-SHADES = {4: "#56B4E9", 16: "#E69F00", 64: "#009E73", 255: "#000000"}
-SETTINGS = {
+OUT = Path(__file__).parent / "out"
+COLUMN, HEIGHT, DPI = 3.4, 2.5, 200  # inches: width of a column of a paper, height of a panel
+LOW = 0.65  # height of a panel that has a row to itself, in panels
+THEME: Any = {
     "font.size": 7,
     "axes.titlesize": 7,
-    "legend.fontsize": 5.5,
+    "legend.fontsize": 6,
+    "legend.title_fontsize": 6,
     "legend.frameon": False,
-    "legend.title_fontsize": 5.5,
+    "legend.handlelength": 3,
     "lines.linewidth": 1.1,
-    "lines.markersize": 3,
+    "lines.markersize": 4,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.6,
     "pdf.fonttype": 42,
 }
 
+BLUE, RED, ORANGE, GREEN, SKY = "#0072B2", "#D55E00", "#E69F00", "#009E73", "#7CC4EE"
+BLACK, GRAY, DARK = "0.0", "0.6", "0.35"
+SOLID, DASHED, DOTTED, MIXED = (), (4, 1.5), (1, 1.2), (5, 1.5, 1, 1.5)
+LOOKS: dict[str, tuple[str, str, tuple[float, ...]]] = {
+    "EqCo": (BLUE, "s", SOLID),
+    "InfoNCE": (RED, "o", DASHED),
+    "InfoNCE, full K": (GRAY, "o", SOLID),
+    "EqCo, alpha 16": (BLUE, "v", DOTTED),
+    "EqCo, alpha 256": (BLUE, "s", SOLID),
+    "EqCo, alpha 65536": (BLUE, "^", DASHED),
+    "ceiling log(K + 1)": (GRAY, "o", SOLID),
+    "certified at alpha 256": (BLACK, "o", DOTTED),
+    "true I": (GREEN, "o", MIXED),
+    "random unit vectors": (ORANGE, "D", DASHED),
+    "encoder, 0 % trained": (SKY, "o", SOLID),
+    "encoder, 10 % trained": (GREEN, "v", SOLID),
+    "encoder, 30 % trained": (BLUE, "^", SOLID),
+    "encoder, 100 % trained": (BLACK, "s", SOLID),
+    "bound on 100 % trained": (BLACK, "o", DOTTED),
+    "slope of 1/√K": (GRAY, "o", MIXED),
+    "EqCo, K = 16": (ORANGE, "o", SOLID),
+    "EqCo, K = 255": (BLACK, "s", SOLID),
+    "DCL, K = 16": (ORANGE, "o", DOTTED),
+    "DCL, K = 255": (BLACK, "s", DASHED),
+    "SiMo": (DARK, "D", SOLID),
+    "MoCo v2": (DARK, "^", SOLID),
+    "SimCLR": (DARK, "v", SOLID),
+}
+for scale, *look in (("glyphs", BLUE, "o"), ("photos", ORANGE, "s"), ("cifar10", GREEN, "D")):
+    LOOKS[scale] = LOOKS[f"{scale}, measured"] = (look[0], look[1], SOLID)
+    LOOKS[f"{scale}, CV² / 2K"] = (look[0], look[1], DASHED)
+    LOOKS[f"{scale}, leading order"] = (look[0], look[1], DOTTED)
+COLOURS = {name: colour for name, (colour, _, _) in LOOKS.items()}
+MARKERS = {name: marker for name, (_, marker, _) in LOOKS.items()}
+DASHES = {name: dashes for name, (_, _, dashes) in LOOKS.items()}
+SHIFTS = {"EqCo": 0.97, "InfoNCE": 1.03, "EqCo, K = 16": 0.95, "EqCo, K = 255": 1.05}  # times x
+THIN: dict[str, Any] = {"linewidth": 0.7, "zorder": 0}  # lines that are no data
+BAR: dict[str, Any] = {"elinewidth": 0.8, "capsize": 2}
 
-def panels(columns: int, rows: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure of equal panels, each as wide as a column, and its axes row by row."""
-    with plt.rc_context(SETTINGS):
-        figure, axes = plt.subplots(
-            rows, columns, figsize=(COLUMN * columns, HEIGHT * rows), squeeze=False
-        )
-    return figure, list(axes.flatten())
+
+def panels(names: Iterable[str]) -> tuple[Figure, list[Axes]]:
+    """Titled panels, two a row and each as wide as a column; an odd one out has a low row."""
+    names = list(names)
+    rows = [names[i : i + 2] for i in range(0, len(names), 2)]
+    heights = [1 if len(row) == 2 else LOW for row in rows]
+    size = (2 * COLUMN, HEIGHT * sum(heights))
+    cells: Any = [row * (2 // len(row)) for row in rows]
+    figure, axes = plt.subplot_mosaic(
+        cells, figsize=size, height_ratios=heights, layout="constrained"
+    )
+    for name in names:
+        axes[name].set_title(name)
+    return figure, [axes[name] for name in names]
 
 
-def log_axis(axis: Axes, values: Iterable[float]) -> None:
+def curves(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, **more: Any) -> None:
+    """A line with markers for each value of a column, hollow where a column `hollow` is true."""
+    more = {"palette": COLOURS, "markers": MARKERS, "dashes": DASHES, "markeredgewidth": 0} | more
+    sns.lineplot(data, x=x, y=y, hue=by, style=by, ax=axis, **more)
+    if "hollow" in data and data["hollow"].any():
+        dots(axis, data[data["hollow"]], x, y, by, linewidth=1)
+        axis.collections[-1].set(edgecolor=axis.collections[-1].get_facecolor(), facecolor="white")
+
+
+def lines(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, **more: Any) -> None:
+    """Reference lines, which have no markers and no intervals."""
+    if len(data):
+        curves(axis, data, x, y, by, **{"markers": False, "errorbar": None, "zorder": 1.5, **more})
+
+
+def interval(values: pd.Series) -> tuple[float, float]:
+    """The 90 % t-interval of a mean, for seaborn's `errorbar`."""
+    return judge.interval(values.to_numpy())
+
+
+def means(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, seeds: bool = False) -> None:
+    """Means with 90 % intervals, set apart a little in x, and single seeds as dots."""
+    data = data.assign(**{x: data[x] * data[by].map(SHIFTS)})
+    curves(axis, data, x, y, by, errorbar=interval, err_style="bars", err_kws=BAR)
+    if seeds:
+        dots(axis, data, x, y, by, s=3, alpha=0.6, zorder=1)
+
+
+def dots(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, **more: Any) -> None:
+    """A marker for each line of the data; `half`: the column with half the length of its bar."""
+    half = more.pop("half", None)
+    for name, part in data.groupby(by) if half else ():
+        axis.errorbar(part[x], part[y], part[half], fmt="none", ecolor=COLOURS[str(name)], **BAR)
+    look = {"palette": COLOURS, "markers": MARKERS, "s": 16, "linewidth": 0, "zorder": 3}
+    more = {"style": by, "legend": False} | look | more
+    sns.scatterplot(data, x=x, y=y, hue=by, ax=axis, **more)
+
+
+def labels(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str) -> None:
+    """Name and value above each point."""
+    for name, at in zip(data[by], zip(data[x], data[y], strict=True), strict=True):
+        axis.annotate(f"{name} {at[1]:.1f}", at, (0, 4), ha="center", textcoords="offset points")
+    axis.margins(0.1, 0.25)
+
+
+def marks(axis: Axes, data: pd.DataFrame, x: str, by: str) -> None:
+    """A thin vertical line for each value of a column."""
+    for name, value in data.groupby(by)[x].first().items():
+        axis.axvline(value, color=COLOURS[str(name)], **THIN)
+
+
+def level(axis: Axes, value: float, text: str) -> None:
+    """A thin horizontal line with a text at its left end."""
+    axis.axhline(value, color=GRAY, **THIN)
+    at: Any = {"xycoords": axis.get_yaxis_transform(), "textcoords": "offset points"}
+    axis.annotate(text, (0, value), (3, 2), **at)
+
+
+def log_axis(axis: Axes, values: Iterable[float], ylabel: str) -> None:
     """A logarithmic x axis with ticks at these values alone, without those that would touch."""
     ticks: list[float] = []
     for value in sorted(set(values)):
         if not ticks or value > 1.15 * ticks[-1]:
             ticks.append(value)
-    axis.set_xscale("log")
+    axis.set(xscale="log", ylabel=ylabel)
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.xaxis.set_minor_locator(NullLocator())
 
 
-def legend_below(figure: Figure, axis: Axes, title: str | None) -> None:
-    """One legend under all panels, of what `axis` shows."""
-    handles, labels = axis.get_legend_handles_labels()
-    with plt.rc_context(SETTINGS):
-        figure.legend(
-            handles, labels, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 0), title=title
-        )
-
-
-def save(figure: Figure, name: str, folder: Path) -> None:
-    """Write NAME.pdf and NAME.png; the same figure gives the same bytes."""
-    with plt.rc_context(SETTINGS):
-        figure.tight_layout()
-        figure.savefig(
-            folder / f"{name}.png", dpi=DPI, metadata={"Software": None}, bbox_inches="tight"
-        )
-        figure.savefig(
-            folder / f"{name}.pdf",
-            metadata={"CreationDate": None, "Producer": None},
-            bbox_inches="tight",
-        )
-    plt.close(figure)
-
-
-def build(
-    name: str, compute: Callable[[], pd.DataFrame], draw: Callable[[pd.DataFrame], Figure]
-) -> None:
-    """Compute NAME.csv and draw NAME.pdf and NAME.png from it.
-
-    Args:
-        name: of the figure.
-        compute: the tidy frame.
-        draw: the figure of a frame.
-    """
-    parser = argparse.ArgumentParser(prog=f"python -m figures.{name}", description=draw.__doc__)
-    parser.add_argument("--folder", type=Path, default=HERE, help="where to write")
-    given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    csv = given.folder / f"{name}.csv"
-    compute().to_csv(csv, index=False, float_format="%.6g", lineterminator="\n")
-    with plt.rc_context(SETTINGS):
-        save(draw(pd.read_csv(csv)), name, given.folder)
-    print(f"{name}: {csv.name}, .pdf and .png in {given.folder}")
+def legend_below(figure: Figure, title: str | None = None) -> None:
+    """One legend under all panels, each label once."""
+    found: dict[str, Any] = {}
+    for axis in figure.axes:
+        handles, labels = axis.get_legend_handles_labels()
+        found = dict(zip(labels, handles, strict=True)) | found
+        if own := axis.get_legend():
+            own.remove()
+    drawn = (list(found.values()), list(found))
+    figure.legend(*drawn, loc="outside lower center", ncols=4, title=title)
 
 
 def seeds_in(counts: pd.Series) -> str:
     """`n = 5`, or `n = 3 to 5` where cells have different numbers of seeds."""
-    least, most = counts.min(), counts.max()
+    least, most = int(counts.min()), int(counts.max())
     return f"n = {least}" if least == most else f"n = {least} to {most}"
+
+
+def write(frame: pd.DataFrame, path: Path) -> None:
+    """Write a CSV, the same bytes on every system."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def drawn(draw: Callable[[pd.DataFrame], Figure], frame: pd.DataFrame) -> Figure:
+    """The figure of a frame, in the theme of all figures."""
+    with plt.rc_context(THEME):
+        return draw(frame)
+
+
+def save(figure: Figure, name: str, folder: Path) -> None:
+    """Write NAME.pdf and NAME.png; the same figure gives the same bytes."""
+    with plt.rc_context(THEME):
+        figure.savefig(folder / f"{name}.png", dpi=DPI, metadata={"Software": None})
+        dateless = {"CreationDate": None, "Producer": None}
+        figure.savefig(folder / f"{name}.pdf", metadata=dateless)
+    plt.close(figure)
+
+
+def build(compute: Callable[[], pd.DataFrame], draw: Callable[[pd.DataFrame], Figure]) -> None:
+    """Compute NAME.csv and draw NAME.pdf and NAME.png from it; NAME is that of the script.
+
+    Args:
+        compute: the tidy frame.
+        draw: the figure of a frame.
+    """
+    name = Path(compute.__code__.co_filename).stem
+    parser = argparse.ArgumentParser(prog=f"python -m figures.{name}", description=draw.__doc__)
+    parser.add_argument("--out", type=Path, default=OUT, help="folder to write to")
+    out = parser.parse_args().out
+    write(compute(), out / f"{name}.csv")
+    save(drawn(draw, pd.read_csv(out / f"{name}.csv")), name, out)
+    print(f"{name}: .csv, .pdf and .png in {out}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -12,45 +11,24 @@ import pytest
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from eqco import record as records
-from eqco.checkpoint import Busy
-from eqco.recipe import SCALES, Recipe
-from eqco.report import NOT_VERIFIED, Cell, closing, published, published_of
-from eqco.run import run, untrained
-from eqco.schedule import Job
-from reproductions.session import TABLES, Session, launched, session_of
+from eqco.recipe import Recipe
+from eqco.runs.checkpoint import Busy
+from eqco.runs.record import Record, RecordError
+from eqco.runs.run import Job, run, untrained
+from reproductions import published
+from reproductions.options import OF_PYTEST, add_options
+from reproductions.report import Cell, closing
+from reproductions.scales import SCALES
+from reproductions.session import Session, launched, session_of
+from reproductions.tables import TABLES
 
 HERE = Path(__file__).parent
-Train = Callable[[Recipe, int], records.Record | None]
+Train = Callable[[Recipe, int], Record | None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options of this suite."""
-    group = parser.getgroup("eqco", "EqCo reproductions")
-    add = group.addoption
-    add("--scale", default="glyphs", help=f"one of {', '.join(SCALES)} (default: glyphs)")
-    add("--run", default="missing", help="missing (default), always or never: when to train")
-    add("--seeds", default="1", help="how many seeds, 0 .. N-1 (default: 1)")
-    add("--device", default="auto", help="torch device (default: cuda where there is one)")
-    add(
-        "--data",
-        default="",
-        help="folder:PATH, an image tree train/ and val/ or test/; part:PATH at scale imagenet, "
-        "where the tree is not the whole of it",
-    )
-    add("--data-dir", default="data", help="where downloads go (default: data)")
-    add("--records", default="runs/records", help="folder of records (default: runs/records)")
-    add("--checkpoints", default="runs/checkpoints", help="folder of checkpoints")
-    add("--launcher", default="here", help="here (default), torchrun or slurm")
-    add("--processes", default="1", help="processes of a run, one a GPU; with torchrun and slurm")
-    add(
-        "--launcher-options",
-        default="",
-        help="more words for torchrun, or NAME=VALUE for submitit, such as slurm_partition=gpu",
-    )
-    add("--workers", default="auto", help="processes that decode images (default: all cores)")
-    add("--compile", action="store_true", help="run encoders through torch.compile")
-    add("--threads", default=str(min(4, os.cpu_count() or 1)), help="CPU threads of torch")
+    """Declare the options of the tables."""
+    add_options(parser.getgroup("eqco", "EqCo reproductions").addoption, *OF_PYTEST)
 
 
 SESSION = pytest.StashKey[Session]()
@@ -67,7 +45,7 @@ def case_name(case: tuple[int, str]) -> str:
 
 
 def contradictions(scale: str) -> dict[tuple[int, str], str]:
-    """Claims that the committed records contradict, with numbers; `status.py` keeps the file."""
+    """Claims that the committed records contradict, with numbers; `pages.py` writes the file."""
     with (HERE / "contradicted.csv").open(encoding="utf-8", newline="") as stream:
         return {
             (int(line["table"]), line["claim"]): line["verdict"]
@@ -85,14 +63,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Cells and claims of all tables at the scale asked for; ids such as table1-simo-eqco-k16."""
     session = metafunc.config.stash[SESSION]
     if "row" in metafunc.fixturenames:
-        cases = [(number, name) for number in TABLES for name in session.rows(number)]
+        cases = [(number, row.name) for number in TABLES for row in session.table(number).rows]
         metafunc.parametrize("row", cases, ids=case_name)
     if "published_row" in metafunc.fixturenames:
         cases = [
-            (number, name)
+            (number, row.name)
             for number in TABLES
-            for name in session.rows(number)
-            if session.base.data == "imagenet" and published_of(HERE / "paper", number, name)
+            for row in session.table(number).rows
+            if session.base.data == "imagenet" and published.of_row(number, row.name)
         ]
         why = "published numbers are compared at scale imagenet alone, on the whole of it"
         none = pytest.param((0, ""), id="needs-imagenet", marks=pytest.mark.skip(reason=why))
@@ -106,38 +84,44 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             "claim",
             [
                 pytest.param(
-                    (number, name),
-                    id=case_name((number, name)),
-                    marks=expected_failure(contradicted.get((number, name))),
+                    (number, claim.name),
+                    id=case_name((number, claim.name)),
+                    marks=expected_failure(contradicted.get((number, claim.name))),
                 )
                 for number in TABLES
-                for name in session.claims(number)
+                for claim in session.table(number).claims
             ],
         )
 
 
 @pytest.fixture
 def session(request: pytest.FixtureRequest) -> Session:
-    """The options and the state of this session."""
+    """Options and results of this session."""
     return request.config.stash[SESSION]
 
 
+def done(record: Record | None) -> Record:
+    """The record of a single-process run, for which `run` always returns one."""
+    assert record is not None
+    return record
+
+
 class Bar:
-    """A progress bar on the terminal behind pytest's capture; silent where there is none."""
+    """A progress bar that bypasses pytest's capture; silent without a terminal."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.capture = config.pluginmanager.getplugin("capturemanager")
         self.visible = bool(config.get_terminal_writer().hasmarkup)
 
     def uncaptured(self) -> AbstractContextManager[None]:
-        """Lets through what other processes print."""
+        """Show what other processes print."""
         return self.capture.global_and_fixture_disabled() if self.capture else nullcontext()
 
-    def train(self, session: Session, job: Job) -> records.Record:
+    def train(self, session: Session, job: Job) -> Record:
         """Run a job, showing its steps, loss and the time that is left."""
         again = session.policy == "always"
         if not self.visible or self.capture is None:
-            return run(job.recipe, job.seed, session.machine, session.folder, again=again)
+            return done(run(job.recipe, job.seed, session.machine, session.folder, again=again))
         with self.capture.global_and_fixture_disabled():
             columns = (
                 TextColumn("{task.description}"),
@@ -146,9 +130,9 @@ class Bar:
                 TimeRemainingColumn(),
             )
             with Progress(*columns, console=Console(), transient=True) as progress:
-                name = job.run_id.rsplit("-", 2)[0]
+                name = f"{job.recipe.method} {job.recipe.loss} K={job.recipe.num_negatives}"
                 task = progress.add_task(
-                    f"{name} s{job.seed}", total=None, state="drawing data, probing"
+                    f"{name} seed {job.seed}", total=None, state="loading data"
                 )
 
                 def show(stage: str, step: int, steps: int, loss: float) -> None:
@@ -157,7 +141,8 @@ class Bar:
                         state = "probing"
                     progress.update(task, completed=step, total=steps, state=state)
 
-                return run(job.recipe, job.seed, session.machine, session.folder, show, again=again)
+                place = (session.machine, session.folder)
+                return done(run(job.recipe, job.seed, *place, show, again=again))
 
 
 @pytest.fixture
@@ -168,13 +153,13 @@ def train(request: pytest.FixtureRequest, session: Session) -> Train:
     """
     bar = Bar(request.config)
 
-    def obtain(recipe: Recipe, seed: int) -> records.Record | None:
-        known = records.find(session.folder, recipe, seed)
+    def obtain(recipe: Recipe, seed: int) -> Record | None:
+        known = Record.find(session.folder, recipe, seed)
         if known is not None and session.policy != "always":
             return known
         if session.policy == "never":
-            price = SCALES[session.scale].price
-            pytest.skip(f"not run: `{session.command}` without --run never trains it ({price})")
+            price = SCALES[session.scale].run
+            pytest.skip(f"not run: without --run never, {session.command} trains it, {price}")
         try:
             if session.launcher != "here" and (recipe.epochs or recipe.from_files):
                 with bar.uncaptured():
@@ -201,14 +186,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Keep the status of each cell for the closing table."""
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
-    row = getattr(item, "callspec", None) and item.callspec.params.get("row")
+    spec = getattr(item, "callspec", None)
+    row = spec and spec.params.get("row")
     if row and (report.when == "call" or report.outcome != "passed"):
         status = {"skipped": "not run"}.get(report.outcome, report.outcome)
         item.config.stash[SESSION].statuses[row] = status
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The closing table: published beside measured, verdict per claim, what is missing."""
+    """Write the closing tables: published and measured numbers, verdicts, missing cells."""
     session = terminalreporter.config.stash[SESSION]
     colour = bool(terminalreporter.config.get_terminal_writer().hasmarkup)
     full = terminalreporter.config.get_terminal_writer().fullwidth + 1
@@ -216,30 +202,28 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for number in sorted({case[0] for case in [*session.statuses, *session.verdicts]}):
         try:
             text = closing_of(session, number, width, colour)
-        except records.RecordError as error:
+        except RecordError as error:
             text = f"table {number} is not shown: {error}\n"
         terminalreporter.write("\n" + text)
 
 
 def closing_of(session: Session, number: int, width: int, colour: bool) -> str:
     """The closing text of one table."""
-    values = published(HERE / "paper", number)
-    rows = session.rows(number)
-    cells = []
-    for row, recipe in rows.items():
-        measured = session.found(number, row)
+    table, cells = session.table(number), []
+    for row in table.rows:
+        measured = session.found(row)
         default = "cached" if measured else "not run"
-        status = session.statuses.get((number, row), default)
+        status = session.statuses.get((number, row.name), default)
         if status == "not run" and measured:
             status = f"{len(measured)} of {len(session.seeds)}"  # seeds
-        cells.append(Cell(recipe, values.get(row, NOT_VERIFIED), measured, status, row))
-    claims = session.claims(number)
-    judged = [
-        (name, claims[name].says, verdict)
-        for (table, name), verdict in session.verdicts.items()
-        if table == number
-    ]
-    others = {row: value for row, value in values.items() if row not in rows}
+        cells.append(Cell(row, published.shown(number, row.name), measured, status))
+    judged = [pair for (of, _), pair in session.verdicts.items() if of == number]
     return closing(
-        number, session.scale, cells, judged, width=width, colour=colour, unmatched=others
+        number,
+        session.scale,
+        cells,
+        judged,
+        width=width,
+        colour=colour,
+        unmatched=published.of_no_row(number),
     )

@@ -1,9 +1,9 @@
-"""Every run of the tables at a scale: done, running, begun or missing, and what it costs.
+"""The plan of a scale: the state and the price of each run of its tables.
 
-    python -m eqco plan --scale imagenet --seeds 1
+    python -m reproductions plan --scale imagenet --seeds 1
 
-A price comes from the records there are, else from a measurement of `python -m eqco throughput`,
-else, at the paper's own scale, from what is stated of MoCo v2: 53 h on 8 V100 for 200 epochs.
+A price comes from records, else from a measurement of `python -m reproductions throughput`, else,
+at the paper's own scale, from the stated price of MoCo v2: 53 h on 8 V100 for 200 epochs.
 """
 
 from __future__ import annotations
@@ -16,56 +16,53 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from eqco import record as records
-from eqco.checkpoint import Busy, check_free, checkpoint_path
-from eqco.recipe import SCALES, Machine, Recipe, check_name
-from eqco.run import untrained
-from eqco.schedule import Job
-from eqco.tree import IMAGENET, scan
-from reproductions.session import EVIDENCE, TABLES
-from reproductions.tables import data_of
+from eqco.images.tree import IMAGENET, scan
+from eqco.recipe import Machine, Recipe
+from eqco.runs.checkpoint import Busy, check_free, checkpoint_path
+from eqco.runs.record import Record
+from eqco.runs.run import Job, untrained
+from reproductions.evidence import RECORDS
+from reproductions.scales import SCALES
+from reproductions.session import data_of
+from reproductions.tables import TABLES, table
 
-STATED_HOURS = 53.0 * 8  # of one GPU: facebookresearch/moco README, 8 V100, 200 epochs
+STATED_HOURS = 53.0 * 8  # GPU-hours: facebookresearch/moco README, 8 V100, 200 epochs
 PASSES = 4.0  # of a training step: query forward and backward (3), key forward; a probe's has 1
 
 
 @dataclass(frozen=True)
 class Price:
-    """What runs of a scale cost, hours of one device: per epoch of training and of the probe."""
+    """Price of a run in hours of one device: per epoch of training and of the probe."""
 
     training: float
     probing: float
     origin: str
 
     def hours(self, recipe: Recipe) -> float:
-        """Of one run."""
+        """Hours of one run."""
         return self.training * recipe.epochs + self.probing * recipe.probe_epochs
 
 
-def of_records(found: Sequence[records.Record]) -> Price | None:
-    """Median over records; None without a trained one."""
-    trained = [record for record in found if record["recipe"]["epochs"]]
+def of_records(found: Sequence[Record]) -> Price | None:
+    """Median over the records of trained runs; None where there are none."""
+    trained = [record for record in found if record.recipe.epochs]
     if not trained:
         return None
 
     def hours(stage: str, epochs: str) -> float:
-        return (
-            median(
-                record["seconds"][stage]
-                * record["machine"].get("processes", 1)
-                / record["recipe"][epochs]
-                for record in trained
-            )
-            / 3600
-        )
+        seconds: list[float] = [
+            each.seconds[stage] * each.machine.get("processes", 1) / getattr(each.recipe, epochs)
+            for each in trained
+        ]
+        return median(seconds) / 3600
 
-    device = trained[0]["machine"]["device"]
+    device = trained[0].machine["device"]
     origin = f"median of {len(trained)} records, {device}"
     return Price(hours("train", "epochs"), hours("probe", "probe_epochs"), origin)
 
 
 def of_measurement(path: Path) -> Price:
-    """From a file of `python -m eqco throughput`, for ImageNet's number of images.
+    """Price from a file of `python -m reproductions throughput`, for all of ImageNet.
 
     Raises:
         ValueError: the file is no such measurement.
@@ -79,12 +76,12 @@ def of_measurement(path: Path) -> Price:
     except (OSError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise ValueError(
             f"{path} is no throughput measurement ({error!r}): make it with "
-            "python -m eqco throughput"
+            "python -m reproductions throughput"
         ) from error
 
 
 def stated() -> Price:
-    """What the official code took, and a probe by its share of the passes."""
+    """Price from the stated time of the official code; the probe by its share of the passes."""
     training = STATED_HOURS / 200
     origin = "stated: 53 h on 8 V100 for 200 epochs of MoCo v2; the probe derived, a pass of four"
     return Price(training, training / PASSES, origin)
@@ -99,18 +96,18 @@ def of_part(price: Price, images: int) -> Price:
 def price_of(
     scale: str, folder: Path, measurement: Path | None, images: int = IMAGENET[1]
 ) -> Price | None:
-    """The best-founded price there is; None where nothing is known.
+    """The price from the best source at hand; None where there is no source.
 
     Args:
-        scale: a name in `eqco.recipe.SCALES`.
+        scale: a name in `reproductions.scales.SCALES`.
         folder: of this user's records of the scale.
         measurement: file of a throughput measurement.
-        images: training images of the tree at hand, where it is read from files.
+        images: number of training images, where images are read from files.
     """
     if measurement is not None:
         return of_part(of_measurement(measurement), images)
-    for place in (folder, EVIDENCE / scale):
-        price = of_records(records.read_all(place)) if place.is_dir() else None
+    for place in (folder, RECORDS / scale):
+        price = of_records(Record.read_all(place))
         if price:
             return price
     return of_part(stated(), images) if SCALES[scale].paper else None
@@ -122,14 +119,14 @@ def jobs(scale: str, base: Recipe, tables: Sequence[int], seeds: int) -> list[Jo
         Job(recipe, seed)
         for seed in range(seeds)
         for number in tables
-        for recipe in [*TABLES[number].rows(scale, base).values(), untrained(base)]
+        for recipe in [*(row.recipe for row in table(number, scale, base).rows), untrained(base)]
     ]
     return list({job.run_id: job for job in found}.values())
 
 
 def state_of(job: Job, folder: Path, machine: Machine) -> str:
     """ "done", "running", "begun" (a checkpoint waits) or "missing"."""
-    if records.find(folder, job.recipe, job.seed) is not None:
+    if Record.find(folder, job.recipe, job.seed) is not None:
         return "done"
     path = checkpoint_path(job.recipe, job.seed, machine)
     if path.with_suffix(".lock").exists():
@@ -143,7 +140,7 @@ def state_of(job: Job, folder: Path, machine: Machine) -> str:
 def plan(
     wanted: Sequence[Job], folder: Path, machine: Machine, price: Price | None, unit: str
 ) -> str:
-    """One line a run, and the sums; `unit` names the hours of one device."""
+    """The plan as text: one line a run, then the sums; `unit` names the hours of one device."""
     states = {job.run_id: state_of(job, folder, machine) for job in wanted}
     lines = [f"{'run':48s}{'state':>10s}{unit:>12s}"]
     left = 0.0
@@ -163,29 +160,44 @@ def plan(
     return "\n".join(lines)
 
 
-def main(given: argparse.Namespace) -> None:
+def main(given: argparse.Namespace) -> int:
     """Print the plan of a scale.
 
-    Args:
-        given: scale, tables, seeds, records, checkpoints, data, throughput; see `eqco.__main__`.
-
     Raises:
-        ValueError: one of them cannot be.
+        ValueError: an option is wrong.
     """
-    check_name("scale", given.scale, list(SCALES))
-    for number in given.tables:
+    for number in given.tables or ():
         if number not in TABLES:
             known = ", ".join(map(str, TABLES))
             raise ValueError(f"there is no table {number}: choose from {known}")
-    if given.seeds < 1:
-        raise ValueError(f"--seeds must be above 0, got {given.seeds}")
-    base = SCALES[given.scale].base
-    images = IMAGENET[1]
+    scale, base, images = SCALES[given.scale], SCALES[given.scale].base, IMAGENET[1]
     if given.data:
-        base, tree = data_of(given.data, "", base)
+        base, tree = data_of(given.data, Path(), scale)
         images = len(scan(tree).train) if base.from_files else images
     folder = given.records / given.scale
     price = price_of(given.scale, folder, given.throughput, images)
-    wanted = jobs(given.scale, base, given.tables, given.seeds)
+    wanted = jobs(given.scale, base, given.tables or list(TABLES), given.seeds)
     unit = "GPU-hours" if base.from_files else "hours"
     print(plan(wanted, folder, Machine(checkpoints=given.checkpoints), price, unit))
+    return 0
+
+
+def scales(given: argparse.Namespace) -> int:
+    """Print the scales with their K, prices and records, and the tables with their runs."""
+    for name, scale in SCALES.items():
+        counts = ", ".join(map(str, (*scale.below["simo"], scale.base.num_negatives)))
+        evidence = "" if scale.evidence else "; never evidence"
+        print(f"{name:9s}K = {counts}; a run: {scale.run}{evidence}")
+        for folder in (given.records / name, RECORDS / name):
+            done = len(Record.read_all(folder))
+            if done:
+                where = "committed" if folder == RECORDS / name else f"in {folder}"
+                print(f"{'':9s}{done} records {where}")
+    print()
+    for number in TABLES:
+        found = table(number, given.scale)
+        print(
+            f"table {number}  {found.title}: {len(found.rows)} rows, {len(found.claims)} claims "
+            f"at scale {given.scale}"
+        )
+    return 0

@@ -1,32 +1,33 @@
-"""What the options of the tables say: checked as a whole before any work starts."""
+"""A session of the tables: its options checked as a whole before any work starts."""
 
 from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from eqco import record as records
-from eqco.checkpoint import check_free
-from eqco.judge import Verdict
-from eqco.launch import LAUNCHERS, Order, by_slurm, by_torchrun
-from eqco.recipe import SCALES, Machine, Recipe, check_name
-from eqco.schedule import Job
-from reproductions import table1, table2, table3, table4, table5, table6
-from reproductions.tables import Claim, Rows, data_of
-
-EVIDENCE = Path(__file__).parent / "records"
-TABLES = dict(enumerate((table1, table2, table3, table4, table5, table6), start=1))
+from eqco.images import SOURCES
+from eqco.recipe import Machine, Recipe
+from eqco.runs.checkpoint import check_free
+from eqco.runs.files import check_writable
+from eqco.runs.launch import Order, by_slurm, by_torchrun
+from eqco.runs.record import Record
+from eqco.runs.run import Job
+from reproductions.evidence import RECORDS
+from reproductions.judge import Verdict
+from reproductions.scales import SCALES, Scale
+from reproductions.tables import table
+from reproductions.tables.cells import Claim, Row, Table
 
 
 @dataclass
 class Session:
-    """What the options say, and what has been judged so far."""
+    """Options of a pytest session, and its results so far."""
 
     scale: str
     policy: str
@@ -40,116 +41,134 @@ class Session:
     launcher_options: tuple[str, ...] = ()
     submitted: set[str] = field(default_factory=set)
     statuses: dict[tuple[int, str], str] = field(default_factory=dict)
-    verdicts: dict[tuple[int, str], Verdict] = field(default_factory=dict)
+    verdicts: dict[tuple[int, str], tuple[Claim, Verdict]] = field(default_factory=dict)
 
     @property
     def evidence(self) -> Path | None:
         """Folder of committed evidence, None where it is the very folder of this session."""
-        folder = EVIDENCE / self.scale
+        folder = RECORDS / self.scale
         return None if folder.resolve() == self.folder.resolve() else folder
 
-    def rows(self, table: int) -> Rows:
-        """The rows of a table."""
-        return TABLES[table].rows(self.scale, self.base)
+    def table(self, number: int) -> Table:
+        """A table at this session's scale, on its data."""
+        return table(number, self.scale, self.base)
 
-    def claims(self, table: int) -> dict[str, Claim]:
-        """The claims of a table."""
-        return TABLES[table].claims(self.scale, self.base)
-
-    def found(self, table: int, row: str) -> dict[int, records.Record]:
+    def found(self, row: Row) -> dict[int, Record]:
         """Records of a row by seed."""
-        recipe = self.rows(table)[row]
-        pairs = ((seed, records.find(self.folder, recipe, seed)) for seed in self.seeds)
+        pairs = ((seed, Record.find(self.folder, row.recipe, seed)) for seed in self.seeds)
         return {seed: record for seed, record in pairs if record is not None}
 
 
-def whole(name: str, text: str) -> int:
-    """An option that must be a whole number above zero."""
-    if not text.isdigit() or int(text) < 1:
-        raise pytest.UsageError(f"--{name} must be a whole number above 0, got {text!r}")
-    return int(text)
+def data_of(option: str, data_dir: Path, scale: Scale) -> tuple[Recipe, Path]:
+    """The baseline with the data that --data asks for, and where that data lies.
+
+    Args:
+        option: "folder:PATH", "part:PATH", or "" for the scale's own data.
+        data_dir: where the scale's own data lies or is downloaded to.
+        scale: whose baseline it is.
+
+    Raises:
+        ValueError: the scale takes other data, or the folder does not hold it.
+    """
+    base = scale.base
+    if not option:
+        if scale.needs_folder:
+            raise ValueError("this scale needs --data folder:PATH with train/ and val/ or test/")
+        return base, data_dir
+    kind, _, path = option.partition(":")
+    if kind not in ("folder", "part") or not path:
+        raise ValueError(f"--data takes folder:PATH or part:PATH, got {option!r}")
+    if base.data == "glyphs":
+        raise ValueError("--data goes with --scale photos, cifar10 or imagenet")
+    if kind == "part" and not base.from_files:
+        raise ValueError("--data part:PATH goes with --scale imagenet, others take folder:PATH")
+    source = SOURCES["imagenet" if base.from_files and kind == "folder" else kind]
+    assert source.identify
+    folder = Path(path).expanduser()
+    return replace(base, data=source.identify(folder)), folder
 
 
-def checkpoint_seconds(base: Recipe) -> float:
-    """A ResNet-50 with its momentum and key encoder is 300 MB, too much for every 20 seconds."""
-    return 300.0 if base.from_files else Machine.checkpoint_seconds
+CLUSTER_WORKERS = 8  # the cores of a cluster's node are not known here
 
 
-CLUSTER_WORKERS = 8  # this host's cores say nothing of a node's
-
-
-def workers_of(text: str, base: Recipe, processes: int, launcher: str) -> int:
-    """Processes that decode for each process that trains; "auto" shares the cores among them."""
-    if text != "auto":
-        return whole("workers", text) if text != "0" else 0
+def workers_of(given: int | None, base: Recipe, processes: int, launcher: str) -> int:
+    """Decoding processes for each training process; None shares the cores among them."""
     if not base.from_files:
         return 0
+    if given is not None:
+        return given
     cores = CLUSTER_WORKERS * processes if launcher == "slurm" else os.cpu_count() or 1
     return max(1, min(16, cores // processes))
 
 
+def checkpoint_seconds(base: Recipe) -> float:
+    """Seconds between checkpoints; longer for ImageNet, where a checkpoint has 300 MB."""
+    return 300.0 if base.from_files else Machine.checkpoint_seconds
+
+
 def device_of(text: str, launcher: str) -> str:
-    """The device asked for; "auto" is a GPU where this host has one, or where a cluster runs it."""
+    """The device asked for; "auto" is a GPU where this host has one, and always on a cluster.
+
+    Raises:
+        ValueError: there is no such device here.
+    """
     has_gpu = torch.cuda.is_available() or launcher == "slurm"
     if text == "auto":
         return "cuda" if has_gpu else "cpu"
     if text.startswith("cuda") and not has_gpu:
-        raise pytest.UsageError(f"--device {text}: torch sees no GPU here, use --device cpu")
+        raise ValueError(f"--device {text}: torch sees no GPU here, use --device cpu")
     return text
 
 
 def session_of(config: pytest.Config) -> Session:
-    """Check every option before any work starts."""
+    """Check every option before any work starts.
+
+    Raises:
+        pytest.UsageError: options contradict each other, or data or a folder cannot be used.
+    """
     option = config.getoption
-    try:
-        check_name("scale", option("scale"), list(SCALES))
-        check_name("launcher", option("launcher"), LAUNCHERS)
-        check_name("--run policy", option("run"), ["missing", "always", "never"])
-        base, data_dir = data_of(option("data"), option("data_dir"), SCALES[option("scale")].base)
-    except ValueError as error:
-        raise pytest.UsageError(str(error)) from error
-    processes, launcher = whole("processes", option("processes")), option("launcher")
-    machine = Machine(
-        device=device_of(option("device"), launcher),
-        threads=whole("threads", option("threads")),
-        data_dir=data_dir,
-        checkpoints=Path(option("checkpoints")),
-        checkpoint_seconds=checkpoint_seconds(base),
-        workers=workers_of(option("workers"), base, processes, launcher),
-        compile=option("compile"),
-    )
+    scale, launcher, processes = option("scale"), option("launcher"), option("processes")
+    options = tuple(shlex.split(option("launcher_options")))
     if launcher == "here" and processes > 1:
         raise pytest.UsageError(f"--processes {processes} needs --launcher torchrun or slurm")
-    options = tuple(shlex.split(option("launcher_options")))
     if launcher == "slurm" and not all("=" in word for word in options):
         raise pytest.UsageError(f"--launcher-options of slurm are NAME=VALUE, got {options}")
     if option("run") == "always" and launcher != "here":
         raise pytest.UsageError("--run always works in this process only: leave --launcher out")
-    seeds = range(whole("seeds", option("seeds")))
-    folder = Path(option("records")) / option("scale")
-    if option("run") != "never" and not config.option.collectonly:
-        try:
+    try:
+        base, data_dir = data_of(option("data"), option("data_dir"), SCALES[scale])
+        machine = Machine(
+            device=device_of(option("device"), launcher),
+            threads=option("threads"),
+            data_dir=data_dir,
+            checkpoints=option("checkpoints"),
+            checkpoint_seconds=checkpoint_seconds(base),
+            workers=workers_of(option("workers"), base, processes, launcher),
+            compile=option("compile"),
+        )
+        folder = option("records") / scale
+        if option("run") != "never" and not config.option.collectonly:
             for needed in (folder, machine.checkpoints):
-                records.check_writable(needed)
-        except ValueError as error:
-            raise pytest.UsageError(str(error)) from error
+                check_writable(needed)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
     given = [word for word in config.invocation_params.args if not word.startswith("-q")]
     return Session(
-        scale=option("scale"),
+        scale=scale,
         policy=option("run"),
-        seeds=seeds,
+        seeds=range(option("seeds")),
         base=base,
         machine=machine,
         folder=folder,
-        command=" ".join(["pytest", *map(str, given)]),
+        command=shlex.join(["pytest", *map(str, given)]),
         launcher=launcher,
         processes=processes,
         launcher_options=options,
     )
 
 
-def launched(session: Session, job: Job) -> records.Record | None:
-    """The record of a run that other processes do; None where it was only submitted."""
+def launched(session: Session, job: Job) -> Record | None:
+    """Run a job in other processes: its record, or None where it was submitted to a cluster."""
     order = Order(job, session.machine, session.folder)
     if job.run_id in session.submitted:  # a row that tables share
         return None

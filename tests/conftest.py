@@ -1,4 +1,4 @@
-"""What the tests share: one thread, a seeded generator, a data set of noise, a recipe of seconds.
+"""What the tests share: one thread, a seeded generator, a machine, subprocess environments.
 
 Nothing is downloaded, and nothing is written outside `tmp_path`.
 """
@@ -10,17 +10,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from eqco.data import Dataset, fingerprint_of
-from eqco.recipe import SCALES, Machine, Recipe
+from eqco.recipe import Machine
 
 ROOT = Path(__file__).resolve().parents[1]
+Outcomes = list[tuple[int, str]]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,7 +36,7 @@ def generator() -> torch.Generator:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """One thread, checkpoints under `tmp_path`, none before the end unless a test asks."""
+    """One thread, checkpoints under `tmp_path`, written at the end of training only."""
     return Machine(
         threads=1,
         data_dir=tmp_path / "data",
@@ -46,36 +45,9 @@ def machine(tmp_path: Path) -> Machine:
     )
 
 
-@pytest.fixture
-def recipe() -> Recipe:
-    """The smoke recipe cut to 20 steps on the set `dots`."""
-    base = SCALES["smoke"].base
-    return replace(base, batch_size=16, num_negatives=15, epochs=4, embedding_dim=32)
-
-
-@pytest.fixture(scope="session")
-def dots() -> Dataset:
-    """Eight random 24-pixel pictures with noise: 80 to train on, 16 held out."""
-    return noisy_pictures(seed=0, num_classes=8, train_each=10, test_each=2)
-
-
-def noisy_pictures(seed: int, num_classes: int, train_each: int, test_each: int) -> Dataset:
-    """A set in which each class is one random picture plus noise."""
-    draw = torch.Generator().manual_seed(seed)
-    pictures = torch.randint(0, 200, (num_classes, 1, 24, 24), generator=draw)
-
-    def part(each: int) -> tuple[Tensor, Tensor]:
-        labels = torch.arange(num_classes).repeat_interleave(each)
-        noise = torch.randint(0, 56, (len(labels), 1, 24, 24), generator=draw)
-        return (pictures[labels] + noise).to(torch.uint8), labels
-
-    parts = (*part(train_each), *part(test_each))
-    return Dataset(*parts, num_classes, fingerprint_of(*parts))
-
-
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
-    """Of a subprocess that imports this working tree and computes on one thread."""
+    """Environment of a subprocess that imports this working tree and computes on one thread."""
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
@@ -91,26 +63,6 @@ def similarity_case(generator: torch.Generator) -> Callable[..., tuple[Tensor, T
     return make
 
 
-# Several pytest sessions in one process: importing torch for each takes longer than all of them.
-SESSIONS = """
-import contextlib, io, json, os, sys
-import pytest
-answer = os.fdopen(os.dup(1), "w")
-os.dup2(2, 1)  # what runs of other processes print must not get into the answer
-outcomes = []
-for words in json.load(sys.stdin):
-    text = io.StringIO()
-    with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
-        status = pytest.main(words)
-    outcomes.append([int(status), text.getvalue()])
-json.dump(outcomes, answer)
-answer.close()
-"""
-
-
-Outcomes = list[tuple[int, str]]
-
-
 @pytest.fixture(scope="session")
 def sessions(environment: dict[str, str]) -> Callable[[list[list[str]], Path], Outcomes]:
     """Exit status and output of `pytest WORDS` in the root of the project, for each list of words.
@@ -122,7 +74,7 @@ def sessions(environment: dict[str, str]) -> Callable[[list[list[str]], Path], O
         places = [f"--{name}={folder / name}" for name in ("records", "checkpoints")]
         given = [[*each, *places, "-p", "no:cacheprovider"] for each in words]
         done = subprocess.run(
-            [sys.executable, "-c", SESSIONS],
+            [sys.executable, "-m", "tests.programs.pytest_sessions"],
             cwd=ROOT, input=json.dumps(given), capture_output=True, text=True, check=False,
             env={**environment, "COLUMNS": "80"},
         )  # fmt: skip

@@ -8,9 +8,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from eqco import record as records
-from eqco.checkpoint import checkpoint_path
-from eqco.launch import Order, torchrun_command
+from eqco.runs.checkpoint import checkpoint_path
+from eqco.runs.launch import Order, torchrun_command
+from eqco.runs.record import Record
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,5 +30,5 @@ def start_and_kill_a_worker(order: Order, environment: dict[str, str]) -> None:
     ).stdout.split()
     os.kill(int(workers[-1]), signal.SIGKILL)
     assert launched.wait(timeout=120) != 0
-    done = records.find(order.folder, order.job.recipe, order.job.seed)
-    assert done is None, "the run had ended before a worker was killed"
+    done = Record.find(order.folder, order.job.recipe, order.job.seed)
+    assert done is None, "the run ended before a worker was killed"

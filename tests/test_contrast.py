@@ -14,32 +14,28 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import eqco
-from eqco.contrast import EqCoInfoNCE, InfoNCE, eqco_info_nce, info_nce, similarities
+from eqco.contrast import LOSSES, REDUCTIONS, eqco_info_nce, info_nce
+from eqco.modules import EqCoInfoNCE
+from tests.formulas import as_defined
 
 Case = Callable[..., tuple[Tensor, Tensor]]
-MODULES = sorted(each.name for each in pkgutil.iter_modules(eqco.__path__))
+MODULES = sorted(each.name for each in pkgutil.walk_packages(eqco.__path__, "eqco."))
 COUNTS = pytest.mark.parametrize("num_negatives", [1, 4, 16, 255], ids="k{}".format)
 ALPHAS = pytest.mark.parametrize("alpha", [0.5, 16.0, 256.0, 65536.0], ids="alpha{:g}".format)
 
 
-def as_defined(positive: Tensor, negatives: Tensor, temperature: float, alpha: float) -> float:
-    """The formula of the docstring, one query at a time, with plain exp and log."""
-    total = 0.0
-    for one, row in zip(positive.tolist(), negatives.tolist(), strict=True):
-        own = math.exp(one / temperature)
-        rest = sum(math.exp(each / temperature) for each in row)
-        total -= math.log(own / (own + alpha / len(row) * rest))
-    return total / len(positive)
-
-
-@pytest.mark.parametrize("name", [name for name in MODULES if name != "__main__"])
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "eqco.__main__"])
 def test_examples_in_docstrings_hold(name: str) -> None:
-    result = doctest.testmod(importlib.import_module(f"eqco.{name}"))
+    result = doctest.testmod(importlib.import_module(name))
     assert result.failed == 0
 
 
 def test_the_examples_of_contrast_are_found_at_all() -> None:
-    assert doctest.testmod(importlib.import_module("eqco.contrast")).attempted >= 5
+    """Each loss has an example of its own."""
+    attempted = doctest.testmod(importlib.import_module("eqco.contrast")).attempted
+    assert attempted >= len(LOSSES)
+    assert doctest.testmod(importlib.import_module("eqco.modules")).attempted >= 2
+    assert {"eqco.runs.loop", "eqco.images.memory"} <= set(MODULES)
 
 
 @COUNTS
@@ -176,34 +172,6 @@ def test_autocast_does_not_lower_the_precision_of_the_loss(similarity_case: Case
     torch.testing.assert_close(inside, outside, rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("keys_of_its_own", [False, True], ids=["shared-keys", "own-keys"])
-def test_the_module_contrasts_cosines_of_its_embeddings(
-    generator: torch.Generator, keys_of_its_own: bool
-) -> None:
-    query, key = torch.randn(2, 5, 8, generator=generator)
-    shape = (5, 9, 8) if keys_of_its_own else (9, 8)
-    others = torch.randn(shape, generator=generator)
-    positive = F.cosine_similarity(query, key)
-    rows = others if keys_of_its_own else others.expand(5, 9, 8)
-    negatives = F.cosine_similarity(query[:, None], rows, dim=2)
-    for module, alpha in (
-        (EqCoInfoNCE(temperature=0.1, alpha=64.0), 64.0),
-        (InfoNCE(temperature=0.1), 9.0),
-    ):
-        expected = as_defined(positive, negatives, 0.1, alpha)
-        assert module(3 * query, key, 7 * others).item() == pytest.approx(expected, rel=1e-5)
-
-
-def test_cosines_are_not_rounded_to_bfloat16_by_autocast(generator: torch.Generator) -> None:
-    query, key, others = torch.randn(3, 6, 32, generator=generator)
-    outside = similarities(query, key, others)
-    with torch.autocast("cpu", torch.bfloat16):
-        inside = similarities(query, key, others)
-    for one, other in zip(inside, outside, strict=True):
-        assert one.dtype == torch.float32
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
-
-
 @pytest.mark.parametrize("name", ["alpha", "temperature"])
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf], ids=str)
 def test_alpha_and_temperature_must_be_finite_and_above_zero(name: str, value: float) -> None:
@@ -216,7 +184,7 @@ def test_alpha_and_temperature_must_be_finite_and_above_zero(name: str, value: f
 
 
 @pytest.mark.parametrize("value", [0.0, -0.2, math.nan], ids=str)
-def test_info_nce_refuses_a_bad_temperature(value: float) -> None:
+def test_info_nce_raises_an_error_for_an_invalid_temperature(value: float) -> None:
     with pytest.raises(ValueError, match=f"temperature must be finite and above 0, got {value}"):
         info_nce(torch.zeros(2), torch.zeros(2, 3), temperature=value)
 
@@ -240,36 +208,76 @@ def test_nothing_to_contrast_is_an_error(shape: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf], ids=str)
 @pytest.mark.parametrize("where", ["positive", "negatives"])
-def test_similarities_that_are_not_finite_are_refused(where: str, value: float) -> None:
+def test_similarities_that_are_not_finite_raise_an_error(where: str, value: float) -> None:
     parts = {"positive": torch.zeros(3), "negatives": torch.zeros(3, 4)}
     parts[where].view(-1)[1] = value
     with pytest.raises(ValueError, match=f"{where} holds NaN or infinite"):
         info_nce(parts["positive"], parts["negatives"], temperature=0.2)
 
 
-def test_embeddings_with_nan_are_refused() -> None:
-    broken = torch.ones(3, 8)
-    broken[1, 2] = math.nan
-    with pytest.raises(ValueError, match="NaN"):
-        EqCoInfoNCE()(broken, torch.ones(3, 8), torch.ones(4, 8))
+def arguments_of(name: str) -> dict[str, float]:
+    """Temperature, and the setting of a loss at its usual value."""
+    loss = LOSSES[name]
+    return {"temperature": 0.2, **({loss.setting: loss.example} if loss.setting else {})}
 
 
-@pytest.mark.parametrize(
-    ("query", "positive_key", "negative_keys"),
-    [
-        ((3, 8), (2, 8), (4, 8)),
-        ((3, 8), (3, 8), (4, 7)),
-        ((3, 8), (3, 8), (2, 4, 8)),
-        ((8,), (8,), (4, 8)),
-        ((3, 8), (3, 8), (8,)),
-    ],
-    ids=["positives", "dimension", "own-keys", "query-1d", "keys-1d"],
-)
-def test_embeddings_whose_shapes_do_not_match_are_named(
-    query: tuple, positive_key: tuple, negative_keys: tuple
+EVERY_LOSS = pytest.mark.parametrize("name", sorted(LOSSES))
+
+
+@EVERY_LOSS
+def test_mean_and_sum_are_those_of_the_losses_of_the_queries(
+    similarity_case: Case, name: str
 ) -> None:
-    shapes = (query, positive_key, negative_keys)
-    with pytest.raises(ValueError, match=r"must be \(N, D\)") as caught:
-        similarities(*(torch.ones(shape) for shape in shapes))
-    assert str(query) in str(caught.value)
-    assert str(negative_keys) in str(caught.value)
+    case, loss = similarity_case(num_queries=9), LOSSES[name].function
+    each, total, mean = (
+        loss(*case, **arguments_of(name), reduction=reduction)
+        for reduction in ("none", "sum", "mean")
+    )
+    assert each.shape == (9,)
+    assert total.shape == mean.shape == ()
+    torch.testing.assert_close(mean, each.mean(), rtol=1e-14, atol=0)
+    torch.testing.assert_close(total, each.sum(), rtol=1e-14, atol=0)
+    assert torch.equal(loss(*case, **arguments_of(name)), mean)  # the default
+
+
+@EVERY_LOSS
+def test_each_query_has_the_loss_that_it_has_alone(similarity_case: Case, name: str) -> None:
+    positive, negatives = similarity_case()
+    loss = LOSSES[name].function
+    each = loss(positive, negatives, **arguments_of(name), reduction="none")
+    for row in range(len(positive)):
+        alone = loss(positive[row : row + 1], negatives[row : row + 1], **arguments_of(name))
+        torch.testing.assert_close(each[row], alone, rtol=1e-13, atol=0)
+
+
+@EVERY_LOSS
+def test_gradients_of_the_reductions_agree(similarity_case: Case, name: str) -> None:
+    case = [part.requires_grad_() for part in similarity_case()]
+    loss = LOSSES[name].function
+    mean, total, each = (
+        torch.autograd.grad(loss(*case, **arguments_of(name), reduction=reduction).sum(), case)
+        for reduction in ("mean", "sum", "none")
+    )
+    for of_mean, of_sum, of_each in zip(mean, total, each, strict=True):
+        torch.testing.assert_close(of_mean * len(case[0]), of_sum, rtol=1e-12, atol=1e-15)
+        torch.testing.assert_close(of_each, of_sum, rtol=1e-12, atol=1e-15)
+
+
+@EVERY_LOSS
+def test_an_unknown_reduction_is_one_sentence_with_the_nearest_name(name: str) -> None:
+    with pytest.raises(ValueError, match=r"^unknown reduction 'meen': did you mean mean.*\?$"):
+        LOSSES[name].function(
+            torch.zeros(2), torch.zeros(2, 3), **arguments_of(name), reduction="meen"
+        )
+    assert set(REDUCTIONS) == {"mean", "sum", "none"}
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.07, 0.2, 1.0])
+def test_info_nce_is_the_cross_entropy_of_the_concatenated_logits_to_the_bit(
+    similarity_case: Case, temperature: float
+) -> None:
+    """What other codes compute: no number of theirs changes with this loss."""
+    positive, negatives = (part.float() for part in similarity_case(64, 255))
+    logits = torch.cat([positive[:, None], negatives], dim=1) / temperature
+    expected = F.cross_entropy(logits, torch.zeros(64, dtype=torch.long))
+    assert torch.equal(info_nce(positive, negatives, temperature=temperature), expected)

@@ -1,8 +1,9 @@
-"""The diagnosis agrees with measured loss gaps, and its command says what it cannot do."""
+"""The diagnosis agrees with measured loss gaps, and its command reads every kind of checkpoint."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,16 @@ import torch
 from torch import Tensor
 
 from eqco.__main__ import main
-from eqco.checkpoint import checkpoint_path
-from eqco.diagnose import diagnose, report
-from eqco.pretrain import pretrain
-from eqco.recipe import SCALES, Machine
-from eqco.testbeds import Gaussians
+from eqco.bounds import Gaussians
+from eqco.diagnose import describe, diagnose, embeddings_of, report
+from eqco.images import open_images
+from eqco.images.tree import identity
+from eqco.methods import build
+from eqco.recipe import Machine, Recipe
+from eqco.runs.checkpoint import checkpoint_path
+from eqco.runs.pretrain import pretrain
+from reproductions.scales import SCALES
+from tests.trees import files_recipe, write_tree
 
 
 def similarities(sigma: float, count: int = 2000) -> tuple[Tensor, Tensor]:
@@ -55,24 +61,27 @@ def test_the_report_fits_80_columns_and_names_k_16() -> None:
     assert "At K = 16" in text
 
 
-def test_a_k_that_is_not_below_the_negatives_is_refused() -> None:
+def test_a_k_that_is_not_below_the_negatives_raises_an_error() -> None:
     positive, negatives, _ = Gaussians(0.5).draw(10, 20, torch.Generator().manual_seed(0))
     with pytest.raises(ValueError, match="K = 20 is not below the 20 negatives at hand"):
         diagnose(positive, negatives, temperature=1.0, alpha=16.0, counts=(4, 20))
 
 
-def test_a_tolerance_of_nothing_is_refused() -> None:
+def test_a_tolerance_of_zero_raises_an_error() -> None:
     with pytest.raises(ValueError, match="tolerance must be above 0 nats, got 0"):
         diagnose(*similarities(0.2, 300), temperature=1.0, alpha=16.0, tolerance=0.0)
 
 
-def test_the_command_reads_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    recipe = replace(SCALES["smoke"].base, epochs=1)
-    machine = Machine(threads=1, checkpoints=tmp_path)
-    from eqco.data import load
+def trained(recipe: Recipe, machine: Machine) -> Path:
+    """The checkpoint of a pretrained encoder."""
+    pretrain(recipe, 0, open_images(recipe, 0, machine), machine)
+    return checkpoint_path(recipe, 0, machine)
 
-    pretrain(recipe, 0, load("glyphs", recipe.data_part, tmp_path), machine)
-    path = checkpoint_path(recipe, 0, machine)
+
+def test_the_command_reads_a_checkpoint(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = trained(replace(SCALES["smoke"].base, epochs=1), machine)
     assert main(["diagnose", str(path), "--images", "400"]) == 0
     assert "CV^2 of the negatives" in capsys.readouterr().out
     state = torch.load(path, weights_only=True)
@@ -80,5 +89,61 @@ def test_the_command_reads_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFi
     torch.save(state, path)
     assert main(["diagnose", str(path)]) == 2
     assert "does not hold its recipe: give --record" in capsys.readouterr().err
-    assert main(["diagnose", str(tmp_path / "none.pt")]) == 2
+    assert main(["diagnose", str(path.with_name("none.pt"))]) == 2
     assert "none.pt cannot be read" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen training images."""
+    return write_tree(tmp_path_factory.mktemp("diagnose") / "photos", each=4)
+
+
+def folder_recipe(root: Path) -> Recipe:
+    """One epoch on the images of a tree held in memory."""
+    return replace(
+        SCALES["photos"].base,
+        data=f"folder:{identity(root)}",
+        batch_size=8,
+        num_negatives=7,
+        epochs=1,
+    )
+
+
+@pytest.mark.parametrize("recipe_of", [files_recipe, folder_recipe])
+def test_the_command_reads_a_checkpoint_of_images_of_ones_own(
+    recipe_of: Callable[[Path], Recipe],
+    root: Path,
+    machine: Machine,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recipe = recipe_of(root)
+    path = str(trained(recipe, replace(machine, data_dir=root)))
+    counts = ["--negatives", "2", "8"]
+    assert main(["diagnose", path, "--data", str(root), *counts]) == 0
+    out = capsys.readouterr().out
+    assert f"16 images of {recipe.data}" in out
+    assert "CV^2 of the negatives" in out
+    assert "nan" not in out
+    assert main(["diagnose", path, *counts]) == 2
+    assert f"trained on {recipe.data}: give --data with its folder" in capsys.readouterr().err
+    other = write_tree(tmp_path / "others", each=1)
+    assert main(["diagnose", path, "--data", str(other), *counts]) == 2
+    assert f"the recipe wants {recipe.data}" in capsys.readouterr().err
+    assert main(["diagnose", path, "--data", str(root), "--negatives", "16"]) == 2
+    assert "K = 16 is not below the 15 negatives at hand" in capsys.readouterr().err
+
+
+def test_embeddings_have_length_one_and_come_from_both_encoders(
+    root: Path, machine: Machine
+) -> None:
+    recipe = files_recipe(root, "moco")
+    images = open_images(recipe, 0, replace(machine, data_dir=root))
+    query, key = embeddings_of(build(recipe, 0, "cpu"), images, 6)
+    assert query.shape == key.shape == (6, recipe.embedding_dim)
+    for each in (query, key):
+        torch.testing.assert_close(each.norm(dim=1), torch.ones(6))
+    found = describe(build(recipe, 0, "cpu"), recipe, images)
+    assert set(found) == {"cv2", "one_minus_pi0"}
+    assert 0 < found["one_minus_pi0"] < 1

@@ -10,10 +10,10 @@ import torch
 import torchvision
 
 from eqco.__main__ import main
-from eqco.checkpoint import save
-from eqco.encoder import build_encoder
+from eqco.methods.encoder import build_encoder
+from eqco.methods.simo import SiMo
 from eqco.recipe import Recipe
-from eqco.simo import SiMo
+from eqco.runs.checkpoint import save
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_moco_reads_its_own_names(checkpoint: tuple[Path, SiMo], tmp_path: Path)
     assert not found.unexpected_keys
 
 
-def test_what_cannot_be_exported_is_said(
+def test_an_impossible_export_ends_with_one_sentence(
     checkpoint: tuple[Path, SiMo], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing, out = tmp_path / "none.pt", tmp_path / "out.pt"

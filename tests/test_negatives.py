@@ -32,7 +32,9 @@ def test_others_carries_the_gradient_of_every_entry_but_the_diagonal() -> None:
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (1, 1), (2, 2, 2)], ids=str)
-def test_others_refuses_what_is_not_a_square_of_two_or_more(shape: tuple[int, ...]) -> None:
+def test_others_needs_a_square_of_two_or_more(
+    shape: tuple[int, ...],
+) -> None:
     with pytest.raises(ValueError, match="similarity must be"):
         others(torch.zeros(shape))
 
@@ -88,7 +90,7 @@ def test_every_other_key_is_drawn_equally_often(drawing: str, generator: torch.G
         assert stats.chisquare(observed).pvalue > 1e-4
 
 
-def test_the_chi_square_test_sees_a_drawing_that_favours_keys(generator: torch.Generator) -> None:
+def test_the_chi_square_test_finds_a_drawing_that_favours_keys(generator: torch.Generator) -> None:
     lots = torch.rand(3000, SIZE - 1, generator=generator)
     lots[:, 0] += 0.1
     observed = torch.bincount(lots.topk(3, dim=1).indices.flatten(), minlength=SIZE - 1)

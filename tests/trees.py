@@ -1,11 +1,16 @@
-"""A tree of small JPEG files, as different from each other as ImageNet's."""
+"""A tree of small JPEG files, as different from each other as ImageNet's, and recipes for it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from eqco.images.tree import identity
+from eqco.recipe import Recipe
+from reproductions.scales import SCALES
 
 CLASSES = ("n01", "n02", "n03", "n04")
 
@@ -29,3 +34,22 @@ def write_tree(folder: Path, each: int = 5, held_out: int = 2) -> Path:
                 kind = "PNG" if (label, place) == (1, 0) else "JPEG"
                 picture.convert(mode).save(home / f"{place}.JPEG", kind)
     return folder
+
+
+def files_recipe(root: Path, method: str = "simo") -> Recipe:
+    """The recipe of scale imagenet cut down to batches of 8 small images of a tree, one epoch."""
+    moco = method == "moco"
+    return replace(
+        SCALES["imagenet"].baseline(method),
+        data=f"part:{identity(root)}",
+        backbone="resnet18",
+        image_size=32,
+        batch_size=8,
+        num_negatives=16 if moco else 7,
+        queue_size=40 if moco else 0,
+        bn_splits=2 if moco else 1,
+        epochs=1,
+        warmup_epochs=0.0,
+        probe_epochs=1,
+        knn_neighbours=3,
+    )

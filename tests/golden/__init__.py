@@ -19,11 +19,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from eqco import glyphs
-from eqco.checkpoint import checkpoint_path
-from eqco.recipe import SCALES, Machine, Recipe
-from eqco.run import run
-from eqco.tree import identity
+from eqco.images import glyphs
+from eqco.images.tree import identity
+from eqco.recipe import Machine, Recipe
+from eqco.runs.checkpoint import checkpoint_path
+from eqco.runs.run import run
+from reproductions.scales import SCALES
 
 KEPT = Path(__file__).with_name("golden.json")
 SEED = 3
@@ -33,11 +34,11 @@ GLYPHS = replace(
     SCALES["smoke"].base, data_part=0.068, epochs=1, num_negatives=16, probe_epochs=3
 )  # 143 classes, 1,287 images: 20 steps of 64
 PHOTOS = replace(
-    GLYPHS, data="folder:", data_part=1.0, views="photos", crop_scale=0.2, backbone="small-rgb",
+    GLYPHS, data="folder", data_part=1.0, views="photos", crop_scale=0.2, backbone="small-rgb",
     batch_size=16, num_negatives=7, epochs=5, loss="dcl",
 )  # fmt: skip
 FILES = replace(
-    SCALES["imagenet"].base, data="part:", backbone="resnet18", image_size=32, batch_size=16,
+    SCALES["imagenet"].base, data="part", backbone="resnet18", image_size=32, batch_size=16,
     num_negatives=15, epochs=5, probe_epochs=3, precision="float32", probe_learning_rate=1.0,
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {
@@ -78,21 +79,22 @@ def platform_of() -> str:
 def outcome(name: str, folder: Path) -> Outcome:
     """Losses of all steps, metrics and diagnostics as exact text, and a hash of the weights."""
     recipe, data = RECIPES[name], folder / "data" / "pictures"
-    if recipe.data.endswith(":"):
+    if recipe.data in ("folder", "part"):
         if not data.exists():
             write_pictures(data)
-        recipe = replace(recipe, data=recipe.data + identity(data))
+        recipe = replace(recipe, data=f"{recipe.data}:{identity(data)}")
     machine = Machine(threads=1, data_dir=data, checkpoints=folder / name)
     record = run(recipe, SEED, machine, folder / name)
+    assert record is not None
     state = torch.load(checkpoint_path(recipe, SEED, machine), weights_only=True)["method"]
     digest = hashlib.sha256()
     for value in state.values():
         digest.update(value.contiguous().numpy().tobytes())
-    assert len(record["curve"]["loss"]) == 20
+    assert len(record.curve["loss"]) == 20
     return {
-        "losses": [loss.hex() for loss in record["curve"]["loss"]],
-        "metrics": {key: value.hex() for key, value in record["metrics"].items()},
-        "diagnostics": {key: value.hex() for key, value in record["diagnostics"].items()},
+        "losses": [loss.hex() for loss in record.curve["loss"]],
+        "metrics": {key: value.hex() for key, value in record.metrics.items()},
+        "diagnostics": {key: value.hex() for key, value in record.diagnostics.items()},
         "weights": digest.hexdigest()[:16],
     }
 

@@ -1,0 +1,109 @@
+"""Checks of names, numbers and folders: one sentence with the value and the way out."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import reprlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+
+class TrainingError(RuntimeError):
+    """A run cannot go on; the message says why and what to do."""
+
+
+LARGEST_WHOLE = 2**63 - 1  # what torch, JSON readers and files take as an integer
+
+
+def shown(value: object) -> str:
+    """A value as error messages show it: its repr, cut to a line."""
+    if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
+        return f"an integer of {value.bit_length()} bits"
+    return reprlib.repr(value)
+
+
+@dataclass(frozen=True)
+class Number:
+    """The values that a number may have.
+
+    Attributes:
+        low, high: its range; `high` infinite where there is no upper limit.
+        whole: an integer; 64.0 and "64" are not.
+        open_low, open_high: the limit itself is excluded.
+        optional: None is allowed.
+    """
+
+    low: float
+    high: float = math.inf
+    whole: bool = False
+    open_low: bool = False
+    open_high: bool = False
+    optional: bool = False
+
+    def __str__(self) -> str:
+        if self.high < math.inf:
+            left, right = "(" if self.open_low else "[", ")" if self.open_high else "]"
+            return f"lie in {left}{self.low:g}, {self.high:g}{right}"
+        kind = "be a whole number and" if self.whole else "be finite and"
+        return f"{kind} {'above' if self.open_low else 'at least'} {self.low:g}"
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value has the right type, is finite and lies in the range."""
+        if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
+            return False
+        try:
+            number = float(value)
+        except OverflowError:
+            return False
+        above = number > self.low if self.open_low else number >= self.low
+        below = number < self.high if self.open_high else number <= self.high
+        return math.isfinite(number) and abs(number) <= 1e300 and above and below
+
+    def check(self, name: str, value: Any) -> Any:
+        """The value as int or float, so that equal numbers are written alike.
+
+        Raises:
+            ValueError: the type or the value is not allowed.
+        """
+        if value is None and self.optional:
+            return None
+        if not self.holds(value) or (self.whole and abs(value) > LARGEST_WHOLE):
+            raise ValueError(f"{name} must {self}, got {shown(value)}")
+        return int(value) if self.whole else float(value)
+
+
+POSITIVE = Number(0, open_low=True)
+SEED = Number(0, whole=True)
+
+
+def positive_finite(name: str, value: float) -> float:
+    """Return `value`, or raise ValueError where it is not a finite number above zero."""
+    return float(POSITIVE.check(name, value))
+
+
+def nearest(kind: str, name: object, known: Iterable[str]) -> str:
+    """One sentence for an unknown name, with the known names most like it."""
+    names = list(known)
+    close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.4) or names
+    return f"unknown {kind} {shown(name)}: did you mean {' or '.join(close)}?"
+
+
+def check_name(kind: str, name: object, known: Iterable[str]) -> None:
+    """Raise ValueError with the nearest names where `name` is not known."""
+    names = list(known)
+    if not isinstance(name, str) or name not in names:
+        raise ValueError(nearest(kind, name, names))
+
+
+def check_folder(name: str, value: object) -> Path:
+    """A folder's path, or ValueError where the text is empty or no path.
+
+    Path("") is the current folder, which nobody who leaves a field empty means.
+    """
+    if not isinstance(value, str | Path) or not str(value).strip():
+        raise ValueError(f"{name} must be the path of a folder, got {shown(value)}")
+    return Path(value)

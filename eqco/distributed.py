@@ -1,0 +1,149 @@
+"""Training by several processes: each holds n of the N images of a batch; one process, n = N.
+
+Every rank draws the random numbers of the whole batch and uses those of its own part, so W
+processes compute what one process computes on the same batch.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from datetime import timedelta
+from importlib import import_module
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def world_size() -> int:
+    """Number of processes that train together; 1 where none were started."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Number of this process, 0 .. world_size() - 1."""
+    return dist.get_rank() if world_size() > 1 else 0
+
+
+def first_of(count: int) -> int:
+    """Place in the whole batch of the first of this process's `count` images."""
+    return rank() * count
+
+
+class Gather(torch.autograd.Function):
+    """All ranks' tensors, concatenated; the gradient is summed over the ranks."""
+
+    @staticmethod
+    def forward(ctx: Any, local: Tensor) -> Tensor:
+        """(n, ...) -> (N, ...)."""
+        parts = [torch.empty_like(local) for _ in range(world_size())]
+        dist.all_gather(parts, local.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """(N, ...) -> (n, ...): every rank's loss depends on this rank's part."""
+        gradient = gradient.contiguous()
+        dist.all_reduce(gradient)
+        return gradient.chunk(world_size())[rank()]
+
+
+def gather(local: Tensor) -> Tensor:
+    """All ranks' tensors (N, ...) from each rank's (n, ...), with gradient."""
+    if world_size() == 1:
+        return local
+    return Gather.apply(local)  # type: ignore[no-any-return]
+
+
+class Sum(torch.autograd.Function):
+    """Sum over the ranks, of the value and of its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, local: Tensor) -> Tensor:
+        """The sum of all ranks' tensors, on every rank."""
+        total = local.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """The sum of all ranks' gradients, on every rank."""
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
+def mean_over_ranks(value: Tensor) -> Tensor:
+    """Mean of a tensor over the ranks, no gradient."""
+    if world_size() > 1:
+        value = value.detach().clone()
+        dist.all_reduce(value)
+        value /= world_size()
+    return value
+
+
+def sum_over_ranks(value: Tensor) -> Tensor:
+    """Sum of a tensor over the ranks, no gradient."""
+    return mean_over_ranks(value) * world_size()
+
+
+def gather_uneven(local: Tensor) -> Tensor:
+    """All ranks' tensors of different lengths, concatenated; no gradient."""
+    if world_size() == 1:
+        return local
+    own = torch.tensor([len(local)], device=local.device)
+    counts = gather(own).tolist()
+    padded = local.new_zeros((max(counts), *local.shape[1:]))
+    padded[: len(local)] = local
+    parts = [torch.empty_like(padded) for _ in counts]
+    dist.all_gather(parts, padded)
+    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+
+def wait() -> None:
+    """Return when every process has called this."""
+    if world_size() > 1:
+        dist.barrier()
+
+
+def broadcast_flag(flag: bool, device: str) -> bool:
+    """The first process's flag, on every process."""
+    first = torch.tensor(float(flag and rank() == 0), device=device)
+    return flag if world_size() == 1 else bool(mean_over_ranks(first) > 0)
+
+
+@torch.no_grad()
+def average_buffers(module: nn.Module) -> None:
+    """Replace running statistics by their mean over the ranks: all ranks then hold one encoder."""
+    if world_size() > 1:
+        for buffer in module.buffers():
+            if buffer.is_floating_point():
+                buffer.copy_(mean_over_ranks(buffer))
+
+
+def start(device: str) -> str:
+    """Join the processes that torchrun started, where it did; returns this process's device."""
+    if "RANK" not in os.environ or not dist.is_available() or dist.is_initialized():
+        return device
+    if device.startswith("cuda"):
+        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        torch.cuda.set_device(device)
+    # The first process probes data held in memory alone, which the others wait for.
+    backend = "nccl" if device.startswith("cuda") else "gloo"
+    # DistributedDataParallel imports this module, whose default arguments keep the process group of
+    # the moment of import alive; imported before there is a group, they keep none.
+    import_module("torch.distributed.nn.functional")
+    dist.init_process_group(backend, timeout=timedelta(hours=2))
+    return device
+
+
+def stop() -> None:
+    """Leave the process group, and return when its threads have ended.
+
+    A gloo thread that still runs when Python exits aborts a process that had finished.
+    """
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+        gc.collect()  # a DistributedDataParallel in a cycle holds the group

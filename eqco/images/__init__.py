@@ -1,0 +1,108 @@
+"""Images of a run, from memory or from files: one protocol, and one place that chooses.
+
+N images in the batch of all processes, n of them on this one, C channels, side S.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from torch import Tensor
+
+from eqco.checks import check_name
+from eqco.images import memory
+from eqco.images.tree import identity, imagenet_name, scan
+from eqco.randomness import Shuffle
+
+if TYPE_CHECKING:
+    from eqco.recipe import Machine, Recipe
+
+
+class Images(Protocol):
+    """What training, probes and diagnosis see of a data set.
+
+    Attributes:
+        shuffle: order of the training images; `shuffle.total` is their number.
+        num_classes: labels are 0 .. num_classes - 1.
+        fingerprint: 16 hex digits that identify the data.
+        note: what a reader of a record should know, or "".
+    """
+
+    shuffle: Shuffle
+    num_classes: int
+    fingerprint: str
+    note: str
+
+    def views(self, step: int) -> tuple[Tensor, Tensor]:
+        """Query and key view of the step's images, normalised, (n, C, S, S) each."""
+
+    def sample(self, count: int) -> tuple[Tensor, Tensor]:
+        """Query and key views of `count` random training images, or of all where fewer.
+
+        Drawn apart from every training step; on the device of the data, or the CPU for files.
+        """
+
+    def whole(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised images, without random views, and labels of "train" or "held_out"."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of data set, as the text before the colon of a recipe's `data` names it.
+
+    Attributes:
+        open: (part, folder) -> data set; `part` is the fraction of its classes.
+        identify: folder -> the recipe's `data`, for trees that users bring.
+        from_files: whether images are read during a run, rather than held in memory.
+    """
+
+    open: Callable[[float, Path], Any]
+    identify: Callable[[Path], str] | None = None
+    from_files: bool = False
+
+
+SOURCES: dict[str, Source] = {
+    "glyphs": Source(lambda part, _: memory.glyph_set(part)),
+    "cifar10": Source(lambda _, folder: memory.cifar10_set(folder)),
+    "folder": Source(
+        lambda _, folder: memory.folder_set(folder), lambda folder: f"folder:{identity(folder)}"
+    ),
+    "imagenet": Source(lambda _, folder: scan(folder), imagenet_name, from_files=True),
+    "part": Source(
+        lambda _, folder: scan(folder), lambda folder: f"part:{identity(folder)}", from_files=True
+    ),
+}
+HASHED = ("folder", "part")  # a recipe names them with what is in them: "folder:NAME-HASH"
+
+
+def source_of(data: str) -> Source:
+    """The source of a recipe's `data`, such as "glyphs" or "folder:NAME-HASH".
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    kind, colon, _ = data.partition(":")
+    check_name("data set", kind if colon and kind in HASHED else data, SOURCES)
+    return SOURCES[kind]
+
+
+def open_images(recipe: Recipe, seed: int, machine: Machine) -> Images:
+    """The images of a recipe; the only place that asks which kind they are.
+
+    Raises:
+        ValueError: the machine's folder holds other data, or none.
+    """
+    source = source_of(recipe.data)
+    if source.identify:
+        here = source.identify(machine.data_dir)
+        if here != recipe.data:
+            raise ValueError(f"the recipe wants {recipe.data}, but {machine.data_dir} is {here}")
+    data = source.open(recipe.data_part, machine.data_dir)
+    if source.from_files:
+        from eqco.images.files import FromFiles  # imports torchvision, which takes a second
+
+        return FromFiles(data, recipe, seed, machine)
+    return memory.InMemory(data, recipe, seed, machine)

@@ -1,0 +1,209 @@
+"""Data sets held in memory, as one uint8 tensor (M, C, S, S) each; `files.py` has the others.
+
+N images in the batch of all processes, n of them on this one, C channels, side S.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eqco.distributed import first_of
+from eqco.images import glyphs
+from eqco.images.decode import picture
+from eqco.images.tree import scan
+from eqco.images.views import VIEWS, normalise
+from eqco.randomness import Part, Shuffle, generator_for, sample_rows
+
+if TYPE_CHECKING:
+    from eqco.recipe import Machine, Recipe
+
+CHUNK = 1024  # images through a backbone at once
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images with labels, a training part and a held-out part.
+
+    Attributes:
+        train_images, test_images: uint8, shape (M, C, S, S).
+        train_labels, test_labels: int64, shape (M,).
+        num_classes: labels are 0 .. num_classes - 1.
+        fingerprint: 16 hex digits of the SHA-256 of pixels and labels.
+        note: what a reader of a record should know, or "".
+    """
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    num_classes: int
+    fingerprint: str
+    note: str = ""
+
+    def to(self, device: str) -> Dataset:
+        """A copy on a device."""
+        return replace(
+            self,
+            train_images=self.train_images.to(device),
+            train_labels=self.train_labels.to(device),
+            test_images=self.test_images.to(device),
+            test_labels=self.test_labels.to(device),
+        )
+
+    def channel_statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the training pixels in [0, 1], each of shape (C,)."""
+        counts = torch.stack(
+            [
+                torch.bincount(channel.flatten(), minlength=256)
+                for channel in self.train_images.transpose(0, 1)
+            ]
+        ).double()  # (C, 256)
+        level = torch.arange(256, dtype=torch.float64, device=counts.device) / 255
+        share = counts / counts.sum(dim=1, keepdim=True)
+        mean = (share * level).sum(dim=1)
+        var = (share * level**2).sum(dim=1) - mean**2
+        return mean.float(), var.sqrt().float()
+
+
+def glyph_set(part: float) -> Dataset:
+    """The embedded set, or the classes of its evenly spaced `part`."""
+    _, train, test = glyphs.render()
+    count = max(2, round(len(train) * part))
+    keep = torch.arange(count) * len(train) // count
+    train, test = train[keep], test[keep]
+    labels = torch.arange(len(keep))
+    drawn = glyphs.fingerprint()
+    same = drawn == glyphs.FINGERPRINT
+    note = (
+        ""
+        if same
+        else (
+            f"glyphs drawn here have fingerprint {drawn}, the committed evidence has "
+            f"{glyphs.FINGERPRINT}: another Pillow or matplotlib, so numbers may differ slightly"
+        )
+    )
+    return Dataset(
+        train.flatten(0, 1)[:, None],
+        labels.repeat_interleave(train.shape[1]),
+        test.flatten(0, 1)[:, None],
+        labels.repeat_interleave(test.shape[1]),
+        len(keep),
+        drawn,
+        note,
+    )
+
+
+def fingerprint_of(*parts: Tensor) -> str:
+    """First 16 hex digits of the SHA-256 of tensors."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def cifar10_set(data_dir: Path) -> Dataset:
+    """CIFAR-10 through torchvision, downloaded into `data_dir` where it is not there yet."""
+    from torchvision.datasets import CIFAR10
+
+    parts: list[Tensor] = []
+    for train in (True, False):
+        source = CIFAR10(str(data_dir), train=train, download=True)
+        parts.append(torch.from_numpy(source.data).permute(0, 3, 1, 2).contiguous())
+        parts.append(torch.tensor(source.targets))
+    return Dataset(parts[0], parts[1], parts[2], parts[3], 10, fingerprint_of(*parts))
+
+
+def read_image(image: Path, side: int) -> np.ndarray:
+    """One image as uint8 (3, side, side): shorter edge resized to `side`, centre cut out."""
+    from PIL import Image, ImageOps
+
+    pixels = picture(image)
+    if pixels.size != (side, side):
+        pixels = ImageOps.fit(pixels, (side, side), Image.Resampling.BICUBIC)
+    return np.asarray(pixels).transpose(2, 0, 1)
+
+
+@cache
+def folder_set(folder: Path, side: int = 32) -> Dataset:
+    """An image tree `train/CLASS/*`, `val|test/CLASS/*`, resized to 32 pixels."""
+    tree = scan(folder)
+    paths = tree.train.paths() + tree.held_out.paths()
+    pixels = np.empty((len(paths), 3, side, side), dtype=np.uint8)
+    for row, image in enumerate(paths):
+        pixels[row] = read_image(image, side)
+    images, split = torch.from_numpy(pixels), len(tree.train)
+    parts = (images[:split], tree.train.labels, images[split:], tree.held_out.labels)
+    return Dataset(*parts, tree.num_classes, fingerprint_of(*parts))
+
+
+class InMemory:
+    """Images that are held on the device as a whole; see `eqco.images.Images`.
+
+    Args:
+        data: the set; it is moved to the machine's device.
+        recipe: batch size and views.
+        seed: of batches and views.
+        machine: its device.
+    """
+
+    def __init__(self, data: Dataset, recipe: Recipe, seed: int, machine: Machine) -> None:
+        self.data, self.recipe, self.seed = data.to(machine.device), recipe, seed
+        self.shuffle = Shuffle(len(data.train_images), recipe.batch_size, seed)
+        self.mean, std = self.data.channel_statistics()
+        self.std = torch.where(std > 1e-6, std, 1.0)  # a channel of one value is not divided by 0
+        self.num_classes, self.fingerprint, self.note = (
+            data.num_classes,
+            data.fingerprint,
+            data.note,
+        )
+
+    def images(self, rows: Tensor) -> Tensor:
+        """Training images (n, C, S, S) in [0, 1]."""
+        return self.data.train_images[rows.to(self.data.train_images.device)].float() / 255
+
+    def view(self, images: Tensor, name: str, step: int) -> Tensor:
+        """A random view of images (n, C, S, S) in [0, 1], normalised, channels last."""
+        source = Part(
+            generator_for(self.seed, name, step), self.recipe.batch_size, first_of(len(images))
+        )
+        view = VIEWS[self.recipe.views](images, self.recipe.crop_scale, source)
+        view = normalise(view, self.mean, self.std)
+        return view.contiguous(memory_format=torch.channels_last)
+
+    def views(self, step: int) -> tuple[Tensor, Tensor]:
+        """Query and key view of the step's images, (n, C, S, S) each."""
+        images = self.images(self.shuffle.rows(step)[1])
+        return self.view(images, "query", step), self.view(images, "key", step)
+
+    def sample(self, count: int) -> tuple[Tensor, Tensor]:
+        """Query and key views of `count` random training images, or of all where fewer."""
+        images = self.images(sample_rows(self.shuffle.total, count, self.seed))
+        query, key = (
+            normalise(
+                VIEWS[self.recipe.views](
+                    images, self.recipe.crop_scale, generator_for(self.seed, "describe", name)
+                ),
+                self.mean,
+                self.std,
+            )
+            for name in ("query", "key")
+        )
+        return query, key
+
+    def whole(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised images and labels of "train" or "held_out", in chunks."""
+        images, labels = {
+            "train": (self.data.train_images, self.data.train_labels),
+            "held_out": (self.data.test_images, self.data.test_labels),
+        }[part]
+        for some, right in zip(torch.split(images, CHUNK), torch.split(labels, CHUNK), strict=True):
+            yield normalise(some.float() / 255, self.mean, self.std), right

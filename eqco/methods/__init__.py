@@ -1,0 +1,25 @@
+"""The methods by name, and the one of a recipe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from eqco.methods.encoder import build_encoder
+from eqco.methods.method import Method
+from eqco.methods.moco import MoCo
+from eqco.methods.simclr import SimCLR
+from eqco.methods.simo import SiMo
+
+if TYPE_CHECKING:
+    from eqco.recipe import Recipe
+
+METHODS: dict[str, type[Method]] = {"simo": SiMo, "moco": MoCo, "simclr": SimCLR}
+
+
+def build(recipe: Recipe, seed: int, device: str) -> Method:
+    """The method of a recipe with fresh weights, on a device."""
+    encoder = build_encoder(recipe.backbone, recipe.embedding_dim, seed, recipe.projector)
+    method = METHODS[recipe.method].of(encoder, recipe, seed, device)
+    return method.to(device).to(memory_format=torch.channels_last)

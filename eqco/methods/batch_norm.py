@@ -1,0 +1,109 @@
+"""Batch norm over all processes, or over parts of the batch. N images, C channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from eqco.distributed import Sum, world_size
+
+
+class SyncedBatchNorm(_BatchNorm):
+    """Batch norm over the images of all processes, on any device; torch's own needs a GPU."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Every shape (n, C, ...) is allowed."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(n, C, ...), normalised by the statistics of all (N, C, ...)."""
+        if not self.training or world_size() == 1:
+            return super().forward(input)
+        narrow, input = input.dtype, input.to(torch.promote_types(input.dtype, torch.float32))
+        axes = [0, *range(2, input.ndim)]
+        shape = [1, -1] + [1] * (input.ndim - 2)
+        count = input.numel() // input.shape[1] * world_size()
+        mean = Sum.apply(input.sum(dim=axes)) / count
+        centred = input - mean.view(shape)
+        variance = Sum.apply((centred**2).sum(dim=axes)) / count
+        with torch.no_grad():
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            momentum = 0.1 if self.momentum is None else self.momentum
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance * count / (count - 1), momentum)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        out: Tensor = centred * scale.view(shape) + self.bias.view(shape)
+        return out.to(narrow)
+
+
+class SplitBatchNorm(_BatchNorm):
+    """Batch norm over each of several equal parts of the batch, as on separate GPUs.
+
+    Attributes:
+        splits: how many parts; must divide the number of images.
+
+    Source: the CIFAR notebook of facebookresearch/moco. A queue needs it: with whole-batch
+    statistics the encoder can recognise the positive key by the statistics shared with the query.
+    """
+
+    splits = 1
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Every shape (n, C, ...) is allowed."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(n, C, ...), each n / splits images normalised by themselves."""
+        if not self.training:
+            return super().forward(input)
+        if len(input) % self.splits:
+            raise ValueError(
+                f"{len(input)} images do not split into {self.splits} equal parts for batch norm: "
+                "choose bn_splits that divides the batch of a process"
+            )
+        return torch.cat([super(SplitBatchNorm, self).forward(p) for p in input.chunk(self.splits)])
+
+
+def replace_batch_norms(module: nn.Module, make: Callable[[_BatchNorm], _BatchNorm]) -> None:
+    """Replace each batch norm by `make(layer)`, in place; its state is kept."""
+    for name, child in module.named_children():
+        if isinstance(child, _BatchNorm):
+            made = make(child)
+            made.load_state_dict(child.state_dict())
+            setattr(module, name, made)
+        else:
+            replace_batch_norms(child, make)
+
+
+def use_split_batch_norm(module: nn.Module, splits: int) -> None:
+    """Normalise `splits` parts of the batch separately, shared equally by the processes.
+
+    Raises:
+        ValueError: the number of processes does not divide `splits`.
+    """
+    if splits % world_size():
+        raise ValueError(
+            f"bn_splits is {splits}, but {world_size()} processes train together: choose a "
+            f"multiple of {world_size()}"
+        )
+
+    def make(layer: _BatchNorm) -> _BatchNorm:
+        split = SplitBatchNorm(layer.num_features, layer.eps, layer.momentum)
+        split.splits = splits // world_size()
+        return split
+
+    replace_batch_norms(module, make)
+
+
+def use_synced_batch_norm(module: nn.Module, device: str) -> nn.Module:
+    """Normalise over the images of all processes; a single process keeps its layers."""
+    if world_size() == 1:
+        return module
+    if device.startswith("cuda"):
+        return nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-any-return, no-untyped-call]
+    replace_batch_norms(
+        module, lambda layer: SyncedBatchNorm(layer.num_features, layer.eps, layer.momentum)
+    )
+    return module

@@ -1,0 +1,158 @@
+"""MoCo v2: negatives come from a queue. N images, a queue of Q keys, K negatives, D dimensions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from eqco.distributed import first_of, gather
+from eqco.methods.batch_norm import use_split_batch_norm
+from eqco.methods.encoder import Encoder, key_encoder_of, momentum_update
+from eqco.methods.method import Method, check_key_momentum
+from eqco.negatives import draw_from
+
+if TYPE_CHECKING:
+    from eqco.recipe import Recipe
+
+
+class MoCo(Method):
+    """Query encoder, momentum key encoder, and a first-in, first-out queue of keys.
+
+    Args:
+        encoder: the query encoder, trained by gradient; embeddings of length 1.
+        num_negatives: K, from 1 to the queue size; K are drawn from the queue for each query.
+        queue_size: Q; need not be a multiple of the batch.
+        seed: of the random unit vectors that fill the queue at first.
+        key_momentum: EMA coefficient of the key encoder, in [0, 1).
+        drawing: "independent" per query or "shared" (see `eqco.negatives`).
+        bn_splits: parts of the batch with batch statistics of their own, over all processes; the
+            key batch is shuffled first, so that query and key share no statistics.
+
+    Source: He et al., arXiv 1911.05722; Chen et al., arXiv 2003.04297.
+    """
+
+    title = "MoCo v2"
+    pool = "queue_size"
+    own_fields = ("queue_size", "bn_splits")
+    usual: ClassVar[dict[str, Any]] = {"bn_splits": 8, "projector": "mlp"}
+    queue: Tensor
+    queue_next: Tensor
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        num_negatives: int,
+        queue_size: int,
+        seed: int = 0,
+        key_momentum: float = 0.999,
+        drawing: str = "independent",
+        bn_splits: int = 8,
+    ) -> None:
+        super().__init__()
+        check_key_momentum(key_momentum)
+        if num_negatives > queue_size:
+            raise ValueError(
+                f"num_negatives is {num_negatives}, but the queue holds {queue_size} keys"
+            )
+        use_split_batch_norm(encoder, bn_splits)
+        self.encoder = encoder
+        self.key_encoder = key_encoder_of(encoder)
+        self.num_negatives = num_negatives
+        self.key_momentum = key_momentum
+        self.drawing = drawing
+        draw = torch.Generator().manual_seed(seed)
+        keys = torch.randn(queue_size, encoder.embedding_dim, generator=draw)
+        self.register_buffer("queue", F.normalize(keys, dim=1))  # (Q, D)
+        self.register_buffer("queue_next", torch.zeros((), dtype=torch.long))
+
+    @staticmethod
+    def available(recipe: Recipe) -> int:
+        """The keys in the queue."""
+        return recipe.queue_size
+
+    @staticmethod
+    def check(recipe: Recipe) -> None:
+        """Raise ValueError where a batch does not fit into the queue, or not into parts."""
+        if recipe.queue_size < recipe.batch_size:
+            raise ValueError(
+                f"queue holds {recipe.queue_size} keys, the batch brings {recipe.batch_size}: "
+                "enlarge queue_size"
+            )
+        if recipe.batch_size % recipe.bn_splits:
+            raise ValueError(
+                f"bn_splits is {recipe.bn_splits}, which does not divide a batch of "
+                f"{recipe.batch_size}"
+            )
+
+    @classmethod
+    def of(cls, encoder: Encoder, recipe: Recipe, seed: int, device: str) -> Self:
+        """MoCo v2 of a recipe."""
+        return cls(
+            encoder,
+            num_negatives=recipe.num_negatives,
+            queue_size=recipe.queue_size,
+            seed=seed,
+            key_momentum=recipe.key_momentum,
+            drawing=recipe.drawing,
+            bn_splits=recipe.bn_splits,
+        )
+
+    @torch.no_grad()
+    def keys(self, key_view: Tensor, generator: torch.Generator) -> Tensor:
+        """Update the key encoder, then encode the shuffled key view: (N, D), whole batch."""
+        momentum_update(self.encoder, self.key_encoder, self.key_momentum)
+        images = gather(key_view)  # (N, C, H, W)
+        shuffled = torch.randperm(len(images), generator=generator).to(images.device)
+        first, count = first_of(len(key_view)), len(key_view)
+        key = gather(self.key_encoder(images[shuffled[first : first + count]]))
+        return key[shuffled.argsort()]
+
+    @torch.no_grad()
+    def enqueue(self, key: Tensor) -> None:
+        """Replace the oldest keys by the batch's (N, D).
+
+        Raises:
+            ValueError: the batch brings more keys than the queue holds.
+        """
+        size = len(self.queue)
+        if len(key) > size:
+            raise ValueError(f"queue holds {size} keys, the batch brings {len(key)}")
+        places = (self.queue_next + torch.arange(len(key), device=key.device)) % size
+        self.queue[places] = key
+        self.queue_next.add_(len(key)).remainder_(size)
+
+    def forward(
+        self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Cosine similarities for one batch, whose keys are then enqueued.
+
+        Args:
+            query_view: one random view of each image, shape (N, C, H, W).
+            key_view: another random view of the same images, same shape.
+            generator: CPU generator of the shuffling and of the drawing of negatives.
+
+        Returns:
+            positive (N,) and negatives (N, K). With several processes, each has its own n of the
+            N queries; all have the same queue.
+        """
+        keys = self.keys(key_view, generator)  # (N, D)
+        query = self.encoder(query_view)  # (n, D)
+        first = first_of(len(query))
+        key = keys[first : first + len(query)]
+        with torch.autocast(query.device.type, enabled=False):
+            positive = (query * key).sum(dim=1)
+            similarity = query @ self.queue.clone().T  # (n, Q)
+        negatives = draw_from(
+            similarity,
+            self.num_negatives,
+            generator,
+            self.drawing,
+            total=len(keys),
+            place=torch.arange(first, first + len(query)),
+        )
+        self.enqueue(keys)
+        return positive, negatives

@@ -1,0 +1,94 @@
+"""SiMo: MoCo v2 without the queue. N images in the batch, K negatives per query, D dimensions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+import torch
+from torch import Tensor
+
+from eqco.distributed import first_of, gather
+from eqco.methods.batch_norm import use_synced_batch_norm
+from eqco.methods.encoder import Encoder, key_encoder_of, momentum_update
+from eqco.methods.method import Method, check_key_momentum
+from eqco.negatives import draw_negatives
+
+if TYPE_CHECKING:
+    from eqco.recipe import Recipe
+
+
+class SiMo(Method):
+    """Query encoder and momentum key encoder; negatives are the other images' keys.
+
+    Args:
+        encoder: the query encoder, trained by gradient; embeddings of length 1.
+        num_negatives: K, from 1 to N - 1.
+        key_momentum: EMA coefficient of the key encoder, in [0, 1).
+        drawing: "independent" per query or "shared" (see `eqco.negatives`).
+
+    Source: EqCo, arXiv 2010.01929.
+    """
+
+    title = "SiMo"
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        num_negatives: int,
+        key_momentum: float = 0.999,
+        drawing: str = "independent",
+    ) -> None:
+        super().__init__()
+        check_key_momentum(key_momentum)
+        self.encoder = encoder
+        self.key_encoder = key_encoder_of(encoder)
+        self.num_negatives = num_negatives
+        self.key_momentum = key_momentum
+        self.drawing = drawing
+
+    @staticmethod
+    def available(recipe: Recipe) -> int:
+        """The other images' keys: N - 1."""
+        return recipe.batch_size - 1
+
+    @classmethod
+    def of(cls, encoder: Encoder, recipe: Recipe, seed: int, device: str) -> Self:
+        """SiMo of a recipe."""
+        use_synced_batch_norm(encoder, device)
+        return cls(
+            encoder,
+            num_negatives=recipe.num_negatives,
+            key_momentum=recipe.key_momentum,
+            drawing=recipe.drawing,
+        )
+
+    @torch.no_grad()
+    def keys(self, key_view: Tensor) -> Tensor:
+        """Update the key encoder, then encode the key view: (N, D), no gradient."""
+        momentum_update(self.encoder, self.key_encoder, self.key_momentum)
+        return self.key_encoder(key_view)  # type: ignore[no-any-return]
+
+    def forward(
+        self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Cosine similarities for one batch.
+
+        Args:
+            query_view: one random view of each image, shape (N, C, H, W).
+            key_view: another random view of the same images, same shape.
+            generator: CPU generator that draws the negatives.
+
+        Returns:
+            positive (N,) and negatives (N, K), ready for `eqco.contrast`. With several
+            processes, each has its own n of the N queries, and draws from all keys.
+        """
+        key = gather(self.keys(key_view))  # (N, D), the whole batch
+        query = self.encoder(query_view)  # (n, D), this process's part of it
+        first = first_of(len(query))
+        with torch.autocast(query.device.type, enabled=False):
+            similarity = query @ key.T  # (n, N), float32 under autocast too
+        positive = similarity.diagonal(first)[: len(query)]
+        return positive, draw_negatives(
+            similarity, self.num_negatives, generator, self.drawing, first
+        )

@@ -1,0 +1,198 @@
+"""Launchers: torchrun on the GPUs of a node, jobs of a SLURM cluster.
+
+A run is passed on as a job file (recipe, seed, machine, records folder), which can also be run by
+hand: `python -m eqco run FILE`, or the same behind torchrun's own options.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from eqco import distributed
+from eqco.checks import SEED, TrainingError, check_folder
+from eqco.recipe import Machine, Recipe
+from eqco.runs.files import check_writable, write_atomically
+from eqco.runs.progress import Progress
+from eqco.runs.record import Record
+from eqco.runs.run import Job, run
+
+LAUNCHERS = ("here", "torchrun", "slurm")
+
+
+@dataclass(frozen=True)
+class Order:
+    """A job with everything that another process needs to run it.
+
+    Attributes:
+        job: recipe and seed.
+        machine: where and how.
+        folder: of the records.
+    """
+
+    job: Job
+    machine: Machine
+    folder: Path
+
+    def write(self) -> Path:
+        """Write the job file beside the checkpoints; returns its path."""
+        path = (self.machine.checkpoints / f"{self.job.run_id}.job.json").resolve()
+        check_writable(path.parent)
+        machine = {
+            name: str(v) if isinstance(v, Path) else v for name, v in vars(self.machine).items()
+        }
+        body = {
+            "recipe": asdict(self.job.recipe),
+            "seed": self.job.seed,
+            "machine": machine,
+            "folder": str(self.folder.resolve()),
+        }
+        write_atomically(path, json.dumps(body, indent=1) + "\n")
+        return path
+
+    @classmethod
+    def read(cls, path: Path) -> Order:
+        """The order of a job file.
+
+        Raises:
+            ValueError: the file is missing or is not a job file.
+        """
+        try:
+            body = json.loads(path.read_text(encoding="utf-8"))
+            job = Job(Recipe.of(body["recipe"]), SEED.check("seed", body["seed"]))
+            folder = check_folder("folder", body["folder"])
+            return cls(job, Machine(**body["machine"]), folder)
+        except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"{path} is no job file ({error}): write it anew") from error
+
+    def do(self, progress: Progress | None = None) -> Record | None:
+        """Do the run in this process, together with the others that torchrun started.
+
+        Returns:
+            The record; None on all processes but the first.
+        """
+        check_writable(self.folder)
+        check_writable(self.machine.checkpoints)
+        device = distributed.start(self.machine.device)
+        try:
+            machine = replace(self.machine, device=device)
+            return run(self.job.recipe, self.job.seed, machine, self.folder, progress)
+        finally:
+            distributed.stop()
+
+
+def check_processes(recipe: Recipe, processes: int, machine: Machine) -> None:
+    """Raise ValueError where that number of processes cannot share a run."""
+    if processes < 1:
+        raise ValueError(f"processes must be at least 1, got {processes}")
+    if processes > recipe.batch_size or recipe.batch_size % processes:
+        raise ValueError(
+            f"{processes} processes cannot share a batch of {recipe.batch_size} equally: choose a "
+            "number that divides it"
+        )
+    if recipe.bn_splits > 1 and recipe.bn_splits % processes:
+        raise ValueError(
+            f"bn_splits is {recipe.bn_splits}, which {processes} processes cannot share equally"
+        )
+    gpus = torch.cuda.device_count()
+    if machine.device.startswith("cuda") and processes > gpus:
+        raise ValueError(f"{processes} processes on cuda need as many GPUs, this node has {gpus}")
+
+
+def torchrun_command(order: Path, processes: int, options: Sequence[str] = ()) -> list[str]:
+    """What starts a run on `processes` processes of this node.
+
+    Args:
+        order: the job file.
+        processes: of this node, one a GPU.
+        options: torchrun's, for instance of a rendezvous of several nodes; none for this node.
+    """
+    return [
+        *(sys.executable, "-m", "torch.distributed.run"),
+        *(options or ("--standalone",)),
+        f"--nproc-per-node={processes}",
+        *("-m", "eqco", "run", str(order)),
+    ]
+
+
+def by_torchrun(order: Order, processes: int, options: Sequence[str] = ()) -> Record:
+    """Do a run on several processes of this node and wait for it; a killed run is resumed.
+
+    Raises:
+        TrainingError: the processes failed; the message has the command to continue by hand.
+        ValueError: that number of processes cannot share the run.
+    """
+    check_processes(order.job.recipe, processes, order.machine)
+    command = torchrun_command(order.write(), processes, options)
+    done = subprocess.run(command, check=False)
+    found = Record.find(order.folder, order.job.recipe, order.job.seed)
+    if done.returncode or found is None:
+        raise TrainingError(
+            f"{order.job.run_id} ended with status {done.returncode}; its checkpoint is kept, continue "
+            f"with: {shlex.join(command)}"
+        )
+    return found
+
+
+class SlurmTask:
+    """What submitit runs on a node: torchrun on its GPUs; requeued, it resumes its checkpoint."""
+
+    def __init__(self, order: Order, processes: int) -> None:
+        self.order, self.processes = order, processes
+
+    def __call__(self) -> str:
+        """Do the run; returns its name."""
+        return by_torchrun(self.order, self.processes).run_id
+
+    def checkpoint(self) -> Any:
+        """What submitit puts back into the queue when the job is preempted or times out."""
+        import submitit
+
+        return submitit.helpers.DelayedSubmission(self)
+
+
+def by_slurm(
+    order: Order, processes: int, logs: Path, *, cluster: str = "slurm", **parameters: Any
+) -> Any:
+    """Submit a run as one job of one node; returns submitit's job at once.
+
+    Args:
+        order: the run.
+        processes: GPUs of the job.
+        logs: folder of submitit's files.
+        cluster: "slurm", or "local" for a process on this machine.
+        parameters: submitit's, such as slurm_partition="gpu" or timeout_min=1440.
+
+    Raises:
+        ValueError: submitit is not installed, or that number of processes cannot share the run.
+    """
+    try:
+        import submitit
+    except ImportError as error:
+        raise ValueError('--launcher slurm needs submitit: pip install "eqco[slurm]"') from error
+    if cluster == "local":
+        check_processes(order.job.recipe, processes, order.machine)
+    executor = submitit.AutoExecutor(folder=logs, cluster=cluster)
+    cpus = processes * (order.machine.workers + 1)  # one task runs torchrun and its processes
+    given = {
+        "name": order.job.run_id,
+        "nodes": 1,
+        "tasks_per_node": 1,
+        "cpus_per_task": cpus,
+        **parameters,
+    }
+    if order.machine.device.startswith("cuda"):
+        given.setdefault("gpus_per_node", processes)
+    try:
+        executor.update_parameters(**given)
+    except (AssertionError, NameError, TypeError, ValueError) as error:
+        raise ValueError(f"submitit does not take these options: {error}") from error
+    return executor.submit(SlurmTask(order, processes))

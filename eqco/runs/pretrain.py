@@ -1,0 +1,235 @@
+"""Pretraining: recipe and seed in, trained encoder out, resumable after every step.
+
+Batches, views and negatives of a step depend on (seed, epoch, step) alone, so a checkpoint needs
+no generator state and a resumed run is, on one CPU, the uninterrupted one bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from eqco.checks import TrainingError
+from eqco.contrast import LOSSES
+from eqco.distributed import average_buffers, mean_over_ranks, world_size
+from eqco.images import Images
+from eqco.methods import build
+from eqco.methods.method import Method
+from eqco.randomness import generator_for
+from eqco.recipe import Machine, Recipe
+from eqco.runs.checkpoint import checkpoint_path, hold, read
+from eqco.runs.loop import STEPS_BETWEEN_READS, Loop
+from eqco.runs.progress import Progress
+from eqco.work import Work
+
+CURVE_POINTS = 50
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Outcome of pretraining.
+
+    Attributes:
+        method: with the query encoder at `method.encoder`.
+        steps: optimiser steps in all.
+        curve: (step, loss) pairs, evenly spaced, at most about 50.
+        seconds: wall time of training, all sessions of a resumed run together.
+        resumed: how often the run was resumed.
+    """
+
+    method: Method
+    steps: int
+    curve: list[tuple[int, float]]
+    seconds: float
+    resumed: int
+
+
+def learning_rate_at(step: int, steps: int, warmup_steps: float, peak: float) -> float:
+    """Linear warm-up from a thousandth of the peak, multiplied into a cosine to zero.
+
+    Args:
+        step: 0 .. steps - 1.
+        steps: of the whole run.
+        warmup_steps: steps until the factor is 1.
+        peak: the recipe's learning rate.
+    """
+    warm = min(1.0, 0.001 + 0.999 * step / warmup_steps) if warmup_steps else 1.0
+    return peak * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+class Pretraining(Work):
+    """Encoder, optimiser and a step of a recipe; work for `eqco.runs.loop`."""
+
+    def __init__(self, recipe: Recipe, seed: int, images: Images, machine: Machine) -> None:
+        self.images, total = images, images.shuffle.total
+        if recipe.batch_size > total:
+            raise TrainingError(
+                f"batch_size is {recipe.batch_size}, but the data has only {total} training "
+                "images: choose a smaller batch"
+            )
+        if recipe.batch_size % world_size():
+            raise TrainingError(
+                f"batch_size is {recipe.batch_size}, which {world_size()} processes cannot share "
+                "equally: choose a number of processes that divides it"
+            )
+        self.recipe, self.seed, self.machine = recipe, seed, machine
+        self.per_epoch = images.shuffle.per_epoch
+        self.steps = self.per_epoch * recipe.epochs
+        self.method = build(recipe, seed, machine.device)
+        self.forward: nn.Module = self.method
+        if world_size() > 1:  # averages the gradient over the processes
+            with warnings.catch_warnings():  # torch 2.14 renames the option, 2.9 needs the old name
+                warnings.simplefilter("ignore", FutureWarning)
+                self.forward = DistributedDataParallel(self.method, broadcast_buffers=False)
+        if machine.compile:
+            for encoder in {self.method.encoder, self.method.key_encoder}:
+                encoder.compile()
+        self.optimizer = torch.optim.SGD(
+            self.method.encoder.parameters(),
+            recipe.learning_rate,
+            momentum=recipe.sgd_momentum,
+            weight_decay=recipe.weight_decay,
+        )
+        self.curve: list[tuple[int, float]] = []
+        self.value = math.nan
+
+    def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:
+        """The loss of this step's views."""
+        low = self.recipe.precision == "bfloat16"
+        with torch.autocast(self.machine.device.split(":")[0], torch.bfloat16, enabled=low):
+            positive, negatives = self.forward(
+                *views, generator_for(self.seed, "negatives", self.step)
+            )
+        loss = LOSSES[self.recipe.loss].function
+        return loss(positive, negatives, **self.recipe.loss_settings())
+
+    @property
+    def of_curve(self) -> bool:
+        """Whether this step's loss is a point of the curve."""
+        return self.step % max(1, self.steps // CURVE_POINTS) == 0 or self.step == self.steps - 1
+
+    @property
+    def reads_loss(self) -> bool:
+        """Whether this step's loss is read: always on a CPU, where reading costs nothing."""
+        on_cpu = self.machine.device == "cpu"
+        return on_cpu or self.of_curve or self.step % STEPS_BETWEEN_READS == 0
+
+    def advance(self) -> float:
+        """One optimiser step; returns the loss before it, or on a GPU that of a few steps ago.
+
+        Raises:
+            TrainingError: the loss is not finite.
+            ValueError: an image cannot be read.
+        """
+        warmup = self.recipe.warmup_epochs * self.per_epoch
+        rate = learning_rate_at(self.step, self.steps, warmup, self.recipe.learning_rate)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        views = self.images.views(self.step)
+        try:
+            loss = self.loss(views)
+        except ValueError as error:
+            raise self.diverged(str(error)) from error
+        if self.reads_loss:
+            self.value = mean_over_ranks(loss).item()
+            if not math.isfinite(self.value):
+                raise self.diverged(f"the loss is {self.value}")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        if self.of_curve:
+            self.curve.append((self.step, self.value))
+        self.step += 1
+        return self.value
+
+    def check_weights(self) -> None:
+        """Raise TrainingError where a weight is not finite: such a state is never saved."""
+        for name, value in self.method.encoder.named_parameters():
+            if not torch.isfinite(value).all():
+                raise self.diverged(f"{name} is not finite")
+
+    def diverged(self, why: str) -> TrainingError:
+        """The error of a run with a loss or weight that is not finite."""
+        return TrainingError(
+            f"{self.recipe.run_id(self.seed)} diverged at step {self.step} of {self.steps} "
+            f"({why}): lower learning_rate {self.recipe.learning_rate}; the last good checkpoint "
+            "is kept"
+        )
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs besides the step; running statistics become those of all.
+
+        Raises:
+            TrainingError: a weight is not finite.
+        """
+        self.check_weights()
+        average_buffers(self.method)
+        return {
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "curve": self.curve,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue where `state` was taken."""
+        self.method.load_state_dict(state["method"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.curve = [tuple(pair) for pair in state["curve"]]
+
+
+def trained_encoder(path: Path, recipe: Recipe | None = None) -> tuple[Method, Recipe, int]:
+    """The method in a checkpoint, its recipe and seed.
+
+    Args:
+        path: a checkpoint.
+        recipe: its recipe, for early checkpoints, which do not hold it.
+
+    Raises:
+        TrainingError: the file is missing, damaged, of another recipe, or does not hold its recipe.
+    """
+    state = read(path, "digest", "seed", "method")
+    digest, seed, weights = state["digest"], state["seed"], state["method"]
+    if recipe is None and "recipe" not in state:
+        raise TrainingError(f"checkpoint {path} does not hold its recipe: give --record with it")
+    recipe = recipe or Recipe.of(state["recipe"])
+    if recipe.digest() != digest:
+        raise TrainingError(
+            f"checkpoint {path} is of recipe {digest}, the record of {recipe.digest()}"
+        )
+    method = build(recipe, seed, "cpu")
+    method.load_state_dict(weights)
+    return method, recipe, seed
+
+
+def pretrain(
+    recipe: Recipe, seed: int, images: Images, machine: Machine, progress: Progress | None = None
+) -> Trained:
+    """Train the encoder of a recipe, resuming from its checkpoint where there is one.
+
+    Args:
+        recipe: what to train.
+        seed: of weights, batches, views and negatives.
+        images: of the recipe, see `eqco.images.open_images`.
+        machine: device, threads, checkpoint folder.
+        progress: called after each step with ("training", step, steps, loss).
+
+    Returns:
+        The trained method; its checkpoint stays in `machine.checkpoints`.
+
+    Raises:
+        TrainingError: divergence, a foreign checkpoint, or another process on the same run.
+    """
+    torch.set_num_threads(machine.threads)
+    with hold(recipe, seed, machine):
+        work = Pretraining(recipe, seed, images, machine)
+        path = checkpoint_path(recipe, seed, machine)
+        loop = Loop(work, recipe, seed, machine, path, "training")
+        loop.run(progress)
+    return Trained(work.method, work.steps, work.curve, loop.seconds, loop.resumed)

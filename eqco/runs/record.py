@@ -1,0 +1,215 @@
+"""Records: what was run, where, with what result. One JSON file a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from eqco.distributed import world_size
+from eqco.recipe import NUMERICS, Machine, Recipe
+from eqco.runs.files import write_atomically
+
+LIBRARIES = ("torch", "torchvision", "numpy", "matplotlib", "pillow", "kornia")
+
+
+class RecordError(ValueError):
+    """A record cannot be trusted: truncated, edited, or of another recipe."""
+
+
+def checksum(body: dict[str, Any]) -> str:
+    """SHA-256 of a record's JSON without its own `checksum`, canonical layout."""
+    body = {name: value for name, value in body.items() if name != "checksum"}
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def now() -> str:
+    """UTC, ISO 8601, whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def git(*arguments: str) -> str:
+    """Output of git in this package's checkout, "" where there is none."""
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def installed(name: str) -> str:
+    """Version of an installed distribution, or "none"."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def provenance(machine: Machine) -> dict[str, Any]:
+    """Device, threads, versions and commit of this process."""
+    cuda = machine.device.startswith("cuda")
+    return {
+        "device": torch.cuda.get_device_name() if cuda else processor(),
+        "device_type": machine.device.split(":")[0],
+        "threads": machine.threads,
+        "workers": machine.workers,
+        "compile": machine.compile,
+        "processes": world_size(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "versions": {name: installed(name) for name in LIBRARIES},
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": bool(git("status", "--porcelain", "--untracked-files=no", "--", "*.py")),
+    }
+
+
+def refuse_constant(name: str) -> None:
+    """Raise ValueError for NaN and Infinity, which no record holds."""
+    raise ValueError(f"it holds {name}")
+
+
+def path_of(folder: Path, recipe: Recipe, seed: int) -> Path:
+    """Path of the record of a run."""
+    return folder / f"{recipe.run_id(seed)}.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished run.
+
+    Attributes:
+        recipe, seed: what was run.
+        numerics: `eqco.recipe.NUMERICS` of that time.
+        machine: device, threads, versions, commit; see `provenance`.
+        started, ended: UTC.
+        metrics: accuracies on the held-out part, percent.
+        diagnostics: CV^2 and 1 - pi_0 of the trained encoder.
+        curve: "step" and "loss" of at most about 50 points.
+        steps: optimiser steps.
+        resumed: how often the run was resumed.
+        seconds: wall time: "train", "probe", and "wall" of the last session.
+        peak_memory_mib: largest resident memory of the last session.
+        data_fingerprint: of the images.
+        note: what a reader should know, or "".
+        checksum: of all of the above, as JSON.
+    """
+
+    recipe: Recipe
+    seed: int
+    machine: dict[str, Any]
+    started: str
+    ended: str
+    metrics: dict[str, float]
+    diagnostics: dict[str, float] = field(default_factory=dict)
+    curve: dict[str, list[float]] = field(default_factory=dict)
+    steps: int = 0
+    resumed: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak_memory_mib: float | None = None
+    data_fingerprint: str = ""
+    note: str = ""
+    numerics: int = NUMERICS
+    checksum: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Of the recipe, at the numerics of that time."""
+        return self.recipe.digest(self.numerics)
+
+    @property
+    def run_id(self) -> str:
+        """Name of the run, and of its file."""
+        return self.recipe.run_id(self.seed, self.numerics)
+
+    @classmethod
+    def of(cls, recipe: Recipe, seed: int, machine: Machine, started: str, **outcome: Any) -> Self:
+        """The record of a run that ends now; `outcome` are the other fields.
+
+        Raises:
+            ValueError: a number in it is not finite.
+        """
+        made = cls(recipe, seed, provenance(machine), started, now(), **outcome)
+        return replace(made, checksum=checksum(made.body()))
+
+    def body(self) -> dict[str, Any]:
+        """The record as its JSON file has it."""
+        return {**vars(self), "recipe": asdict(self.recipe), "run_id": self.run_id}
+
+    def write(self, folder: Path) -> Path:
+        """Write the record into a folder, atomically; returns its path."""
+        path = folder / f"{self.run_id}.json"
+        text = json.dumps(self.body(), indent=1, sort_keys=True, allow_nan=False)
+        write_atomically(path, text + "\n")
+        return path
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """A record that holds what was written.
+
+        Raises:
+            RecordError: the file is truncated or was edited, or its name is not its run's.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+            body = json.loads(text, parse_constant=refuse_constant)
+        except (OSError, ValueError, RecursionError) as error:
+            raise RecordError(
+                f"record {path} cannot be read ({error}): delete it and run again"
+            ) from error
+        if not isinstance(body, dict) or body.get("checksum") != checksum(body):
+            raise RecordError(
+                f"record {path} does not match its checksum, it was edited: delete it and run again"
+            )
+        try:
+            name, recipe = body.pop("run_id"), Recipe.of(body.pop("recipe"))
+            record = cls(recipe=recipe, **body)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecordError(f"{path} is not a record ({error}): delete it and run again") from error
+        if name != path.stem:
+            raise RecordError(f"record {path} belongs to run {name}: rename it back")
+        return record
+
+    @classmethod
+    def find(cls, folder: Path, recipe: Recipe, seed: int) -> Self | None:
+        """The record of a run under today's NUMERICS, or None where there is none.
+
+        Raises:
+            RecordError: a file of that name cannot be trusted.
+        """
+        path = path_of(folder, recipe, seed)
+        if not path.exists():
+            return None
+        record = cls.read(path)
+        if record.recipe != recipe or record.numerics != NUMERICS:
+            raise RecordError(f"record {path} was made by another recipe: delete it and run again")
+        return record
+
+    @classmethod
+    def read_all(cls, folder: Path) -> list[Self]:
+        """All records of a folder under today's NUMERICS, by name; none where it does not exist."""
+        found = [cls.read(path) for path in sorted(folder.glob("*.json"))]
+        return [record for record in found if record.numerics == NUMERICS]

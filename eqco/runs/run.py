@@ -1,0 +1,140 @@
+"""A run from recipe to record: pretrain, probe, describe, write."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from eqco import distributed
+from eqco.diagnose import describe
+from eqco.images import open_images
+from eqco.probes import PROBES
+from eqco.recipe import Machine, Recipe
+from eqco.runs.checkpoint import checkpoint_path, hold
+from eqco.runs.loop import Loop
+from eqco.runs.pretrain import pretrain
+from eqco.runs.progress import Progress
+from eqco.runs.record import Record, now
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recipe to be run with a seed."""
+
+    recipe: Recipe
+    seed: int
+
+    @property
+    def run_id(self) -> str:
+        """Name of the run."""
+        return self.recipe.run_id(self.seed)
+
+
+def peak_memory_mib() -> float | None:
+    """Largest resident memory of this process so far, MiB; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def run(
+    recipe: Recipe,
+    seed: int,
+    machine: Machine,
+    folder: Path,
+    progress: Progress | None = None,
+    *,
+    again: bool = False,
+) -> Record | None:
+    """Do a run and write its record.
+
+    Args:
+        recipe: what to run.
+        seed: of everything random in it.
+        machine: where to run it.
+        folder: of the records.
+        progress: called after each training step.
+        again: train anew even where a record or a checkpoint is there.
+
+    Returns:
+        The record; None on processes other than the first.
+
+    Raises:
+        ValueError: the data does not fit the recipe.
+        TrainingError: see `eqco.runs.pretrain.pretrain`.
+    """
+    with hold(recipe, seed, machine):
+        if again and distributed.rank() == 0:
+            checkpoint_path(recipe, seed, machine).unlink(missing_ok=True)
+        # Another process may just have ended this run.
+        done = None if again else Record.find(folder, recipe, seed)
+        if distributed.broadcast_flag(done is None, machine.device):
+            done = measured(recipe, seed, machine, progress)
+            if done is not None:
+                done.write(folder)
+        distributed.wait()
+    return done if distributed.rank() == 0 else None
+
+
+def measured(
+    recipe: Recipe, seed: int, machine: Machine, progress: Progress | None
+) -> Record | None:
+    """Pretrain, probe and describe: the record of a run, not yet written; of the first process."""
+    started, clock = now(), time.monotonic()
+    torch.set_num_threads(machine.threads)
+    torch.set_flush_denormal(True)
+    images = open_images(recipe, seed, machine)
+    trained = pretrain(recipe, seed, images, machine, progress)
+    probe_clock = time.monotonic()
+    backbone = trained.method.encoder.backbone
+    probe = PROBES[recipe.probe](backbone, images, recipe, seed, machine)
+    path = checkpoint_path(recipe, seed, machine).with_suffix(".probe.pt")
+    Loop(probe, recipe, seed, machine, path, "probing").run(progress)
+    metrics = probe.metrics()
+    if distributed.rank() > 0:
+        return None
+    return Record.of(
+        recipe,
+        seed,
+        machine,
+        started,
+        metrics=metrics,
+        diagnostics=describe(trained.method, recipe, images),
+        curve={"step": [s for s, _ in trained.curve], "loss": [v for _, v in trained.curve]},
+        steps=trained.steps,
+        resumed=trained.resumed,
+        seconds={
+            "train": trained.seconds,
+            "probe": time.monotonic() - probe_clock,
+            "wall": time.monotonic() - clock,
+        },
+        peak_memory_mib=peak_memory_mib(),
+        data_fingerprint=images.fingerprint,
+        note=images.note,
+    )
+
+
+def untrained(recipe: Recipe) -> Recipe:
+    """The same backbone and probe with no pretraining at all: one record for all rows."""
+    return replace(
+        recipe,
+        loss="infonce",
+        alpha=None,
+        num_negatives=recipe.batch_size - 1,
+        drawing="independent",
+        epochs=0,
+        learning_rate=1.0,
+        method="simo",
+        queue_size=0,
+        bn_splits=1,
+        projector="bn",
+        second_temperature=None,
+        temperature=Recipe.temperature,
+    )

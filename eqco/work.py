@@ -1,0 +1,32 @@
+"""Work that is trained in steps and can be resumed: pretraining and probes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Work:
+    """Base class; `eqco.runs.loop` trains it. Every process builds and calls its own.
+
+    Attributes:
+        step, steps: steps done, and all there are; work of no steps is done at once.
+    """
+
+    step = 0
+    steps = 0
+
+    def advance(self) -> float:
+        """Do one step or several; returns a loss to show."""
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs besides the step; it must be finite."""
+        raise NotImplementedError
+
+    def fits(self, state: dict[str, Any]) -> bool:
+        """Whether to continue from a state of the same recipe and seed."""
+        return True
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue where `state` was taken."""
+        raise NotImplementedError

@@ -1,0 +1,76 @@
+"""Loss gaps of trained encoders, predicted and measured: diagnoses.csv.
+
+    python -m figures.measure.diagnoses CHECKPOINTS [--data SCALE=PATH ...] [--out FOLDER]
+
+CHECKPOINTS is the folder of checkpoints of the runs of table 1; a minute on 2 cores. Scales whose
+images are a folder need its PATH. Encoders without a checkpoint are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from eqco.diagnose import diagnose, embeddings_of
+from eqco.images import open_images
+from eqco.negatives import others
+from eqco.recipe import Machine, Recipe
+from eqco.runs.checkpoint import checkpoint_path
+from eqco.runs.pretrain import trained_encoder
+from figures.style import OUT, write
+from reproductions.evidence import base_of, judged_scales
+from reproductions.tables import table
+
+NAMES = ["scale", "encoder", "cv2", "rho", "enough", "k", "coarse", "sharp", "measured", "error"]
+COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 255, 512, 1024)
+
+
+def gaps_of(path: Path, recipe: Recipe, machine: Machine) -> list[tuple[float, ...]]:
+    """A line for each K of one encoder, alpha = 256."""
+    method, _, seed = trained_encoder(path, recipe)
+    query, key = embeddings_of(method, open_images(recipe, seed, machine), 2048)
+    similarity = (query @ key.T).double()
+    found = diagnose(
+        similarity.diagonal(),
+        others(similarity),
+        temperature=recipe.temperature,
+        alpha=256.0,
+        counts=COUNTS,
+    )
+    encoder = (found.squared_cv.value, found.weight.value, found.enough)
+    return [
+        (*encoder, gap.num_negatives, gap.coarse, gap.sharp, gap.measured.value, gap.measured.error)
+        for gap in found.gaps
+    ]
+
+
+def compute(checkpoints: Path, folders: dict[str, Path]) -> pd.DataFrame:
+    """Seed 0 of every row of table 1 that has a checkpoint."""
+    lines = []
+    for scale in judged_scales():
+        machine = Machine(data_dir=folders.get(scale, Path("data")), checkpoints=checkpoints)
+        for row in table(1, scale, base_of(scale)).rows:
+            path = checkpoint_path(row.recipe, 0, machine)
+            if path.exists():
+                lines += [(scale, row.name, *each) for each in gaps_of(path, row.recipe, machine)]
+    return pd.DataFrame(lines, columns=NAMES)
+
+
+def main() -> None:
+    """Write diagnoses.csv."""
+    parser = argparse.ArgumentParser(prog="python -m figures.measure.diagnoses")
+    parser.add_argument("checkpoints", type=Path)
+    parser.add_argument("--data", action="append", default=[], help="SCALE=PATH of its images")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder to write to")
+    given = parser.parse_args()
+    folders = {name: Path(path) for name, _, path in (each.partition("=") for each in given.data)}
+    found = compute(given.checkpoints, folders)
+    if found.empty:
+        parser.error(f"no checkpoint of table 1 in {given.checkpoints}")
+    write(found, given.out / "diagnoses.csv")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Commands around the tables: `python -m reproductions COMMAND`; pytest runs the tables."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from reproductions import full, pages, plan, sweep, throughput
+from reproductions.options import add_options, whole
+
+
+def parser() -> argparse.ArgumentParser:
+    """Commands and options."""
+    top = argparse.ArgumentParser(
+        prog="python -m reproductions",
+        description="Plans, sweeps and pages of the tables; `pytest reproductions` runs tables.",
+    )
+    commands = top.add_subparsers(required=True, metavar="command")
+    command = commands.add_parser("tables", help="scales and tables, with their runs and records")
+    add_options(command.add_argument, "scale", "records")
+    command.set_defaults(function=plan.scales)
+    command = commands.add_parser("plan", help="every run of a scale: state and price")
+    names = ("scale", "tables", "seeds", "records", "checkpoints", "data", "throughput")
+    add_options(command.add_argument, *names)
+    command.set_defaults(function=plan.main)
+    command = commands.add_parser("sweep", help="every run behind the pages, at scale glyphs")
+    add_options(command.add_argument, "records", "checkpoints")
+    add_options(command.add_argument, "seeds", default=5)
+    command.add_argument(
+        "--at-once", type=whole(), default=2, help="runs at once, of one thread each (default: 2)"
+    )
+    command.add_argument("--only", default="", help="only runs whose name holds this text")
+    command.set_defaults(function=sweep.main)
+    command = commands.add_parser("pages", help="write README and docs from committed records")
+    command.add_argument("--check", action="store_true", help="change nothing, fail where stale")
+    command.set_defaults(function=pages.main)
+    command = commands.add_parser("throughput", help="images a second of this machine, for plan")
+    add_options(command.add_argument, "scale", default="imagenet")
+    add_options(command.add_argument, "workers", "device", "threads", "compile")
+    add_options(
+        command.add_argument, "data", required=True, help="folder:PATH (ImageNet) or part:PATH"
+    )
+    command.add_argument(
+        "--steps", type=whole(), default=50, help="timed, of each kind (default: 50)"
+    )
+    command.add_argument(
+        "--batch-size", type=whole(2), default=256, help="of all processes together (default: 256)"
+    )
+    command.add_argument("--out", type=Path, help="JSON file, for plan --throughput")
+    command.set_defaults(function=throughput.main)
+    command = commands.add_parser("full", help="all tables on ImageNet; other options go to pytest")
+    add_options(command.add_argument, "data", "seeds", "records", "checkpoints", "throughput")
+    command.add_argument("--plan-only", action="store_true", help="check and plan, run nothing")
+    command.set_defaults(function=full.main)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse and run; bad input ends with one sentence and status 2."""
+    given, words = parser().parse_known_args(arguments)
+    takes_words = given.function is full.main
+    if words and not takes_words:
+        parser().error(f"unknown options: {' '.join(words)}")
+    try:
+        status: int = given.function(given, words) if takes_words else given.function(given)
+        return status
+    except (ValueError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

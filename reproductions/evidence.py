@@ -1,0 +1,118 @@
+"""Committed records as tidy frames, one line a run; figures and pages read these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from eqco.contrast import LOSSES
+from eqco.methods import METHODS
+from eqco.probes import metrics
+from eqco.recipe import Recipe
+from eqco.runs.record import Record
+from reproductions.judge import interval
+from reproductions.scales import SCALES
+from reproductions.tables import table
+from reproductions.tables.cells import Claim, Row
+
+RECORDS = Path(__file__).parent / "records"
+METRICS = {name: metric.title for name, metric in metrics.METRICS.items()}
+UNTRAINED = "untrained"
+
+
+def frame(records: Sequence[Record]) -> pd.DataFrame:
+    """One line a run: recipe, digest, seed, titles, metrics in percent, diagnostics, seconds."""
+    return pd.DataFrame(
+        {
+            **asdict(record.recipe),
+            "digest": record.digest,
+            "seed": record.seed,
+            "loss_title": LOSSES[record.recipe.loss].title if record.recipe.epochs else UNTRAINED,
+            "method_title": METHODS[record.recipe.method].title,
+            **record.metrics,
+            **record.diagnostics,
+            "seconds": record.seconds["train"] + record.seconds["probe"],
+            "note": record.note,
+        }
+        for record in records
+    )
+
+
+@cache
+def records_of(scale: str) -> tuple[Record, ...]:
+    """Committed records of a scale."""
+    return tuple(Record.read_all(RECORDS / scale))
+
+
+@cache
+def runs(scale: str) -> pd.DataFrame:
+    """Committed records of a scale as a frame; empty where there are none."""
+    found = frame(records_of(scale))
+    columns = ["digest", "seed", "data", "loss_title", "method_title", "seconds", *METRICS]
+    return found if len(found) else pd.DataFrame(columns=columns)
+
+
+def base_of(scale: str) -> Recipe:
+    """The baseline of a scale, with the data of its records where users bring the data."""
+    base, found = SCALES[scale].base, runs(scale)
+    return (
+        replace(base, data=found["data"].iloc[0]) if base.data == "folder" and len(found) else base
+    )
+
+
+def judged_scales() -> list[str]:
+    """Scales at which claims are judged and records are committed."""
+    return [name for name, each in SCALES.items() if each.evidence and len(runs(name))]
+
+
+def of_recipes(scale: str, recipes: Iterable[Recipe]) -> pd.DataFrame:
+    """Runs of some recipes."""
+    found = runs(scale)
+    return found[found["digest"].isin([recipe.digest() for recipe in recipes])]
+
+
+def of_table(number: int, scale: str) -> pd.DataFrame:
+    """Runs of a table, with `row`, the name of the row that each belongs to."""
+    rows = table(number, scale, base_of(scale)).rows
+    known = {row.recipe.digest(): row for row in rows}
+    found = of_recipes(scale, [row.recipe for row in rows])
+    names = found["digest"].map({digest: row.name for digest, row in known.items()})
+    return found.assign(scale=scale, row=names).sort_values(["row", "seed"])
+
+
+def by_seed(found: pd.DataFrame, metric: str = "linear", **where: object) -> dict[int, float]:
+    """The metric of the runs that match, by seed."""
+    for name, value in where.items():
+        found = found[found[name] == value]
+    return dict(zip(found["seed"].astype(int), found[metric].astype(float), strict=True))
+
+
+def of_row(scale: str, row: Row, metric: str = "linear") -> dict[int, float]:
+    """The metric of a row's runs by seed."""
+    return by_seed(of_recipes(scale, [row.recipe]), metric)
+
+
+def both_sides(scale: str, claim: Claim) -> tuple[dict[int, float], dict[int, float]]:
+    """Accuracies by seed of a claim's rows."""
+    return of_row(scale, claim.left), of_row(scale, claim.right)
+
+
+def half_interval(values: pd.Series) -> float:
+    """Half the 90 % t-interval of the mean; 0 for a single value."""
+    if len(values) < 2:
+        return 0.0
+    low, high = interval(values.to_numpy())
+    return (high - low) / 2
+
+
+def gaps_to_full(found: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy at the largest K minus that at each other K, points, paired by seed."""
+    wide = found.pivot(index="seed", columns="num_negatives", values="linear")
+    full = wide.pop(wide.columns.max())
+    gaps = (-wide.sub(full, axis=0)).melt(var_name="k", value_name="points").dropna()
+    grouped = gaps.groupby("k")["points"]
+    return grouped.agg(points="mean", half=half_interval, n="count").reset_index()

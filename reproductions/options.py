@@ -1,0 +1,105 @@
+"""The options of the tables, declared once for pytest and for `python -m reproductions`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from eqco.checks import check_name
+from eqco.runs.launch import LAUNCHERS
+from reproductions.scales import SCALES
+
+POLICIES = ("missing", "always", "never")
+
+
+def one_of(kind: str, known: Collection[str]) -> Callable[[str], str]:
+    """An argparse type: a known name, else an error with the nearest names.
+
+    `known` is read at each call, so a registry may grow after import.
+    """
+
+    def parse(text: str) -> str:
+        try:
+            check_name(kind, text, known)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+        return text
+
+    return parse
+
+
+def whole(least: int = 1) -> Callable[[str], int]:
+    """An argparse type: a whole number of at least `least`."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text) if text.isascii() else least - 1
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number of at least {least}, got {text!r}"
+            )
+        return value
+
+    return parse
+
+
+def workers(text: str) -> int | None:
+    """An argparse type: a number of processes, or None for "auto"."""
+    return None if text == "auto" else whole(0)(text)
+
+
+def folder(text: str) -> Path:
+    """An argparse type: the path of a folder; `~` is the home folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("must be the path of a folder, got ''")
+    return Path(text).expanduser()
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "scale": {"default": "glyphs", "type": one_of("scale", SCALES),
+              "help": f"one of {', '.join(SCALES)} (default: %(default)s)"},
+    "run": {"default": "missing", "type": one_of("--run policy", POLICIES),
+            "help": "when to train: missing (default), always or never"},
+    "seeds": {"default": 1, "type": whole(),
+              "help": "how many seeds, 0 .. N-1 (default: %(default)s)"},
+    "data": {"default": "", "help": "folder:PATH, an image tree train/ and val/ or test/; "
+             "part:PATH at scale imagenet, where the tree is not the whole of it"},
+    "data-dir": {"default": Path("data"), "type": folder,
+                 "help": "where downloads go (default: data)"},
+    "records": {"default": Path("runs/records"), "type": folder,
+                "help": "folder of records (default: runs/records)"},
+    "checkpoints": {"default": Path("runs/checkpoints"), "type": folder,
+                    "help": "folder of checkpoints (default: runs/checkpoints)"},
+    "device": {"default": "auto", "help": "torch device (default: cuda where there is one)"},
+    "threads": {"default": min(4, os.cpu_count() or 1), "type": whole(),
+                "help": "CPU threads of torch"},
+    "workers": {"default": "auto", "type": workers,
+                "help": "processes that decode images (default: all cores)"},
+    "compile": {"action": "store_true", "help": "run encoders through torch.compile"},
+    "launcher": {"default": "here", "type": one_of("launcher", LAUNCHERS),
+                 "help": "here (default), torchrun or slurm"},
+    "processes": {"default": 1, "type": whole(),
+                  "help": "processes of a run, one per GPU; with torchrun and slurm"},
+    "launcher-options": {"default": "", "help": "torchrun's options, or NAME=VALUE for submitit, "
+                         "such as slurm_partition=gpu"},
+    "throughput": {"type": Path, "help": "measurement of `python -m reproductions throughput`"},
+    "tables": {"type": whole(), "nargs": "+", "help": "numbers of tables (default: all)"},
+}  # fmt: skip
+OF_PYTEST = [name for name in OPTIONS if name not in ("throughput", "tables")]
+
+
+def add_options(add: Callable[..., Any], *names: str, **changes: Any) -> None:
+    """Declare options by an `add_argument` of argparse or an `addoption` of pytest.
+
+    Args:
+        add: the function.
+        names: in OPTIONS.
+        changes: settings of argparse that differ here, for all of `names`.
+    """
+    for name in names:
+        add(f"--{name}", **{**OPTIONS[name], **changes})

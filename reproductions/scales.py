@@ -1,0 +1,118 @@
+"""Scales: the sizes at which tables run, with all settings that depend on the scale.
+
+K varies at fixed batch size, learning rate and epochs; the rate is the best one of the full-K
+InfoNCE baseline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from eqco.methods import METHODS
+from eqco.recipe import Recipe
+
+FEW = {"simo": (4, 16, 64), "moco": (16, 64, 256), "simclr": (16, 64)}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A size at which tables run.
+
+    Attributes:
+        base: recipe of SiMo with InfoNCE and all negatives.
+        run: what one run costs, in words.
+        settings: recipe fields that a method has here, by method.
+        below: K below full K, ascending, by method.
+        alphas: of table 4, ascending; the batch size of `base` is one of them.
+        evidence: whether a claim is judged here.
+        paper: whether this is the paper's own setting, where published numbers are compared.
+    """
+
+    base: Recipe
+    run: str
+    settings: dict[str, dict[str, Any]]
+    below: dict[str, tuple[int, ...]] = field(default_factory=lambda: FEW)
+    alphas: tuple[int, ...] = (16, 64, 256, 1024, 4096, 65536)
+    evidence: bool = True
+    paper: bool = False
+
+    @property
+    def needs_folder(self) -> bool:
+        """Whether the user brings the images, with --data."""
+        return self.base.data in ("folder", "imagenet")
+
+    def baseline(self, method: str, base: Recipe | None = None) -> Recipe:
+        """InfoNCE with all negatives there are, the method in its usual form.
+
+        Args:
+            method: a name in `eqco.methods.METHODS`.
+            base: another SiMo baseline than the scale's own, for a user's images.
+        """
+        settings = {**METHODS[method].usual, **self.settings.get(method, {})}
+        full = replace(base or self.base, method=method, num_negatives=1, **settings)
+        return replace(full, num_negatives=full.available())
+
+
+GLYPHS = Recipe()
+QUEUE_OF_1024 = {"moco": {"queue_size": 1024}}
+PHOTOGRAPHS = replace(
+    GLYPHS, data="folder", views="photos", crop_scale=0.2, backbone="small-rgb", knn_neighbours=200
+)
+SCALES = {
+    "smoke": Scale(
+        base=replace(
+            GLYPHS, data_part=0.1, backbone="tiny-gray", batch_size=64, num_negatives=63, epochs=4
+        ),
+        run="about 2 s on 2 cores",
+        settings={"moco": {"queue_size": 128}},
+        below={"simo": (4, 16), "moco": (16,), "simclr": (16,)},
+        alphas=(16, 64, 65536),
+        evidence=False,
+    ),
+    "glyphs": Scale(base=GLYPHS, run="about 40 s on 2 cores", settings=QUEUE_OF_1024),
+    "photos": Scale(
+        base=replace(PHOTOGRAPHS, epochs=10),
+        run="about 3 minutes on 2 cores for 50,000 images",
+        settings=QUEUE_OF_1024,
+    ),
+    "cifar10": Scale(
+        base=replace(
+            PHOTOGRAPHS,
+            data="cifar10",
+            backbone="resnet18-small-images",
+            epochs=200,
+            learning_rate=0.12,
+            warmup_epochs=10.0,
+            weight_decay=5e-4,
+            precision="bfloat16",
+            probe_epochs=90,
+        ),
+        run="hours on one GPU",
+        settings={"moco": {"queue_size": 4096}},
+    ),
+    "imagenet": Scale(
+        base=replace(
+            GLYPHS,
+            data="imagenet",
+            views="moco-v2",
+            crop_scale=0.2,
+            image_size=224,
+            backbone="resnet50",
+            key_momentum=0.999,
+            epochs=200,
+            learning_rate=0.03,
+            warmup_epochs=10.0,
+            precision="bfloat16",
+            probe="crops",
+            probe_epochs=90,
+            probe_learning_rate=30.0,
+            knn_neighbours=200,
+        ),
+        run="days on 8 GPUs: python -m reproductions plan --scale imagenet",
+        # 5 epochs of warm-up as in the authors' copy of MoCo v2; the official code has none
+        settings={"moco": {"queue_size": 65536, "warmup_epochs": 5.0}},
+        below={**FEW, "moco": (16, 64, 256, 1024)},
+        paper=True,
+    ),
+}

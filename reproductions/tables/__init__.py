@@ -1,0 +1,24 @@
+"""The tables by number; each file builds one for a scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from eqco.recipe import Recipe
+from reproductions.scales import SCALES, Scale
+from reproductions.tables import table1, table2, table3, table4, table5, table6
+from reproductions.tables.cells import Table
+
+TABLES: dict[int, Callable[[Scale, Recipe], Table]] = {
+    1: table1.build,
+    2: table2.build,
+    3: table3.build,
+    4: table4.build,
+    5: table5.build,
+    6: table6.build,
+}
+
+
+def table(number: int, scale: str, base: Recipe | None = None) -> Table:
+    """A table at a scale; `base` is another baseline than the scale's, for a user's images."""
+    return TABLES[number](SCALES[scale], base or SCALES[scale].base)

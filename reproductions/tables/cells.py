@@ -1,0 +1,169 @@
+"""Parts of a table: rows, which are recipes, and claims, which compare two rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from eqco.contrast import LOSSES
+from eqco.recipe import Recipe
+from reproductions.judge import Verdict, better, equivalent, not_inferior
+
+Test = Callable[[Sequence[float], Sequence[float]], Verdict]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+        recipe: what is run.
+        suffix: end of its name, where loss and K do not tell it from the others.
+        remark: how it differs besides loss and K, for readers.
+    """
+
+    recipe: Recipe
+    suffix: str = ""
+    remark: str = ""
+
+    @property
+    def name(self) -> str:
+        """Part of a test's id, such as "simo-eqco-k16"."""
+        recipe = self.recipe
+        return f"{recipe.method}-{recipe.loss}-k{recipe.num_negatives}{self.suffix}"
+
+    @property
+    def title(self) -> str:
+        """The loss as tables show it."""
+        return f"{LOSSES[self.recipe.loss].title} {self.remark}".strip()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement about two rows.
+
+    Attributes:
+        name: part of a test's id.
+        statement: what is claimed.
+        left, right: the rows; the difference is left - right.
+        test: a function of `reproductions.judge`.
+        paper: the paper's claim that it tests, such as "C1", or "".
+        aspect: what of it, in a few words.
+    """
+
+    name: str
+    statement: str
+    left: Row
+    right: Row
+    test: Test
+    paper: str = ""
+    aspect: str = ""
+
+    @property
+    def num_negatives(self) -> int:
+        """The smaller K of both rows, which the statement is about."""
+        return min(self.left.recipe.num_negatives, self.right.recipe.num_negatives)
+
+    def judge(self, left: dict[int, float], right: dict[int, float]) -> Verdict | None:
+        """Verdict on the accuracies of both rows by seed; None where they share no seed."""
+        seeds = sorted(left.keys() & right.keys())
+        if not seeds:
+            return None
+        return self.test([left[seed] for seed in seeds], [right[seed] for seed in seeds])
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows and claims of a table at a scale.
+
+    Attributes:
+        title: what it compares.
+        rows, claims: in order.
+    """
+
+    title: str
+    rows: tuple[Row, ...]
+    claims: tuple[Claim, ...]
+
+    def row(self, name: str) -> Row:
+        """The row of a name."""
+        return {row.name: row for row in self.rows}[name]
+
+    def claim(self, name: str) -> Claim:
+        """The claim of a name."""
+        return {claim.name: claim for claim in self.claims}[name]
+
+
+def with_loss(
+    base: Recipe, loss: str, num_negatives: int, suffix: str = "", remark: str = "", **changes: Any
+) -> Row:
+    """The baseline with another loss and K.
+
+    alpha is the number of keys that negatives are drawn from: the batch size, as in the paper's
+    SiMo, or the queue size. Other settings of a loss have the example value of `LOSSES`.
+    """
+    settings: dict[str, Any] = {each.setting: None for each in LOSSES.values() if each.setting}
+    own = LOSSES[loss]
+    if own.setting:
+        settings[own.setting] = float(base.pool()) if own.setting == "alpha" else own.example
+    recipe = replace(base, loss=loss, num_negatives=num_negatives, **{**settings, **changes})
+    return Row(recipe, suffix, remark)
+
+
+def equals(name: str, statement: str, left: Row, right: Row, *paper: str) -> Claim:
+    """The rows agree within a point; `paper` is the paper's claim and the aspect."""
+    return Claim(name, f"{statement}, within 1 point", left, right, equivalent, *paper)
+
+
+def beats(name: str, statement: str, left: Row, right: Row, *paper: str) -> Claim:
+    """The left row is more accurate."""
+    return Claim(name, statement, left, right, better, *paper)
+
+
+def not_worse(name: str, statement: str, left: Row, right: Row, *paper: str) -> Claim:
+    """The left row is not worse by a point or more."""
+    return Claim(name, f"{statement}, by a margin of 1 point", left, right, not_inferior, *paper)
+
+
+def against_full(
+    pairs: Sequence[tuple[Row, Row]], plain_full: Row, eqco_full: Row, prefix: str = ""
+) -> list[Claim]:
+    """Three claims for each K below full K, which together test claim C1 of the paper.
+
+    Args:
+        pairs: InfoNCE and EqCo at each K below full K.
+        plain_full: InfoNCE with all negatives.
+        eqco_full: EqCo with all negatives; InfoNCE where alpha is K there.
+        prefix: of the names.
+    """
+    full, found = plain_full.recipe.num_negatives, []
+    for plain, eqco in pairs:
+        k = plain.recipe.num_negatives
+        found += [
+            equals(
+                f"{prefix}eqco-k{k}-equals-full",
+                f"EqCo with K={k} is as accurate as with all {full} negatives",
+                eqco,
+                eqco_full,
+                "C1",
+                "level with the rule",
+            ),
+            beats(
+                f"{prefix}infonce-k{k}-drops",
+                f"InfoNCE with K={k} is less accurate than with all {full} negatives",
+                plain_full,
+                plain,
+                "C1",
+                "falls without the rule",
+            ),
+            beats(
+                f"{prefix}eqco-beats-infonce-k{k}",
+                f"EqCo with K={k} is more accurate than InfoNCE with K={k}",
+                eqco,
+                plain,
+                "C1",
+                "better with the rule",
+            ),
+        ]
+    return found

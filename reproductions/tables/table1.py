@@ -1,0 +1,22 @@
+"""Table 1: SiMo, InfoNCE against EqCo across K, everything else equal.
+
+    pytest reproductions/ -k table1
+
+Claim C1. Expect InfoNCE to fall as K shrinks, and EqCo to stay level while K is far above CV^2.
+"""
+
+from __future__ import annotations
+
+from eqco.recipe import Recipe
+from reproductions.scales import Scale
+from reproductions.tables.cells import Table, against_full, with_loss
+
+
+def build(scale: Scale, base: Recipe) -> Table:
+    """Both losses at each K."""
+    simo = scale.baseline("simo", base)
+    counts = (*scale.below["simo"], simo.num_negatives)
+    plain, eqco = ([with_loss(simo, loss, k) for k in counts] for loss in ("infonce", "eqco"))
+    pairs = list(zip(plain, eqco, strict=True))[:-1]
+    claims = against_full(pairs, plain[-1], eqco[-1])
+    return Table("SiMo across K", (*plain, *eqco), tuple(claims))

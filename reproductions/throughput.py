@@ -1,0 +1,166 @@
+"""Throughput of this machine on recipes of image files, images per second, for prices of runs.
+
+    python -m reproductions throughput --data part:PATH            one process
+    python -m torch.distributed.run --standalone --nproc-per-node=8 -m reproductions throughput ...
+
+Four rates: JPEG files decoded and cropped, training on views that are ready, training on files,
+and the probe on files. Where training on files is no faster than decoding, more workers help.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eqco import distributed
+from eqco.images.files import FromFiles, Steps, loader
+from eqco.images.tree import ImageTree, scan
+from eqco.probes.crops import STEPS_AT_ONCE, CropProbe
+from eqco.recipe import Machine, Recipe
+from eqco.runs.files import check_writable, write_atomically
+from eqco.runs.pretrain import Pretraining
+from eqco.runs.record import now, provenance
+from reproductions.scales import SCALES
+from reproductions.session import device_of, workers_of
+
+WARM_UP = 3  # steps that are not timed: workers start, kernels are chosen
+
+
+class Ready(FromFiles):
+    """Images with views made in advance, to time training without decoding."""
+
+    def __init__(self, files: FromFiles) -> None:
+        super().__init__(files.tree, files.recipe, files.seed, files.machine)
+        self.both = files.views(0)
+
+    def views(self, step: int) -> tuple[Tensor, Tensor]:
+        """The same two views at every step."""
+        return self.both
+
+
+def rate_of(
+    one: Callable[[], object], images: int, steps: int, device: str, warm_up: int = WARM_UP
+) -> float:
+    """Images a second of `steps` calls, all processes together, after `warm_up` of them."""
+
+    def several(count: int) -> None:
+        for _ in range(count):
+            one()
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+
+    several(warm_up)
+    clock = time.perf_counter()
+    several(steps)
+    return images * steps / (time.perf_counter() - clock)
+
+
+def throughput(recipe: Recipe, tree: ImageTree, machine: Machine, steps: int) -> dict[str, Any]:
+    """Rates in images a second, all processes together, and what they were measured on.
+
+    Args:
+        recipe: one that reads files; its batch must not be larger than the tree.
+        tree: real images.
+        machine: device, workers, compile.
+        steps: timed for each rate.
+
+    Raises:
+        ValueError: `steps` is not above 0.
+        TrainingError: the batch does not fit the tree or the processes.
+    """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    torch.set_num_threads(machine.threads)
+    size, device = recipe.batch_size, machine.device
+    per_epoch = max(1, len(tree.train) // size)
+    enough = -(-(WARM_UP + steps) * (STEPS_AT_ONCE + 1) // per_epoch)
+    recipe = replace(recipe, epochs=enough, probe_epochs=enough)
+    files, rates = FromFiles(tree, recipe, 0, machine), {}
+    work = Pretraining(recipe, 0, files, machine)
+    ahead = WARM_UP + 2 * machine.workers  # batches that workers hold ready are not timed
+    batches = iter(
+        loader(files.crops, machine, batch_sampler=Steps(files.shuffle, 0, ahead + steps))
+    )
+    rates["files"] = rate_of(lambda: next(batches), size, steps, device, ahead)
+    work.images = Ready(files)
+    rates["training_on_ready_views"] = rate_of(work.advance, size, steps, device)
+    work.images = files
+    rates["training"] = rate_of(work.advance, size, steps, device)
+    probe = CropProbe(work.method.encoder.backbone, files, recipe, 0, machine)
+    crops = files.probe_crops(probe.shuffle, 0, probe.steps)
+    at_once = max(1, min(STEPS_AT_ONCE, 4096 // size))
+
+    def some_steps() -> None:
+        images = torch.cat([batch for batch, _ in islice(crops, at_once)])
+        probe.frozen.features(files.ready(images))
+
+    rates["probing"] = rate_of(some_steps, size * at_once, max(1, steps // at_once), device)
+    return {
+        "images_per_second": {name: round(rate, 2) for name, rate in rates.items()},
+        "steps": steps,
+        "batch_size": size,
+        "backbone": recipe.backbone,
+        "image_size": recipe.image_size,
+        "precision": recipe.precision,
+        "date": now(),
+        **provenance(machine),
+    }
+
+
+def measure_here(
+    recipe: Recipe, tree: ImageTree, machine: Machine, steps: int, out: Path | None
+) -> dict[str, Any] | None:
+    """Measure, with torchrun's other processes where there are some, and write the result.
+
+    Returns:
+        The measurement; None on all processes but the first.
+    """
+    if out:
+        check_writable(out.parent)
+    machine = replace(machine, device=distributed.start(machine.device))
+    try:
+        found = throughput(recipe, tree, machine, steps)
+        if distributed.rank() > 0:
+            return None
+        if out:
+            write_atomically(out, json.dumps(found, indent=1) + "\n")
+        return found
+    finally:
+        distributed.stop()
+
+
+def main(given: argparse.Namespace) -> int:
+    """Measure and print.
+
+    Raises:
+        ValueError: the scale does not read files, or the data is no image tree.
+    """
+    recipe, size = SCALES[given.scale].base, given.batch_size
+    kind, _, path = given.data.partition(":")
+    if not recipe.from_files or kind not in ("folder", "part") or not path:
+        raise ValueError(
+            f"throughput is of scale imagenet with --data folder:PATH or part:PATH, got "
+            f"{given.scale} and {given.data!r}"
+        )
+    recipe = replace(recipe, batch_size=size, num_negatives=min(255, size - 1))
+    machine = Machine(
+        device=device_of(given.device, "here"),
+        threads=given.threads,
+        workers=workers_of(given.workers, recipe, 1, "here"),
+        compile=given.compile,
+    )
+    found = measure_here(recipe, scan(Path(path).expanduser()), machine, given.steps, given.out)
+    if found:
+        print(f"{found['device']}, {found['processes']} process(es), batch {size}")
+        for name, rate in found["images_per_second"].items():
+            print(f"  {name.replace('_', ' '):26s}{rate:10,.1f} images/s")
+    return 0

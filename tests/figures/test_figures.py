@@ -1,0 +1,272 @@
+"""Figures: tidy data, truths that hold, and pictures in which all can be read."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import CSS4_COLORS
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from figures import __main__ as suite
+from figures.__main__ import FIGURES
+from figures.style import DPI, OUT, drawn, panels, save
+from reproductions import judge
+
+ROOT = Path(__file__).resolve().parents[2]
+COLUMNS = {
+    "mi_bound": {"bed", "information", "loss", "alpha", "k", "value", "certified", "nwj"},
+    "gradient_norm": {"where", "loss", "alpha", "k", "quantity", "value", "error", "bound"},
+    "accuracy_vs_k": {"panel", "scale", "method", "loss", "num_negatives", "seed", "linear"},
+    "mean_field": {"scale", "encoder", "cv2", "k", "coarse", "sharp", "measured", "points"},
+    "alpha": {"loss", "num_negatives", "alpha", "seed", "linear", "one_minus_pi0"},
+    "learning_rate": {"loss", "num_negatives", "learning_rate", "seed", "linear"},
+}
+LOOKS = {"color", "palette", "marker", "dashes", "linestyle", "linewidth", "fontsize", "figsize"}
+
+
+def committed(name: str) -> pd.DataFrame:
+    """The CSV of a figure."""
+    return pd.read_csv(OUT / f"{name}.csv")
+
+
+@cache
+def figure_of(name: str) -> Figure:
+    """The figure of the committed CSV, laid out."""
+    figure = drawn(import_module(f"figures.{name}").draw, committed(name))
+    figure.canvas.draw()
+    return figure
+
+
+def source_of(name: str) -> str:
+    """The text of a figure's script."""
+    return (ROOT / "figures" / f"{name}.py").read_text(encoding="utf-8")
+
+
+def labels_of_ticks(figure: Figure) -> Iterator[tuple[Text, bool]]:
+    """Tick labels, and whether their tick lies in view."""
+    for side in (side for axes in figure.axes for side in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(side.get_view_interval())
+        for tick in [*side.get_major_ticks(), *side.get_minor_ticks()]:
+            seen = low <= tick.get_loc() <= high
+            yield from ((label, seen) for label in (tick.label1, tick.label2))
+
+
+def texts_of(figure: Figure) -> list[Text]:
+    """All texts that are seen."""
+    hidden = {id(label) for label, seen in labels_of_ticks(figure) if not seen}
+    found = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
+    return [text for text in found if id(text) not in hidden]
+
+
+def touching(texts: list[Text]) -> list[tuple[str, str]]:
+    """Pairs of texts that overlap."""
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
+    pairs = itertools.combinations(boxes, 2)
+    return [(one, two) for (one, a), (two, b) in pairs if a.overlaps(b)]
+
+
+def test_every_script_of_the_folder_is_a_figure() -> None:
+    assert set(FIGURES) == COLUMNS.keys()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_data_of_a_figure_is_tidy(name: str) -> None:
+    frame = committed(name)
+    assert set(frame.columns) >= COLUMNS[name]
+    assert len(frame) > 10
+    assert not frame.duplicated().any()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_drawn_at_its_size_and_is_small(name: str, tmp_path: Path) -> None:
+    figure = drawn(import_module(f"figures.{name}").draw, committed(name))
+    width, height = figure.get_size_inches()
+    save(figure, name, tmp_path)
+    picture = matplotlib.image.imread(tmp_path / f"{name}.png")[..., :3]
+    assert width == pytest.approx(6.8)
+    assert picture.shape[:2] == (round(height * DPI), round(width * DPI))
+    assert 0.01 < (picture.min(axis=2) < 0.9).mean() < 0.6
+    assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    for ending in ("png", "pdf"):
+        assert (tmp_path / f"{name}.{ending}").stat().st_size < 300_000
+        assert (OUT / f"{name}.{ending}").stat().st_size < 300_000
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_same_figure_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
+    draw = import_module(f"figures.{name}").draw
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        save(drawn(draw, committed(name)), "same", tmp_path / place)
+    for ending in ("png", "pdf"):
+        one, two = (tmp_path / place / f"same.{ending}" for place in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_panel_is_blank(name: str) -> None:
+    figure = figure_of(name)
+    pixels = np.asarray(figure.canvas.buffer_rgba())[::-1, :, :3]  # type: ignore[attr-defined]
+    for axes in figure.axes:
+        (left, low), (right, high) = axes.get_window_extent().get_points().astype(int)
+        inside = pixels[low + 3 : high - 3, left + 3 : right - 3]
+        assert axes.axison
+        assert (inside.min(axis=2) < 200).mean() > 0.002, axes.get_title()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_legend_has_each_label_once(name: str) -> None:
+    figure = figure_of(name)
+    legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
+    found = [[text.get_text() for text in each.get_texts()] for each in legends if each]
+    assert found
+    assert all(len(set(labels)) == len(labels) for labels in found)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_texts_are_large_enough_and_neither_cut_nor_touching(name: str) -> None:
+    figure = figure_of(name)
+    texts = texts_of(figure)
+    assert min(float(text.get_fontsize()) for text in texts) >= 5.5
+    for text in texts:
+        box = text.get_window_extent()
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, text
+        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1, text
+    assert touching(texts) == []
+
+
+def test_the_guard_finds_texts_that_touch() -> None:
+    figure, (axis,) = panels(["title"])
+    axis.text(0.5, 0.5, "one word")
+    axis.text(0.52, 0.5, "two words")
+    axis.text(0.5, 1.5, "far away")
+    figure.canvas.draw()
+    assert touching(texts_of(figure)) == [("one word", "two words")]
+
+
+def test_every_interval_of_the_learning_rates_is_inside_its_panel() -> None:
+    found = 0
+    for axes, (_, part) in zip(
+        figure_of("learning_rate").axes,
+        committed("learning_rate").groupby("num_negatives"),
+        strict=True,
+    ):
+        bottom, top = axes.get_ylim()
+        for _, cell in part.groupby(["loss", "learning_rate"])["linear"]:
+            low, high = judge.interval(cell.to_numpy())
+            assert bottom < low <= high < top
+            found += 1
+        means = part.groupby(["loss", "learning_rate"])["linear"].mean()
+        assert means.max() - means.min() > 0.3 * (top - bottom)  # no panel is half empty
+    assert found == 48
+
+
+def test_the_intervals_drawn_are_those_of_the_verdicts() -> None:
+    frame = committed("learning_rate")
+    cells = frame.groupby(["num_negatives", "loss", "learning_rate"])["linear"]
+    wanted = sorted(judge.interval(cell.to_numpy()) for _, cell in cells)
+    segments = [
+        segment[:, 1]
+        for axes in figure_of("learning_rate").axes
+        for bars in axes.containers
+        for segment in bars.get_children()[-1].get_segments()  # type: ignore[attr-defined]
+    ]
+    np.testing.assert_allclose(sorted(map(tuple, segments)), wanted)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_script_is_short_and_leaves_looks_to_the_style(name: str) -> None:
+    text = source_of(name)
+    assert len(text.splitlines()) <= 45
+    nodes = list(ast.walk(ast.parse(text)))
+    strings = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    keywords = {node.arg for node in nodes if isinstance(node, ast.keyword)}
+    assert not strings & CSS4_COLORS.keys()
+    assert not [each for each in strings if re.fullmatch(r"#[0-9a-fA-F]{3,8}|0?\.\d+", each)]
+    assert not keywords & LOOKS
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_what_is_drawn_is_what_the_records_say(name: str) -> None:
+    fresh = import_module(f"figures.{name}").compute().reset_index(drop=True)
+    kept = committed(name)
+    assert list(fresh.columns) == list(kept.columns)
+    assert len(fresh) == len(kept), f"run python -m figures.{name} and commit"
+    for column in kept.select_dtypes("number"):
+        np.testing.assert_allclose(
+            fresh[column].astype(float), kept[column].astype(float), rtol=1e-4, err_msg=column
+        )
+
+
+def test_infonce_estimates_rise_with_k_and_stay_below_truth_and_ceiling() -> None:
+    frame = committed("mi_bound").query("loss == 'InfoNCE'")
+    for _, part in frame.groupby("bed"):
+        part = part.sort_values("k")
+        assert (part["value"].diff().dropna() > -3 * part["error"].iloc[1:]).all()
+        assert (part["value"] <= np.log1p(part["k"]) + 3 * part["error"]).all()
+    known = frame.dropna(subset=["information"])
+    assert (known["value"] <= known["information"] + 4 * known["error"]).all()
+
+
+def test_eqco_estimates_exceed_the_truth_only_where_alpha_exceeds_k() -> None:
+    frame = committed("mi_bound").query("loss == 'EqCo'").dropna(subset=["information"])
+    over = frame["value"] > frame["information"] + 4 * frame["error"]
+    assert over.sum() >= 10
+    assert (frame[over]["alpha"] > frame[over]["k"]).all()
+    proven = frame["certified"]
+    assert (proven <= frame["information"] + 4 * frame["error"]).all()
+
+
+def test_gradients_and_their_noise_stay_within_their_bounds() -> None:
+    frame = committed("gradient_norm")
+    eqco = frame[(frame["loss"] == "EqCo") & (frame["k"] >= 16)]
+    assert (eqco["value"] <= eqco["bound"]).all()
+    noise = frame[(frame["quantity"] == "noise") & (frame["loss"] == "EqCo")]
+    for _, part in noise.groupby("where"):
+        assert part.sort_values("k")["value"].is_monotonic_decreasing
+
+
+def test_published_values_are_labelled_with_method_and_number() -> None:
+    texts = {text.get_text() for text in figure_of("accuracy_vs_k").findobj(Text)}
+    assert {"SiMo 68.0", "SimCLR 67.3", "MoCo v2 67.5"} <= texts
+
+
+def test_a_figure_is_built_from_the_command_line(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "figures.learning_rate", "--out", str(tmp_path / "new")],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert {path.suffix for path in (tmp_path / "new").iterdir()} == {".csv", ".pdf", ".png"}
+
+
+def test_a_failing_figure_does_not_stop_the_rest(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(suite, "FIGURES", ["missing", "absent"])
+    monkeypatch.setattr(sys, "argv", ["figures"])
+    assert suite.main() == 1
+    assert "failed: missing, absent" in capfd.readouterr().err
+
+
+def test_the_gallery_shows_every_figure() -> None:
+    gallery = (ROOT / "figures" / "README.md").read_text(encoding="utf-8")
+    for name in FIGURES:
+        assert f"(out/{name}.png)" in gallery
+        assert (OUT / f"{name}.png").exists()
+    assert gallery.count(".png)") == len(FIGURES)

@@ -1,0 +1,131 @@
+"""Encoder: unit embeddings, the projector of the paper, and the momentum update."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from eqco.methods.encoder import (
+    BACKBONES,
+    Encoder,
+    bn_projector,
+    build_encoder,
+    key_encoder_of,
+    momentum_update,
+    torchvision_resnet,
+)
+
+SMALL = ("tiny-gray", "small-gray", "small-rgb", "resnet18-small-images")
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_an_encoder_turns_images_into_unit_embeddings(
+    name: str, generator: torch.Generator
+) -> None:
+    channels = 1 if name.endswith("gray") else 3
+    encoder = build_encoder(name, embedding_dim=16, seed=0)
+    embedding = encoder(torch.rand(4, channels, 24, 24, generator=generator))
+    assert embedding.shape == (4, 16)
+    assert embedding.dtype == torch.float32
+    torch.testing.assert_close(embedding.norm(dim=1), torch.ones(4))
+
+
+@pytest.mark.parametrize("name", [*SMALL, "resnet18"])
+def test_a_backbone_gives_as_many_features_as_it_says(name: str) -> None:
+    backbone = BACKBONES[name]()
+    channels = 1 if name.endswith("gray") else 3
+    assert backbone(torch.zeros(2, channels, 32, 32)).shape == (2, backbone.num_features)
+
+
+@pytest.mark.parametrize(
+    ("small_images", "side"), [(True, 4), (False, 1)], ids=["small-images", "imagenet"]
+)
+def test_the_stem_for_small_images_keeps_more_of_them(small_images: bool, side: int) -> None:
+    """A 32-pixel image leaves three halvings as 4 pixels, and the ImageNet stem's five as 1."""
+    backbone = torchvision_resnet("resnet18", small_images=small_images).eval()
+    sides = []
+    backbone.layer4.register_forward_hook(lambda _, __, maps: sides.append(maps.shape[-1]))
+    backbone(torch.zeros(1, 3, 32, 32))
+    assert sides == [side]
+
+
+def test_the_embedding_is_float32_under_autocast(generator: torch.Generator) -> None:
+    encoder = build_encoder("tiny-gray", embedding_dim=16, seed=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        embedding = encoder(torch.rand(4, 1, 24, 24, generator=generator))
+    assert embedding.dtype == torch.float32
+    torch.testing.assert_close(embedding.norm(dim=1), torch.ones(4))
+
+
+def test_an_encoder_of_float64_stays_float64() -> None:
+    encoder = build_encoder("tiny-gray", embedding_dim=16, seed=0).double()
+    assert encoder(torch.rand(4, 1, 24, 24, dtype=torch.float64)).dtype == torch.float64
+
+
+def test_the_projector_is_that_of_the_released_simo() -> None:
+    """Linear - BN - ReLU - Linear - BN without biases, weights N(0, 0.01): their configuration."""
+    head = bn_projector(256, 128)
+    kinds = [type(layer) for layer in head]
+    assert kinds == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear, nn.BatchNorm1d]
+    for linear, shape in ((head[0], (256, 256)), (head[3], (128, 256))):
+        assert linear.bias is None
+        assert linear.weight.shape == shape
+        assert linear.weight.std().item() == pytest.approx(0.01, rel=0.05)
+        assert abs(linear.weight.mean().item()) < 0.0005
+
+
+def test_the_same_seed_gives_the_same_weights_and_spares_the_global_generator() -> None:
+    before = torch.random.get_rng_state()
+    one, same, other = (build_encoder("tiny-gray", 16, seed) for seed in (1, 1, 2))
+    assert torch.equal(before, torch.random.get_rng_state())
+    pairs = zip(one.parameters(), same.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert not torch.equal(one.projector[0].weight, other.projector[0].weight)
+
+
+def test_the_key_encoder_starts_as_a_frozen_copy_of_its_own() -> None:
+    encoder = build_encoder("tiny-gray", 16, seed=0)
+    copy = key_encoder_of(encoder)
+    for own, copied in zip(encoder.parameters(), copy.parameters(), strict=True):
+        assert torch.equal(own, copied)
+        assert own.data_ptr() != copied.data_ptr()
+        assert own.requires_grad
+        assert not copied.requires_grad
+
+
+@pytest.mark.parametrize("key_momentum", [0.0, 0.5, 0.99, 0.999], ids="momentum{}".format)
+def test_the_key_encoder_follows_the_closed_form_of_the_moving_average(
+    key_momentum: float,
+) -> None:
+    """A query encoder at rest: after n updates key = query + m^n (start - query)."""
+    query, key = nn.Linear(3, 4).double(), nn.Linear(3, 4).double()
+    start = [each.clone() for each in key.parameters()]
+    steps = 7
+    for _ in range(steps):
+        momentum_update(query, key, key_momentum)
+    for now, first, aim in zip(key.parameters(), start, query.parameters(), strict=True):
+        torch.testing.assert_close(now, aim + key_momentum**steps * (first - aim))
+
+
+def test_the_moving_average_weighs_later_steps_more() -> None:
+    """A query encoder that moves: key = m^n start + (1 - m) sum_j m^(n - j) query_j."""
+    query, key = (nn.Linear(2, 1, bias=False).double() for _ in range(2))
+    start, path, momentum = key.weight.clone(), torch.randn(5, 1, 2, dtype=torch.float64), 0.9
+    for place in path:
+        query.weight.data.copy_(place)
+        momentum_update(query, key, momentum)
+    weights = [(1 - momentum) * momentum ** (4 - j) for j in range(5)]
+    expected = momentum**5 * start + sum(w * q for w, q in zip(weights, path, strict=True))
+    torch.testing.assert_close(key.weight, expected)
+
+
+def test_the_momentum_update_moves_no_buffer_and_no_query() -> None:
+    encoder: Encoder = build_encoder("tiny-gray", 16, seed=0)
+    other = key_encoder_of(build_encoder("tiny-gray", 16, seed=1))
+    encoder(torch.rand(4, 1, 24, 24))  # moves the running means of the query encoder alone
+    queries = [each.clone() for each in encoder.parameters()]
+    buffers = [each.clone() for each in other.buffers()]
+    momentum_update(encoder, other, 0.5)
+    assert all(torch.equal(a, b) for a, b in zip(encoder.parameters(), queries, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(other.buffers(), buffers, strict=True))

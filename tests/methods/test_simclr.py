@@ -1,0 +1,66 @@
+"""SimCLR against a slow loop written from its definition."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from eqco.contrast import info_nce
+from eqco.methods.encoder import build_encoder
+from eqco.methods.simclr import SimCLR
+
+SIZE = 6
+
+
+@pytest.fixture
+def views(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Query and key view of six gray images."""
+    query_view, key_view = torch.rand(2, SIZE, 1, 24, 24, generator=generator)
+    return query_view, key_view
+
+
+def simclr(**settings: object) -> SimCLR:
+    """SimCLR with all negatives unless told otherwise."""
+    given = {"num_negatives": 2 * SIZE - 2, **settings}
+    return SimCLR(build_encoder("tiny-gray", 16, seed=0), **given)  # type: ignore[arg-type]
+
+
+def test_the_loss_is_nt_xent(views: tuple[Tensor, Tensor]) -> None:
+    """Cross-entropy over the other 2N - 1 embeddings, the partner being the right one."""
+    method = simclr()
+    loss = info_nce(*method(*views, torch.Generator()), temperature=0.5)
+    embedding = simclr().encoder(torch.cat(views))
+    cosine = F.cosine_similarity(embedding[:, None], embedding[None], dim=2) / 0.5
+    cosine.fill_diagonal_(-torch.inf)
+    partner = torch.arange(2 * SIZE).roll(SIZE)
+    torch.testing.assert_close(loss, F.cross_entropy(cosine, partner))
+
+
+def test_fewer_negatives_are_a_part_of_all_negatives(
+    views: tuple[Tensor, Tensor], generator: torch.Generator
+) -> None:
+    positive, every = simclr()(*views, generator)
+    same, some = simclr(num_negatives=4)(*views, generator)
+    torch.testing.assert_close(same, positive)
+    assert some.shape == (2 * SIZE, 4)
+    for row, candidates in zip(some, every, strict=True):
+        distance = (row[:, None] - candidates).abs()
+        assert distance.amin(dim=1).max() < 1e-6
+        assert len(distance.argmin(dim=1).unique()) == 4
+
+
+def test_keys_carry_gradient_too(views: tuple[Tensor, Tensor]) -> None:
+    """The gradient of the loss of the first direction alone reaches the key view's embedding."""
+    method = simclr()
+    key_view = views[1].requires_grad_(True)
+    positive, _ = method(views[0], key_view, torch.Generator())
+    positive[:SIZE].sum().backward()
+    assert key_view.grad is not None
+    assert key_view.grad.abs().sum() > 0
+
+
+def test_more_negatives_than_there_are_raise_an_error(views: tuple[Tensor, Tensor]) -> None:
+    with pytest.raises(ValueError, match="num_negatives is 11, but only 10 negatives are there"):
+        simclr(num_negatives=11)(*views, torch.Generator())

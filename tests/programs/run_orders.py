@@ -1,0 +1,17 @@
+"""Do several job files in one process group: imports take longer than the runs.
+
+Usage, behind torchrun: -m tests.programs.run_orders ORDER...
+"""
+
+import sys
+from pathlib import Path
+
+from eqco import distributed
+from eqco.runs.launch import Order
+from eqco.runs.run import run
+
+distributed.start("cpu")
+for path in sys.argv[1:]:
+    order = Order.read(Path(path))
+    run(order.job.recipe, order.job.seed, order.machine, order.folder)
+distributed.stop()

@@ -1,0 +1,16 @@
+"""Pretrain the recipe of tests/runs/test_pretrain.py with a checkpoint after every step.
+
+Usage: python -m tests.programs.train_slowly CHECKPOINTS
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from eqco.images import open_images
+from eqco.runs.pretrain import pretrain
+from tests.runs.test_pretrain import RECIPE, machine_in
+
+machine = machine_in(Path(sys.argv[1]))
+images = open_images(RECIPE, 0, machine)
+pretrain(RECIPE, 0, images, machine, lambda *_: time.sleep(0.02))

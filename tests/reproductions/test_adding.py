@@ -1,0 +1,185 @@
+"""A new loss, method, data set, probe, scale or table is a function or class and one entry."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from eqco.contrast import LOSSES, Loss
+from eqco.images import SOURCES, Source, open_images
+from eqco.images.memory import Dataset, fingerprint_of
+from eqco.methods import METHODS, build
+from eqco.methods.simo import SiMo
+from eqco.probes import PROBES
+from eqco.probes.features import FeatureProbe
+from eqco.recipe import Machine, Recipe
+from eqco.runs.record import Record
+from eqco.runs.run import run
+from reproductions import evidence, options, pages, plan
+from reproductions.__main__ import main
+from reproductions.report import Cell, closing
+from reproductions.scales import SCALES, Scale
+from reproductions.tables import TABLES, table
+from reproductions.tables.cells import Row, Table, beats, with_loss
+from tests.reproductions.test_report import record_of
+
+SHORT = replace(
+    SCALES["smoke"].base, data_part=0.02, batch_size=16, num_negatives=15, epochs=1, probe_epochs=1
+)
+
+
+def ran(recipe: Recipe, machine: Machine, folder: Path) -> Record:
+    """The record of a run, as it is read from its file."""
+    assert run(recipe, 0, machine, folder) is not None
+    found = Record.find(folder, recipe, 0)
+    assert found is not None
+    return found
+
+
+def closing_of(rows: list[Row]) -> str:
+    """The closing table of rows with one record each."""
+    cells = [Cell(row, "", {0: record_of(row.recipe, 0, 80.0)}, "passed") for row in rows]
+    return closing(1, "glyphs", cells, [], width=100, colour=False)
+
+
+def hinge(
+    positive: Tensor, negatives: Tensor, *, temperature: float, second_temperature: float = 1.0
+) -> Tensor:
+    """A loss that no file of the project has."""
+    return F.relu(second_temperature + (negatives - positive[:, None]) / temperature).mean()
+
+
+@pytest.mark.parametrize("setting", ["", "second_temperature"])
+def test_a_loss_is_one_entry(
+    setting: str, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = table(5, "glyphs")
+    monkeypatch.setitem(LOSSES, "hinge", Loss(hinge, "Hinge", setting, example=0.5))
+    few, base = with_loss(SHORT, "hinge", 4), SCALES["glyphs"].base
+    assert few.recipe.second_temperature == (0.5 if setting else None)
+    found = table(5, "glyphs")
+    new = [row for row in found.rows if row not in before.rows]
+    assert [row.name for row in new] == ["simo-hinge-k16", f"simo-hinge-k{base.num_negatives}"]
+    claims = [claim for claim in found.claims if claim not in before.claims]
+    assert [claim.name for claim in claims] == ["hinge-beats-infonce-k16", "hinge-equals-eqco-k16"]
+    assert all(claim.statement.startswith("Hinge with K=16 is") for claim in claims)
+    jobs = {job.run_id for job in plan.jobs("glyphs", base, list(TABLES), 1)}
+    assert {row.recipe.run_id(0) for row in new} <= jobs
+    assert closing_of(new).count("Hinge") == len(new)
+    record = ran(few.recipe, machine, tmp_path)
+    assert list(evidence.frame([record])["loss_title"]) == ["Hinge"]
+
+
+class Twin(SiMo):
+    """A method that no file of the project has."""
+
+    title = "Twin networks"
+
+
+def test_a_method_is_one_entry(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(METHODS, "twin", Twin)
+    recipe = replace(SHORT, method="twin")
+    assert type(build(recipe, 0, "cpu")) is Twin
+    full = SCALES["glyphs"].baseline("twin")
+    assert (full.method, full.num_negatives) == ("twin", full.available())
+    text = closing_of([Row(SCALES["glyphs"].base), Row(full)])
+    assert {"SiMo", "Twin networks"} <= {line.strip() for line in text.splitlines()}
+    record = ran(recipe, machine, tmp_path)
+    assert record.run_id.startswith("twin-infonce-k15-")
+    assert list(evidence.frame([record])["method_title"]) == ["Twin networks"]
+
+
+def noise(part: float, folder: Path) -> Dataset:
+    """Two classes of noise, 24 images to train on and 8 held out."""
+    draw = torch.Generator().manual_seed(0)
+
+    def images(count: int) -> tuple[Tensor, Tensor]:
+        pixels = torch.randint(0, 256, (count, 1, 24, 24), generator=draw, dtype=torch.uint8)
+        return pixels, torch.arange(count) % 2
+
+    parts = (*images(24), *images(8))
+    return Dataset(*parts, num_classes=2, fingerprint=fingerprint_of(*parts))
+
+
+def test_a_data_set_is_one_entry(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SOURCES, "noise", Source(noise))
+    recipe = replace(SHORT, data="noise")
+    images = open_images(recipe, 0, machine)
+    assert (images.num_classes, images.shuffle.total) == (2, 24)
+    record = ran(recipe, machine, tmp_path)
+    assert record.steps == 24 // recipe.batch_size
+    assert record.data_fingerprint == noise(1.0, tmp_path).fingerprint
+
+
+class Constant(FeatureProbe):
+    """A probe that no file of the project has."""
+
+    def metrics(self) -> dict[str, float]:
+        """The number of held-out images, whatever the backbone."""
+        return {"linear": float(sum(len(labels) for _, labels in self.images.whole("held_out")))}
+
+
+def test_a_probe_is_one_entry(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PROBES, "constant", Constant)
+    recipe = replace(SHORT, probe="constant")
+    assert recipe.digest() != SHORT.digest()
+    images = open_images(recipe, 0, machine)
+    count = sum(len(labels) for _, labels in images.whole("held_out"))
+    assert ran(recipe, machine, tmp_path).metrics == {"linear": count}
+
+
+def test_a_scale_is_one_entry(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    base = replace(SCALES["smoke"].base, epochs=1)
+    below = dict.fromkeys(METHODS, (4,))
+    scale = replace(SCALES["smoke"], base=base, below=below, run="a moment")
+    monkeypatch.setitem(SCALES, "minute", scale)
+    found = table(1, "minute")
+    assert {row.recipe.num_negatives for row in found.rows} == {4, base.num_negatives}
+    jobs = plan.jobs("minute", base, list(TABLES), 1)
+    assert {row.recipe for row in found.rows} < {job.recipe for job in jobs}
+    assert options.OPTIONS["scale"]["type"]("minute") == "minute"
+    places = [f"--{name}={tmp_path}" for name in ("records", "checkpoints")]
+    assert main(["tables", "--scale=minute", places[0]]) == 0
+    text = capsys.readouterr().out
+    assert f"minute   K = 4, {base.num_negatives}; a run: a moment; never evidence" in text
+    for number in TABLES:
+        assert f"table {number}  {table(number, 'minute').title}: " in text
+    assert main(["plan", "--scale=minute", *places]) == 0
+    text = capsys.readouterr().out
+    assert all(job.run_id in text for job in jobs)
+
+
+def depth(scale: Scale, base: Recipe) -> Table:
+    """A table that no file of the project has; its rows have records at scale glyphs."""
+    full = Row(scale.baseline("simo", base))
+    few = with_loss(full.recipe, "infonce", 4)
+    return Table("few against all", (few, full), (beats("all-beat-few", "all", full, few),))
+
+
+def test_a_table_is_one_entry(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    number = max(TABLES) + 1
+    monkeypatch.setitem(TABLES, number, depth)
+    shown = pages.all_tables().partition(f"## Table {number}: few against all\n")[2]
+    assert pages.table_page(number, "glyphs") in shown
+    assert f"-k table{number}`" in pages.prices()
+    base = replace(SCALES["glyphs"].base, learning_rate=0.05)
+    jobs = {job.recipe for job in plan.jobs("glyphs", base, [number], 1)}
+    assert {row.recipe for row in table(number, "glyphs", base).rows} < jobs
+    assert main(["tables", f"--records={tmp_path}"]) == 0
+    text = capsys.readouterr().out
+    assert f"table {number}  few against all: 2 rows, 1 claims at scale glyphs" in text

@@ -1,0 +1,126 @@
+"""Frames of records, and the committed records themselves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from eqco.recipe import Recipe
+from eqco.runs.record import Record
+from reproductions import evidence, plan, sweep
+from reproductions.scales import SCALES
+from reproductions.tables import TABLES, table
+from reproductions.tables.cells import Row
+from tests.reproductions.test_report import record_of
+
+
+@pytest.fixture
+def small() -> pd.DataFrame:
+    """SiMo with InfoNCE at three K: three seeds at K = 16, two at K = 4 and at full K."""
+    accuracies = {255: [85.0, 86.0], 16: [82.0, 84.0, 99.0], 4: [75.0, 74.0]}
+    return evidence.frame(
+        [
+            record_of(Recipe(num_negatives=k), seed, value)
+            for k, values in accuracies.items()
+            for seed, value in enumerate(values)
+        ]
+    )
+
+
+def test_frame_marks_untrained_runs() -> None:
+    found = evidence.frame([record_of(Recipe(epochs=0), 0, 60.0), record_of(Recipe(), 0, 85.0)])
+    assert list(found["loss_title"]) == ["untrained", "InfoNCE"]
+    assert list(found["method_title"]) == ["SiMo", "SiMo"]
+
+
+def test_frame_has_recipe_metrics_diagnostics_and_seconds_of_each_run() -> None:
+    recipe = Recipe(num_negatives=16)
+    (line,) = evidence.frame([record_of(recipe, 3, 85.0)]).to_dict("records")
+    assert (line["digest"], line["seed"], line["num_negatives"]) == (recipe.digest(), 3, 16)
+    assert (line["linear"], line["cv2"], line["seconds"]) == (85.0, 7.0, 45.0)
+    assert line["note"] == "drawn by another library"
+
+
+def test_by_seed_selects_runs_by_their_fields(small: pd.DataFrame) -> None:
+    assert evidence.by_seed(small, num_negatives=16) == {0: 82.0, 1: 84.0, 2: 99.0}
+    assert evidence.by_seed(small, "knn", num_negatives=4, seed=1) == {1: 70.0}
+    assert evidence.by_seed(small, num_negatives=64) == {}
+
+
+def test_of_row_has_the_runs_of_the_row_alone(
+    small: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "runs", lambda scale: small)
+    assert evidence.of_row("glyphs", Row(Recipe(num_negatives=4))) == {0: 75.0, 1: 74.0}
+    assert evidence.of_row("glyphs", Row(Recipe(num_negatives=4)), "knn") == {0: 70.0, 1: 70.0}
+    assert evidence.of_row("glyphs", Row(Recipe(num_negatives=4, learning_rate=0.1))) == {}
+
+
+def test_gaps_to_full_are_paired_by_seed(small: pd.DataFrame) -> None:
+    gaps = evidence.gaps_to_full(small).set_index("k")
+    assert dict(gaps["points"]) == {4: 11.0, 16: 2.5}  # full K has no seed 2
+    assert dict(gaps["n"]) == {4: 2, 16: 2}
+    sd = 2**0.5  # of 10 and 12
+    assert gaps["half"][4] == pytest.approx(6.3138 * sd / 2**0.5, rel=1e-4)  # t(1) at 95 %
+
+
+def test_half_interval_is_of_the_90_percent_t_interval() -> None:
+    assert evidence.half_interval(pd.Series([5.0])) == 0.0
+    assert evidence.half_interval(pd.Series([5.0, 5.0])) == 0.0
+    assert evidence.half_interval(pd.Series([1.0, 2.0, 3.0])) == pytest.approx(
+        2.91999 / 3**0.5, rel=1e-4
+    )
+
+
+def test_a_scale_without_records_has_an_empty_frame() -> None:
+    empty = evidence.runs("cifar10")
+    assert empty.empty
+    assert evidence.of_recipes("cifar10", [Recipe()]).empty
+    assert "cifar10" not in evidence.judged_scales()
+
+
+def test_the_baseline_of_photos_has_the_data_of_its_records() -> None:
+    base = evidence.base_of("photos")
+    assert base.data.startswith("folder:")
+    assert {record.recipe.data for record in evidence.records_of("photos")} == {base.data}
+    assert replace(base, data="folder") == SCALES["photos"].base
+    assert evidence.base_of("glyphs") == SCALES["glyphs"].base
+
+
+@pytest.mark.parametrize("scale", evidence.judged_scales())
+@pytest.mark.parametrize("number", TABLES)
+def test_runs_of_a_table_are_of_its_rows(number: int, scale: str) -> None:
+    digests = {
+        row.name: row.recipe.digest() for row in table(number, scale, evidence.base_of(scale)).rows
+    }
+    found = evidence.of_table(number, scale)
+    assert set(found["row"]) <= digests.keys()
+    for name, part in found.groupby("row"):
+        assert set(part["digest"]) == {digests[str(name)]}
+    assert set(found["scale"]) <= {scale}
+
+
+@pytest.mark.parametrize("scale", sorted(path.name for path in evidence.RECORDS.iterdir()))
+def test_committed_records_are_whole_and_of_todays_recipes(scale: str) -> None:
+    assert scale in SCALES
+    found = evidence.records_of(scale)
+    assert found
+    for record in found:
+        assert record.recipe.run_id(record.seed) == record.run_id
+        assert Record.find(evidence.RECORDS / scale, record.recipe, record.seed) == record
+    files = {path.stem for path in (evidence.RECORDS / scale).iterdir()}
+    assert files == {record.run_id for record in found}
+
+
+def test_committed_records_of_glyphs_are_the_runs_of_the_sweep() -> None:
+    committed = {record.run_id for record in evidence.records_of("glyphs")}
+    assert committed == {job.run_id for job in sweep.jobs(5)}
+
+
+def test_committed_records_of_photos_are_runs_of_its_tables() -> None:
+    seeds = 1 + max(record.seed for record in evidence.records_of("photos"))
+    jobs = plan.jobs("photos", evidence.base_of("photos"), list(TABLES), seeds)
+    committed = {record.run_id for record in evidence.records_of("photos")}
+    assert committed <= {job.run_id for job in jobs}

@@ -1,0 +1,99 @@
+"""The command line `python -m reproductions`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reproductions.__main__ import main
+from reproductions.scales import SCALES
+from reproductions.tables import TABLES, table
+
+ROOT = Path(__file__).resolve().parents[2]
+
+BAD_INPUT = {
+    "no command": ([], "the following arguments are required: command"),
+    "unknown command": (["plans"], "invalid choice: 'plans'"),
+    "unknown option": (["plan", "--sede", "1"], "unknown options: --sede 1"),
+    "unknown scale": (
+        ["plan", "--scale", "imagnet"], "unknown scale 'imagnet': did you mean imagenet",
+    ),
+    "unknown scale of tables": (["tables", "--scale", "glyf"], "did you mean glyphs"),
+    "unknown table": (
+        ["plan", "--scale", "imagenet", "--tables", "9"],
+        "there is no table 9: choose from " + ", ".join(map(str, TABLES)),
+    ),
+    "table that is no number": (["plan", "--tables", "one"], "argument --tables: must be a whole"),
+    "no seeds": (
+        ["plan", "--scale", "imagenet", "--seeds", "0"],
+        "argument --seeds: must be a whole number of at least 1, got '0'",
+    ),
+    "no seeds of the sweep": (["sweep", "--seeds", "0"], "argument --seeds: must be a whole"),
+    "empty folder": (["plan", "--records="], "argument --records: must be the path of a folder"),
+    "missing throughput file": (
+        ["plan", "--scale", "imagenet", "--throughput", "/none"],
+        "/none is no throughput measurement",
+    ),
+    "missing image tree": (
+        ["plan", "--scale", "photos", "--data", "folder:/nowhere"], "/nowhere does not exist",
+    ),
+    "data of another scale": (["plan", "--data", "folder:."], "--data goes with --scale photos"),
+    "unknown device": (
+        ["throughput", "--data=part:/x", "--device=banana"], "unknown device 'banana'",
+    ),
+    "no data for throughput": (["throughput"], "arguments are required: --data"),
+    "batch of one image": (
+        ["throughput", "--data=part:/x", "--batch-size=1"], "argument --batch-size: must be a",
+    ),
+}  # fmt: skip
+
+
+def status_of(words: list[str]) -> int | str | None:
+    """Exit status of the command."""
+    try:
+        return main(words)
+    except SystemExit as error:
+        return error.code
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_is_an_error_of_one_sentence_with_status_2(
+    case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, sentence = BAD_INPUT[case]
+    assert status_of(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    *usage, last = err.splitlines()
+    assert "error: " in last
+    assert sentence in last
+    assert not usage or usage[0].startswith("usage: ")
+
+
+def test_the_module_ends_bad_input_without_a_traceback(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "reproductions", "plan", "--tables", "9"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "error: there is no table 9: choose from " + ", ".join(map(str, TABLES))
+    ]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_command_tables_lists_scales_and_tables(
+    scale: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["tables", "--scale", scale, "--records", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    for name, each in SCALES.items():
+        assert f"{name:9s}K = " in text
+        assert f"{each.base.num_negatives}; a run: {each.run}" in text
+    for number in TABLES:
+        found = table(number, scale)
+        counts = f"{len(found.rows)} rows, {len(found.claims)} claims at scale {scale}"
+        assert f"table {number}  {found.title}: {counts}" in text

@@ -1,0 +1,144 @@
+"""The closing table shows measured cells with their spread, and marks the others "not run"."""
+
+from __future__ import annotations
+
+import pytest
+
+from eqco.recipe import Machine, Recipe
+from eqco.runs.progress import duration
+from eqco.runs.record import Record, now
+from reproductions import report
+from reproductions.judge import better
+from reproductions.published import NOT_VERIFIED, of_no_row
+from reproductions.tables.cells import Row, beats
+
+
+def record_of(recipe: Recipe, seed: int, linear: float) -> Record:
+    """A record with the fields that tables read."""
+    return Record.of(
+        recipe,
+        seed,
+        Machine(),
+        now(),
+        metrics={"linear": linear, "knn": 70.0, "class_mean": 50.0},
+        diagnostics={"cv2": 7.0, "one_minus_pi0": 0.8},
+        seconds={"train": 40.0, "probe": 5.0, "wall": 46.0},
+        note="drawn by another library",
+    )
+
+
+def cell_of(row: Row, accuracies: list[float], status: str = "passed") -> report.Cell:
+    """A cell with one record a seed."""
+    measured = {seed: record_of(row.recipe, seed, value) for seed, value in enumerate(accuracies)}
+    return report.Cell(row, NOT_VERIFIED, measured, status if measured else "not run")
+
+
+def cell(loss: str, num_negatives: int, accuracies: list[float]) -> report.Cell:
+    """A cell of SiMo."""
+    alpha = 256.0 if loss == "eqco" else None
+    return cell_of(Row(Recipe(loss=loss, num_negatives=num_negatives, alpha=alpha)), accuracies)
+
+
+def closing(cells: list[report.Cell]) -> str:
+    """The closing text at 80 columns without colour."""
+    return report.closing(1, "glyphs", cells, [], width=80, colour=False)
+
+
+@pytest.fixture
+def two_cells() -> list[report.Cell]:
+    """InfoNCE at full K and EqCo at K = 16, with two seeds each."""
+    return [cell("infonce", 255, [85.0, 86.0]), cell("eqco", 16, [84.0, 85.0])]
+
+
+def test_closing_table_fits_80_columns_and_has_no_escape_codes(
+    two_cells: list[report.Cell],
+) -> None:
+    text = closing(two_cells)
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "\x1b" not in text
+
+
+def test_closing_table_shows_mean_spread_count_and_paired_difference(
+    two_cells: list[report.Cell],
+) -> None:
+    text = closing(two_cells)
+    assert "85.5 ± 0.7 (2)" in text
+    assert "-1.0" in text
+
+
+def test_closing_table_keeps_every_column_at_80_columns(two_cells: list[report.Cell]) -> None:
+    text = closing(two_cells)
+    head = next(line for line in text.splitlines() if "published" in line)
+    for title in ("loss", "K", "published", "linear %", "kNN", "Δ base", "time", "status"):
+        assert f" {title} " in f" {head} "
+    assert "…" not in text
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        Row(Recipe(loss="eqco", num_negatives=255, alpha=65536), "-alpha65536", "alpha65536"),
+        Row(Recipe(loss="dual_temperature", second_temperature=1.0)),
+        Row(Recipe(drawing="shared", num_negatives=16), "-shared", "shared"),
+        Row(Recipe(method="moco", queue_size=65536, num_negatives=65536)),
+        Row(Recipe(method="simclr", num_negatives=510)),
+    ],
+    ids=["alpha", "dual", "shared", "moco", "simclr"],
+)
+def test_rows_of_every_table_fit_80_columns_uncut(row: Row) -> None:
+    text = closing([cell_of(row, [85.0 + seed for seed in range(10)], "not run")])
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "…" not in text
+    assert row.title in text
+    assert NOT_VERIFIED in text
+    assert "(10)" in text
+
+
+def test_closing_table_counts_only_measured_cells() -> None:
+    text = closing([cell("infonce", 255, [85.0]), cell("eqco", 16, []), cell("eqco", 4, [])])
+    assert "table 1: 1 of 3 cells measured" in text
+    assert "not run" in text
+
+
+def test_closing_table_shows_the_notes_of_its_records_once(two_cells: list[report.Cell]) -> None:
+    assert closing(two_cells).count("note: drawn by another library") == 1
+
+
+def test_closing_table_groups_cells_by_method() -> None:
+    moco = Row(Recipe(method="moco", queue_size=512, num_negatives=512))
+    text = closing([cell("infonce", 255, [85.0]), cell_of(moco, [80.0])])
+    assert "Table 1 (moco, simo) at scale glyphs" in text
+    assert {"SiMo", "MoCo v2"} <= {line.strip() for line in text.splitlines()}
+
+
+def test_closing_table_shows_claims_and_numbers_of_no_row(two_cells: list[report.Cell]) -> None:
+    full, few = (each.row for each in two_cells)
+    claim = beats("infonce-beats-eqco", "InfoNCE is more accurate", full, few)
+    verdict = better([85.0, 86.0, 87.0], [84.0, 85.0, 86.0])
+    text = report.closing(
+        1, "glyphs", two_cells, [(claim, verdict)],
+        width=80, colour=False, unmatched=of_no_row(1),
+    )  # fmt: skip
+    assert "infonce-beats-eqco: InfoNCE is more accurate" in text
+    assert f"  {verdict}"[:70] in text
+    for number in of_no_row(1):
+        assert f"published for {number.of}: {number.value}" in text
+
+
+def test_difference_uses_only_seeds_that_both_rows_have() -> None:
+    base, other = cell("infonce", 255, [85.0, 100.0]), cell("eqco", 16, [84.0])
+    assert report.difference(other, base) == "-1.0"
+    assert report.difference(base, base) == ""
+    assert report.difference(cell("eqco", 4, []), base) == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "text"), [([], "–"), ([85.04], "85.0 (1)"), ([84.0, 86.0], "85.0 ± 1.4 (2)")]
+)
+def test_spread_is_the_mean_with_its_standard_deviation(values: list[float], text: str) -> None:
+    assert report.spread(values) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(41, "41 s"), (720, "12 min"), (11520, "3.2 h")])
+def test_durations_have_a_readable_unit(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -1,0 +1,208 @@
+"""Sessions: wrong options, launchers, devices, and the data of a user."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from eqco.images.tree import identity
+from eqco.recipe import Machine, Recipe
+from eqco.runs.launch import Order
+from eqco.runs.record import Record, now
+from eqco.runs.run import Job
+from reproductions import session as sessions_module
+from reproductions.evidence import RECORDS
+from reproductions.options import OF_PYTEST, add_options
+from reproductions.scales import SCALES
+from reproductions.session import (
+    CLUSTER_WORKERS,
+    Session,
+    data_of,
+    device_of,
+    launched,
+    session_of,
+    workers_of,
+)
+from tests.trees import write_tree
+
+Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
+RECIPE = replace(SCALES["smoke"].base, epochs=1, probe_epochs=2)
+WHOLE = "must be a whole number of at least"
+MISTAKES = {
+    "argument --scale: unknown scale 'glyph': did you mean glyphs": ["--scale", "glyph"],
+    "argument --run: unknown --run policy 'sometimes'": ["--run", "sometimes"],
+    f"argument --seeds: {WHOLE} 1, got '0'": ["--seeds", "0"],
+    f"argument --seeds: {WHOLE} 1, got '²'": ["--seeds", "²"],
+    f"argument --seeds: {WHOLE} 1, got '1.5'": ["--seeds", "1.5"],
+    f"argument --threads: {WHOLE} 1, got '0'": ["--threads", "0"],
+    f"argument --processes: {WHOLE} 1, got '0'": ["--processes", "0"],
+    f"argument --workers: {WHOLE} 0, got 'few'": ["--workers", "few"],
+    "argument --records: must be the path of a folder, got ''": ["--records="],
+    "argument --launcher: unknown launcher 'torchrunn': did you mean torchrun":
+        ["--launcher", "torchrunn"],
+    "needs --data folder:PATH": ["--scale", "photos"],
+    "/nowhere does not exist": ["--scale", "photos", "--data", "folder:/nowhere"],
+    "goes with --scale photos": ["--data", "folder:."],
+    "--data takes folder:PATH or part:PATH, got '/x'": ["--scale=photos", "--data=/x"],
+    "--data part:PATH goes with --scale imagenet": ["--scale=photos", "--data=part:/x"],
+    "this scale needs --data folder:PATH": ["--scale", "imagenet"],
+    "--device cuda:99": ["--device", "cuda:99"],
+    "unknown device 'banana': did you mean cpu or cuda": ["--device", "banana"],
+    "--processes 2 needs --launcher torchrun or slurm": ["--processes", "2"],
+    "of slurm are NAME=VALUE, got ('gpu',)": ["--launcher=slurm", "--launcher-options=gpu"],
+    "--run always works in this process only": ["--launcher=torchrun", "--run=always"],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def mistakes(
+    tmp_path_factory: pytest.TempPathFactory, sessions: Sessions
+) -> tuple[dict[str, tuple[int, str]], Path]:
+    """Outcomes of pytest with each mistake, and the folder of records and checkpoints."""
+    folder = tmp_path_factory.mktemp("mistakes")
+    outcomes = sessions([["reproductions", *words] for words in MISTAKES.values()], folder)
+    return dict(zip(MISTAKES, outcomes, strict=True)), folder
+
+
+@pytest.mark.parametrize("sentence", MISTAKES)
+def test_a_wrong_option_is_an_error_of_one_sentence_and_nothing_is_written(
+    sentence: str, mistakes: tuple[dict[str, tuple[int, str]], Path]
+) -> None:
+    outcomes, folder = mistakes
+    status, text = outcomes[sentence]
+    assert status == 4
+    assert sentence in text
+    assert len([line for line in text.splitlines() if sentence in line]) == 1
+    assert "Traceback" not in text
+    assert not list(folder.iterdir())
+
+
+def config_of(*words: str) -> Any:
+    """What `session_of` reads of a pytest.Config."""
+    parser = argparse.ArgumentParser()
+    add_options(parser.add_argument, *OF_PYTEST)
+    given = parser.parse_args(words)
+    return SimpleNamespace(
+        getoption=lambda name: getattr(given, name),
+        option=SimpleNamespace(collectonly=True),
+        invocation_params=SimpleNamespace(args=("reproductions", "-q", *words)),
+    )
+
+
+def test_a_session_has_what_its_options_say(tmp_path: Path) -> None:
+    words = ["--scale=smoke", "--seeds=3", f"--records={tmp_path}", "--threads=1", "--device=cpu"]
+    session = session_of(config_of(*words, "--launcher-options=a 'b c'"))
+    assert (session.scale, session.policy, session.launcher) == ("smoke", "missing", "here")
+    assert (session.seeds, session.folder) == (range(3), tmp_path / "smoke")
+    assert session.base == SCALES["smoke"].base
+    assert (session.machine.threads, session.machine.device) == (1, "cpu")
+    assert session.launcher_options == ("a", "b c")
+    assert session.command.startswith("pytest reproductions --scale=smoke")
+
+
+def test_a_tree_of_the_user_is_the_data_of_all_tables(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path / "photos")
+    session = session_of(config_of("--scale=photos", f"--data=folder:{tree}"))
+    name = f"folder:{identity(tree)}"
+    assert (session.base.data, session.machine.data_dir) == (name, tree)
+    assert {row.recipe.data for row in session.table(1).rows} == {name}
+
+
+def test_a_part_of_imagenet_is_another_data_set_than_imagenet(tmp_path: Path) -> None:
+    tree, scale = write_tree(tmp_path / "photos"), SCALES["imagenet"]
+    base, folder = data_of(f"part:{tree}", Path(), scale)
+    assert (base.data, folder) == (f"part:{identity(tree)}", tree)
+    with pytest.raises(ValueError, match=f"go on with what is there by --data part:{tree}"):
+        data_of(f"folder:{tree}", Path(), scale)
+
+
+def test_a_scale_with_its_own_data_needs_no_folder(tmp_path: Path) -> None:
+    for name in ("smoke", "glyphs", "cifar10"):
+        assert data_of("", tmp_path, SCALES[name]) == (SCALES[name].base, tmp_path)
+
+
+def test_committed_records_are_no_evidence_about_themselves(tmp_path: Path) -> None:
+    own = session_of(config_of(f"--records={RECORDS}"))
+    other = session_of(config_of(f"--records={tmp_path}"))
+    assert own.evidence is None
+    assert other.evidence == RECORDS / "glyphs"
+
+
+def test_records_of_a_row_are_found_by_seed(tmp_path: Path) -> None:
+    session = session_of(config_of("--scale=smoke", f"--records={tmp_path}", "--seeds=3"))
+    row = session.table(1).rows[0]
+    for seed in (0, 2, 3):
+        Record.of(row.recipe, seed, Machine(), now(), metrics={}).write(session.folder)
+    assert {seed: each.seed for seed, each in session.found(row).items()} == {0: 0, 2: 2}
+
+
+def order_in(folder: Path, recipe: Recipe = RECIPE) -> Order:
+    """A run of seconds."""
+    machine = Machine(threads=1, checkpoints=folder / "checkpoints")
+    return Order(Job(recipe, 0), machine, folder / "records")
+
+
+def slurm_session(order: Order, *options: str) -> Session:
+    """A session that submits to a cluster."""
+    return Session(
+        scale="smoke",
+        policy="missing",
+        seeds=range(2),
+        base=order.job.recipe,
+        machine=order.machine,
+        folder=order.folder,
+        command="pytest",
+        launcher="slurm",
+        launcher_options=options,
+    )
+
+
+def test_a_cluster_gets_each_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Order] = []
+    monkeypatch.setattr(sessions_module, "by_slurm", lambda order, *_, **__: given.append(order))
+    session = slurm_session(order_in(tmp_path))
+    for seed in (0, 1, 0):
+        assert launched(session, Job(RECIPE, seed)) is None
+    assert [each.job.seed for each in given] == [0, 1]
+
+
+def test_a_cluster_has_gpus_though_this_host_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    base = SCALES["imagenet"].base
+    assert device_of("auto", "slurm") == "cuda"
+    assert device_of("auto", "here") == "cpu"
+    assert workers_of(None, base, 8, "slurm") == CLUSTER_WORKERS
+    assert workers_of(None, RECIPE, 8, "slurm") == 0
+    assert (workers_of(0, base, 8, "slurm"), workers_of(3, base, 8, "here")) == (0, 3)
+    with pytest.raises(ValueError, match="--device cuda: torch sees no GPU here"):
+        device_of("cuda", "torchrun")
+
+
+def test_launcher_options_reach_submitit_with_numbers_as_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, object] = {}
+    monkeypatch.setattr(sessions_module, "by_slurm", lambda *_, **options: given.update(options))
+    session = slurm_session(order_in(tmp_path), "cluster=local", "timeout_min=5", "comment=a=b")
+    launched(session, Job(RECIPE, 0))
+    assert given == {"cluster": "local", "timeout_min": 5, "comment": "a=b"}
+
+
+def test_options_of_the_tables_reach_submitit_which_does_the_run(tmp_path: Path) -> None:
+    """A process of this machine stands in for a cluster."""
+    pytest.importorskip("submitit")
+    order = order_in(tmp_path)
+    session = slurm_session(order, "cluster=local", "timeout_min=5")
+    assert launched(session, order.job) is None
+    deadline = time.monotonic() + 120
+    while Record.find(order.folder, RECIPE, 0) is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert Record.find(order.folder, RECIPE, 0) is not None

@@ -1,0 +1,115 @@
+"""README and docs: commands exist, links lead somewhere, examples run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Outcomes = list[tuple[int, str]]
+Sessions = Callable[[list[list[str]], Path], Outcomes]
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "FINDINGS.md", *sorted(ROOT.glob("*/*.md"))]
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+COMMANDS = sorted(set(re.findall(r"`((?:pytest|python -m|eqco) [^`]+)`", TEXT)))
+PYTEST = [command for command in COMMANDS if command.startswith("pytest reproductions")]
+PYTHON = [command for command in COMMANDS if not command.startswith("pytest")]
+
+
+def test_the_pages_print_commands() -> None:
+    assert len(PYTEST) >= 5
+    assert len(PYTHON) >= 10
+
+
+@pytest.fixture(scope="module")
+def collected(
+    tmp_path_factory: pytest.TempPathFactory, sessions: Sessions
+) -> dict[str, tuple[int, str]]:
+    """Each pytest command with --collect-only; an image tree stands in for PATH."""
+    folder = tmp_path_factory.mktemp("pages")
+    for split in ("train", "val"):
+        for name in ("a", "b"):
+            (folder / split / name).mkdir(parents=True)
+            (folder / split / name / "1.png").write_bytes(b"not opened when collecting")
+    words = [shlex.split(command.replace("PATH", str(folder)))[1:] for command in PYTEST]
+    outcomes = sessions([[*each, "--collect-only", "-q"] for each in words], folder)
+    return dict(zip(PYTEST, outcomes, strict=True))
+
+
+@pytest.mark.parametrize("command", PYTEST)
+def test_pytest_commands_collect_cases(command: str, collected: dict[str, tuple[int, str]]) -> None:
+    status, text = collected[command]
+    assert status == 0, text
+    assert "test_cell" in text
+
+
+def without_values(command: str) -> tuple[str, ...]:
+    """The words that choose a command, such as ("-m", "reproductions", "plan")."""
+    words = shlex.split(
+        command.replace("eqco ", "python -m eqco ", 1) if command[0] == "e" else command
+    )
+    given = [word for word in words[1:] if word.islower() and "=" not in word]
+    chosen = [word for word in given if word == "-m" or not word.startswith("-")]
+    return tuple(chosen[:3])
+
+
+@pytest.mark.parametrize("words", sorted({without_values(command) for command in PYTHON}), ids=str)
+def test_python_commands_have_a_help_page(words: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, *words, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout
+
+
+@pytest.mark.parametrize("command", [c for c in PYTHON if "--" in c])
+def test_options_of_printed_commands_exist(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, *without_values(command), "--help"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    for option in re.findall(r"--[a-z-]+", command):
+        assert option in done.stdout, option
+
+
+def test_tox_environments_of_the_pages_are_declared() -> None:
+    declared = (ROOT / "tox.ini").read_text(encoding="utf-8")
+    named = set(re.findall(r"tox -e ([a-z][\w-]*)", TEXT + declared))
+    assert named >= {"table1", "tests", "full-imagenet", "benchmark"}
+    for name in named:
+        assert f"[testenv:{name}]" in declared
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_python_example_runs() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert blocks
+    for block in blocks:
+        names: dict[str, object] = {}
+        exec(block, names)
+        assert names["loss"].item() > 0  # type: ignore[attr-defined]
+
+
+def test_the_front_page_is_short_and_answers_first() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 120
+    answer = next(place for place, line in enumerate(lines) if "90 % intervals" in line)
+    assert answer < 15
+    assert re.search(r"\[-?\d+\.\d, -?\d+\.\d\].*n = \d+", lines[answer])
+
+
+def test_every_page_of_docs_is_reached_from_the_front_page() -> None:
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"(docs/{page.name})" in README, page.name
