@@ -58,9 +58,9 @@ def diagnose(given: argparse.Namespace) -> None:
     from eqco import diagnose as diagnosis
     from eqco.images import open_images
     from eqco.negatives import others
-    from eqco.recipe import Machine
     from eqco.runs.pretrain import trained_encoder
     from eqco.runs.record import Record
+    from eqco.settings import Machine
 
     known = Record.read(given.record).recipe if given.record else None
     method, recipe, seed = trained_encoder(given.checkpoint, known)

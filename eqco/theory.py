@@ -53,9 +53,7 @@ def squared_cv(negatives: Tensor, *, temperature: float) -> Tensor:
             f"negatives must have shape (N, M) with M >= 2, got {tuple(negatives.shape)}"
         )
     logits = negatives.double() / temperature
-    weights = torch.exp(
-        logits - logits.amax(dim=1, keepdim=True)
-    )  # scale cancels
+    weights = torch.exp(logits - logits.amax(dim=1, keepdim=True))  # scale cancels
     return weights.var(dim=1) / weights.mean(dim=1) ** 2
 
 

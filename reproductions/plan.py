@@ -17,10 +17,11 @@ from statistics import median
 from typing import Any
 
 from eqco.images.tree import IMAGENET, scan
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
 from eqco.runs.checkpoint import Busy, check_free, checkpoint_path
 from eqco.runs.record import Record
 from eqco.runs.run import Job, untrained
+from eqco.settings import Machine
 from reproductions.evidence import RECORDS
 from reproductions.scales import SCALES
 from reproductions.session import data_of

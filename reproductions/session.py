@@ -12,12 +12,13 @@ import pytest
 import torch
 
 from eqco.images import SOURCES
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
 from eqco.runs.checkpoint import check_free
 from eqco.runs.files import check_writable
 from eqco.runs.launch import Order, by_slurm, by_torchrun
 from eqco.runs.record import Record
 from eqco.runs.run import Job
+from eqco.settings import Machine
 from reproductions.evidence import RECORDS
 from reproductions.judge import Verdict
 from reproductions.scales import SCALES, Scale

@@ -15,10 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from eqco.checks import TrainingError
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
 from eqco.runs.checkpoint import Busy
 from eqco.runs.record import Record
 from eqco.runs.run import Job, run, untrained
+from eqco.settings import Machine
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 

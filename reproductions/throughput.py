@@ -25,10 +25,11 @@ from eqco import distributed
 from eqco.images.files import FromFiles, Steps, loader
 from eqco.images.tree import ImageTree, scan
 from eqco.probes.crops import STEPS_AT_ONCE, CropProbe
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
 from eqco.runs.files import check_writable, write_atomically
 from eqco.runs.pretrain import Pretraining
 from eqco.runs.record import now, provenance
+from eqco.settings import Machine
 from reproductions.scales import SCALES
 from reproductions.session import device_of, workers_of
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from eqco.recipe import Machine
+from eqco.settings import Machine
 
 ROOT = Path(__file__).resolve().parents[1]
 Outcomes = list[tuple[int, str]]

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from eqco.checks import Number
-from eqco.recipe import NAMES, NUMBERS, PLACE
+from eqco.recipe import NAMES, NUMBERS
+from eqco.settings import PLACE
 
 NO_NUMBER: tuple[Any, ...] = (
     "0.2",

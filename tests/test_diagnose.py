@@ -17,9 +17,10 @@ from eqco.diagnose import describe, diagnose, embeddings_of, report
 from eqco.images import open_images
 from eqco.images.tree import identity
 from eqco.methods import build
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
 from eqco.runs.checkpoint import checkpoint_path
 from eqco.runs.pretrain import pretrain
+from eqco.settings import Machine
 from reproductions.scales import SCALES
 from tests.trees import files_recipe, write_tree
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from eqco import recipe as recipes
 from eqco.checks import shown
 from eqco.contrast import LOSSES
 from eqco.images import SOURCES
 from eqco.methods import METHODS
-from eqco.recipe import NAMES, NUMBERS, Machine, Recipe
+from eqco.recipe import NAMES, NUMBERS, Recipe
+from eqco.settings import LATER, Machine
 from tests.invalid import invalid_of_machine, invalid_of_recipe
 
 EQCO = replace(Recipe(), loss="eqco", alpha=256.0, num_negatives=16)
@@ -188,7 +188,7 @@ def test_a_recipe_is_made_of_a_table_only(values: Any) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_names_its_own_fields(name: str) -> None:
     method = METHODS[name]
-    assert set(method.own_fields) <= set(recipes.LATER)
+    assert set(method.own_fields) <= set(LATER)
     assert set(method.usual) <= {each.name for each in fields(Recipe)}
     assert method.pool in NUMBERS
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from eqco import recipe as recipes
+from eqco import settings
 from eqco.recipe import Recipe
 
 EQCO = replace(Recipe(), loss="eqco", alpha=256.0, num_negatives=16)
@@ -49,7 +49,7 @@ def test_the_digest_of_a_recipe_is_the_one_that_names_the_committed_records() ->
     Where this fails, the identity of every run has changed and every committed record is void:
     change the recipe back, or accept that all of the evidence is to be made again.
     """
-    assert recipes.NUMERICS == 1
+    assert settings.NUMERICS == 1
     assert Recipe().digest() == "85c04791"
     assert EQCO.digest() == "150c1399"
     assert Recipe().run_id(0) == "simo-infonce-k255-85c04791-s0"
@@ -74,8 +74,8 @@ def test_no_field_is_left_out_of_the_tests_of_the_digest() -> None:
 
 
 def test_fields_that_came_later_leave_older_digests_alone_and_count_where_they_are_set() -> None:
-    assert set(recipes.LATER) <= {each.name for each in fields(Recipe)}
-    for name, neutral in recipes.LATER.items():
+    assert set(settings.LATER) <= {each.name for each in fields(Recipe)}
+    for name, neutral in settings.LATER.items():
         assert getattr(Recipe(), name) == neutral
     queue = replace(EQCO, method="moco", queue_size=512)
     dual = replace(EQCO, loss="dual_temperature", alpha=None, second_temperature=1.0)
@@ -94,7 +94,7 @@ def test_fields_that_came_later_leave_older_digests_alone_and_count_where_they_a
 
 def test_raising_numerics_changes_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     before = EQCO.digest()
-    monkeypatch.setattr(recipes, "NUMERICS", recipes.NUMERICS + 1)
+    monkeypatch.setattr(settings, "NUMERICS", settings.NUMERICS + 1)
     assert EQCO.digest() != before
 
 

@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from eqco.checks import check_name
 from eqco.images import memory
+from eqco.images.files import FromFiles
 from eqco.images.tree import identity, imagenet_name, scan
 from eqco.randomness import Shuffle
-
-if TYPE_CHECKING:
-    from eqco.recipe import Machine, Recipe
+from eqco.settings import Machine, Settings
 
 
 class Images(Protocol):
@@ -84,12 +83,14 @@ def source_of(data: str) -> Source:
     Raises:
         ValueError: there is none of that name.
     """
-    kind, colon, _ = data.partition(":")
+    kind, colon, identity_part = data.partition(":")
     check_name("data set", kind if colon and kind in HASHED else data, SOURCES)
+    if colon and not identity_part:
+        raise ValueError(f"data {data!r} lacks the name and hash of a folder: give --data")
     return SOURCES[kind]
 
 
-def open_images(recipe: Recipe, seed: int, machine: Machine) -> Images:
+def open_images(recipe: Settings, seed: int, machine: Machine) -> Images:
     """The images of a recipe; the only place that asks which kind they are.
 
     Raises:
@@ -102,7 +103,5 @@ def open_images(recipe: Recipe, seed: int, machine: Machine) -> Images:
             raise ValueError(f"the recipe wants {recipe.data}, but {machine.data_dir} is {here}")
     data = source.open(recipe.data_part, machine.data_dir)
     if source.from_files:
-        from eqco.images.files import FromFiles  # imports torchvision, which takes a second
-
         return FromFiles(data, recipe, seed, machine)
     return memory.InMemory(data, recipe, seed, machine)

@@ -7,21 +7,18 @@ processes, n of them on this one, V views of each, side S.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
-from torchvision.transforms import v2
 
 from eqco.distributed import first_of, rank, world_size
 from eqco.images.decode import decode
 from eqco.images.tree import ImageTree, Split
 from eqco.images.views import AFTER_CROP, normalise
 from eqco.randomness import Part, Shuffle, generator_for, sample_rows, seed_for
-
-if TYPE_CHECKING:
-    from eqco.recipe import Machine, Recipe
+from eqco.settings import Machine, Settings
 
 VIEW_NAMES = ("query", "key")
 PROBE_CROP_SCALE = 0.08
@@ -55,6 +52,8 @@ class Crops(Dataset[tuple[Tensor, int]]):
         flip: bool = False,
     ) -> None:
         self.split, self.seed, self.names = split, seed, tuple(names)
+        from torchvision.transforms import v2  # takes a second
+
         crop = v2.RandomResizedCrop(size, (crop_scale, 1.0), antialias=True)
         self.transform = v2.Compose([crop, v2.RandomHorizontalFlip()]) if flip else crop
 
@@ -75,6 +74,8 @@ class Centres(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, split: Split, size: int) -> None:
         self.split = split
+        from torchvision.transforms import v2
+
         self.transform = v2.Compose(
             [v2.Resize(round(size * 8 / 7), antialias=True), v2.CenterCrop(size)]
         )
@@ -133,7 +134,7 @@ class FromFiles:
 
     note = ""
 
-    def __init__(self, tree: ImageTree, recipe: Recipe, seed: int, machine: Machine) -> None:
+    def __init__(self, tree: ImageTree, recipe: Settings, seed: int, machine: Machine) -> None:
         self.tree, self.recipe, self.seed, self.machine = tree, recipe, seed, machine
         self.num_classes, self.fingerprint = tree.num_classes, tree.fingerprint
         self.shuffle = Shuffle(len(tree.train), recipe.batch_size, seed)

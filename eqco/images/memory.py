@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,9 +21,7 @@ from eqco.images.decode import picture
 from eqco.images.tree import scan
 from eqco.images.views import VIEWS, normalise
 from eqco.randomness import Part, Shuffle, generator_for, sample_rows
-
-if TYPE_CHECKING:
-    from eqco.recipe import Machine, Recipe
+from eqco.settings import Machine, Settings
 
 CHUNK = 1024  # images through a backbone at once
 
@@ -155,7 +152,7 @@ class InMemory:
         machine: its device.
     """
 
-    def __init__(self, data: Dataset, recipe: Recipe, seed: int, machine: Machine) -> None:
+    def __init__(self, data: Dataset, recipe: Settings, seed: int, machine: Machine) -> None:
         self.data, self.recipe, self.seed = data.to(machine.device), recipe, seed
         self.shuffle = Shuffle(len(data.train_images), recipe.batch_size, seed)
         self.mean, std = self.data.channel_statistics()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
 from eqco.methods.encoder import build_encoder
@@ -11,14 +9,12 @@ from eqco.methods.method import Method
 from eqco.methods.moco import MoCo
 from eqco.methods.simclr import SimCLR
 from eqco.methods.simo import SiMo
-
-if TYPE_CHECKING:
-    from eqco.recipe import Recipe
+from eqco.settings import Settings
 
 METHODS: dict[str, type[Method]] = {"simo": SiMo, "moco": MoCo, "simclr": SimCLR}
 
 
-def build(recipe: Recipe, seed: int, device: str) -> Method:
+def build(recipe: Settings, seed: int, device: str) -> Method:
     """The method of a recipe with fresh weights, on a device."""
     encoder = build_encoder(recipe.backbone, recipe.embedding_dim, seed, recipe.projector)
     method = METHODS[recipe.method].of(encoder, recipe, seed, device)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from eqco.methods.encoder import Encoder
-
-if TYPE_CHECKING:
-    from eqco.recipe import Recipe
+from eqco.settings import Settings
 
 
 class Method(nn.Module):
@@ -32,16 +30,16 @@ class Method(nn.Module):
     key_encoder: Encoder
 
     @staticmethod
-    def available(recipe: Recipe) -> int:
+    def available(recipe: Settings) -> int:
         """How many negatives a query can have: K at most."""
         raise NotImplementedError
 
     @staticmethod
-    def check(recipe: Recipe) -> None:
+    def check(recipe: Settings) -> None:
         """Raise ValueError where the method's own fields do not fit together."""
 
     @classmethod
-    def of(cls, encoder: Encoder, recipe: Recipe, seed: int, device: str) -> Self:
+    def of(cls, encoder: Encoder, recipe: Settings, seed: int, device: str) -> Self:
         """The method of a recipe around a fresh encoder; its batch norm spans all processes."""
         raise NotImplementedError
 

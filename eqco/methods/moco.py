@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +13,7 @@ from eqco.methods.batch_norm import use_split_batch_norm
 from eqco.methods.encoder import Encoder, key_encoder_of, momentum_update
 from eqco.methods.method import Method, check_key_momentum
 from eqco.negatives import draw_from
-
-if TYPE_CHECKING:
-    from eqco.recipe import Recipe
+from eqco.settings import Settings
 
 
 class MoCo(Method):
@@ -70,12 +68,12 @@ class MoCo(Method):
         self.register_buffer("queue_next", torch.zeros((), dtype=torch.long))
 
     @staticmethod
-    def available(recipe: Recipe) -> int:
+    def available(recipe: Settings) -> int:
         """The keys in the queue."""
         return recipe.queue_size
 
     @staticmethod
-    def check(recipe: Recipe) -> None:
+    def check(recipe: Settings) -> None:
         """Raise ValueError where a batch does not fit into the queue, or not into parts."""
         if recipe.queue_size < recipe.batch_size:
             raise ValueError(
@@ -89,7 +87,7 @@ class MoCo(Method):
             )
 
     @classmethod
-    def of(cls, encoder: Encoder, recipe: Recipe, seed: int, device: str) -> Self:
+    def of(cls, encoder: Encoder, recipe: Settings, seed: int, device: str) -> Self:
         """MoCo v2 of a recipe."""
         return cls(
             encoder,

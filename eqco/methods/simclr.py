@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -12,9 +12,7 @@ from eqco.methods.batch_norm import use_synced_batch_norm
 from eqco.methods.encoder import Encoder
 from eqco.methods.method import Method
 from eqco.negatives import draw_from, others
-
-if TYPE_CHECKING:
-    from eqco.recipe import Recipe
+from eqco.settings import Settings
 
 
 class SimCLR(Method):
@@ -44,12 +42,12 @@ class SimCLR(Method):
         return self.encoder
 
     @staticmethod
-    def available(recipe: Recipe) -> int:
+    def available(recipe: Settings) -> int:
         """Both views of the other images: 2 (N - 1)."""
         return 2 * (recipe.batch_size - 1)
 
     @classmethod
-    def of(cls, encoder: Encoder, recipe: Recipe, seed: int, device: str) -> Self:
+    def of(cls, encoder: Encoder, recipe: Settings, seed: int, device: str) -> Self:
         """SimCLR of a recipe."""
         use_synced_batch_norm(encoder, device)
         return cls(encoder, num_negatives=recipe.num_negatives, drawing=recipe.drawing)

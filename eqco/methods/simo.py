@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -12,9 +12,7 @@ from eqco.methods.batch_norm import use_synced_batch_norm
 from eqco.methods.encoder import Encoder, key_encoder_of, momentum_update
 from eqco.methods.method import Method, check_key_momentum
 from eqco.negatives import draw_negatives
-
-if TYPE_CHECKING:
-    from eqco.recipe import Recipe
+from eqco.settings import Settings
 
 
 class SiMo(Method):
@@ -48,12 +46,12 @@ class SiMo(Method):
         self.drawing = drawing
 
     @staticmethod
-    def available(recipe: Recipe) -> int:
+    def available(recipe: Settings) -> int:
         """The other images' keys: N - 1."""
         return recipe.batch_size - 1
 
     @classmethod
-    def of(cls, encoder: Encoder, recipe: Recipe, seed: int, device: str) -> Self:
+    def of(cls, encoder: Encoder, recipe: Settings, seed: int, device: str) -> Self:
         """SiMo of a recipe."""
         use_synced_batch_norm(encoder, device)
         return cls(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from eqco.probes.crops import CropProbe
 from eqco.probes.features import FeatureProbe
 
-# Each takes (backbone, images, recipe, seed, machine), is trained as `eqco.work.Work` if it has
-# steps, and then gives `metrics()`: accuracies on the held-out part, percent, by name.
-PROBES: dict[str, Callable[..., FeatureProbe | CropProbe]] = {
+# Each takes (backbone, images, recipe, seed, machine), says whether it needs images
+# `from_files`, is trained as `eqco.work.Work` if it has steps, and then gives `metrics()`:
+# accuracies in percent.
+PROBES: dict[str, type[FeatureProbe] | type[CropProbe]] = {
     "features": FeatureProbe,
     "crops": CropProbe,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,14 +16,12 @@ from torch import Tensor, nn
 
 from eqco.checks import TrainingError
 from eqco.distributed import gather_uneven, mean_over_ranks, rank, sum_over_ranks
+from eqco.images.files import FromFiles
 from eqco.probes.frozen import Frozen, check_unchanged, state_hash
 from eqco.probes.metrics import METRICS, MILESTONES
 from eqco.randomness import Shuffle, generator_for
+from eqco.settings import Machine, Settings
 from eqco.work import Work
-
-if TYPE_CHECKING:
-    from eqco.images.files import FromFiles
-    from eqco.recipe import Machine, Recipe
 
 # The backbone is frozen, so images of several steps go through it at once: a GPU that has 32 of a
 # batch's 256 images would be idle for most of the time.
@@ -37,8 +35,10 @@ class CropProbe(Work):
     the epochs; the recipe's batch size. A last batch that is not full is dropped.
     """
 
+    from_files = True
+
     def __init__(
-        self, backbone: nn.Module, images: FromFiles, recipe: Recipe, seed: int, machine: Machine
+        self, backbone: nn.Module, images: FromFiles, recipe: Settings, seed: int, machine: Machine
     ) -> None:
         self.frozen, self.images = Frozen(backbone, recipe.precision), images
         self.recipe, self.seed = recipe, seed

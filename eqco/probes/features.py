@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
@@ -11,17 +9,17 @@ from eqco.distributed import rank
 from eqco.images import Images
 from eqco.probes.frozen import Frozen, check_unchanged, state_hash
 from eqco.probes.metrics import METRICS
+from eqco.settings import Machine, Settings
 from eqco.work import Work
-
-if TYPE_CHECKING:
-    from eqco.recipe import Machine, Recipe
 
 
 class FeatureProbe(Work):
     """Features once, then metrics of them, in seconds; the first process does it for all."""
 
+    from_files = False
+
     def __init__(
-        self, backbone: nn.Module, images: Images, recipe: Recipe, seed: int, machine: Machine
+        self, backbone: nn.Module, images: Images, recipe: Settings, seed: int, machine: Machine
     ) -> None:
         self.backbone, self.images, self.recipe, self.seed = backbone, images, recipe, seed
 

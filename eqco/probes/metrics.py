@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eqco.randomness import generator_for
-
-if TYPE_CHECKING:
-    from eqco.recipe import Recipe
+from eqco.settings import Settings
 
 # Bounds on what is held at once, for a million features.
 CHUNK = 65_536
@@ -132,7 +129,7 @@ class Metric:
     """
 
     title: str
-    function: Callable[[Labelled, Labelled, int, Recipe, int], float]
+    function: Callable[[Labelled, Labelled, int, Settings, int], float]
 
 
 METRICS: dict[str, Metric] = {

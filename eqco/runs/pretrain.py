@@ -23,7 +23,8 @@ from eqco.images import Images
 from eqco.methods import build
 from eqco.methods.method import Method
 from eqco.randomness import generator_for
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
+from eqco.settings import Machine
 from eqco.runs.checkpoint import checkpoint_path, hold, read
 from eqco.runs.loop import STEPS_BETWEEN_READS, Loop
 from eqco.runs.progress import Progress

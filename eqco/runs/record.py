@@ -16,7 +16,8 @@ from typing import Any, Self
 import torch
 
 from eqco.distributed import world_size
-from eqco.recipe import NUMERICS, Machine, Recipe
+from eqco.recipe import Recipe
+from eqco.settings import NUMERICS, Machine
 from eqco.runs.files import write_atomically
 
 LIBRARIES = ("torch", "torchvision", "numpy", "matplotlib", "pillow", "kornia")
@@ -191,6 +192,10 @@ class Record:
             raise RecordError(f"{path} is not a record ({error}): delete it and run again") from error
         if name != path.stem:
             raise RecordError(f"record {path} belongs to run {name}: rename it back")
+        if name != record.run_id:
+            raise RecordError(
+                f"record {path} was made by another recipe or seed: delete it and run again"
+            )
         return record
 
     @classmethod
@@ -204,8 +209,8 @@ class Record:
         if not path.exists():
             return None
         record = cls.read(path)
-        if record.recipe != recipe or record.numerics != NUMERICS:
-            raise RecordError(f"record {path} was made by another recipe: delete it and run again")
+        if record.numerics != NUMERICS:
+            raise RecordError(f"record {path} has older numerics: delete it and run again")
         return record
 
     @classmethod

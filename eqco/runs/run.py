@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from eqco import distributed
+from eqco.contrast import LOSSES
 from eqco.diagnose import describe
 from eqco.images import open_images
+from eqco.methods import METHODS
 from eqco.probes import PROBES
-from eqco.recipe import Machine, Recipe
+from eqco.probes.crops import CropProbe
+from eqco.probes.features import FeatureProbe
+from eqco.recipe import Recipe
+from eqco.settings import LATER, Machine
 from eqco.runs.checkpoint import checkpoint_path, hold
 from eqco.runs.loop import Loop
 from eqco.runs.pretrain import pretrain
@@ -94,7 +101,8 @@ def measured(
     trained = pretrain(recipe, seed, images, machine, progress)
     probe_clock = time.monotonic()
     backbone = trained.method.encoder.backbone
-    probe = PROBES[recipe.probe](backbone, images, recipe, seed, machine)
+    build: Callable[..., FeatureProbe | CropProbe] = PROBES[recipe.probe]
+    probe = build(backbone, images, recipe, seed, machine)
     path = checkpoint_path(recipe, seed, machine).with_suffix(".probe.pt")
     Loop(probe, recipe, seed, machine, path, "probing").run(progress)
     metrics = probe.metrics()
@@ -123,18 +131,17 @@ def measured(
 
 def untrained(recipe: Recipe) -> Recipe:
     """The same backbone and probe with no pretraining at all: one record for all rows."""
+    unused: dict[str, Any] = {loss.setting: None for loss in LOSSES.values() if loss.setting}
+    unused |= {name: LATER[name] for each in METHODS.values() for name in each.own_fields}
     return replace(
         recipe,
+        method="simo",
         loss="infonce",
-        alpha=None,
         num_negatives=recipe.batch_size - 1,
         drawing="independent",
+        projector="bn",
         epochs=0,
         learning_rate=1.0,
-        method="simo",
-        queue_size=0,
-        bn_splits=1,
-        projector="bn",
-        second_temperature=None,
         temperature=Recipe.temperature,
+        **unused,
     )

@@ -16,9 +16,10 @@ import pandas as pd
 from eqco.diagnose import diagnose, embeddings_of
 from eqco.images import open_images
 from eqco.negatives import others
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
 from eqco.runs.checkpoint import checkpoint_path
 from eqco.runs.pretrain import trained_encoder
+from eqco.settings import Machine
 from figures.style import OUT, write
 from reproductions.evidence import base_of, judged_scales
 from reproductions.tables import table

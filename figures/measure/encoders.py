@@ -21,8 +21,8 @@ from eqco.contrast import eqco_info_nce
 from eqco.diagnose import embeddings_of
 from eqco.images import open_images
 from eqco.negatives import draw_independent, others
-from eqco.recipe import Machine
 from eqco.runs.pretrain import Pretraining
+from eqco.settings import Machine
 from eqco.theory import gradient_noise_bound, gradient_norm_bound, negative_weight, squared_cv
 from figures.style import OUT, write
 from reproductions.scales import SCALES

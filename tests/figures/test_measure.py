@@ -16,8 +16,8 @@ from torch import Tensor
 
 from eqco.contrast import eqco_info_nce
 from eqco.methods import build
-from eqco.recipe import Machine
 from eqco.runs.checkpoint import checkpoint_path, save
+from eqco.settings import Machine
 from figures.measure import diagnoses, encoders, gaussians
 from figures.style import OUT
 from reproductions.scales import SCALES

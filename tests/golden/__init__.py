@@ -21,9 +21,10 @@ from PIL import Image
 
 from eqco.images import glyphs
 from eqco.images.tree import identity
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
 from eqco.runs.checkpoint import checkpoint_path
 from eqco.runs.run import run
+from eqco.settings import Machine
 from reproductions.scales import SCALES
 
 KEPT = Path(__file__).with_name("golden.json")

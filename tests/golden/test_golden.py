@@ -12,7 +12,7 @@ from eqco import contrast
 from tests.golden import RECIPES, Outcome, first_losses, kept, outcome, platform_of
 
 MESSAGE = (
-    "the same recipe gives another number: raise NUMERICS in eqco/recipe.py, which voids the "
+    "the same recipe gives another number: raise NUMERICS in eqco/settings.py, which voids the "
     "committed records, and keep the new numbers by python -m tests.golden --write; or undo the "
     "change"
 )

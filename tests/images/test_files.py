@@ -14,7 +14,8 @@ from eqco.images.decode import decode
 from eqco.images.files import Centres, Crops, FromFiles, Steps, loader
 from eqco.images.tree import ImageTree, identity, scan
 from eqco.randomness import Shuffle
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
+from eqco.settings import Machine
 from reproductions.scales import SCALES
 from tests.trees import write_tree
 

@@ -15,7 +15,8 @@ from PIL import Image
 from eqco.images import SOURCES, glyphs, open_images, source_of
 from eqco.images.memory import Dataset, InMemory, glyph_set
 from eqco.images.tree import identity
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
+from eqco.settings import Machine
 from reproductions.scales import SCALES
 
 CLASSES = ("ant", "bee", "cat")

@@ -12,7 +12,7 @@ from eqco.images import open_images
 from eqco.images import tree as trees
 from eqco.images.files import FromFiles
 from eqco.images.tree import ImageTree, identity, imagenet_name, scan
-from eqco.recipe import Machine
+from eqco.settings import Machine
 from reproductions.scales import SCALES
 from tests.trees import CLASSES, write_tree
 

@@ -13,8 +13,9 @@ from eqco.images.files import FromFiles
 from eqco.images.tree import ImageTree, identity, scan
 from eqco.methods.encoder import build_encoder
 from eqco.probes.crops import CropProbe
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
 from eqco.runs.loop import Loop
+from eqco.settings import Machine
 from reproductions.scales import SCALES
 from tests.trees import write_tree
 

@@ -10,7 +10,8 @@ from eqco.images.memory import Dataset, InMemory
 from eqco.probes.features import FeatureProbe
 from eqco.probes.frozen import Frozen, state_hash
 from eqco.probes.metrics import METRICS
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
+from eqco.settings import Machine
 
 RECIPE = Recipe(probe_epochs=1, batch_size=4, num_negatives=3)
 

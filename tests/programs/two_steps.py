@@ -13,8 +13,9 @@ import torch
 from eqco import distributed
 from eqco.images import open_images
 from eqco.images.memory import InMemory
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
 from eqco.runs import pretrain
+from eqco.settings import Machine
 from tests.test_distributed import RECIPES
 
 out, gather = sys.argv[1:3]

@@ -17,9 +17,10 @@ from eqco.methods import METHODS, build
 from eqco.methods.simo import SiMo
 from eqco.probes import PROBES
 from eqco.probes.features import FeatureProbe
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
 from eqco.runs.record import Record
 from eqco.runs.run import run
+from eqco.settings import Machine
 from reproductions import evidence, options, pages, plan
 from reproductions.__main__ import main
 from reproductions.report import Cell, closing

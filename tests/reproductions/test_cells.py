@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from eqco.recipe import Machine
 from eqco.runs.checkpoint import checkpoint_path
 from eqco.runs.run import untrained
+from eqco.settings import Machine
 from reproductions import conftest, published
 from reproductions.evidence import records_of
 from reproductions.scales import SCALES

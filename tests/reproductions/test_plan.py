@@ -10,10 +10,11 @@ import pytest
 from filelock import FileLock
 
 from eqco.images.tree import IMAGENET
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
 from eqco.runs.checkpoint import checkpoint_path, hold
 from eqco.runs.record import Record, now
 from eqco.runs.run import Job, untrained
+from eqco.settings import Machine
 from reproductions import plan
 from reproductions.__main__ import main
 from reproductions.scales import SCALES

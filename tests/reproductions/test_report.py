@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
 from eqco.runs.progress import duration
 from eqco.runs.record import Record, now
+from eqco.settings import Machine
 from reproductions import report
 from reproductions.judge import better
 from reproductions.published import NOT_VERIFIED, of_no_row

@@ -14,10 +14,11 @@ import pytest
 import torch
 
 from eqco.images.tree import identity
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
 from eqco.runs.launch import Order
 from eqco.runs.record import Record, now
 from eqco.runs.run import Job
+from eqco.settings import Machine
 from reproductions import session as sessions_module
 from reproductions.evidence import RECORDS
 from reproductions.options import OF_PYTEST, add_options

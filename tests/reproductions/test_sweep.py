@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from eqco.checks import TrainingError
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
 from eqco.runs.checkpoint import Busy
 from eqco.runs.record import Record, now
 from eqco.runs.run import Job, untrained
+from eqco.settings import Machine
 from reproductions import sweep
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table

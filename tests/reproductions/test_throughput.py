@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from eqco.images.tree import identity, scan
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
+from eqco.settings import Machine
 from reproductions import plan, throughput
 from reproductions.__main__ import main
 from reproductions.scales import SCALES

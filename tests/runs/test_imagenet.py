@@ -13,7 +13,8 @@ import torch
 
 from eqco.images.files import FromFiles
 from eqco.images.tree import identity, scan
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
+from eqco.settings import Machine
 from eqco.runs.launch import Order, by_torchrun
 from eqco.runs.pretrain import Pretraining
 from eqco.runs.record import Record

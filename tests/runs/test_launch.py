@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from eqco.checks import TrainingError
-from eqco.recipe import Machine, Recipe
+from eqco.recipe import Recipe
+from eqco.settings import Machine
 from eqco.runs.checkpoint import checkpoint_path, hold
 from eqco.runs.launch import (
     Order,

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from eqco.recipe import NUMERICS, Machine, Recipe
+from eqco.recipe import Recipe
+from eqco.settings import NUMERICS, Machine
 from eqco.runs.record import Record, RecordError, checksum, path_of
 
 EQCO = replace(Recipe(), loss="eqco", alpha=256.0, num_negatives=16)
@@ -178,7 +179,7 @@ def test_records_of_older_numerics_do_not_count(
     tmp_path: Path, record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = record.write(tmp_path)
-    for module in ("eqco.recipe", "eqco.runs.record"):
+    for module in ("eqco.settings", "eqco.runs.record"):
         monkeypatch.setattr(f"{module}.NUMERICS", NUMERICS + 1)
     assert Record.read_all(tmp_path) == []
     assert Record.find(tmp_path, EQCO, 3) is None
