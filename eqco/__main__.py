@@ -68,7 +68,7 @@ def diagnose(given: argparse.Namespace) -> None:
     if own_tree and not given.data:
         raise ValueError(f"the encoder was trained on {recipe.data}: give --data with its folder")
     images = open_images(recipe, seed, Machine(data_dir=given.data or Path("data")))
-    query, key = diagnosis.embeddings_of(method, images, given.images)
+    query, key = diagnosis.embed(method, images, given.images)
     similarity = query @ key.T
     found = diagnosis.diagnose(
         similarity.diagonal(),

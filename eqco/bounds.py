@@ -33,7 +33,7 @@ class Estimate:
         return f"{self.value:.3f} ± {self.error:.3f}"
 
 
-def mean_of(values: Tensor) -> Estimate:
+def estimate(values: Tensor) -> Estimate:
     """Mean and standard error of independent values, shape (N,), N >= 2."""
     values = values.double()
     return Estimate(values.mean().item(), values.std().item() / math.sqrt(len(values)))
@@ -109,7 +109,7 @@ def nwj_bound(
     """
     joint = log_critic(positive, negatives, temperature=temperature, alpha=alpha)
     product = log_critic(independent, negatives, temperature=temperature, alpha=alpha).exp()
-    return mean_of(joint + 1 - product)
+    return estimate(joint + 1 - product)
 
 
 def donsker_varadhan_bound(
@@ -130,7 +130,7 @@ def donsker_varadhan_bound(
     log_mean = product.logsumexp(dim=0) - math.log(len(product))  # g itself may underflow
     return Estimate(
         (joint.mean() - log_mean).item(),
-        mean_of(joint - (product - log_mean).exp()).error,  # the delta method
+        estimate(joint - (product - log_mean).exp()).error,  # the delta method
     )
 
 

@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from eqco.bounds import Estimate, mean_of
+from eqco.bounds import Estimate, estimate
 from eqco.contrast import LOSSES, eqco_info_nce
 from eqco.images import Images
 from eqco.methods.method import Method
@@ -26,7 +26,7 @@ MOST_PIXELS = 2**25  # through an encoder at once
 
 
 @torch.no_grad()
-def embeddings_of(method: Method, images: Images, count: int = 1024) -> tuple[Tensor, Tensor]:
+def embed(method: Method, images: Images, count: int = 1024) -> tuple[Tensor, Tensor]:
     """Queries and keys of `count` training images, shape (N, D) each, of length 1.
 
     Query and key encoder in evaluation mode, fresh random views; fewer where the data has fewer.
@@ -43,7 +43,7 @@ def embeddings_of(method: Method, images: Images, count: int = 1024) -> tuple[Te
 
 def describe(method: Method, recipe: Recipe, images: Images) -> dict[str, float]:
     """CV^2 and 1 - pi_0 of a trained encoder: means over 1,024 queries and their keys."""
-    query, key = embeddings_of(method, images)
+    query, key = embed(method, images)
     similarity = query @ key.T
     positive, negatives = similarity.diagonal(), others(similarity)
     effective = LOSSES[recipe.loss].effective_negatives(recipe.num_negatives, recipe.alpha)
@@ -139,11 +139,11 @@ def diagnose(
                 k,
                 spread.mean().item() / (2 * k) * rest,
                 at_one / k * rest,
-                mean_of(limit - loss),
+                estimate(limit - loss),
             )
         )
     enough = math.ceil(at_one / tolerance)
-    return Diagnosis(mean_of(spread), mean_of(weight), tuple(gaps), tolerance, max(enough, 1))
+    return Diagnosis(estimate(spread), estimate(weight), tuple(gaps), tolerance, max(enough, 1))
 
 
 def report(found: Diagnosis, *, alpha: float) -> str:

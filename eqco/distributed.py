@@ -27,7 +27,7 @@ def rank() -> int:
     return dist.get_rank() if world_size() > 1 else 0
 
 
-def first_of(count: int) -> int:
+def first_index(count: int) -> int:
     """Place in the whole batch of the first of this process's `count` images."""
     return rank() * count
 

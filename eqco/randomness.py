@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from eqco.distributed import first_of, world_size
+from eqco.distributed import first_index, world_size
 
 
 def seed_for(seed: int, *labels: int | str) -> int:
@@ -84,7 +84,7 @@ class Shuffle:
             generator = generator_for(self.seed, self.name, epoch)
             self.known = (epoch, torch.randperm(self.total, generator=generator))
         size = self.batch_size // world_size()
-        start = place * self.batch_size + first_of(size)
+        start = place * self.batch_size + first_index(size)
         return epoch, self.known[1][start : start + size]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from eqco.checks import Number, check_name, shown
 from eqco.contrast import LOSSES
-from eqco.images import source_of
+from eqco.images import find_source
 from eqco.images.views import AFTER_CROP, VIEWS
 from eqco.methods import METHODS
 from eqco.methods.encoder import BACKBONES, PROJECTORS
@@ -78,7 +78,7 @@ class Recipe(Settings):
         """Raise ValueError where data, views, image size and probe do not fit together."""
         if not isinstance(self.data, str):
             raise ValueError(f"data must be the name of a data set, got {shown(self.data)}")
-        expected = source_of(self.data).from_files
+        expected = find_source(self.data).from_files
         given = {
             "image_size": self.image_size is not None,
             "views": self.views in AFTER_CROP,
@@ -122,7 +122,7 @@ class Recipe(Settings):
     @property
     def from_files(self) -> bool:
         """Whether images are read from files during a run, rather than held in memory."""
-        return source_of(self.data).from_files
+        return find_source(self.data).from_files
 
     def available(self) -> int:
         """Negatives that each query can have: K at most."""

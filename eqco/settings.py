@@ -155,8 +155,8 @@ class Machine:
             object.__setattr__(self, name, number.check(name, getattr(self, name)))
         for name in ("data_dir", "checkpoints"):
             object.__setattr__(self, name, check_folder(name, getattr(self, name)))
-        kind, colon, number = str(self.device).partition(":")
-        check_name("device", kind if number.isdecimal() or not colon else self.device, DEVICES)
+        kind, colon, index = str(self.device).partition(":")
+        check_name("device", kind if index.isdecimal() or not colon else self.device, DEVICES)
         if not isinstance(self.device, str) or not isinstance(self.compile, bool):
             raise ValueError(
                 f"device must be a text and compile true or false, got {shown(self.device)} and "

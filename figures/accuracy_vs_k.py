@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from eqco.methods import METHODS
 from figures import style
-from reproductions.evidence import judged_scales, of_table
+from reproductions.evidence import judged_scales, table_runs
 from reproductions.published import published
 
 PUBLISHED = "ImageNet, published"
@@ -14,7 +14,7 @@ NAMES = ["panel", "scale", "method", "loss", "num_negatives", "seed", "linear"]
 
 def compute() -> pd.DataFrame:
     """Runs of tables 1 and 2 at every scale, and published values whose K is known."""
-    found = pd.concat([of_table(number, name) for name in judged_scales() for number in (1, 2)])
+    found = pd.concat([table_runs(number, name) for name in judged_scales() for number in (1, 2)])
     found = found.assign(method=found["method_title"], loss=found["loss_title"])
     found = found.assign(panel=found["method_title"] + ", " + found["scale"])
     known = [each for each in published() if each.metric == "top1" and each.num_negatives]

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from reproductions.evidence import of_table
+from reproductions.evidence import table_runs
 
 NAMES = ["loss", "num_negatives", "alpha", "seed", "linear", "one_minus_pi0", "cv2"]
 LABELS = {"linear": "linear probe, top-1 %", "one_minus_pi0": "1 − π₀ of the trained encoder"}
@@ -12,7 +12,7 @@ LABELS = {"linear": "linear probe, top-1 %", "one_minus_pi0": "1 − π₀ of th
 
 def compute() -> pd.DataFrame:
     """Runs of table 4, and DCL of table 5, at scale glyphs."""
-    found = pd.concat([of_table(4, "glyphs"), of_table(5, "glyphs").query("loss == 'dcl'")])
+    found = pd.concat([table_runs(4, "glyphs"), table_runs(5, "glyphs").query("loss == 'dcl'")])
     return found.assign(loss=found["loss_title"])[NAMES].sort_values(NAMES[:4])
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from reproductions.evidence import of_recipes
+from reproductions.evidence import recipe_runs
 from reproductions.sweep import SEEDS, baselines, grid
 
 NAMES = ["loss", "num_negatives", "learning_rate", "seed", "linear", "knn", "cv2", "one_minus_pi0"]
@@ -12,7 +12,7 @@ NAMES = ["loss", "num_negatives", "learning_rate", "seed", "linear", "knn", "cv2
 
 def compute() -> pd.DataFrame:
     """The sweep published with table 1, its own seeds."""
-    found = of_recipes("glyphs", [*baselines(), *grid()])
+    found = recipe_runs("glyphs", [*baselines(), *grid()])
     found = found[found["seed"].isin(SEEDS)].assign(loss=found["loss_title"])
     return found[NAMES].sort_values(NAMES[:4])
 

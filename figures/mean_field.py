@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from reproductions.evidence import gaps_to_full, of_table
+from reproductions.evidence import gaps_to_full, table_runs
 
 GAPS = {"measured": "measured", "coarse": "CV² / 2K", "sharp": "leading order"}
 
@@ -12,8 +12,8 @@ GAPS = {"measured": "measured", "coarse": "CV² / 2K", "sharp": "leading order"}
 def compute() -> pd.DataFrame:
     """Loss gaps of the encoders, each with the accuracy gap of EqCo at the same K and scale."""
     found = pd.read_csv(style.OUT / "diagnoses.csv")
-    eqco = {scale: of_table(1, scale).query("loss == 'eqco'") for scale in found["scale"].unique()}
-    gaps = [gaps_to_full(runs).assign(scale=scale) for scale, runs in eqco.items()]
+    runs = {scale: table_runs(1, scale) for scale in found["scale"].unique()}
+    gaps = [gaps_to_full(r[r["loss"] == "eqco"]).assign(scale=scale) for scale, r in runs.items()]
     return found.merge(pd.concat(gaps), on=["scale", "k"], how="left")
 
 

@@ -19,7 +19,7 @@ from reproductions import published
 from reproductions.options import OF_PYTEST, add_options
 from reproductions.report import Cell, closing
 from reproductions.scales import SCALES
-from reproductions.session import Session, launched, session_of
+from reproductions.session import Session, launched, read_session
 from reproductions.tables import TABLES
 
 HERE = Path(__file__).parent
@@ -36,7 +36,7 @@ SESSION = pytest.StashKey[Session]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options once; a wrong one ends the session with one sentence."""
-    config.stash[SESSION] = session_of(config)
+    config.stash[SESSION] = read_session(config)
 
 
 def case_name(case: tuple[int, str]) -> str:
@@ -70,7 +70,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             (number, row.name)
             for number in TABLES
             for row in session.table(number).rows
-            if session.base.data == "imagenet" and published.of_row(number, row.name)
+            if session.base.data == "imagenet" and published.number_for(number, row.name)
         ]
         why = "published numbers are compared at scale imagenet alone, on the whole of it"
         none = pytest.param((0, ""), id="needs-imagenet", marks=pytest.mark.skip(reason=why))
@@ -201,13 +201,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     width = max(80, min(100, full)) if colour else 80
     for number in sorted({case[0] for case in [*session.statuses, *session.verdicts]}):
         try:
-            text = closing_of(session, number, width, colour)
+            text = closing_text(session, number, width, colour)
         except RecordError as error:
             text = f"table {number} is not shown: {error}\n"
         terminalreporter.write("\n" + text)
 
 
-def closing_of(session: Session, number: int, width: int, colour: bool) -> str:
+def closing_text(session: Session, number: int, width: int, colour: bool) -> str:
     """The closing text of one table."""
     table, cells = session.table(number), []
     for row in table.rows:
@@ -225,5 +225,5 @@ def closing_of(session: Session, number: int, width: int, colour: bool) -> str:
         judged,
         width=width,
         colour=colour,
-        unmatched=published.of_no_row(number),
+        unmatched=published.numbers_without_row(number),
     )

@@ -43,7 +43,7 @@ def frame(records: Sequence[Record]) -> pd.DataFrame:
 
 
 @cache
-def records_of(scale: str) -> tuple[Record, ...]:
+def committed_records(scale: str) -> tuple[Record, ...]:
     """Committed records of a scale."""
     return tuple(Record.read_all(RECORDS / scale))
 
@@ -51,12 +51,12 @@ def records_of(scale: str) -> tuple[Record, ...]:
 @cache
 def runs(scale: str) -> pd.DataFrame:
     """Committed records of a scale as a frame; empty where there are none."""
-    found = frame(records_of(scale))
+    found = frame(committed_records(scale))
     columns = ["digest", "seed", "data", "loss_title", "method_title", "seconds", *METRICS]
     return found if len(found) else pd.DataFrame(columns=columns)
 
 
-def base_of(scale: str) -> Recipe:
+def evidence_base(scale: str) -> Recipe:
     """The baseline of a scale, with the data of its records where users bring the data."""
     base, found = SCALES[scale].base, runs(scale)
     return (
@@ -69,17 +69,17 @@ def judged_scales() -> list[str]:
     return [name for name, each in SCALES.items() if each.evidence and len(runs(name))]
 
 
-def of_recipes(scale: str, recipes: Iterable[Recipe]) -> pd.DataFrame:
+def recipe_runs(scale: str, recipes: Iterable[Recipe]) -> pd.DataFrame:
     """Runs of some recipes."""
     found = runs(scale)
     return found[found["digest"].isin([recipe.digest() for recipe in recipes])]
 
 
-def of_table(number: int, scale: str) -> pd.DataFrame:
+def table_runs(number: int, scale: str) -> pd.DataFrame:
     """Runs of a table, with `row`, the name of the row that each belongs to."""
-    rows = table(number, scale, base_of(scale)).rows
+    rows = table(number, scale, evidence_base(scale)).rows
     known = {row.recipe.digest(): row for row in rows}
-    found = of_recipes(scale, [row.recipe for row in rows])
+    found = recipe_runs(scale, [row.recipe for row in rows])
     names = found["digest"].map({digest: row.name for digest, row in known.items()})
     return found.assign(scale=scale, row=names).sort_values(["row", "seed"])
 
@@ -91,14 +91,14 @@ def by_seed(found: pd.DataFrame, metric: str = "linear", **where: object) -> dic
     return dict(zip(found["seed"].astype(int), found[metric].astype(float), strict=True))
 
 
-def of_row(scale: str, row: Row, metric: str = "linear") -> dict[int, float]:
+def row_values(scale: str, row: Row, metric: str = "linear") -> dict[int, float]:
     """The metric of a row's runs by seed."""
-    return by_seed(of_recipes(scale, [row.recipe]), metric)
+    return by_seed(recipe_runs(scale, [row.recipe]), metric)
 
 
 def both_sides(scale: str, claim: Claim) -> tuple[dict[int, float], dict[int, float]]:
     """Accuracies by seed of a claim's rows."""
-    return of_row(scale, claim.left), of_row(scale, claim.right)
+    return row_values(scale, claim.left), row_values(scale, claim.right)
 
 
 def half_interval(values: pd.Series) -> float:

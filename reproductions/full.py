@@ -22,7 +22,7 @@ import torch
 from eqco.images.tree import scan
 from reproductions import plan
 from reproductions.scales import SCALES
-from reproductions.session import data_of
+from reproductions.session import choose_data
 
 HERE = Path(__file__).parent
 
@@ -64,7 +64,7 @@ def main(given: argparse.Namespace, words: Sequence[str] = ()) -> int:
     """
     given.data = data_option(given.data, os.environ.get("EQCO_IMAGENET", ""))
     given.scale, given.tables = "imagenet", None
-    _, folder = data_of(given.data, Path(), SCALES["imagenet"])
+    _, folder = choose_data(given.data, Path(), SCALES["imagenet"])
     counts = "{:,} classes, {:,} training and {:,} held-out images".format(*scan(folder).counts)
     print(f"{folder}: {counts}\n")
     plan.main(given)

@@ -15,7 +15,7 @@ from reproductions.scales import SCALES
 POLICIES = ("missing", "always", "never")
 
 
-def one_of(kind: str, known: Collection[str]) -> Callable[[str], str]:
+def known_name(kind: str, known: Collection[str]) -> Callable[[str], str]:
     """An argparse type: a known name, else an error with the nearest names.
 
     `known` is read at each call, so a registry may grow after import.
@@ -61,9 +61,9 @@ def folder(text: str) -> Path:
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "scale": {"default": "glyphs", "type": one_of("scale", SCALES),
+    "scale": {"default": "glyphs", "type": known_name("scale", SCALES),
               "help": f"one of {', '.join(SCALES)} (default: %(default)s)"},
-    "run": {"default": "missing", "type": one_of("--run policy", POLICIES),
+    "run": {"default": "missing", "type": known_name("--run policy", POLICIES),
             "help": "when to train: missing (default), always or never"},
     "seeds": {"default": 1, "type": whole(),
               "help": "how many seeds, 0 .. N-1 (default: %(default)s)"},
@@ -81,7 +81,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "workers": {"default": "auto", "type": workers,
                 "help": "processes that decode images (default: all cores)"},
     "compile": {"action": "store_true", "help": "run encoders through torch.compile"},
-    "launcher": {"default": "here", "type": one_of("launcher", LAUNCHERS),
+    "launcher": {"default": "here", "type": known_name("launcher", LAUNCHERS),
                  "help": "here (default), torchrun or slurm"},
     "processes": {"default": 1, "type": whole(),
                   "help": "processes of a run, one per GPU; with torchrun and slurm"},

@@ -18,7 +18,7 @@ from eqco.methods import METHODS
 from eqco.runs.files import write_atomically
 from eqco.runs.progress import duration
 from reproductions import evidence, markdown, published, sweep_page
-from reproductions.evidence import METRICS, base_of, judged_scales
+from reproductions.evidence import METRICS, evidence_base, judged_scales
 from reproductions.judge import Verdict
 from reproductions.markdown import points, short
 from reproductions.report import spread
@@ -32,14 +32,14 @@ CONTRADICTED = HERE / "contradicted.csv"
 GLYPHS = "glyphs"
 
 
-def verdict_of(scale: str, claim: Claim) -> Verdict | None:
+def judge_claim(scale: str, claim: Claim) -> Verdict | None:
     """Verdict of the committed records on a claim; None where a row has none."""
     return claim.judge(*evidence.both_sides(scale, claim))
 
 
-def row_line(number: int, scale: str, row: Row) -> list[str]:
+def row_cells(number: int, scale: str, row: Row) -> list[str]:
     """A row of a table's page."""
-    mine = evidence.of_recipes(scale, [row.recipe])
+    mine = evidence.recipe_runs(scale, [row.recipe])
     return [
         row.title,
         METHODS[row.recipe.method].title,
@@ -52,20 +52,20 @@ def row_line(number: int, scale: str, row: Row) -> list[str]:
 
 def table_page(number: int, scale: str) -> str:
     """A table at a scale: cells, then claims."""
-    found = table(number, scale, base_of(scale))
+    found = table(number, scale, evidence_base(scale))
     header = ["loss", "method", "K", "published (ImageNet)", *METRICS.values(), "a run"]
-    cells = markdown.table(header, [row_line(number, scale, row) for row in found.rows])
+    cells = markdown.table(header, [row_cells(number, scale, row) for row in found.rows])
     claims = markdown.table(
         ["claim", "mean difference [90 % interval]: verdict"],
-        [[claim.statement, short(verdict_of(scale, claim))] for claim in found.claims],
+        [[claim.statement, short(judge_claim(scale, claim))] for claim in found.claims],
     )
     return f"### Scale {scale}\n\n{cells}\n\n{claims}"
 
 
 def is_complete(number: int, scale: str) -> bool:
     """Whether every row of a table has a committed record at a scale."""
-    rows = {row.name for row in table(number, scale, base_of(scale)).rows}
-    return rows <= set(evidence.of_table(number, scale)["row"])
+    rows = {row.name for row in table(number, scale, evidence_base(scale)).rows}
+    return rows <= set(evidence.table_runs(number, scale)["row"])
 
 
 def all_tables() -> str:
@@ -97,22 +97,22 @@ def prices() -> str:
     return markdown.table(["command", "what", f"one thread, {duration(second)} a run"], lines)
 
 
-def table_of(paper: str) -> int:
+def first_table(paper: str) -> int:
     """Number of the first table with a claim that tests a claim of the paper."""
     return next(n for n in TABLES if any(c.paper == paper for c in table(n, GLYPHS).claims))
 
 
-def claims_of(paper: str) -> list[tuple[Claim, Verdict]]:
+def paper_verdicts(paper: str) -> list[tuple[Claim, Verdict]]:
     """Claims of that table at scale glyphs that test it, with their verdicts."""
-    claims = [c for c in table(table_of(paper), GLYPHS).claims if c.paper == paper]
-    pairs = [(claim, verdict_of(GLYPHS, claim)) for claim in claims]
+    claims = [c for c in table(first_table(paper), GLYPHS).claims if c.paper == paper]
+    pairs = [(claim, judge_claim(GLYPHS, claim)) for claim in claims]
     return [(claim, verdict) for claim, verdict in pairs if verdict]
 
 
 def by_aspect(paper: str) -> str:
     """`falls without the rule: supported at K = 4, 16, 64; ...`."""
     counts: dict[str, dict[str, list[str]]] = {}
-    for claim, verdict in claims_of(paper):
+    for claim, verdict in paper_verdicts(paper):
         at = counts.setdefault(claim.aspect, {}).setdefault(verdict.status, [])
         at.append(str(claim.num_negatives))
     return "; ".join(
@@ -126,7 +126,7 @@ FEW = 16  # negatives of the paper's headline
 
 def few(aspect: str) -> Verdict:
     """The verdict on an aspect of C1 with few negatives."""
-    found = [v for c, v in claims_of("C1") if (c.aspect, c.num_negatives) == (aspect, FEW)]
+    found = [v for c, v in paper_verdicts("C1") if (c.aspect, c.num_negatives) == (aspect, FEW)]
     return found[0]
 
 
@@ -148,24 +148,26 @@ def answer() -> str:
 
 def summary() -> str:
     """Accuracy of both losses with few and with all negatives, at each scale."""
-    rows = [row for row in table(table_of("C1"), GLYPHS).rows if row.recipe.num_negatives >= FEW]
+    rows = [row for row in table(first_table("C1"), GLYPHS).rows if row.recipe.num_negatives >= FEW]
     most = max(row.recipe.num_negatives for row in rows)
     rows = [row for row in rows if row.recipe.num_negatives in (FEW, most)]
     lines = []
     for row in rows:
-        cells = [spread(list(evidence.of_row(s, row_at(s, row)).values())) for s in judged_scales()]
+        cells = [
+            spread(list(evidence.row_values(s, row_at(s, row)).values())) for s in judged_scales()
+        ]
         lines.append([row.title, str(row.recipe.num_negatives), *cells])
     return markdown.table(["loss", "K", *(f"`{scale}`" for scale in judged_scales())], lines)
 
 
 def row_at(scale: str, row: Row) -> Row:
     """The row of the same name at another scale, in the table of C1."""
-    return table(table_of("C1"), scale, base_of(scale)).row(row.name)
+    return table(first_table("C1"), scale, evidence_base(scale)).row(row.name)
 
 
 def paper_claims() -> str:
     """The claims of the paper, C1 to C5, each with the result here."""
-    (_, with_moco), *_ = claims_of("C5")
+    (_, with_moco), *_ = paper_verdicts("C5")
     lines = [
         ["C1", "accuracy hardly depends on K with the rule, and falls without it",
          f"SiMo: {by_aspect('C1')}"],
@@ -195,8 +197,8 @@ def contradicted() -> str:
     writer.writerow(("scale", "table", "claim", "verdict"))
     for scale in judged_scales():
         for number in TABLES:
-            for claim in table(number, scale, base_of(scale)).claims:
-                verdict = verdict_of(scale, claim)
+            for claim in table(number, scale, evidence_base(scale)).claims:
+                verdict = judge_claim(scale, claim)
                 if verdict and verdict.status == "contradicted":
                     writer.writerow((scale, number, claim.name, str(verdict)))
     return stream.getvalue()

@@ -24,7 +24,7 @@ from eqco.runs.run import Job, untrained
 from eqco.settings import Machine
 from reproductions.evidence import RECORDS
 from reproductions.scales import SCALES
-from reproductions.session import data_of
+from reproductions.session import choose_data
 from reproductions.tables import TABLES, table
 
 STATED_HOURS = 53.0 * 8  # GPU-hours: facebookresearch/moco README, 8 V100, 200 epochs
@@ -44,7 +44,7 @@ class Price:
         return self.training * recipe.epochs + self.probing * recipe.probe_epochs
 
 
-def of_records(found: Sequence[Record]) -> Price | None:
+def price_from_records(found: Sequence[Record]) -> Price | None:
     """Median over the records of trained runs; None where there are none."""
     trained = [record for record in found if record.recipe.epochs]
     if not trained:
@@ -62,7 +62,7 @@ def of_records(found: Sequence[Record]) -> Price | None:
     return Price(hours("train", "epochs"), hours("probe", "probe_epochs"), origin)
 
 
-def of_measurement(path: Path) -> Price:
+def price_from_measurement(path: Path) -> Price:
     """Price from a file of `python -m reproductions throughput`, for all of ImageNet.
 
     Raises:
@@ -88,13 +88,13 @@ def stated() -> Price:
     return Price(training, training / PASSES, origin)
 
 
-def of_part(price: Price, images: int) -> Price:
+def scaled_price(price: Price, images: int) -> Price:
     """The price on a tree with that many training images instead of ImageNet's."""
     share = images / IMAGENET[1]
     return replace(price, training=price.training * share, probing=price.probing * share)
 
 
-def price_of(
+def best_price(
     scale: str, folder: Path, measurement: Path | None, images: int = IMAGENET[1]
 ) -> Price | None:
     """The price from the best source at hand; None where there is no source.
@@ -106,12 +106,12 @@ def price_of(
         images: number of training images, where images are read from files.
     """
     if measurement is not None:
-        return of_part(of_measurement(measurement), images)
+        return scaled_price(price_from_measurement(measurement), images)
     for place in (folder, RECORDS / scale):
-        price = of_records(Record.read_all(place))
+        price = price_from_records(Record.read_all(place))
         if price:
             return price
-    return of_part(stated(), images) if SCALES[scale].paper else None
+    return scaled_price(stated(), images) if SCALES[scale].paper else None
 
 
 def jobs(scale: str, base: Recipe, tables: Sequence[int], seeds: int) -> list[Job]:
@@ -125,7 +125,7 @@ def jobs(scale: str, base: Recipe, tables: Sequence[int], seeds: int) -> list[Jo
     return list({job.run_id: job for job in found}.values())
 
 
-def state_of(job: Job, folder: Path, machine: Machine) -> str:
+def run_state(job: Job, folder: Path, machine: Machine) -> str:
     """ "done", "running", "begun" (a checkpoint waits) or "missing"."""
     if Record.find(folder, job.recipe, job.seed) is not None:
         return "done"
@@ -142,7 +142,7 @@ def plan(
     wanted: Sequence[Job], folder: Path, machine: Machine, price: Price | None, unit: str
 ) -> str:
     """The plan as text: one line a run, then the sums; `unit` names the hours of one device."""
-    states = {job.run_id: state_of(job, folder, machine) for job in wanted}
+    states = {job.run_id: run_state(job, folder, machine) for job in wanted}
     lines = [f"{'run':48s}{'state':>10s}{unit:>12s}"]
     left = 0.0
     for job in wanted:
@@ -173,10 +173,10 @@ def main(given: argparse.Namespace) -> int:
             raise ValueError(f"there is no table {number}: choose from {known}")
     scale, base, images = SCALES[given.scale], SCALES[given.scale].base, IMAGENET[1]
     if given.data:
-        base, tree = data_of(given.data, Path(), scale)
+        base, tree = choose_data(given.data, Path(), scale)
         images = len(scan(tree).train) if base.from_files else images
     folder = given.records / given.scale
-    price = price_of(given.scale, folder, given.throughput, images)
+    price = best_price(given.scale, folder, given.throughput, images)
     wanted = jobs(given.scale, base, given.tables or list(TABLES), given.seeds)
     unit = "GPU-hours" if base.from_files else "hours"
     print(plan(wanted, folder, Machine(checkpoints=given.checkpoints), price, unit))

@@ -59,7 +59,7 @@ def published() -> tuple[Published, ...]:
         )
 
 
-def of_row(table: int, row: str, metric: str = "top1") -> Published | None:
+def number_for(table: int, row: str, metric: str = "top1") -> Published | None:
     """The published number of a row, None where no source is known."""
     key = (table, row, metric)
     return next((p for p in published() if (p.table, p.row, p.metric) == key), None)
@@ -67,10 +67,10 @@ def of_row(table: int, row: str, metric: str = "top1") -> Published | None:
 
 def shown(table: int, row: str) -> str:
     """The published top-1 of a row as tables show it."""
-    number = of_row(table, row)
+    number = number_for(table, row)
     return number.value if number else NOT_VERIFIED
 
 
-def of_no_row(table: int) -> list[Published]:
+def numbers_without_row(table: int) -> list[Published]:
     """Published top-1 numbers that belong to a table and to none of its rows."""
     return [p for p in published() if p.table == table and not p.row and p.metric == "top1"]

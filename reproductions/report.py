@@ -67,7 +67,7 @@ def difference(cell: Cell, reference: Cell | None) -> str:
     return f"{sum(here[s] - there[s] for s in seeds) / len(seeds):+.1f}"
 
 
-def reference_of(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
+def full_baseline(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
     """InfoNCE of the same method with the most negatives, where the table has it at full K."""
     found = [
         c for c in cells if (c.recipe.method, c.recipe.loss) == (cell.recipe.method, "infonce")
@@ -84,7 +84,7 @@ def cell_table(cells: Sequence[Cell]) -> Text:
     table.add_column("published", no_wrap=True)
     table.add_column("linear %", justify="right", no_wrap=True)
     table.add_column("kNN", justify="right", no_wrap=True, min_width=4)
-    paired = any(reference_of(cell, cells) for cell in cells)
+    paired = any(full_baseline(cell, cells) for cell in cells)
     if paired:
         table.add_column("Δ base", justify="right", no_wrap=True, min_width=4)
     table.add_column("time", justify="right", no_wrap=True, min_width=4)
@@ -99,7 +99,7 @@ def cell_table(cells: Sequence[Cell]) -> Text:
             cell.published,
             spread(list(cell.values("linear").values())),
             f"{sum(knn) / len(knn):.1f}" if knn else "–",
-            *([difference(cell, reference_of(cell, cells))] if paired else []),
+            *([difference(cell, full_baseline(cell, cells))] if paired else []),
             duration(sum(seconds) / len(seconds)) if seconds else "–",
             cell.status,
         )

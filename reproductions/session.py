@@ -60,7 +60,7 @@ class Session:
         return {seed: record for seed, record in pairs if record is not None}
 
 
-def data_of(option: str, data_dir: Path, scale: Scale) -> tuple[Recipe, Path]:
+def choose_data(option: str, data_dir: Path, scale: Scale) -> tuple[Recipe, Path]:
     """The baseline with the data that --data asks for, and where that data lies.
 
     Args:
@@ -92,7 +92,7 @@ def data_of(option: str, data_dir: Path, scale: Scale) -> tuple[Recipe, Path]:
 CLUSTER_WORKERS = 8  # the cores of a cluster's node are not known here
 
 
-def workers_of(given: int | None, base: Recipe, processes: int, launcher: str) -> int:
+def choose_workers(given: int | None, base: Recipe, processes: int, launcher: str) -> int:
     """Decoding processes for each training process; None shares the cores among them."""
     if not base.from_files:
         return 0
@@ -107,7 +107,7 @@ def checkpoint_seconds(base: Recipe) -> float:
     return 300.0 if base.from_files else Machine.checkpoint_seconds
 
 
-def device_of(text: str, launcher: str) -> str:
+def choose_device(text: str, launcher: str) -> str:
     """The device asked for; "auto" is a GPU where this host has one, and always on a cluster.
 
     Raises:
@@ -121,7 +121,7 @@ def device_of(text: str, launcher: str) -> str:
     return text
 
 
-def session_of(config: pytest.Config) -> Session:
+def read_session(config: pytest.Config) -> Session:
     """Check every option before any work starts.
 
     Raises:
@@ -137,14 +137,14 @@ def session_of(config: pytest.Config) -> Session:
     if option("run") == "always" and launcher != "here":
         raise pytest.UsageError("--run always works in this process only: leave --launcher out")
     try:
-        base, data_dir = data_of(option("data"), option("data_dir"), SCALES[scale])
+        base, data_dir = choose_data(option("data"), option("data_dir"), SCALES[scale])
         machine = Machine(
-            device=device_of(option("device"), launcher),
+            device=choose_device(option("device"), launcher),
             threads=option("threads"),
             data_dir=data_dir,
             checkpoints=option("checkpoints"),
             checkpoint_seconds=checkpoint_seconds(base),
-            workers=workers_of(option("workers"), base, processes, launcher),
+            workers=choose_workers(option("workers"), base, processes, launcher),
             compile=option("compile"),
         )
         folder = option("records") / scale

@@ -19,7 +19,7 @@ GLYPHS = "glyphs"
 
 def grid_runs() -> pd.DataFrame:
     """Runs of the sweep rate x K x loss, its own seeds."""
-    found = evidence.of_recipes(GLYPHS, [*sweep.baselines(), *sweep.grid()])
+    found = evidence.recipe_runs(GLYPHS, [*sweep.baselines(), *sweep.grid()])
     return found[found["seed"].isin(sweep.SEEDS)]
 
 
@@ -102,7 +102,7 @@ def at_best_rates() -> str:
 
 def method_rates() -> str:
     """Full-K InfoNCE of MoCo v2 and SimCLR at each rate tried."""
-    found = evidence.of_recipes(GLYPHS, sweep.method_baselines())
+    found = evidence.recipe_runs(GLYPHS, sweep.method_baselines())
     lines = []
     for method, part in found.groupby("method_title", sort=False):
         rates = [part[part["learning_rate"] == rate] for rate in sweep.METHOD_RATES]

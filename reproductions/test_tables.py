@@ -18,7 +18,7 @@ from eqco.recipe import Recipe
 from eqco.runs.record import Record
 from reproductions.conftest import Train
 from reproductions.judge import near_published, prediction_intervals
-from reproductions.published import of_row
+from reproductions.published import number_for
 from reproductions.scales import SCALES
 from reproductions.session import Session
 
@@ -59,7 +59,7 @@ def test_cell(row: tuple[int, str], session: Session, train: Train, baseline: Re
 def test_published(published_row: tuple[int, str], session: Session) -> None:
     """At the paper's own scale: the mean over seeds agrees with the published number."""
     table, row = published_row
-    number, found = of_row(table, row), session.found(session.table(table).row(row))
+    number, found = number_for(table, row), session.found(session.table(table).row(row))
     assert number is not None
     measured = [record.metrics["linear"] for record in found.values()]
     if not measured:

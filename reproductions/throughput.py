@@ -31,7 +31,7 @@ from eqco.runs.pretrain import Pretraining
 from eqco.runs.record import now, provenance
 from eqco.settings import Machine
 from reproductions.scales import SCALES
-from reproductions.session import device_of, workers_of
+from reproductions.session import choose_device, choose_workers
 
 WARM_UP = 3  # steps that are not timed: workers start, kernels are chosen
 
@@ -48,7 +48,7 @@ class Ready(FromFiles):
         return self.both
 
 
-def rate_of(
+def measure_rate(
     one: Callable[[], object], images: int, steps: int, device: str, warm_up: int = WARM_UP
 ) -> float:
     """Images a second of `steps` calls, all processes together, after `warm_up` of them."""
@@ -91,11 +91,11 @@ def throughput(recipe: Recipe, tree: ImageTree, machine: Machine, steps: int) ->
     batches = iter(
         loader(files.crops, machine, batch_sampler=Steps(files.shuffle, 0, ahead + steps))
     )
-    rates["files"] = rate_of(lambda: next(batches), size, steps, device, ahead)
+    rates["files"] = measure_rate(lambda: next(batches), size, steps, device, ahead)
     work.images = Ready(files)
-    rates["training_on_ready_views"] = rate_of(work.advance, size, steps, device)
+    rates["training_on_ready_views"] = measure_rate(work.advance, size, steps, device)
     work.images = files
-    rates["training"] = rate_of(work.advance, size, steps, device)
+    rates["training"] = measure_rate(work.advance, size, steps, device)
     probe = CropProbe(work.method.encoder.backbone, files, recipe, 0, machine)
     crops = files.probe_crops(probe.shuffle, 0, probe.steps)
     at_once = max(1, min(STEPS_AT_ONCE, 4096 // size))
@@ -104,7 +104,7 @@ def throughput(recipe: Recipe, tree: ImageTree, machine: Machine, steps: int) ->
         images = torch.cat([batch for batch, _ in islice(crops, at_once)])
         probe.frozen.features(files.ready(images))
 
-    rates["probing"] = rate_of(some_steps, size * at_once, max(1, steps // at_once), device)
+    rates["probing"] = measure_rate(some_steps, size * at_once, max(1, steps // at_once), device)
     return {
         "images_per_second": {name: round(rate, 2) for name, rate in rates.items()},
         "steps": steps,
@@ -154,9 +154,9 @@ def main(given: argparse.Namespace) -> int:
         )
     recipe = replace(recipe, batch_size=size, num_negatives=min(255, size - 1))
     machine = Machine(
-        device=device_of(given.device, "here"),
+        device=choose_device(given.device, "here"),
         threads=given.threads,
-        workers=workers_of(given.workers, recipe, 1, "here"),
+        workers=choose_workers(given.workers, recipe, 1, "here"),
         compile=given.compile,
     )
     found = measure_here(recipe, scan(Path(path).expanduser()), machine, given.steps, given.out)

@@ -15,8 +15,8 @@ from eqco.bounds import (
     Symbols,
     certified_bound,
     donsker_varadhan_bound,
+    estimate,
     log_critic,
-    mean_of,
     nwj_bound,
     paper_estimate,
 )
@@ -58,7 +58,7 @@ def test_the_table_of_estimates_is_reproduced(
 ) -> None:
     """Both sides have 20,000 samples: four standard errors of their difference, plus rounding."""
     positive, negatives, _ = Gaussians(correlation).draw(20_000, k, generator())
-    each = mean_of(losses(positive, negatives, alpha))
+    each = estimate(losses(positive, negatives, alpha))
     ours = paper_estimate(each.value, alpha=alpha)
     assert abs(ours - value) < 4 * math.sqrt(2) * each.error + 0.0005
 
@@ -104,14 +104,14 @@ def test_certified_bounds_hold_for_every_critic_and_the_papers_value_does_not() 
     too_high = 0
     for seed in range(240):
         bed, kind, positive, negatives, other, k, alpha = random_critic(seed)
-        each = mean_of(losses(positive, negatives, alpha))
+        each = estimate(losses(positive, negatives, alpha))
         truth, case = bed.information, f"{kind} {bed} K={k} alpha={alpha:.1f}"
         certified = certified_bound(each.value, alpha=alpha, num_negatives=k)
         assert certified <= truth + 5 * each.error, case
         nwj = nwj_bound(positive, negatives, other, temperature=1.0, alpha=alpha)
         assert nwj.value <= truth + 5 * nwj.error, case
-        estimate = paper_estimate(each.value, alpha=alpha)
-        if estimate > truth + 5 * each.error:
+        paper = paper_estimate(each.value, alpha=alpha)
+        if paper > truth + 5 * each.error:
             assert alpha > k, f"the paper's value exceeds I though alpha <= K: {case}"
             too_high += 1
     assert too_high >= 20, f"only {too_high} of 240 estimates exceed I"
@@ -124,7 +124,7 @@ def test_symbols_agree_with_simulation(alpha: float, k: int) -> None:
     draw = generator(1)
     query = torch.randint(3, (20_000, 1), generator=draw)
     hit = torch.randint(3, (20_000, k), generator=draw) == query
-    each = mean_of(torch.log1p(alpha / k * hit.sum(dim=1).double()))
+    each = estimate(torch.log1p(alpha / k * hit.sum(dim=1).double()))
     assert bed.loss(alpha=alpha, num_negatives=k) == pytest.approx(
         each.value, abs=5 * each.error + 1e-12
     )
@@ -149,10 +149,10 @@ def test_quadrature_is_the_limit_of_the_loss(alpha: float) -> None:
     """The mean of the true ratio over keys is 1, so f_i may be replaced by it."""
     bed = Gaussians(0.9)
     positive, _, _ = bed.draw(200_000, 1, generator())
-    each = mean_of(torch.nn.functional.softplus(math.log(alpha) - positive))
+    each = estimate(torch.nn.functional.softplus(math.log(alpha) - positive))
     assert bed.limit_loss(alpha=alpha) == pytest.approx(each.value, abs=4 * each.error)
     large = bed.draw(4000, 4096, generator())
-    finite = mean_of(losses(*large[:2], alpha))
+    finite = estimate(losses(*large[:2], alpha))
     gap = bed.limit_loss(alpha=alpha) - finite.value
     assert -4 * finite.error < gap < 4 * finite.error + 0.01
 
@@ -165,14 +165,14 @@ def test_quadrature_refuses_more_dimensions() -> None:
 def test_information_of_gaussians_is_the_mean_log_ratio() -> None:
     for bed in (Gaussians(0.9), Gaussians(0.5, dim=4)):
         positive, _, _ = bed.draw(100_000, 1, generator())
-        each = mean_of(positive)
+        each = estimate(positive)
         assert bed.information == pytest.approx(each.value, abs=4 * each.error)
 
 
 def test_mean_and_error_are_those_of_the_sample() -> None:
     values = torch.tensor([1.0, 2.0, 3.0, 4.0])
-    assert mean_of(values).value == 2.5
-    assert mean_of(values).error == pytest.approx(values.std().item() / 2)
+    assert estimate(values).value == 2.5
+    assert estimate(values).error == pytest.approx(values.std().item() / 2)
 
 
 @pytest.mark.parametrize("alpha", [0.0, -1.0, math.inf, math.nan], ids=str)

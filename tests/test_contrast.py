@@ -215,7 +215,7 @@ def test_similarities_that_are_not_finite_raise_an_error(where: str, value: floa
         info_nce(parts["positive"], parts["negatives"], temperature=0.2)
 
 
-def arguments_of(name: str) -> dict[str, float]:
+def given_arguments(name: str) -> dict[str, float]:
     """Temperature, and the setting of a loss at its usual value."""
     loss = LOSSES[name]
     return {"temperature": 0.2, **({loss.setting: loss.example} if loss.setting else {})}
@@ -230,23 +230,23 @@ def test_mean_and_sum_are_those_of_the_losses_of_the_queries(
 ) -> None:
     case, loss = similarity_case(num_queries=9), LOSSES[name].function
     each, total, mean = (
-        loss(*case, **arguments_of(name), reduction=reduction)
+        loss(*case, **given_arguments(name), reduction=reduction)
         for reduction in ("none", "sum", "mean")
     )
     assert each.shape == (9,)
     assert total.shape == mean.shape == ()
     torch.testing.assert_close(mean, each.mean(), rtol=1e-14, atol=0)
     torch.testing.assert_close(total, each.sum(), rtol=1e-14, atol=0)
-    assert torch.equal(loss(*case, **arguments_of(name)), mean)  # the default
+    assert torch.equal(loss(*case, **given_arguments(name)), mean)  # the default
 
 
 @EVERY_LOSS
 def test_each_query_has_the_loss_that_it_has_alone(similarity_case: Case, name: str) -> None:
     positive, negatives = similarity_case()
     loss = LOSSES[name].function
-    each = loss(positive, negatives, **arguments_of(name), reduction="none")
+    each = loss(positive, negatives, **given_arguments(name), reduction="none")
     for row in range(len(positive)):
-        alone = loss(positive[row : row + 1], negatives[row : row + 1], **arguments_of(name))
+        alone = loss(positive[row : row + 1], negatives[row : row + 1], **given_arguments(name))
         torch.testing.assert_close(each[row], alone, rtol=1e-13, atol=0)
 
 
@@ -255,7 +255,7 @@ def test_gradients_of_the_reductions_agree(similarity_case: Case, name: str) -> 
     case = [part.requires_grad_() for part in similarity_case()]
     loss = LOSSES[name].function
     mean, total, each = (
-        torch.autograd.grad(loss(*case, **arguments_of(name), reduction=reduction).sum(), case)
+        torch.autograd.grad(loss(*case, **given_arguments(name), reduction=reduction).sum(), case)
         for reduction in ("mean", "sum", "none")
     )
     for of_mean, of_sum, of_each in zip(mean, total, each, strict=True):
@@ -267,7 +267,7 @@ def test_gradients_of_the_reductions_agree(similarity_case: Case, name: str) -> 
 def test_an_unknown_reduction_is_one_sentence_with_the_nearest_name(name: str) -> None:
     with pytest.raises(ValueError, match=r"^unknown reduction 'meen': did you mean mean.*\?$"):
         LOSSES[name].function(
-            torch.zeros(2), torch.zeros(2, 3), **arguments_of(name), reduction="meen"
+            torch.zeros(2), torch.zeros(2, 3), **given_arguments(name), reduction="meen"
         )
     assert set(REDUCTIONS) == {"mean", "sum", "none"}
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from eqco.__main__ import main
 from eqco.bounds import Gaussians
-from eqco.diagnose import describe, diagnose, embeddings_of, report
+from eqco.diagnose import describe, diagnose, embed, report
 from eqco.images import open_images
 from eqco.images.tree import identity
 from eqco.methods import build
@@ -141,7 +141,7 @@ def test_embeddings_have_length_one_and_come_from_both_encoders(
 ) -> None:
     recipe = files_recipe(root, "moco")
     images = open_images(recipe, 0, replace(machine, data_dir=root))
-    query, key = embeddings_of(build(recipe, 0, "cpu"), images, 6)
+    query, key = embed(build(recipe, 0, "cpu"), images, 6)
     assert query.shape == key.shape == (6, recipe.embedding_dim)
     for each in (query, key):
         torch.testing.assert_close(each.norm(dim=1), torch.ones(6))

@@ -33,7 +33,7 @@ def test_each_epoch_shows_every_image_once_and_two_processes_share_it(
     monkeypatch.setattr(randomness, "world_size", lambda: 2)
     halves = []
     for rank in range(2):
-        monkeypatch.setattr(randomness, "first_of", lambda count, rank=rank: rank * count)
+        monkeypatch.setattr(randomness, "first_index", lambda count, rank=rank: rank * count)
         halves.append(Shuffle(20, 4, seed=0).rows(3)[1])
     assert torch.equal(torch.cat(halves), whole[3])
 

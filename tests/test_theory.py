@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from eqco.bounds import mean_of
+from eqco.bounds import estimate
 from eqco.contrast import eqco_info_nce
 from eqco.theory import (
     gradient_noise_bound,
@@ -87,7 +87,7 @@ def test_the_mean_field_gap_covers_the_measured_gap() -> None:
     limit = losses(pair / 0.2, similarity / 0.2, 256.0)
     for k in (16, 64, 256):
         own = torch.randint(4096, (2048, k), generator=generator(k))
-        gap = mean_of(limit - losses(pair / 0.2, similarity.gather(1, own) / 0.2, 256.0))
+        gap = estimate(limit - losses(pair / 0.2, similarity.gather(1, own) / 0.2, 256.0))
         assert -4 * gap.error < gap.value
         assert gap.value < mean_field_gap(spread, num_negatives=k) + 4 * gap.error
 

@@ -77,7 +77,7 @@ SOURCES: dict[str, Source] = {
 HASHED = ("folder", "part")  # a recipe names them with what is in them: "folder:NAME-HASH"
 
 
-def source_of(data: str) -> Source:
+def find_source(data: str) -> Source:
     """The source of a recipe's `data`, such as "glyphs" or "folder:NAME-HASH".
 
     Raises:
@@ -96,7 +96,7 @@ def open_images(recipe: Settings, seed: int, machine: Machine) -> Images:
     Raises:
         ValueError: the machine's folder holds other data, or none.
     """
-    source = source_of(recipe.data)
+    source = find_source(recipe.data)
     if source.identify:
         here = source.identify(machine.data_dir)
         if here != recipe.data:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from eqco.distributed import first_of, rank, world_size
+from eqco.distributed import first_index, rank, world_size
 from eqco.images.decode import decode
 from eqco.images.tree import ImageTree, Split
 from eqco.images.views import AFTER_CROP, normalise
@@ -140,12 +140,12 @@ class FromFiles:
         self.shuffle = Shuffle(len(tree.train), recipe.batch_size, seed)
         self.mean = torch.tensor(IMAGENET_MEAN, device=machine.device)
         self.std = torch.tensor(IMAGENET_STD, device=machine.device)
-        self.crops = self.crops_of(VIEW_NAMES)
+        self.crops = self.make_crops(VIEW_NAMES)
         self.last = self.shuffle.per_epoch * recipe.epochs
         self.ahead: Iterator[Any] = iter(())
         self.next_step = -1
 
-    def crops_of(
+    def make_crops(
         self, names: Sequence[str], crop_scale: float | None = None, flip: bool = False
     ) -> Crops:
         """Random crops of the training images, one for each name."""
@@ -161,7 +161,7 @@ class FromFiles:
     def view(self, crops: Tensor, name: str, step: int) -> Tensor:
         """The rest of a view, on crops (n, 3, S, S) in [0, 1]: normalised, channels last."""
         source = Part(
-            generator_for(self.seed, name, step), self.recipe.batch_size, first_of(len(crops))
+            generator_for(self.seed, name, step), self.recipe.batch_size, first_index(len(crops))
         )
         view = normalise(AFTER_CROP[self.recipe.views](crops, source), self.mean, self.std)
         return view.contiguous(memory_format=torch.channels_last)
@@ -178,7 +178,7 @@ class FromFiles:
 
     def sample(self, count: int) -> tuple[Tensor, Tensor]:
         """Query and key views of `count` random training images, or of all where fewer."""
-        crops = self.crops_of([f"describe-{name}" for name in VIEW_NAMES])
+        crops = self.make_crops([f"describe-{name}" for name in VIEW_NAMES])
         rows = sample_rows(self.shuffle.total, count, self.seed).tolist()
         both = torch.stack([crops[0, row][0] for row in rows]).float() / 255
         query, key = (
@@ -205,7 +205,7 @@ class FromFiles:
         self, shuffle: Shuffle, first: int, last: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Random crops (n, 3, S, S), uint8, and labels of the steps `first` to `last` - 1."""
-        crops = self.crops_of(("probe",), PROBE_CROP_SCALE, flip=True)
+        crops = self.make_crops(("probe",), PROBE_CROP_SCALE, flip=True)
         steps = Steps(shuffle, first, last)
         for images, labels in loader(crops, self.machine, batch_sampler=steps):
             yield images[:, 0], labels

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eqco.distributed import first_of
+from eqco.distributed import first_index
 from eqco.images import glyphs
 from eqco.images.decode import picture
 from eqco.images.tree import scan
@@ -99,7 +99,7 @@ def glyph_set(part: float) -> Dataset:
     )
 
 
-def fingerprint_of(*parts: Tensor) -> str:
+def hash_tensors(*parts: Tensor) -> str:
     """First 16 hex digits of the SHA-256 of tensors."""
     digest = hashlib.sha256()
     for part in parts:
@@ -116,7 +116,7 @@ def cifar10_set(data_dir: Path) -> Dataset:
         source = CIFAR10(str(data_dir), train=train, download=True)
         parts.append(torch.from_numpy(source.data).permute(0, 3, 1, 2).contiguous())
         parts.append(torch.tensor(source.targets))
-    return Dataset(parts[0], parts[1], parts[2], parts[3], 10, fingerprint_of(*parts))
+    return Dataset(parts[0], parts[1], parts[2], parts[3], 10, hash_tensors(*parts))
 
 
 def read_image(image: Path, side: int) -> np.ndarray:
@@ -139,7 +139,7 @@ def folder_set(folder: Path, side: int = 32) -> Dataset:
         pixels[row] = read_image(image, side)
     images, split = torch.from_numpy(pixels), len(tree.train)
     parts = (images[:split], tree.train.labels, images[split:], tree.held_out.labels)
-    return Dataset(*parts, tree.num_classes, fingerprint_of(*parts))
+    return Dataset(*parts, tree.num_classes, hash_tensors(*parts))
 
 
 class InMemory:
@@ -170,7 +170,7 @@ class InMemory:
     def view(self, images: Tensor, name: str, step: int) -> Tensor:
         """A random view of images (n, C, S, S) in [0, 1], normalised, channels last."""
         source = Part(
-            generator_for(self.seed, name, step), self.recipe.batch_size, first_of(len(images))
+            generator_for(self.seed, name, step), self.recipe.batch_size, first_index(len(images))
         )
         view = VIEWS[self.recipe.views](images, self.recipe.crop_scale, source)
         view = normalise(view, self.mean, self.std)

@@ -96,7 +96,7 @@ def folder_splits(folder: Path) -> tuple[Path, Path]:
     return train, held_out[0]
 
 
-def split_of(folder: Path, classes: tuple[str, ...]) -> Split:
+def list_split(folder: Path, classes: tuple[str, ...]) -> Split:
     """The images of a split, by class and name; other files are left out."""
     names: list[bytes] = []
     counts = []
@@ -130,7 +130,7 @@ def scan(root: Path) -> ImageTree:
             f"{held_out} holds files but no class folders: sort its images into folders named as "
             f"those of {train.name}/"
         )
-    tree = ImageTree(root, classes, split_of(train, classes), split_of(held_out, classes))
+    tree = ImageTree(root, classes, list_split(train, classes), list_split(held_out, classes))
     empty = np.bincount(tree.train.labels.numpy(), minlength=len(classes)) == 0
     if empty.any():
         raise ValueError(f"class folder {train / classes[empty.argmax()]} holds no image")

@@ -137,7 +137,7 @@ def build_encoder(backbone: str, embedding_dim: int, seed: int, projector: str =
         return Encoder(BACKBONES[backbone](), embedding_dim, projector)
 
 
-def key_encoder_of(encoder: Encoder) -> Encoder:
+def frozen_copy(encoder: Encoder) -> Encoder:
     """A frozen copy of the query encoder, changed by `momentum_update` alone."""
     return copy.deepcopy(encoder).requires_grad_(False)
 

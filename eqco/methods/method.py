@@ -46,13 +46,7 @@ class Method(nn.Module):
     def forward(
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Cosine similarities of a batch: positive (N,) and negatives (N, K).
-
-        Args:
-            query_view: one random view of each image, shape (N, C, H, W).
-            key_view: another random view of the same images, same shape.
-            generator: CPU generator that draws the negatives.
-        """
+        """Cosine similarities of a batch: positive (N,) and negatives (N, K)."""
         raise NotImplementedError
 
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.distributed import first_of, gather
+from eqco.distributed import first_index, gather
 from eqco.methods.batch_norm import use_split_batch_norm
-from eqco.methods.encoder import Encoder, key_encoder_of, momentum_update
+from eqco.methods.encoder import Encoder, frozen_copy, momentum_update
 from eqco.methods.method import Method, check_key_momentum
 from eqco.negatives import draw_from
 from eqco.settings import Settings
@@ -58,7 +58,7 @@ class MoCo(Method):
             )
         use_split_batch_norm(encoder, bn_splits)
         self.encoder = encoder
-        self.key_encoder = key_encoder_of(encoder)
+        self.key_encoder = frozen_copy(encoder)
         self.num_negatives = num_negatives
         self.key_momentum = key_momentum
         self.drawing = drawing
@@ -105,7 +105,7 @@ class MoCo(Method):
         momentum_update(self.encoder, self.key_encoder, self.key_momentum)
         images = gather(key_view)  # (N, C, H, W)
         shuffled = torch.randperm(len(images), generator=generator).to(images.device)
-        first, count = first_of(len(key_view)), len(key_view)
+        first, count = first_index(len(key_view)), len(key_view)
         key = gather(self.key_encoder(images[shuffled[first : first + count]]))
         return key[shuffled.argsort()]
 
@@ -139,7 +139,7 @@ class MoCo(Method):
         """
         keys = self.keys(key_view, generator)  # (N, D)
         query = self.encoder(query_view)  # (n, D)
-        first = first_of(len(query))
+        first = first_index(len(query))
         key = keys[first : first + len(query)]
         with torch.autocast(query.device.type, enabled=False):
             positive = (query * key).sum(dim=1)

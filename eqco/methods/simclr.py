@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from eqco.distributed import first_of, gather
+from eqco.distributed import first_index, gather
 from eqco.methods.batch_norm import use_synced_batch_norm
 from eqco.methods.encoder import Encoder
 from eqco.methods.method import Method
@@ -68,7 +68,7 @@ class SimCLR(Method):
         """
         query, key = self.encoder(torch.cat([query_view, key_view])).chunk(2)  # (n, D) each
         queries, keys = gather(query), gather(key)  # (N, D), with gradient
-        first, total = first_of(len(query)), len(queries)
+        first, total = first_index(len(query)), len(queries)
         with torch.autocast(query.device.type, enabled=False):
             across, within = query @ keys.T, query @ queries.T  # (n, N)
             across_key, within_key = key @ queries.T, key @ keys.T

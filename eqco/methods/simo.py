@@ -7,9 +7,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from eqco.distributed import first_of, gather
+from eqco.distributed import first_index, gather
 from eqco.methods.batch_norm import use_synced_batch_norm
-from eqco.methods.encoder import Encoder, key_encoder_of, momentum_update
+from eqco.methods.encoder import Encoder, frozen_copy, momentum_update
 from eqco.methods.method import Method, check_key_momentum
 from eqco.negatives import draw_negatives
 from eqco.settings import Settings
@@ -40,7 +40,7 @@ class SiMo(Method):
         super().__init__()
         check_key_momentum(key_momentum)
         self.encoder = encoder
-        self.key_encoder = key_encoder_of(encoder)
+        self.key_encoder = frozen_copy(encoder)
         self.num_negatives = num_negatives
         self.key_momentum = key_momentum
         self.drawing = drawing
@@ -83,7 +83,7 @@ class SiMo(Method):
         """
         key = gather(self.keys(key_view))  # (N, D), the whole batch
         query = self.encoder(query_view)  # (n, D), this process's part of it
-        first = first_of(len(query))
+        first = first_index(len(query))
         with torch.autocast(query.device.type, enabled=False):
             similarity = query @ key.T  # (n, N), float32 under autocast too
         positive = similarity.diagonal(first)[: len(query)]

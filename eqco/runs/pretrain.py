@@ -112,7 +112,7 @@ class Pretraining(Work):
         return loss(positive, negatives, **self.recipe.loss_settings())
 
     @property
-    def of_curve(self) -> bool:
+    def is_curve_point(self) -> bool:
         """Whether this step's loss is a point of the curve."""
         return self.step % max(1, self.steps // CURVE_POINTS) == 0 or self.step == self.steps - 1
 
@@ -120,7 +120,7 @@ class Pretraining(Work):
     def reads_loss(self) -> bool:
         """Whether this step's loss is read: always on a CPU, where reading costs nothing."""
         on_cpu = self.machine.device == "cpu"
-        return on_cpu or self.of_curve or self.step % STEPS_BETWEEN_READS == 0
+        return on_cpu or self.is_curve_point or self.step % STEPS_BETWEEN_READS == 0
 
     def advance(self) -> float:
         """One optimiser step; returns the loss before it, or on a GPU that of a few steps ago.
@@ -145,7 +145,7 @@ class Pretraining(Work):
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        if self.of_curve:
+        if self.is_curve_point:
             self.curve.append((self.step, self.value))
         self.step += 1
         return self.value

@@ -93,7 +93,7 @@ def refuse_constant(name: str) -> None:
     raise ValueError(f"it holds {name}")
 
 
-def path_of(folder: Path, recipe: Recipe, seed: int) -> Path:
+def record_path(folder: Path, recipe: Recipe, seed: int) -> Path:
     """Path of the record of a run."""
     return folder / f"{recipe.run_id(seed)}.json"
 
@@ -205,7 +205,7 @@ class Record:
         Raises:
             RecordError: a file of that name cannot be trusted.
         """
-        path = path_of(folder, recipe, seed)
+        path = record_path(folder, recipe, seed)
         if not path.exists():
             return None
         record = cls.read(path)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from eqco.diagnose import diagnose, embeddings_of
+from eqco.diagnose import diagnose, embed
 from eqco.images import open_images
 from eqco.negatives import others
 from eqco.recipe import Recipe
@@ -21,7 +21,7 @@ from eqco.runs.checkpoint import checkpoint_path
 from eqco.runs.pretrain import trained_encoder
 from eqco.settings import Machine
 from figures.style import OUT, write
-from reproductions.evidence import base_of, judged_scales
+from reproductions.evidence import evidence_base, judged_scales
 from reproductions.tables import table
 
 NAMES = ["scale", "encoder", "cv2", "rho", "enough", "k", "coarse", "sharp", "measured", "error"]
@@ -31,7 +31,7 @@ COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 255, 512, 1024)
 def gaps_of(path: Path, recipe: Recipe, machine: Machine) -> list[tuple[float, ...]]:
     """A line for each K of one encoder, alpha = 256."""
     method, _, seed = trained_encoder(path, recipe)
-    query, key = embeddings_of(method, open_images(recipe, seed, machine), 2048)
+    query, key = embed(method, open_images(recipe, seed, machine), 2048)
     similarity = (query @ key.T).double()
     found = diagnose(
         similarity.diagonal(),
@@ -52,7 +52,7 @@ def compute(checkpoints: Path, folders: dict[str, Path]) -> pd.DataFrame:
     lines = []
     for scale in judged_scales():
         machine = Machine(data_dir=folders.get(scale, Path("data")), checkpoints=checkpoints)
-        for row in table(1, scale, base_of(scale)).rows:
+        for row in table(1, scale, evidence_base(scale)).rows:
             path = checkpoint_path(row.recipe, 0, machine)
             if path.exists():
                 lines += [(scale, row.name, *each) for each in gaps_of(path, row.recipe, machine)]

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.bounds import mean_of
+from eqco.bounds import estimate
 from eqco.contrast import eqco_info_nce
-from eqco.diagnose import embeddings_of
+from eqco.diagnose import embed
 from eqco.images import open_images
 from eqco.negatives import draw_independent, others
 from eqco.runs.pretrain import Pretraining
@@ -57,7 +57,7 @@ def random_embeddings(dim: int = 128) -> tuple[Tensor, Tensor]:
     return F.normalize(query, dim=1), F.normalize(key, dim=1)
 
 
-def columns_of(count: int, num_negatives: int, seed: int = 0) -> Tensor:
+def draw_columns(count: int, num_negatives: int, seed: int = 0) -> Tensor:
     """K of the other images for each of `count` queries, shape (N, K)."""
     drawn = draw_independent(count, count - 1, num_negatives, torch.Generator().manual_seed(seed))
     return (torch.arange(count)[:, None] + 1 + drawn) % count
@@ -68,14 +68,14 @@ def measure(query: Tensor, key: Tensor, temperature: float) -> pd.DataFrame:
     query, key = query.double(), key.double()
     similarity = query @ key.T
     positive, negatives = similarity.diagonal(), others(similarity)
-    count, everything = len(query), columns_of(len(query), len(query) - 1)
+    count, everything = len(query), draw_columns(len(query), len(query) - 1)
     counts, lines = [*COUNTS, count - 1], []
     limits = {
         float(alpha): losses_and_gradients(query, key, everything, temperature, alpha)[1]
         for alpha in {*counts, *ALPHAS}
     }
     for k in counts:
-        columns = columns_of(count, k)
+        columns = draw_columns(count, k)
         for name, alpha in [("InfoNCE", float(k)), *(("EqCo", float(a)) for a in ALPHAS)]:
             weight = negative_weight(
                 positive, negatives, temperature=temperature, effective_negatives=alpha
@@ -87,7 +87,7 @@ def measure(query: Tensor, key: Tensor, temperature: float) -> pd.DataFrame:
                 "noise": (found - limits[alpha]).norm(dim=1),
             }
             for quantity, each in quantities.items():
-                mean, rho = mean_of(each), weight.mean().item()
+                mean, rho = estimate(each), weight.mean().item()
                 lines.append((name, alpha, k, quantity, mean.value, mean.error, rho))
     names = ["loss", "alpha", "k", "quantity", "value", "error", "rho"]
     spread = squared_cv(negatives, temperature=temperature).mean().item()
@@ -110,7 +110,7 @@ def compute(points: Sequence[float] = POINTS) -> pd.DataFrame:
     for point in points:
         while training.step < round(point * training.steps):
             training.advance()
-        query, key = embeddings_of(training.method, images, IMAGES)
+        query, key = embed(training.method, images, IMAGES)
         training.method.train()
         frames.append(measure(query, key, recipe.temperature).assign(step=training.step))
     return pd.concat(frames)

@@ -14,7 +14,7 @@ from collections import defaultdict
 import pandas as pd
 import torch
 
-from eqco.bounds import Gaussians, certified_bound, mean_of, nwj_bound, paper_estimate
+from eqco.bounds import Gaussians, certified_bound, estimate, nwj_bound, paper_estimate
 from eqco.contrast import eqco_info_nce
 from figures.style import OUT, write
 
@@ -27,7 +27,7 @@ SAMPLES, CHUNK = 2000, 100
 
 def compute(samples: int = SAMPLES, counts: tuple[int, ...] = COUNTS) -> pd.DataFrame:
     """All beds; the K of a bed share their draws."""
-    return pd.concat([of_bed(Gaussians(c), samples, counts) for c in CORRELATIONS])
+    return pd.concat([estimate_bed(Gaussians(c), samples, counts) for c in CORRELATIONS])
 
 
 def estimates(loss: float, alpha: float, k: int) -> dict[str, float]:
@@ -36,7 +36,7 @@ def estimates(loss: float, alpha: float, k: int) -> dict[str, float]:
     return {"value": paper_estimate(loss, alpha=alpha), "certified": proven}
 
 
-def of_bed(bed: Gaussians, samples: int, counts: tuple[int, ...]) -> pd.DataFrame:
+def estimate_bed(bed: Gaussians, samples: int, counts: tuple[int, ...]) -> pd.DataFrame:
     """InfoNCE and EqCo at each alpha and K, in chunks that fit into memory."""
     draw = torch.Generator().manual_seed(1)
     losses: dict[tuple[int, float], list[torch.Tensor]] = defaultdict(list)
@@ -53,8 +53,8 @@ def of_bed(bed: Gaussians, samples: int, counts: tuple[int, ...]) -> pd.DataFram
     lines = []
     for k in counts:
         for name, alpha in [("InfoNCE", float(k)), *(("EqCo", float(a)) for a in ALPHAS)]:
-            loss = mean_of(torch.cat(losses[k, alpha]))
-            nwj = mean_of(torch.tensor(bounds[k, alpha], dtype=torch.float64))
+            loss = estimate(torch.cat(losses[k, alpha]))
+            nwj = estimate(torch.tensor(bounds[k, alpha], dtype=torch.float64))
             of = estimates(loss.value, alpha, k)
             lines.append(
                 {"information": bed.information, "loss": name, "alpha": alpha, "k": k, **of}

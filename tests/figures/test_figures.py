@@ -50,7 +50,7 @@ def figure_of(name: str) -> Figure:
     return figure
 
 
-def source_of(name: str) -> str:
+def find_source(name: str) -> str:
     """The text of a figure's script."""
     return (ROOT / "figures" / f"{name}.py").read_text(encoding="utf-8")
 
@@ -189,7 +189,7 @@ def test_the_intervals_drawn_are_those_of_the_verdicts() -> None:
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_script_is_short_and_leaves_looks_to_the_style(name: str) -> None:
-    text = source_of(name)
+    text = find_source(name)
     assert len(text.splitlines()) <= 45
     nodes = list(ast.walk(ast.parse(text)))
     strings = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}

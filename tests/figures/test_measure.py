@@ -46,7 +46,7 @@ def closed_form(query: Tensor, key: Tensor, columns: Tensor, t: float, alpha: fl
 def test_gradients_are_those_of_the_closed_form(
     embeddings: tuple[Tensor, Tensor], num_negatives: int, alpha: float
 ) -> None:
-    columns = encoders.columns_of(9, num_negatives)
+    columns = encoders.draw_columns(9, num_negatives)
     _, found = encoders.losses_and_gradients(*embeddings, columns, 0.2, alpha)
     expected = closed_form(*embeddings, columns, 0.2, alpha)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
@@ -54,7 +54,7 @@ def test_gradients_are_those_of_the_closed_form(
 
 def test_gradients_are_finite_differences_of_the_losses(embeddings: tuple[Tensor, Tensor]) -> None:
     query, key = embeddings
-    columns, step = encoders.columns_of(9, 3), 1e-6
+    columns, step = encoders.draw_columns(9, 3), 1e-6
     loss, found = encoders.losses_and_gradients(query, key, columns, 0.2, 64.0)
     assert loss.shape == (9,)
     assert not loss.requires_grad
@@ -69,7 +69,7 @@ def test_gradients_are_finite_differences_of_the_losses(embeddings: tuple[Tensor
 
 def test_losses_are_those_of_the_package(embeddings: tuple[Tensor, Tensor]) -> None:
     query, key = embeddings
-    columns = encoders.columns_of(9, 3)
+    columns = encoders.draw_columns(9, 3)
     loss, _ = encoders.losses_and_gradients(query, key, columns, 0.2, 64.0)
     similarity = query @ key.T
     mean = eqco_info_nce(
@@ -79,7 +79,7 @@ def test_losses_are_those_of_the_package(embeddings: tuple[Tensor, Tensor]) -> N
 
 
 def test_columns_are_other_images_without_repetition() -> None:
-    columns = encoders.columns_of(20, 19)
+    columns = encoders.draw_columns(20, 19)
     assert all(sorted([*row.tolist(), i]) == list(range(20)) for i, row in enumerate(columns))
 
 

@@ -66,7 +66,7 @@ def write_pictures(folder: Path) -> Path:
     return folder
 
 
-def platform_of() -> str:
+def platform_name() -> str:
     """What the bits depend on: torch, instructions, the processor's maker, the drawn pixels."""
     lines = Path("/proc/cpuinfo")
     text = lines.read_text(encoding="utf-8") if lines.exists() else ""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from tests.golden import KEPT, RECIPES, kept, outcome, platform_of
+from tests.golden import KEPT, RECIPES, kept, outcome, platform_name
 
 
 def main() -> int:
@@ -22,7 +22,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         found = {name: outcome(name, Path(folder)) for name in RECIPES}
     known = kept() if KEPT.exists() else {}
-    here = platform_of()
+    here = platform_name()
     if given.write:
         known[here] = found
         KEPT.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")

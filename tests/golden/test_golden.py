@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from eqco import contrast
-from tests.golden import RECIPES, Outcome, first_losses, kept, outcome, platform_of
+from tests.golden import RECIPES, Outcome, first_losses, kept, outcome, platform_name
 
 MESSAGE = (
     "the same recipe gives another number: raise NUMERICS in eqco/settings.py, which voids the "
@@ -22,8 +22,8 @@ REACH = 1e-5  # relative; other vector instructions move the first five losses b
 def check(name: str, found: Outcome) -> None:
     """Equal to the bit on a known platform, near every known one on another."""
     known = kept()
-    if platform_of() in known:
-        assert found == known[platform_of()][name], MESSAGE
+    if platform_name() in known:
+        assert found == known[platform_name()][name], MESSAGE
     for of, there in known.items():
         near = pytest.approx(first_losses(there[name]), rel=REACH)
         assert first_losses(found) == near, f"{of}: {MESSAGE}"
@@ -39,7 +39,7 @@ def test_the_guard_finds_a_change_in_the_last_bits(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A learning rate that is larger by one part in a million, for a single step."""
-    if platform_of() not in kept():
+    if platform_name() not in kept():
         pytest.skip("the last bits are known on platforms that have an entry alone")
     steps = []
     inner = torch.optim.SGD.step

@@ -39,14 +39,14 @@ def recipe(tree: ImageTree) -> Recipe:
     )
 
 
-def crops_of(tree: ImageTree, seed: int = 0) -> Crops:
+def make_crops(tree: ImageTree, seed: int = 0) -> Crops:
     """Two crops of each image."""
     names = ("query", "key")
     return Crops(tree.train, size=32, crop_scale=0.2, seed=seed, names=names)
 
 
 def test_a_crop_depends_on_seed_epoch_index_and_view_alone(tree: ImageTree) -> None:
-    crops = crops_of(tree)
+    crops = make_crops(tree)
     (query, key), label = crops[1, 7]
     assert label == tree.train.labels[7]
     torch.manual_seed(99)
@@ -54,7 +54,7 @@ def test_a_crop_depends_on_seed_epoch_index_and_view_alone(tree: ImageTree) -> N
     again = crops[1, 7][0]
     assert torch.equal(torch.get_rng_state(), before)  # the global generator is left alone
     assert torch.equal(again, torch.stack([query, key]))
-    others = [key, crops[2, 7][0][0], crops[1, 8][0][0], crops_of(tree, seed=1)[1, 7][0][0]]
+    others = [key, crops[2, 7][0][0], crops[1, 8][0][0], make_crops(tree, seed=1)[1, 7][0][0]]
     assert not any(torch.equal(query, other) for other in others)
 
 
@@ -83,7 +83,7 @@ def test_steps_go_on_from_where_a_run_was(tree: ImageTree) -> None:
     every = list(Steps(shuffle, 0, 6))
     assert len(every) == len(Steps(shuffle, 0, 6)) == 6
     assert list(Steps(shuffle, 4, 6)) == every[4:]
-    crops, labels = next(islice(loader(crops_of(tree), Machine(), batch_sampler=every), 1))
+    crops, labels = next(islice(loader(make_crops(tree), Machine(), batch_sampler=every), 1))
     assert crops.shape == (6, 2, 3, 32, 32)
     assert labels.tolist() == [int(tree.train.labels[i]) for _, i in every[0]]
 

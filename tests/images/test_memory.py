@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from eqco.images import SOURCES, glyphs, open_images, source_of
+from eqco.images import SOURCES, find_source, glyphs, open_images
 from eqco.images.memory import Dataset, InMemory, glyph_set
 from eqco.images.tree import identity
 from eqco.recipe import Recipe
@@ -24,7 +24,7 @@ COUNTS = {"train": 4, "test": 2}
 CIFAR10_FOLDER = os.environ.get("EQCO_CIFAR10_FOLDER", "")
 
 
-def colour_of(split: str, label: int, place: int) -> tuple[int, int, int]:
+def pick_colour(split: str, label: int, place: int) -> tuple[int, int, int]:
     """Of one picture of the tree; each has its own."""
     return (40 * label + 10, 20 * place, 0 if split == "train" else 200)
 
@@ -38,7 +38,7 @@ def tree(tmp_path: Path) -> Path:
             home = folder / split / name
             home.mkdir(parents=True)
             for place in range(count):
-                colour = colour_of(split, label, place)
+                colour = pick_colour(split, label, place)
                 Image.new("RGB", (40, 32), colour).save(home / f"{place}.png")
     (folder / "train" / "ant" / "notes.txt").write_text("not an image")
     return folder
@@ -78,7 +78,7 @@ def test_a_folder_gives_its_images_and_labels_in_order(tree: Path) -> None:
     assert data.test_labels.tolist() == [0, 0, 1, 1, 2, 2]
     for split, images in (("train", data.train_images), ("test", data.test_images)):
         for row, image in enumerate(images):
-            colour = torch.tensor(colour_of(split, *divmod(row, COUNTS[split])))
+            colour = torch.tensor(pick_colour(split, *divmod(row, COUNTS[split])))
             assert torch.equal(image.long(), colour[:, None, None].expand(3, 32, 32))
 
 
@@ -202,7 +202,7 @@ def test_an_unknown_data_set_is_answered_with_the_nearest_names(name: str, right
     with pytest.raises(ValueError, match=f"unknown data set {name!r}: did you mean .*{right}"):
         replace(Recipe(), data=name)
     with pytest.raises(ValueError, match="unknown data set"):
-        source_of(name)
+        find_source(name)
 
 
 def test_the_glyph_set_is_the_rendered_glyphs_with_labels() -> None:
@@ -252,15 +252,15 @@ def test_moving_a_data_set_keeps_all_of_it(tree: Path) -> None:
 @pytest.mark.parametrize("name", sorted(SOURCES))
 def test_every_source_is_found_by_the_data_of_a_recipe(name: str, tree: Path) -> None:
     source = SOURCES[name]
-    assert source_of(name) is source
+    assert find_source(name) is source
     if name in ("folder", "part"):  # users bring them: the recipe names what is in them
         assert source.identify is not None
         data = source.identify(tree)
         assert data == f"{name}:{identity(tree)}"
-        assert source_of(data) is source
+        assert find_source(data) is source
     else:
         with pytest.raises(ValueError, match="unknown data set"):
-            source_of(f"{name}:something")
+            find_source(f"{name}:something")
 
 
 def test_views_and_samples_are_the_same_each_time(tree: Path) -> None:
@@ -277,7 +277,7 @@ def test_views_and_samples_are_the_same_each_time(tree: Path) -> None:
 def test_two_processes_make_the_views_of_one(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = open_folder(folder_name(tree), tree).views(1)
     for module in ("randomness", "images.memory"):
-        monkeypatch.setattr(f"eqco.{module}.first_of", lambda count: 2, raising=True)
+        monkeypatch.setattr(f"eqco.{module}.first_index", lambda count: 2, raising=True)
     monkeypatch.setattr("eqco.randomness.world_size", lambda: 2)
     second = open_folder(folder_name(tree), tree).views(1)
     for one, half in zip(whole, second, strict=True):

@@ -23,7 +23,7 @@ def pictures(name: str, count: int = 6, side: int = 24) -> Tensor:
     return torch.nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
 
 
-def rows_of(matrix: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+def matrix_rows(matrix: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """The two rows of (N, 2, 3) matrices as `warp` takes them."""
     return tuple(matrix[:, 0].unbind(1)), tuple(matrix[:, 1].unbind(1))
 
@@ -100,20 +100,20 @@ def test_a_view_is_the_image_where_nothing_is_drawn(
 def test_warping_with_the_identity_leaves_images_alone() -> None:
     images = pictures("photos")
     identity = torch.eye(2, 3).expand(6, 2, 3)
-    torch.testing.assert_close(warp(images, rows_of(identity)), images)
+    torch.testing.assert_close(warp(images, matrix_rows(identity)), images)
 
 
 def test_warping_with_minus_one_flips_left_and_right() -> None:
     images = pictures("photos")
     mirror = torch.tensor([[-1.0, 0, 0], [0, 1, 0]]).expand(6, 2, 3)
-    torch.testing.assert_close(warp(images, rows_of(mirror)), images.flip(3))
+    torch.testing.assert_close(warp(images, matrix_rows(mirror)), images.flip(3))
 
 
 def test_warping_takes_the_crop_that_the_matrix_names() -> None:
     """Half the side, centred in the upper left quarter, is that quarter at twice the size."""
     images = pictures("glyphs")
     matrix = torch.tensor([[0.5, 0, -0.5], [0, 0.5, -0.5]]).expand(6, 2, 3)
-    halved = torch.nn.functional.avg_pool2d(warp(images, rows_of(matrix)), 2)
+    halved = torch.nn.functional.avg_pool2d(warp(images, matrix_rows(matrix)), 2)
     inner = (slice(None), slice(None), slice(1, 11), slice(1, 11))  # borders mix with their own
     torch.testing.assert_close(halved[inner], images[:, :, :12, :12][inner], atol=0.05, rtol=0)
 

@@ -11,7 +11,7 @@ from eqco.methods.encoder import (
     Encoder,
     bn_projector,
     build_encoder,
-    key_encoder_of,
+    frozen_copy,
     momentum_update,
     torchvision_resnet,
 )
@@ -86,7 +86,7 @@ def test_the_same_seed_gives_the_same_weights_and_spares_the_global_generator() 
 
 def test_the_key_encoder_starts_as_a_frozen_copy_of_its_own() -> None:
     encoder = build_encoder("tiny-gray", 16, seed=0)
-    copy = key_encoder_of(encoder)
+    copy = frozen_copy(encoder)
     for own, copied in zip(encoder.parameters(), copy.parameters(), strict=True):
         assert torch.equal(own, copied)
         assert own.data_ptr() != copied.data_ptr()
@@ -122,7 +122,7 @@ def test_the_moving_average_weighs_later_steps_more() -> None:
 
 def test_the_momentum_update_moves_no_buffer_and_no_query() -> None:
     encoder: Encoder = build_encoder("tiny-gray", 16, seed=0)
-    other = key_encoder_of(build_encoder("tiny-gray", 16, seed=1))
+    other = frozen_copy(build_encoder("tiny-gray", 16, seed=1))
     encoder(torch.rand(4, 1, 24, 24))  # moves the running means of the query encoder alone
     queries = [each.clone() for each in encoder.parameters()]
     buffers = [each.clone() for each in other.buffers()]

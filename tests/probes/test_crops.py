@@ -57,7 +57,7 @@ class Colours(nn.Module):
         return features
 
 
-def probe_of(backbone: nn.Module, tree: ImageTree, recipe: Recipe, machine: Machine) -> CropProbe:
+def make_probe(backbone: nn.Module, tree: ImageTree, recipe: Recipe, machine: Machine) -> CropProbe:
     """A fresh probe."""
     return CropProbe(backbone, FromFiles(tree, recipe, 0, machine), recipe, 0, machine)
 
@@ -77,7 +77,7 @@ def test_colours_are_learnt_and_the_backbone_is_left_alone(
 ) -> None:
     backbone = Colours()
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
-    probe = probe_of(backbone, tree, recipe, machine)
+    probe = make_probe(backbone, tree, recipe, machine)
     train(probe, machine)
     metrics = probe.metrics()
     assert set(metrics) == {"linear", "linear_top5", "knn", "class_mean"}
@@ -96,7 +96,7 @@ def test_metrics_of_a_backbone_that_changes_raise_an_error(
         return images.mean(dim=(2, 3))
 
     monkeypatch.setattr(Colours, "forward", forward)
-    probe = probe_of(Colours(), tree, replace(recipe, probe_epochs=1), machine)
+    probe = make_probe(Colours(), tree, replace(recipe, probe_epochs=1), machine)
     train(probe, machine)
     with pytest.raises(RuntimeError, match="the probe changed the backbone"):
         probe.metrics()
@@ -107,10 +107,10 @@ def test_a_probe_of_another_backbone_begins_anew(
 ) -> None:
     """As after training a run again: the old classifier must not judge the new encoder."""
     recipe = replace(recipe, probe_epochs=3)
-    first = probe_of(resnet(0), tree, recipe, machine)
+    first = make_probe(resnet(0), tree, recipe, machine)
     train(first, machine)
     alone = replace(machine, checkpoints=machine.checkpoints / "alone")
-    again = [probe_of(resnet(1), tree, recipe, each) for each in (machine, alone)]
+    again = [make_probe(resnet(1), tree, recipe, each) for each in (machine, alone)]
     for probe, each in zip(again, (machine, alone), strict=True):
         train(probe, each)
     assert torch.equal(again[0].classifier.weight, again[1].classifier.weight)
@@ -122,7 +122,7 @@ def test_divergence_names_the_step(tree: ImageTree, recipe: Recipe, machine: Mac
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return images.mean(dim=(2, 3)) * 1e30
 
-    probe = probe_of(Loud(), tree, replace(recipe, probe_learning_rate=1e6), machine)
+    probe = make_probe(Loud(), tree, replace(recipe, probe_learning_rate=1e6), machine)
     with pytest.raises(TrainingError, match=r"probe of .* diverged at step \d+.*lower probe_learn"):
         train(probe, machine)
 
@@ -131,7 +131,7 @@ def test_the_rate_falls_at_two_thirds_and_eight_ninths(
     tree: ImageTree, recipe: Recipe, machine: Machine
 ) -> None:
     long = replace(recipe, probe_epochs=90, probe_learning_rate=30.0)
-    probe = probe_of(Colours(), tree, long, machine)
+    probe = make_probe(Colours(), tree, long, machine)
     rates = []
     for epoch in (0, 59, 60, 79, 80, 89):
         probe.step = epoch * probe.shuffle.per_epoch

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from eqco.contrast import LOSSES, Loss
 from eqco.images import SOURCES, Source, open_images
-from eqco.images.memory import Dataset, fingerprint_of
+from eqco.images.memory import Dataset, hash_tensors
 from eqco.methods import METHODS, build
 from eqco.methods.simo import SiMo
 from eqco.probes import PROBES
@@ -27,7 +27,7 @@ from reproductions.report import Cell, closing
 from reproductions.scales import SCALES, Scale
 from reproductions.tables import TABLES, table
 from reproductions.tables.cells import Row, Table, beats, with_loss
-from tests.reproductions.test_report import record_of
+from tests.reproductions.test_report import make_record
 
 SHORT = replace(
     SCALES["smoke"].base, data_part=0.02, batch_size=16, num_negatives=15, epochs=1, probe_epochs=1
@@ -42,9 +42,9 @@ def ran(recipe: Recipe, machine: Machine, folder: Path) -> Record:
     return found
 
 
-def closing_of(rows: list[Row]) -> str:
+def closing_text(rows: list[Row]) -> str:
     """The closing table of rows with one record each."""
-    cells = [Cell(row, "", {0: record_of(row.recipe, 0, 80.0)}, "passed") for row in rows]
+    cells = [Cell(row, "", {0: make_record(row.recipe, 0, 80.0)}, "passed") for row in rows]
     return closing(1, "glyphs", cells, [], width=100, colour=False)
 
 
@@ -71,7 +71,7 @@ def test_a_loss_is_one_entry(
     assert all(claim.statement.startswith("Hinge with K=16 is") for claim in claims)
     jobs = {job.run_id for job in plan.jobs("glyphs", base, list(TABLES), 1)}
     assert {row.recipe.run_id(0) for row in new} <= jobs
-    assert closing_of(new).count("Hinge") == len(new)
+    assert closing_text(new).count("Hinge") == len(new)
     record = ran(few.recipe, machine, tmp_path)
     assert list(evidence.frame([record])["loss_title"]) == ["Hinge"]
 
@@ -90,7 +90,7 @@ def test_a_method_is_one_entry(
     assert type(build(recipe, 0, "cpu")) is Twin
     full = SCALES["glyphs"].baseline("twin")
     assert (full.method, full.num_negatives) == ("twin", full.available())
-    text = closing_of([Row(SCALES["glyphs"].base), Row(full)])
+    text = closing_text([Row(SCALES["glyphs"].base), Row(full)])
     assert {"SiMo", "Twin networks"} <= {line.strip() for line in text.splitlines()}
     record = ran(recipe, machine, tmp_path)
     assert record.run_id.startswith("twin-infonce-k15-")
@@ -106,7 +106,7 @@ def noise(part: float, folder: Path) -> Dataset:
         return pixels, torch.arange(count) % 2
 
     parts = (*images(24), *images(8))
-    return Dataset(*parts, num_classes=2, fingerprint=fingerprint_of(*parts))
+    return Dataset(*parts, num_classes=2, fingerprint=hash_tensors(*parts))
 
 
 def test_a_data_set_is_one_entry(

@@ -15,7 +15,7 @@ from eqco.runs.checkpoint import checkpoint_path
 from eqco.runs.run import untrained
 from eqco.settings import Machine
 from reproductions import conftest, published
-from reproductions.evidence import records_of
+from reproductions.evidence import committed_records
 from reproductions.scales import SCALES
 from reproductions.session import Session
 from reproductions.tables import TABLES, table
@@ -176,7 +176,7 @@ def session_at(scale: str, folder: Path, data: str = "") -> Session:
 
 def test_the_interval_of_a_cell_is_of_the_committed_records(tmp_path: Path) -> None:
     base = SCALES["glyphs"].base
-    values = [r.metrics["linear"] for r in records_of("glyphs") if r.recipe == base]
+    values = [r.metrics["linear"] for r in committed_records("glyphs") if r.recipe == base]
     interval = evidence_interval(session_at("glyphs", tmp_path), 1, "simo-infonce-k255")
     assert values
     assert interval is not None
@@ -203,7 +203,7 @@ def test_published_numbers_are_compared_on_the_whole_of_imagenet_alone(tmp_path:
         (number, row.name)
         for number in TABLES
         for row in table(number, "imagenet").rows
-        if published.of_row(number, row.name)
+        if published.number_for(number, row.name)
     ]
     assert parameters(session_at("imagenet", tmp_path), "published_row") == expected != []
     part = session_at("imagenet", tmp_path, "part:photos-12345678")

@@ -13,7 +13,7 @@ from reproductions import evidence, plan, sweep
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 from reproductions.tables.cells import Row
-from tests.reproductions.test_report import record_of
+from tests.reproductions.test_report import make_record
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def small() -> pd.DataFrame:
     accuracies = {255: [85.0, 86.0], 16: [82.0, 84.0, 99.0], 4: [75.0, 74.0]}
     return evidence.frame(
         [
-            record_of(Recipe(num_negatives=k), seed, value)
+            make_record(Recipe(num_negatives=k), seed, value)
             for k, values in accuracies.items()
             for seed, value in enumerate(values)
         ]
@@ -30,14 +30,14 @@ def small() -> pd.DataFrame:
 
 
 def test_frame_marks_untrained_runs() -> None:
-    found = evidence.frame([record_of(Recipe(epochs=0), 0, 60.0), record_of(Recipe(), 0, 85.0)])
+    found = evidence.frame([make_record(Recipe(epochs=0), 0, 60.0), make_record(Recipe(), 0, 85.0)])
     assert list(found["loss_title"]) == ["untrained", "InfoNCE"]
     assert list(found["method_title"]) == ["SiMo", "SiMo"]
 
 
 def test_frame_has_recipe_metrics_diagnostics_and_seconds_of_each_run() -> None:
     recipe = Recipe(num_negatives=16)
-    (line,) = evidence.frame([record_of(recipe, 3, 85.0)]).to_dict("records")
+    (line,) = evidence.frame([make_record(recipe, 3, 85.0)]).to_dict("records")
     assert (line["digest"], line["seed"], line["num_negatives"]) == (recipe.digest(), 3, 16)
     assert (line["linear"], line["cv2"], line["seconds"]) == (85.0, 7.0, 45.0)
     assert line["note"] == "drawn by another library"
@@ -53,9 +53,9 @@ def test_of_row_has_the_runs_of_the_row_alone(
     small: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evidence, "runs", lambda scale: small)
-    assert evidence.of_row("glyphs", Row(Recipe(num_negatives=4))) == {0: 75.0, 1: 74.0}
-    assert evidence.of_row("glyphs", Row(Recipe(num_negatives=4)), "knn") == {0: 70.0, 1: 70.0}
-    assert evidence.of_row("glyphs", Row(Recipe(num_negatives=4, learning_rate=0.1))) == {}
+    assert evidence.row_values("glyphs", Row(Recipe(num_negatives=4))) == {0: 75.0, 1: 74.0}
+    assert evidence.row_values("glyphs", Row(Recipe(num_negatives=4)), "knn") == {0: 70.0, 1: 70.0}
+    assert evidence.row_values("glyphs", Row(Recipe(num_negatives=4, learning_rate=0.1))) == {}
 
 
 def test_gaps_to_full_are_paired_by_seed(small: pd.DataFrame) -> None:
@@ -77,25 +77,26 @@ def test_half_interval_is_of_the_90_percent_t_interval() -> None:
 def test_a_scale_without_records_has_an_empty_frame() -> None:
     empty = evidence.runs("cifar10")
     assert empty.empty
-    assert evidence.of_recipes("cifar10", [Recipe()]).empty
+    assert evidence.recipe_runs("cifar10", [Recipe()]).empty
     assert "cifar10" not in evidence.judged_scales()
 
 
 def test_the_baseline_of_photos_has_the_data_of_its_records() -> None:
-    base = evidence.base_of("photos")
+    base = evidence.evidence_base("photos")
     assert base.data.startswith("folder:")
-    assert {record.recipe.data for record in evidence.records_of("photos")} == {base.data}
+    assert {record.recipe.data for record in evidence.committed_records("photos")} == {base.data}
     assert replace(base, data="folder") == SCALES["photos"].base
-    assert evidence.base_of("glyphs") == SCALES["glyphs"].base
+    assert evidence.evidence_base("glyphs") == SCALES["glyphs"].base
 
 
 @pytest.mark.parametrize("scale", evidence.judged_scales())
 @pytest.mark.parametrize("number", TABLES)
 def test_runs_of_a_table_are_of_its_rows(number: int, scale: str) -> None:
     digests = {
-        row.name: row.recipe.digest() for row in table(number, scale, evidence.base_of(scale)).rows
+        row.name: row.recipe.digest()
+        for row in table(number, scale, evidence.evidence_base(scale)).rows
     }
-    found = evidence.of_table(number, scale)
+    found = evidence.table_runs(number, scale)
     assert set(found["row"]) <= digests.keys()
     for name, part in found.groupby("row"):
         assert set(part["digest"]) == {digests[str(name)]}
@@ -105,7 +106,7 @@ def test_runs_of_a_table_are_of_its_rows(number: int, scale: str) -> None:
 @pytest.mark.parametrize("scale", sorted(path.name for path in evidence.RECORDS.iterdir()))
 def test_committed_records_are_whole_and_of_todays_recipes(scale: str) -> None:
     assert scale in SCALES
-    found = evidence.records_of(scale)
+    found = evidence.committed_records(scale)
     assert found
     for record in found:
         assert record.recipe.run_id(record.seed) == record.run_id
@@ -115,12 +116,12 @@ def test_committed_records_are_whole_and_of_todays_recipes(scale: str) -> None:
 
 
 def test_committed_records_of_glyphs_are_the_runs_of_the_sweep() -> None:
-    committed = {record.run_id for record in evidence.records_of("glyphs")}
+    committed = {record.run_id for record in evidence.committed_records("glyphs")}
     assert committed == {job.run_id for job in sweep.jobs(5)}
 
 
 def test_committed_records_of_photos_are_runs_of_its_tables() -> None:
-    seeds = 1 + max(record.seed for record in evidence.records_of("photos"))
-    jobs = plan.jobs("photos", evidence.base_of("photos"), list(TABLES), seeds)
-    committed = {record.run_id for record in evidence.records_of("photos")}
+    seeds = 1 + max(record.seed for record in evidence.committed_records("photos"))
+    jobs = plan.jobs("photos", evidence.evidence_base("photos"), list(TABLES), seeds)
+    committed = {record.run_id for record in evidence.committed_records("photos")}
     assert committed <= {job.run_id for job in jobs}

@@ -11,7 +11,15 @@ import pytest
 
 from reproductions import conftest
 from reproductions.__main__ import parser
-from reproductions.options import OF_PYTEST, OPTIONS, add_options, folder, one_of, whole, workers
+from reproductions.options import (
+    OF_PYTEST,
+    OPTIONS,
+    add_options,
+    folder,
+    known_name,
+    whole,
+    workers,
+)
 
 # Commands whose default differs on purpose: --help shows it.
 OWN_DEFAULTS = {("sweep", "seeds"), ("throughput", "scale")}
@@ -104,7 +112,7 @@ def test_an_empty_folder_is_an_error(text: str) -> None:
 
 def test_an_unknown_name_is_an_error_with_the_nearest_ones() -> None:
     known: dict[str, Any] = {"glyphs": 1}
-    parse = one_of("scale", known)
+    parse = known_name("scale", known)
     with pytest.raises(argparse.ArgumentTypeError, match="unknown scale 'glyf': did you mean gly"):
         parse("glyf")
     known["glyf"] = 2  # a registry may grow after the options are declared

@@ -10,7 +10,7 @@ import pytest
 
 from reproductions import evidence, pages
 from reproductions.conftest import contradictions
-from reproductions.evidence import base_of, judged_scales
+from reproductions.evidence import evidence_base, judged_scales
 from reproductions.tables import TABLES, table
 
 NUMBERS_OF_TABLES_AND_SCALES = [(n, scale) for scale in judged_scales() for n in TABLES]
@@ -96,8 +96,8 @@ def test_every_table_has_a_section_with_its_title(sections: dict[int, str]) -> N
 def test_a_table_is_shown_at_each_scale_where_all_of_its_rows_have_records(
     number: int, scale: str, sections: dict[int, str]
 ) -> None:
-    rows = table(number, scale, base_of(scale)).rows
-    complete = all(evidence.of_row(scale, row) for row in rows)
+    rows = table(number, scale, evidence_base(scale)).rows
+    complete = all(evidence.row_values(scale, row) for row in rows)
     assert (f"### Scale {scale}\n" in sections[number]) == complete
     if complete:
         assert pages.table_page(number, scale) in sections[number]
@@ -137,9 +137,9 @@ def test_no_k_and_no_table_number_is_written_in_the_code_of_pages() -> None:
 
 def test_the_tables_of_the_papers_claims_are_found_by_their_claims() -> None:
     for paper in ("C1", "C5"):
-        number = pages.table_of(paper)
+        number = pages.first_table(paper)
         assert paper in {claim.paper for claim in table(number, "glyphs").claims}
-    assert pages.few("level with the rule") == pages.verdict_of(
+    assert pages.few("level with the rule") == pages.judge_claim(
         "glyphs", table(1, "glyphs").claim(f"eqco-k{pages.FEW}-equals-full")
     )
 

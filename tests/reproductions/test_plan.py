@@ -50,14 +50,14 @@ def test_a_plan_of_some_tables_has_their_runs_alone() -> None:
 def test_the_four_states_of_a_run(tmp_path: Path) -> None:
     recipe, machine = SCALES["smoke"].base, Machine(checkpoints=tmp_path / "checkpoints")
     job, path = Job(recipe, 0), checkpoint_path(recipe, 0, machine)
-    assert plan.state_of(job, tmp_path, machine) == "missing"
+    assert plan.run_state(job, tmp_path, machine) == "missing"
     with hold(recipe, 0, machine):
         assert path.with_suffix(".lock").exists()
-    assert plan.state_of(job, tmp_path, machine) == "missing"
+    assert plan.run_state(job, tmp_path, machine) == "missing"
     path.write_bytes(b"")
-    assert plan.state_of(job, tmp_path, machine) == "begun"
+    assert plan.run_state(job, tmp_path, machine) == "begun"
     Record.of(recipe, 0, machine, now(), metrics={}).write(tmp_path)
-    assert plan.state_of(job, tmp_path, machine) == "done"
+    assert plan.run_state(job, tmp_path, machine) == "done"
 
 
 def test_a_run_that_is_held_is_running(tmp_path: Path) -> None:
@@ -65,11 +65,11 @@ def test_a_run_that_is_held_is_running(tmp_path: Path) -> None:
     lock = checkpoint_path(recipe, 0, machine).with_suffix(".lock")
     lock.parent.mkdir()
     with FileLock(lock):  # as another process would hold it: `hold` may be nested in one process
-        assert plan.state_of(Job(recipe, 0), tmp_path, machine) == "running"
+        assert plan.run_state(Job(recipe, 0), tmp_path, machine) == "running"
 
 
 def test_without_records_or_a_measurement_the_stated_price_is_used(tmp_path: Path) -> None:
-    stated = plan.price_of("imagenet", tmp_path, None)
+    stated = plan.best_price("imagenet", tmp_path, None)
     assert stated is not None
     assert stated.origin.startswith("stated: 53 h on 8 V100")
     assert stated.hours(replace(IMAGENET_BASE, probe_epochs=1)) == pytest.approx(53 * 8, abs=1)
@@ -78,12 +78,12 @@ def test_without_records_or_a_measurement_the_stated_price_is_used(tmp_path: Pat
 def test_a_price_from_a_measurement(tmp_path: Path) -> None:
     images = IMAGENET[1]
     path = write_measurement(tmp_path / "rates.json", 2.0 * images, 1.0 * images, processes=2)
-    measured = plan.price_of("imagenet", tmp_path, path)
+    measured = plan.best_price("imagenet", tmp_path, path)
     assert measured is not None
     assert measured.origin == "measured 2026-01-01 on 2 x a GPU"
     epochs, probe_epochs = IMAGENET_BASE.epochs, IMAGENET_BASE.probe_epochs
     assert measured.hours(IMAGENET_BASE) * 3600 == pytest.approx(epochs * 1 + probe_epochs * 2)
-    half = plan.price_of("imagenet", tmp_path, path, images // 2)
+    half = plan.best_price("imagenet", tmp_path, path, images // 2)
     assert half is not None
     assert half.hours(IMAGENET_BASE) == pytest.approx(measured.hours(IMAGENET_BASE) / 2, rel=1e-4)
 
@@ -94,26 +94,26 @@ def test_a_file_that_is_no_measurement_is_named(text: str | None, tmp_path: Path
     if text is not None:
         path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"rates.json is no throughput measurement"):
-        plan.price_of("imagenet", tmp_path, path)
+        plan.best_price("imagenet", tmp_path, path)
 
 
 def test_a_measured_rate_of_zero_is_no_measurement(tmp_path: Path) -> None:
     path = write_measurement(tmp_path / "rates.json", 0.0, 1.0)
     with pytest.raises(ValueError, match=r"rates.json is no throughput measurement"):
-        plan.price_of("imagenet", tmp_path, path)
+        plan.best_price("imagenet", tmp_path, path)
 
 
 def test_a_price_of_records_is_their_median(tmp_path: Path) -> None:
-    price = plan.price_of("glyphs", NO_FOLDER, None)
+    price = plan.best_price("glyphs", NO_FOLDER, None)
     assert price is not None
     assert price.origin.startswith("median of ")
     assert 10 < price.hours(Recipe()) * 3600 < 600
-    assert plan.price_of("cifar10", NO_FOLDER, None) is None
+    assert plan.best_price("cifar10", NO_FOLDER, None) is None
     recipe = replace(SCALES["smoke"].base, epochs=2, probe_epochs=10)
     for seed, seconds in enumerate((10.0, 20.0, 900.0)):
         spent = {"train": seconds, "probe": 5.0}
         Record.of(recipe, seed, Machine(), now(), metrics={}, seconds=spent).write(tmp_path)
-    own = plan.price_of("glyphs", tmp_path, None)
+    own = plan.best_price("glyphs", tmp_path, None)
     assert own is not None
     assert own.hours(recipe) * 3600 == pytest.approx(20 + 5)
     assert own.origin.startswith("median of 3 records")

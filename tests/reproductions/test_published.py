@@ -7,7 +7,14 @@ import re
 
 import pytest
 
-from reproductions.published import FILE, NOT_VERIFIED, of_no_row, of_row, published, shown
+from reproductions.published import (
+    FILE,
+    NOT_VERIFIED,
+    number_for,
+    numbers_without_row,
+    published,
+    shown,
+)
 from reproductions.tables import TABLES, table
 from reproductions.tables.cells import Row
 
@@ -62,7 +69,7 @@ def test_a_number_of_no_row_has_the_k_that_its_text_states() -> None:
 def test_published_values_are_found_by_table_row_and_metric() -> None:
     assert shown(1, "simo-infonce-k255") == "68.036"
     assert shown(1, "simo-eqco-k16") == NOT_VERIFIED
-    top5 = of_row(1, "simo-infonce-k255", "top5")
+    top5 = number_for(1, "simo-infonce-k255", "top5")
     assert top5 is not None
     assert top5.value == "88.518"
 
@@ -74,12 +81,12 @@ def test_numbers_of_no_row_are_the_top1_lines_without_a_row(number: int) -> None
         for line in lines()
         if (line["table"], line["row"], line["metric"]) == (str(number), "", "top1")
     ]
-    assert [each.of for each in of_no_row(number)] == texts
+    assert [each.of for each in numbers_without_row(number)] == texts
 
 
 def test_rows_with_a_published_number_at_the_scale_of_the_paper() -> None:
     found = {
-        (number, row.name): of_row(number, row.name)
+        (number, row.name): number_for(number, row.name)
         for number in TABLES
         for row in table(number, "imagenet").rows
     }

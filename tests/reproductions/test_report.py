@@ -10,11 +10,11 @@ from eqco.runs.record import Record, now
 from eqco.settings import Machine
 from reproductions import report
 from reproductions.judge import better
-from reproductions.published import NOT_VERIFIED, of_no_row
+from reproductions.published import NOT_VERIFIED, numbers_without_row
 from reproductions.tables.cells import Row, beats
 
 
-def record_of(recipe: Recipe, seed: int, linear: float) -> Record:
+def make_record(recipe: Recipe, seed: int, linear: float) -> Record:
     """A record with the fields that tables read."""
     return Record.of(
         recipe,
@@ -28,16 +28,16 @@ def record_of(recipe: Recipe, seed: int, linear: float) -> Record:
     )
 
 
-def cell_of(row: Row, accuracies: list[float], status: str = "passed") -> report.Cell:
+def make_cell(row: Row, accuracies: list[float], status: str = "passed") -> report.Cell:
     """A cell with one record a seed."""
-    measured = {seed: record_of(row.recipe, seed, value) for seed, value in enumerate(accuracies)}
+    measured = {seed: make_record(row.recipe, seed, value) for seed, value in enumerate(accuracies)}
     return report.Cell(row, NOT_VERIFIED, measured, status if measured else "not run")
 
 
 def cell(loss: str, num_negatives: int, accuracies: list[float]) -> report.Cell:
     """A cell of SiMo."""
     alpha = 256.0 if loss == "eqco" else None
-    return cell_of(Row(Recipe(loss=loss, num_negatives=num_negatives, alpha=alpha)), accuracies)
+    return make_cell(Row(Recipe(loss=loss, num_negatives=num_negatives, alpha=alpha)), accuracies)
 
 
 def closing(cells: list[report.Cell]) -> str:
@@ -87,7 +87,7 @@ def test_closing_table_keeps_every_column_at_80_columns(two_cells: list[report.C
     ids=["alpha", "dual", "shared", "moco", "simclr"],
 )
 def test_rows_of_every_table_fit_80_columns_uncut(row: Row) -> None:
-    text = closing([cell_of(row, [85.0 + seed for seed in range(10)], "not run")])
+    text = closing([make_cell(row, [85.0 + seed for seed in range(10)], "not run")])
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "…" not in text
     assert row.title in text
@@ -107,7 +107,7 @@ def test_closing_table_shows_the_notes_of_its_records_once(two_cells: list[repor
 
 def test_closing_table_groups_cells_by_method() -> None:
     moco = Row(Recipe(method="moco", queue_size=512, num_negatives=512))
-    text = closing([cell("infonce", 255, [85.0]), cell_of(moco, [80.0])])
+    text = closing([cell("infonce", 255, [85.0]), make_cell(moco, [80.0])])
     assert "Table 1 (moco, simo) at scale glyphs" in text
     assert {"SiMo", "MoCo v2"} <= {line.strip() for line in text.splitlines()}
 
@@ -118,11 +118,11 @@ def test_closing_table_shows_claims_and_numbers_of_no_row(two_cells: list[report
     verdict = better([85.0, 86.0, 87.0], [84.0, 85.0, 86.0])
     text = report.closing(
         1, "glyphs", two_cells, [(claim, verdict)],
-        width=80, colour=False, unmatched=of_no_row(1),
+        width=80, colour=False, unmatched=numbers_without_row(1),
     )  # fmt: skip
     assert "infonce-beats-eqco: InfoNCE is more accurate" in text
     assert f"  {verdict}"[:70] in text
-    for number in of_no_row(1):
+    for number in numbers_without_row(1):
         assert f"published for {number.of}: {number.value}" in text
 
 

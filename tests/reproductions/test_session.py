@@ -26,11 +26,11 @@ from reproductions.scales import SCALES
 from reproductions.session import (
     CLUSTER_WORKERS,
     Session,
-    data_of,
-    device_of,
+    choose_data,
+    choose_device,
+    choose_workers,
     launched,
-    session_of,
-    workers_of,
+    read_session,
 )
 from tests.trees import write_tree
 
@@ -87,7 +87,7 @@ def test_a_wrong_option_is_an_error_of_one_sentence_and_nothing_is_written(
 
 
 def config_of(*words: str) -> Any:
-    """What `session_of` reads of a pytest.Config."""
+    """What `read_session` reads of a pytest.Config."""
     parser = argparse.ArgumentParser()
     add_options(parser.add_argument, *OF_PYTEST)
     given = parser.parse_args(words)
@@ -100,7 +100,7 @@ def config_of(*words: str) -> Any:
 
 def test_a_session_has_what_its_options_say(tmp_path: Path) -> None:
     words = ["--scale=smoke", "--seeds=3", f"--records={tmp_path}", "--threads=1", "--device=cpu"]
-    session = session_of(config_of(*words, "--launcher-options=a 'b c'"))
+    session = read_session(config_of(*words, "--launcher-options=a 'b c'"))
     assert (session.scale, session.policy, session.launcher) == ("smoke", "missing", "here")
     assert (session.seeds, session.folder) == (range(3), tmp_path / "smoke")
     assert session.base == SCALES["smoke"].base
@@ -111,7 +111,7 @@ def test_a_session_has_what_its_options_say(tmp_path: Path) -> None:
 
 def test_a_tree_of_the_user_is_the_data_of_all_tables(tmp_path: Path) -> None:
     tree = write_tree(tmp_path / "photos")
-    session = session_of(config_of("--scale=photos", f"--data=folder:{tree}"))
+    session = read_session(config_of("--scale=photos", f"--data=folder:{tree}"))
     name = f"folder:{identity(tree)}"
     assert (session.base.data, session.machine.data_dir) == (name, tree)
     assert {row.recipe.data for row in session.table(1).rows} == {name}
@@ -119,26 +119,26 @@ def test_a_tree_of_the_user_is_the_data_of_all_tables(tmp_path: Path) -> None:
 
 def test_a_part_of_imagenet_is_another_data_set_than_imagenet(tmp_path: Path) -> None:
     tree, scale = write_tree(tmp_path / "photos"), SCALES["imagenet"]
-    base, folder = data_of(f"part:{tree}", Path(), scale)
+    base, folder = choose_data(f"part:{tree}", Path(), scale)
     assert (base.data, folder) == (f"part:{identity(tree)}", tree)
     with pytest.raises(ValueError, match=f"go on with what is there by --data part:{tree}"):
-        data_of(f"folder:{tree}", Path(), scale)
+        choose_data(f"folder:{tree}", Path(), scale)
 
 
 def test_a_scale_with_its_own_data_needs_no_folder(tmp_path: Path) -> None:
     for name in ("smoke", "glyphs", "cifar10"):
-        assert data_of("", tmp_path, SCALES[name]) == (SCALES[name].base, tmp_path)
+        assert choose_data("", tmp_path, SCALES[name]) == (SCALES[name].base, tmp_path)
 
 
 def test_committed_records_are_no_evidence_about_themselves(tmp_path: Path) -> None:
-    own = session_of(config_of(f"--records={RECORDS}"))
-    other = session_of(config_of(f"--records={tmp_path}"))
+    own = read_session(config_of(f"--records={RECORDS}"))
+    other = read_session(config_of(f"--records={tmp_path}"))
     assert own.evidence is None
     assert other.evidence == RECORDS / "glyphs"
 
 
 def test_records_of_a_row_are_found_by_seed(tmp_path: Path) -> None:
-    session = session_of(config_of("--scale=smoke", f"--records={tmp_path}", "--seeds=3"))
+    session = read_session(config_of("--scale=smoke", f"--records={tmp_path}", "--seeds=3"))
     row = session.table(1).rows[0]
     for seed in (0, 2, 3):
         Record.of(row.recipe, seed, Machine(), now(), metrics={}).write(session.folder)
@@ -178,13 +178,13 @@ def test_a_cluster_gets_each_run_once(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_cluster_has_gpus_though_this_host_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     base = SCALES["imagenet"].base
-    assert device_of("auto", "slurm") == "cuda"
-    assert device_of("auto", "here") == "cpu"
-    assert workers_of(None, base, 8, "slurm") == CLUSTER_WORKERS
-    assert workers_of(None, RECIPE, 8, "slurm") == 0
-    assert (workers_of(0, base, 8, "slurm"), workers_of(3, base, 8, "here")) == (0, 3)
+    assert choose_device("auto", "slurm") == "cuda"
+    assert choose_device("auto", "here") == "cpu"
+    assert choose_workers(None, base, 8, "slurm") == CLUSTER_WORKERS
+    assert choose_workers(None, RECIPE, 8, "slurm") == 0
+    assert (choose_workers(0, base, 8, "slurm"), choose_workers(3, base, 8, "here")) == (0, 3)
     with pytest.raises(ValueError, match="--device cuda: torch sees no GPU here"):
-        device_of("cuda", "torchrun")
+        choose_device("cuda", "torchrun")
 
 
 def test_launcher_options_reach_submitit_with_numbers_as_numbers(

@@ -22,7 +22,7 @@ BASE = SCALES["glyphs"].base
 JOBS = [Job(BASE, seed) for seed in range(4)]
 
 
-def record_of(recipe: Recipe, seed: int) -> Record:
+def make_record(recipe: Recipe, seed: int) -> Record:
     """A record with the fields that a line of the sweep shows."""
     metrics, seconds = {"linear": 80.0 + seed}, {"wall": 40.0}
     return Record.of(recipe, seed, Machine(), now(), metrics=metrics, seconds=seconds)
@@ -62,7 +62,7 @@ def test_baselines_run_first() -> None:
 
 
 def test_missing_runs_are_those_without_a_record(tmp_path: Path) -> None:
-    record_of(BASE, 1).write(tmp_path)
+    make_record(BASE, 1).write(tmp_path)
     assert [job.seed for job in sweep.missing(JOBS, tmp_path)] == [0, 2, 3]
 
 
@@ -77,10 +77,10 @@ def test_work_skips_done_and_held_runs_and_reports_failed_ones(
             raise Busy("held")
         if seed == 2:
             raise TrainingError("diverged")
-        return record_of(recipe, seed)
+        return make_record(recipe, seed)
 
     monkeypatch.setattr(sweep, "run", run)
-    record_of(BASE, 0).write(tmp_path)
+    make_record(BASE, 0).write(tmp_path)
     lines = list(sweep.work(JOBS, Machine(), tmp_path))
     assert asked == [1, 2, 3]
     assert lines == ["failed  diverged", f"done  {BASE.run_id(3)}  linear 83.00 %  40 s"]
@@ -94,7 +94,7 @@ def test_the_command_runs_what_is_missing_of_the_runs_it_was_given(
     def run(recipe: Recipe, seed: int, machine: Machine, folder: Path) -> Record:
         assert (machine.threads, folder) == (1, tmp_path / "glyphs")
         done.append(recipe.run_id(seed))
-        return record_of(recipe, seed)
+        return make_record(recipe, seed)
 
     monkeypatch.setattr(sweep, "run", run)
     given = argparse.Namespace(

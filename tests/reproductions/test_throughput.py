@@ -52,7 +52,7 @@ def test_rate_is_images_a_second_without_the_warm_up(monkeypatch: pytest.MonkeyP
     clock = iter([10.0, 14.0])
     monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(clock))
     calls: list[int] = []
-    rate = throughput.rate_of(lambda: calls.append(1), 8, 5, "cpu", warm_up=2)
+    rate = throughput.measure_rate(lambda: calls.append(1), 8, 5, "cpu", warm_up=2)
     assert (rate, len(calls)) == (8 * 5 / 4, 2 + 5)
 
 
@@ -66,7 +66,7 @@ def test_the_command_writes_a_measurement_that_the_plan_reads(
     assert main(["throughput", f"--data=part:{root}", f"--out={out}", "--device=cpu"]) == 0
     assert json.loads(out.read_text(encoding="utf-8")) == measured
     assert "training on ready views        100.0 images/s" in capsys.readouterr().out
-    assert plan.of_measurement(out).origin == "measured 2026-01-01 on 1 x cpu"
+    assert plan.price_from_measurement(out).origin == "measured 2026-01-01 on 1 x cpu"
 
 
 @pytest.mark.parametrize(

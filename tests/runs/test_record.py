@@ -12,7 +12,7 @@ import pytest
 
 from eqco.recipe import Recipe
 from eqco.settings import NUMERICS, Machine
-from eqco.runs.record import Record, RecordError, checksum, path_of
+from eqco.runs.record import Record, RecordError, checksum, record_path
 
 EQCO = replace(Recipe(), loss="eqco", alpha=256.0, num_negatives=16)
 
@@ -33,7 +33,7 @@ def record(machine: Machine) -> Record:
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path, record: Record) -> None:
     path = record.write(tmp_path)
-    assert path == path_of(tmp_path, EQCO, 3)
+    assert path == record_path(tmp_path, EQCO, 3)
     assert Record.read(path) == record
     assert Record.find(tmp_path, EQCO, 3) == record
     assert Record.read_all(tmp_path) == [record]
@@ -120,14 +120,14 @@ def test_a_truncated_record_is_an_error_with_its_name(
 
 @pytest.mark.parametrize("text", ["[]", "null", "3", '"record"'])
 def test_json_that_is_no_record_raises_an_error(tmp_path: Path, text: str) -> None:
-    path = path_of(tmp_path, EQCO, 3)
+    path = record_path(tmp_path, EQCO, 3)
     path.write_text(text)
     with pytest.raises(RecordError, match=path.name):
         Record.read(path)
 
 
 def test_bytes_that_are_no_text_raise_an_error(tmp_path: Path) -> None:
-    path = path_of(tmp_path, EQCO, 3)
+    path = record_path(tmp_path, EQCO, 3)
     path.write_bytes(b"\xff\xfe\x00\x81")
     with pytest.raises(RecordError, match="cannot be read"):
         Record.read(path)
@@ -143,7 +143,7 @@ def test_a_record_under_the_name_of_another_run_raises_an_error(
     tmp_path: Path, record: Record
 ) -> None:
     path = record.write(tmp_path)
-    path.rename(path_of(tmp_path, EQCO, 4))
+    path.rename(record_path(tmp_path, EQCO, 4))
     with pytest.raises(RecordError, match=f"belongs to run {EQCO.run_id(3)}"):
         Record.find(tmp_path, EQCO, 4)
 
