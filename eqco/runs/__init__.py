@@ -1,0 +1,1 @@
+"""Runs: from a recipe to a record, resumable, in this process or in others."""

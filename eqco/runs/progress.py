@@ -1,0 +1,43 @@
+"""Progress of a run, as lines of text and in words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+Progress = Callable[[str, int, int, float], None]  # stage, step, steps, loss
+
+
+def duration(seconds: float) -> str:
+    """`41 s`, `12 min`, `3.2 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+class Log:
+    """Progress as lines of text, one a minute at most, for logs of jobs that nobody watches.
+
+    Args:
+        images: images of a step, all processes together.
+        seconds: between two lines.
+    """
+
+    def __init__(self, images: int, seconds: float = 60.0) -> None:
+        self.images, self.seconds = images, seconds
+        self.stage, self.since, self.first, self.printed = "", 0.0, 0, 0.0
+
+    def __call__(self, stage: str, step: int, steps: int, loss: float) -> None:
+        """Print where the run is, where it is time to."""
+        clock = time.monotonic()
+        if stage != self.stage:
+            self.stage, self.since, self.first, self.printed = stage, clock, step, clock
+            print(f"{stage} from step {step} of {steps}", flush=True)
+        elif clock - self.printed >= self.seconds or step == steps:
+            rate = (step - self.first) / max(clock - self.since, 1e-9)  # steps a second
+            print(
+                f"{stage} {step}/{steps}  loss {loss:.3f}  {rate * self.images:,.0f} images/s  "
+                f"{duration((steps - step) / max(rate, 1e-9))} left",
+                flush=True,
+            )
+            self.printed = clock
