@@ -88,60 +88,37 @@ def draw_shared(
 DRAWINGS = {"independent": draw_independent, "shared": draw_shared}
 
 
-def draw_from(
-    candidates: Tensor,
+def draw_columns(
     num_negatives: int,
+    available: int,
     generator: torch.Generator,
     drawing: str,
     *,
     total: int,
     place: Tensor,
-) -> Tensor:
-    """Draw K of each query's candidates.
+) -> Tensor | None:
+    """Draw K of the M keys that may be negatives, for each query of this process.
 
     Args:
-        candidates: similarities to all keys that may serve, shape (n, M).
         num_negatives: K, from 1 to M; M takes all and draws nothing.
-        generator: CPU generator.
-        drawing: "independent" or "shared".
-        total: queries in the whole batch; every process draws for all of them.
-        place: which of them the n rows are, shape (n,).
-
-    Returns:
-        Similarities to the negatives, shape (n, K).
-    """
-    available = candidates.shape[1]
-    check_count(num_negatives, available)
-    if num_negatives == available:
-        return candidates
-    columns = DRAWINGS[drawing](total, available, num_negatives, generator)[place]
-    return candidates.gather(1, columns.to(candidates.device))
-
-
-def draw_negatives(
-    similarity: Tensor,
-    num_negatives: int,
-    generator: torch.Generator,
-    drawing: str = "independent",
-    first: int = 0,
-) -> Tensor:
-    """Draw K of the other images' keys for each query of the batch.
-
-    Args:
-        similarity: query-key similarities of a batch, positives on the diagonal, shape (N, N); or
-            n rows of it, whose positives start in column `first`.
-        num_negatives: K, from 1 to N - 1; N - 1 takes all and draws nothing.
+        available: M.
         generator: CPU generator, so that every device draws the same.
         drawing: "independent" per query, or "shared", one permutation for all queries.
-        first: place of the first query in the whole batch; 0 on one process.
+        total: queries in the whole batch; every process draws for all of them.
+        place: indices of this process's queries in the batch, shape (n,).
 
     Returns:
-        Similarities to the negatives, shape (N, K), or (n, K).
+        Columns (n, K), from 0 to M - 1; None for all.
 
     Raises:
         ValueError: K is out of its range.
     """
-    total = similarity.shape[1]
-    place = torch.arange(first, first + len(similarity))
-    candidates = others(similarity, first)  # (n, N - 1)
-    return draw_from(candidates, num_negatives, generator, drawing, total=total, place=place)
+    check_count(num_negatives, available)
+    if num_negatives == available:
+        return None
+    return DRAWINGS[drawing](total, available, num_negatives, generator)[place]
+
+
+def skip(columns: Tensor, own: Tensor) -> Tensor:
+    """Columns (n, K) among the other keys, as columns among all: those from `own` (n,) on move."""
+    return columns + (columns >= own[:, None])

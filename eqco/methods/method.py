@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from eqco.methods.encoder import Encoder
 from eqco.settings import Settings
+from eqco.similarity import Similarities
 
 
 class Method(nn.Module):
@@ -45,8 +46,8 @@ class Method(nn.Module):
 
     def forward(
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Cosine similarities of a batch: positive (N,) and negatives (N, K)."""
+    ) -> Similarities:
+        """Cosine similarities of a batch, for a loss."""
         raise NotImplementedError
 
 

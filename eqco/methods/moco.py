@@ -12,8 +12,9 @@ from eqco.distributed import first_index, gather
 from eqco.methods.batch_norm import use_split_batch_norm
 from eqco.methods.encoder import Encoder, frozen_copy, momentum_update
 from eqco.methods.method import Method, check_key_momentum
-from eqco.negatives import draw_from
+from eqco.negatives import draw_columns
 from eqco.settings import Settings
+from eqco.similarity import Similarities
 
 
 class MoCo(Method):
@@ -66,6 +67,8 @@ class MoCo(Method):
         keys = torch.randn(queue_size, encoder.embedding_dim, generator=draw)
         self.register_buffer("queue", F.normalize(keys, dim=1))  # (Q, D)
         self.register_buffer("queue_next", torch.zeros((), dtype=torch.long))
+        self.pending: Tensor | None = None
+        self.register_state_dict_pre_hook(lambda *_: self.enqueue_pending())
 
     @staticmethod
     def available(recipe: Settings) -> int:
@@ -123,9 +126,15 @@ class MoCo(Method):
         self.queue[places] = key
         self.queue_next.add_(len(key)).remainder_(size)
 
+    def enqueue_pending(self) -> None:
+        """Enqueue the keys of the last batch, which wait until its loss has been computed."""
+        if self.pending is not None:
+            self.enqueue(self.pending)
+            self.pending = None
+
     def forward(
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Similarities:
         """Cosine similarities for one batch, whose keys are then enqueued.
 
         Args:
@@ -134,23 +143,21 @@ class MoCo(Method):
             generator: CPU generator of the shuffling and of the drawing of negatives.
 
         Returns:
-            positive (N,) and negatives (N, K). With several processes, each has its own n of the
-            N queries; all have the same queue.
+            Similarities of the N queries to K keys of the queue each. With several processes, each
+            has its own n of the N queries; all have the same queue. Compute the loss before the
+            next batch, whose call enqueues these keys.
         """
+        self.enqueue_pending()
         keys = self.keys(key_view, generator)  # (N, D)
         query = self.encoder(query_view)  # (n, D)
-        first = first_index(len(query))
-        key = keys[first : first + len(query)]
-        with torch.autocast(query.device.type, enabled=False):
-            positive = (query * key).sum(dim=1)
-            similarity = query @ self.queue.clone().T  # (n, Q)
-        negatives = draw_from(
-            similarity,
+        own = first_index(len(query)) + torch.arange(len(query))
+        columns = draw_columns(
             self.num_negatives,
+            len(self.queue),
             generator,
             self.drawing,
             total=len(keys),
-            place=torch.arange(first, first + len(query)),
+            place=own,
         )
-        self.enqueue(keys)
-        return positive, negatives
+        self.pending = keys
+        return Similarities(query, keys[own], self.queue, columns=columns)

@@ -11,8 +11,9 @@ from eqco.distributed import first_index, gather
 from eqco.methods.batch_norm import use_synced_batch_norm
 from eqco.methods.encoder import Encoder
 from eqco.methods.method import Method
-from eqco.negatives import draw_from, others
+from eqco.negatives import draw_columns, skip
 from eqco.settings import Settings
+from eqco.similarity import Similarities
 
 
 class SimCLR(Method):
@@ -54,7 +55,7 @@ class SimCLR(Method):
 
     def forward(
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Similarities:
         """Cosine similarities for one batch, in both directions.
 
         Args:
@@ -63,28 +64,29 @@ class SimCLR(Method):
             generator: CPU generator that draws the negatives.
 
         Returns:
-            positive (2N,) and negatives (2N, K): first the query views', then the key views'. With
-            several processes, each has its own n of the N images, and draws from all.
+            Similarities of 2N queries, first the query views, then the key views, to K of the other
+            images' views each. With several processes, each has its own n of the N images, and
+            draws from all.
         """
         query, key = self.encoder(torch.cat([query_view, key_view])).chunk(2)  # (n, D) each
         queries, keys = gather(query), gather(key)  # (N, D), with gradient
-        first, total = first_index(len(query)), len(queries)
-        with torch.autocast(query.device.type, enabled=False):
-            across, within = query @ keys.T, query @ queries.T  # (n, N)
-            across_key, within_key = key @ queries.T, key @ keys.T
-        positive = torch.cat([each.diagonal(first)[: len(query)] for each in (across, across_key)])
-        candidates = torch.cat(
-            [
-                torch.cat([others(across, first), others(within, first)], dim=1),
-                torch.cat([others(across_key, first), others(within_key, first)], dim=1),
-            ]
-        )  # (2n, 2N - 2)
-        place = torch.arange(first, first + len(query))
-        return positive, draw_from(
-            candidates,
+        total, own = len(keys), first_index(len(query)) + torch.arange(len(query))
+        place = torch.cat([own, own + total])  # of this process's 2n queries among the 2N
+        columns = draw_columns(
             self.num_negatives,
+            2 * (total - 1),
             generator,
             self.drawing,
             total=2 * total,
-            place=torch.cat([place, place + total]),
+            place=place,
         )
+        # For a query view the keys come first, for a key view the queries, in the order of drawing.
+        views, both = torch.cat([keys, queries]), torch.cat([query, key])
+        positive = torch.cat([key, query])
+        if columns is None:
+            excluded = torch.stack([place, (place + total) % (2 * total)], dim=1)
+            return Similarities(both, positive, views, excluded=excluded)
+        other, column = columns // (total - 1), columns % (total - 1)  # which view, which image
+        column = skip(column, place % total)
+        swapped = (place >= total)[:, None]
+        return Similarities(both, positive, views, columns=column + total * (other ^ swapped))

@@ -11,8 +11,9 @@ from eqco.distributed import first_index, gather
 from eqco.methods.batch_norm import use_synced_batch_norm
 from eqco.methods.encoder import Encoder, frozen_copy, momentum_update
 from eqco.methods.method import Method, check_key_momentum
-from eqco.negatives import draw_negatives
+from eqco.negatives import draw_columns, skip
 from eqco.settings import Settings
+from eqco.similarity import Similarities
 
 
 class SiMo(Method):
@@ -69,7 +70,7 @@ class SiMo(Method):
 
     def forward(
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Similarities:
         """Cosine similarities for one batch.
 
         Args:
@@ -78,15 +79,15 @@ class SiMo(Method):
             generator: CPU generator that draws the negatives.
 
         Returns:
-            positive (N,) and negatives (N, K), ready for `eqco.contrast`. With several
-            processes, each has its own n of the N queries, and draws from all keys.
+            Similarities of the N queries to K keys each. With several processes, each has its own n
+            of the N queries, and draws from all keys.
         """
         key = gather(self.keys(key_view))  # (N, D), the whole batch
         query = self.encoder(query_view)  # (n, D), this process's part of it
-        first = first_index(len(query))
-        with torch.autocast(query.device.type, enabled=False):
-            similarity = query @ key.T  # (n, N), float32 under autocast too
-        positive = similarity.diagonal(first)[: len(query)]
-        return positive, draw_negatives(
-            similarity, self.num_negatives, generator, self.drawing, first
+        own = first_index(len(query)) + torch.arange(len(query))  # which key is the positive
+        columns = draw_columns(
+            self.num_negatives, len(key) - 1, generator, self.drawing, total=len(key), place=own
         )
+        if columns is None:
+            return Similarities(query, key[own], key, excluded=own[:, None])
+        return Similarities(query, key[own], key, columns=skip(columns, own))

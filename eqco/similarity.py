@@ -1,0 +1,174 @@
+"""Similarities of queries to their keys, computed no further than a loss needs them.
+
+n queries, M keys, K negatives per query, D dimensions. A loss needs one number per query and
+temperature: log sum_i e^{s_i/t} over the negatives. It is computed in blocks that fit the cache,
+together with its gradient, so that no n x M matrix is held.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# Similarities in a block. On a CPU a block of 1 MiB stays in the second-level cache.
+BLOCK = {"cpu": 2**18}
+BLOCK_ELSEWHERE = 2**26
+MOST_COLUMNS = 2048
+# Taking the K keys of each query costs less than similarities to all keys where K is at most one in
+# so many: measured on a CPU, see benchmark/README.md.
+FEW = 32
+
+
+def blocks(total: int, size: int) -> Iterator[slice]:
+    """Slices of at most `size` that cover `total`."""
+    return (slice(start, min(start + size, total)) for start in range(0, total, size))
+
+
+class LogSumExp(torch.autograd.Function):
+    """log sum_i e^{q.k_i} of each query over its negatives, with the gradient by queries and keys.
+
+    The gradient by a query is the softmax-weighted mean of its negatives, which the forward pass
+    computes beside the sum. Only where the keys need a gradient, the backward pass computes the
+    similarities again.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: Tensor, keys: Tensor, columns: Tensor | None, excluded: Tensor | None
+    ) -> Tensor:
+        """query (n, D), keys (M, D), columns (n, K) or None for all, excluded (n, E): (n,)."""
+        block = BLOCK.get(query.device.type, BLOCK_ELSEWHERE)
+        if columns is None:
+            ctx.width = min(len(keys), MOST_COLUMNS)
+            ctx.rows = max(1, block // ctx.width)
+        else:
+            ctx.width = columns.shape[1]
+            ctx.rows = max(1, block // (ctx.width * query.shape[1] // 4 + 1))
+        ctx.columns, ctx.excluded = columns, excluded
+        sums, means = query.new_empty(len(query)), torch.empty_like(query)
+        for rows in blocks(len(query), ctx.rows):
+            total, mean = None, None
+            for similarity, some, _ in parts(ctx, query, keys, rows):
+                part = torch.logsumexp(similarity, dim=1)
+                share = similarity.sub_(part[:, None]).exp_()
+                own = share @ some if some.ndim == 2 else torch.bmm(share[:, None], some)[:, 0]
+                if total is None or mean is None:
+                    total, mean = part, own
+                    continue
+                both = torch.logaddexp(total, part)
+                mean = mean * (total - both).exp()[:, None] + own * (part - both).exp()[:, None]
+                total = both
+            sums[rows], means[rows] = total, mean
+        needed = (query, keys) if ctx.needs_input_grad[1] else ()  # a queue changes before backward
+        ctx.save_for_backward(sums, means, *needed)
+        return sums
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """(n,) -> (n, D) and (M, D)."""
+        sums, means, *needed = ctx.saved_tensors
+        of_query = means * gradient[:, None] if ctx.needs_input_grad[0] else None
+        if not ctx.needs_input_grad[1]:
+            return of_query, None, None, None
+        query, keys = needed
+        of_keys = torch.zeros_like(keys)
+        for rows in blocks(len(query), ctx.rows):
+            for similarity, _, place in parts(ctx, query, keys, rows):
+                share = similarity.sub_(sums[rows, None]).exp_().mul_(gradient[rows, None])
+                if isinstance(place, slice):
+                    of_keys[place].addmm_(share.T, query[rows])
+                else:
+                    weighted = share[:, :, None] * query[rows, None]  # (r, K, D)
+                    of_keys.index_add_(0, place.flatten(), weighted.flatten(0, 1))
+        return of_query, of_keys, None, None
+
+
+def parts(
+    ctx: Any, query: Tensor, keys: Tensor, rows: slice
+) -> Iterator[tuple[Tensor, Tensor, slice | Tensor]]:
+    """Similarities of some queries to parts of the keys, those keys, and which they are."""
+    if ctx.columns is not None:
+        columns = ctx.columns[rows]
+        some = keys[columns]  # (r, K, D)
+        yield torch.bmm(some, query[rows, :, None])[:, :, 0], some, columns
+        return
+    for place in blocks(len(keys), ctx.width):
+        some = keys[place]
+        similarity = query[rows] @ some.T
+        if ctx.excluded is not None:
+            for column in ctx.excluded[rows].unbind(dim=1):
+                inside = (column >= place.start) & (column < place.stop)
+                at = (column - place.start).clamp(0, len(some) - 1)[:, None]
+                kept = torch.where(inside[:, None], -math.inf, similarity.gather(1, at))
+                similarity.scatter_(1, at, kept)
+        yield similarity, some, place
+
+
+class Similarities:
+    """Cosine similarities of a batch, to be given to a loss of `eqco.contrast`.
+
+    Args:
+        query: embeddings of length 1, shape (n, D).
+        positive_key: keys of the same images, shape (n, D).
+        keys: keys to take negatives from, shape (M, D).
+        columns: which keys are the negatives of each query, shape (n, K); None takes all.
+        excluded: keys that are no negatives where all are taken, shape (n, E).
+    """
+
+    def __init__(
+        self,
+        query: Tensor,
+        positive_key: Tensor,
+        keys: Tensor,
+        *,
+        columns: Tensor | None = None,
+        excluded: Tensor | None = None,
+    ) -> None:
+        wide = torch.promote_types(query.dtype, torch.float32)
+        with torch.autocast(query.device.type, enabled=False):
+            self.query, self.keys = query.to(wide), keys.to(wide)
+            self.positive = (self.query * positive_key.to(wide)).sum(dim=1)
+        self.columns = None if columns is None else columns.to(query.device)
+        self.excluded = None if excluded is None else excluded.to(query.device)
+        self.version = keys._version
+
+    @property
+    def num_negatives(self) -> int:
+        """K."""
+        if self.columns is not None:
+            return self.columns.shape[1]
+        return len(self.keys) - (0 if self.excluded is None else self.excluded.shape[1])
+
+    def check_keys(self) -> None:
+        """Raise RuntimeError where the keys changed since: a queue takes the next batch's."""
+        if self.keys._version != self.version:
+            raise RuntimeError("the queue has changed: compute the loss before the next batch")
+
+    def gap(self, temperature: float) -> Tensor:
+        """log sum_i e^{s_i/t} - s_0/t of each query, shape (n,), float32 or wider."""
+        self.check_keys()
+        with torch.autocast(self.query.device.type, enabled=False):
+            if self.columns is not None and self.columns.shape[1] * FEW > len(self.keys):
+                sums = torch.logsumexp(self.negatives() / temperature, dim=1)
+            else:
+                query = self.query / temperature
+                sums = LogSumExp.apply(query, self.keys, self.columns, self.excluded)
+            return sums - self.positive / temperature
+
+    def negatives(self) -> Tensor:
+        """Similarities to the negatives, shape (n, K)."""
+        self.check_keys()
+        with torch.autocast(self.query.device.type, enabled=False):
+            similarity = self.query @ self.keys.T  # (n, M)
+        if self.columns is not None:
+            return similarity.gather(1, self.columns)
+        if self.excluded is None:
+            return similarity
+        keep = torch.ones_like(similarity, dtype=torch.bool).scatter_(1, self.excluded, False)
+        return similarity[keep].view(len(similarity), -1)
