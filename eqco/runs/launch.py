@@ -20,11 +20,11 @@ import torch
 from eqco import distributed
 from eqco.checks import SEED, TrainingError, check_folder
 from eqco.recipe import Recipe
-from eqco.settings import Machine
 from eqco.runs.files import check_writable, write_atomically
 from eqco.runs.progress import Progress
 from eqco.runs.record import Record
 from eqco.runs.run import Job, run
+from eqco.settings import Machine
 
 LAUNCHERS = ("here", "torchrun", "slurm")
 
