@@ -137,8 +137,8 @@ def by_torchrun(order: Order, processes: int, options: Sequence[str] = ()) -> Re
     found = Record.find(order.folder, order.job.recipe, order.job.seed)
     if done.returncode or found is None:
         raise TrainingError(
-            f"{order.job.run_id} ended with status {done.returncode}; its checkpoint is kept, continue "
-            f"with: {shlex.join(command)}"
+            f"{order.job.run_id} ended with status {done.returncode}; its checkpoint is kept, "
+            f"continue with: {shlex.join(command)}"
         )
     return found
 
