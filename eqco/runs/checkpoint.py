@@ -13,8 +13,8 @@ from filelock import FileLock, Timeout
 from eqco.checks import TrainingError
 from eqco.distributed import rank
 from eqco.recipe import Recipe
-from eqco.settings import Machine
 from eqco.runs.files import write_atomically
+from eqco.settings import Machine
 
 
 class Busy(TrainingError):

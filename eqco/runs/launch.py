@@ -20,11 +20,11 @@ import torch
 from eqco import distributed
 from eqco.checks import SEED, TrainingError, check_folder
 from eqco.recipe import Recipe
-from eqco.settings import Machine
 from eqco.runs.files import check_writable, write_atomically
 from eqco.runs.progress import Progress
 from eqco.runs.record import Record
 from eqco.runs.run import Job, run
+from eqco.settings import Machine
 
 LAUNCHERS = ("here", "torchrun", "slurm")
 
@@ -137,8 +137,8 @@ def by_torchrun(order: Order, processes: int, options: Sequence[str] = ()) -> Re
     found = Record.find(order.folder, order.job.recipe, order.job.seed)
     if done.returncode or found is None:
         raise TrainingError(
-            f"{order.job.run_id} ended with status {done.returncode}; its checkpoint is kept, continue "
-            f"with: {shlex.join(command)}"
+            f"{order.job.run_id} ended with status {done.returncode}; its checkpoint is kept, "
+            f"continue with: {shlex.join(command)}"
         )
     return found
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from eqco.distributed import broadcast_flag, rank
 from eqco.recipe import Recipe
-from eqco.settings import Machine
 from eqco.runs.checkpoint import load, save
 from eqco.runs.progress import Progress
+from eqco.settings import Machine
 from eqco.work import Work
 
 # On a GPU the processor must not wait for every step's loss, nor processes agree at every step.

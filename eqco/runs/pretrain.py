@@ -24,10 +24,10 @@ from eqco.methods import build
 from eqco.methods.method import Method
 from eqco.randomness import generator_for
 from eqco.recipe import Recipe
-from eqco.settings import Machine
 from eqco.runs.checkpoint import checkpoint_path, hold, read
 from eqco.runs.loop import STEPS_BETWEEN_READS, Loop
 from eqco.runs.progress import Progress
+from eqco.settings import Machine
 from eqco.work import Work
 
 CURVE_POINTS = 50

@@ -17,8 +17,8 @@ import torch
 
 from eqco.distributed import world_size
 from eqco.recipe import Recipe
-from eqco.settings import NUMERICS, Machine
 from eqco.runs.files import write_atomically
+from eqco.settings import NUMERICS, Machine
 
 LIBRARIES = ("torch", "torchvision", "numpy", "matplotlib", "pillow", "kornia")
 
@@ -189,7 +189,9 @@ class Record:
             name, recipe = body.pop("run_id"), Recipe.of(body.pop("recipe"))
             record = cls(recipe=recipe, **body)
         except (KeyError, TypeError, ValueError) as error:
-            raise RecordError(f"{path} is not a record ({error}): delete it and run again") from error
+            raise RecordError(
+                f"{path} is not a record ({error}): delete it and run again"
+            ) from error
         if name != path.stem:
             raise RecordError(f"record {path} belongs to run {name}: rename it back")
         if name != record.run_id:

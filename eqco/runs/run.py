@@ -20,12 +20,12 @@ from eqco.probes import PROBES
 from eqco.probes.crops import CropProbe
 from eqco.probes.features import FeatureProbe
 from eqco.recipe import Recipe
-from eqco.settings import LATER, Machine
 from eqco.runs.checkpoint import checkpoint_path, hold
 from eqco.runs.loop import Loop
 from eqco.runs.pretrain import pretrain
 from eqco.runs.progress import Progress
 from eqco.runs.record import Record, now
+from eqco.settings import LATER, Machine
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import torch
 
 from eqco.checks import TrainingError
 from eqco.images import open_images
-from eqco.settings import Machine
 from eqco.runs.checkpoint import check_free, checkpoint_path, hold, load, read, save
 from eqco.runs.pretrain import pretrain
+from eqco.settings import Machine
 from reproductions.scales import SCALES
 
 RECIPE = replace(SCALES["smoke"].base, epochs=1)

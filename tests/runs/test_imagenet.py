@@ -14,11 +14,11 @@ import torch
 from eqco.images.files import FromFiles
 from eqco.images.tree import identity, scan
 from eqco.recipe import Recipe
-from eqco.settings import Machine
 from eqco.runs.launch import Order, by_torchrun
 from eqco.runs.pretrain import Pretraining
 from eqco.runs.record import Record
 from eqco.runs.run import Job
+from eqco.settings import Machine
 from reproductions.scales import SCALES
 from tests.killing import ROOT, start_and_kill_a_worker
 from tests.trees import files_recipe, write_tree

@@ -13,7 +13,6 @@ import pytest
 
 from eqco.checks import TrainingError
 from eqco.recipe import Recipe
-from eqco.settings import Machine
 from eqco.runs.checkpoint import checkpoint_path, hold
 from eqco.runs.launch import (
     Order,
@@ -25,6 +24,7 @@ from eqco.runs.launch import (
 )
 from eqco.runs.record import Record
 from eqco.runs.run import Job
+from eqco.settings import Machine
 from reproductions.scales import SCALES
 from tests.invalid import invalid_of_machine, invalid_of_recipe
 from tests.killing import ROOT, start_and_kill_a_worker

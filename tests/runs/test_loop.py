@@ -16,10 +16,10 @@ from eqco.images.tree import identity
 from eqco.methods.encoder import build_encoder
 from eqco.probes.crops import CropProbe
 from eqco.recipe import Recipe
-from eqco.settings import Machine
 from eqco.runs import loop as loops
 from eqco.runs.loop import STEPS_BETWEEN_READS, Loop
 from eqco.runs.pretrain import Pretraining
+from eqco.settings import Machine
 from eqco.work import Work
 from reproductions.scales import SCALES
 from tests.trees import write_tree

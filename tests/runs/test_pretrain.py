@@ -16,9 +16,9 @@ from eqco.checks import TrainingError
 from eqco.images import open_images
 from eqco.images.memory import InMemory
 from eqco.recipe import Recipe
-from eqco.settings import Machine
 from eqco.runs.checkpoint import Busy, check_free, checkpoint_path
 from eqco.runs.pretrain import Pretraining, learning_rate_at, pretrain, trained_encoder
+from eqco.settings import Machine
 from reproductions.scales import SCALES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from eqco.recipe import Recipe
-from eqco.settings import NUMERICS, Machine
 from eqco.runs.record import Record, RecordError, checksum, record_path
+from eqco.settings import NUMERICS, Machine
 
 EQCO = replace(Recipe(), loss="eqco", alpha=256.0, num_negatives=16)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from eqco.settings import Machine
 from eqco.runs.checkpoint import checkpoint_path
 from eqco.runs.record import Record
 from eqco.runs.run import Job, peak_memory_mib, run, untrained
+from eqco.settings import Machine
 from reproductions.scales import SCALES
 from tests.runs.test_pretrain import RECIPE, machine_in
 
