@@ -1,6 +1,7 @@
 """Contrastive losses. N queries, K negatives per query; similarities are cosines in [-1, 1].
 
-The one line this project is about is in `eqco_info_nce`: log(alpha / K) on the negative logits.
+Each loss depends on a query through its gap alone: v = log sum_i e^{s_i/t} - s_0/t over its K
+negatives. The one line this project is about is in `eqco_losses`: log(alpha / K) added to the gap.
 Every loss takes `reduction`: "mean", "sum" or "none" over the queries.
 """
 
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eqco.checks import check_name, positive_finite
-from eqco.theory import margin
+from eqco.theory import log_weight
 
 REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": torch.mean,
@@ -39,6 +40,64 @@ def checked(positive: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
                 raise ValueError(f"{name} holds NaN or infinite similarities")
     wide = torch.promote_types(torch.promote_types(positive.dtype, negatives.dtype), torch.float32)
     return positive.to(wide), negatives.to(wide)
+
+
+GapAt = Callable[[float], Tensor]  # temperature -> gap of each query, shape (N,)
+
+
+def info_nce_losses(gap_at: GapAt, num_negatives: int, *, temperature: float) -> Tensor:
+    """InfoNCE of each query, shape (N,): log(1 + e^v)."""
+    return F.softplus(gap_at(temperature))
+
+
+def eqco_losses(gap_at: GapAt, num_negatives: int, *, temperature: float, alpha: float) -> Tensor:
+    """EqCo of each query, shape (N,): log(1 + (alpha / K) e^v)."""
+    return F.softplus(gap_at(temperature) + log_weight(num_negatives, alpha))
+
+
+def dcl_losses(gap_at: GapAt, num_negatives: int, *, temperature: float) -> Tensor:
+    """DCL of each query, shape (N,): v."""
+    return gap_at(temperature)
+
+
+def flat_nce_losses(gap_at: GapAt, num_negatives: int, *, temperature: float) -> Tensor:
+    """FlatNCE of each query, shape (N,): e^{v - stop(v)}."""
+    gap = gap_at(temperature)
+    return (gap - gap.detach()).exp()
+
+
+def dual_temperature_losses(
+    gap_at: GapAt, num_negatives: int, *, temperature: float, second_temperature: float
+) -> Tensor:
+    """Dual temperature of each query, shape (N,)."""
+    gap = gap_at(temperature)
+    with torch.no_grad():
+        weight = torch.sigmoid(gap_at(second_temperature))
+        # InfoNCE / (1 - p_0(t)); its limit 1 where both underflow
+        ratio = torch.where(gap < -20, 1.0, F.softplus(gap) / torch.sigmoid(gap))
+    # The gradient of InfoNCE is (1 - p_0(t)) times that of the gap; the quotient leaves the gap's.
+    return weight * (ratio + gap - gap.detach())
+
+
+def of_similarities(
+    losses: Callable[..., Tensor],
+    positive: Tensor,
+    negatives: Tensor,
+    reduction: str,
+    temperature: float,
+    **settings: float,
+) -> Tensor:
+    """A loss of explicit similarities, positive (N,) and negatives (N, K)."""
+    check_name("reduction", reduction, REDUCTIONS)
+    positive, negatives = checked(positive, negatives)
+
+    def gap_at(at: float) -> Tensor:
+        positive_finite("temperature", at)
+        with torch.autocast(positive.device.type, enabled=False):
+            return torch.logsumexp(negatives / at, dim=1) - positive / at
+
+    found = losses(gap_at, negatives.shape[1], temperature=temperature, **settings)
+    return REDUCTIONS[reduction](found)
 
 
 def info_nce(
@@ -67,9 +126,7 @@ def info_nce(
     Source: van den Oord et al., arXiv 1807.03748. It rises with K: log(1 + K) at equal
     similarities. `eqco_info_nce` with alpha = K is the same function.
     """
-    return eqco_info_nce(
-        positive, negatives, temperature=temperature, alpha=None, reduction=reduction
-    )
+    return of_similarities(info_nce_losses, positive, negatives, reduction, temperature)
 
 
 def eqco_info_nce(
@@ -106,31 +163,9 @@ def eqco_info_nce(
 
     Source: EqCo, arXiv 2010.01929. As alpha grows, L - log(alpha / K) tends to DCL.
     """
-    positive_finite("temperature", temperature)
-    check_name("reduction", reduction, REDUCTIONS)
-    positive, negatives = checked(positive, negatives)
-    num_negatives = negatives.shape[1]
-    if alpha is not None:
-        shift = margin(num_negatives, temperature=temperature, alpha=alpha)
-        negatives = negatives + shift  # log(alpha / K) on the logits
-    logits = torch.cat([positive[:, None], negatives], dim=1) / temperature  # (N, 1 + K)
-    with torch.autocast(logits.device.type, enabled=False):
-        target = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
-        return F.cross_entropy(logits, target, reduction=reduction)
-
-
-def reduced(losses: Tensor, reduction: str) -> Tensor:
-    """Losses (N,) as their mean or sum, shape (), or as they are."""
-    check_name("reduction", reduction, REDUCTIONS)
-    return REDUCTIONS[reduction](losses)
-
-
-def negative_gap(positive: Tensor, negatives: Tensor, temperature: float) -> Tensor:
-    """log sum_i e^{s_i/t} - s_0/t for each query, shape (N,): DCL before the mean."""
-    positive_finite("temperature", temperature)
-    positive, negatives = checked(positive, negatives)
-    with torch.autocast(positive.device.type, enabled=False):
-        return torch.logsumexp(negatives / temperature, dim=1) - positive / temperature
+    if alpha is None:
+        return info_nce(positive, negatives, temperature=temperature, reduction=reduction)
+    return of_similarities(eqco_losses, positive, negatives, reduction, temperature, alpha=alpha)
 
 
 def dcl(
@@ -158,7 +193,7 @@ def dcl(
 
     Source: Yeh et al., arXiv 2110.06848. EqCo minus log(alpha / K) tends to it as alpha grows.
     """
-    return reduced(negative_gap(positive, negatives, temperature), reduction)
+    return of_similarities(dcl_losses, positive, negatives, reduction, temperature)
 
 
 def flat_nce(
@@ -186,8 +221,7 @@ def flat_nce(
 
     Source: Chen et al., arXiv 2107.01152.
     """
-    gap = negative_gap(positive, negatives, temperature)
-    return reduced((gap - gap.detach()).exp(), reduction)
+    return of_similarities(flat_nce_losses, positive, negatives, reduction, temperature)
 
 
 def dual_temperature(
@@ -224,13 +258,14 @@ def dual_temperature(
 
     Source: Zhang et al., arXiv 2203.17248 (t = 0.1, t' = 1 there).
     """
-    gap = negative_gap(positive, negatives, temperature)
-    with torch.no_grad():
-        weight = torch.sigmoid(negative_gap(positive, negatives, second_temperature))
-        # InfoNCE / (1 - p_0(t)); its limit 1 where both underflow
-        ratio = torch.where(gap < -20, 1.0, F.softplus(gap) / torch.sigmoid(gap))
-    # The gradient of InfoNCE is (1 - p_0(t)) times that of the gap; the quotient leaves the gap's.
-    return reduced(weight * (ratio + gap - gap.detach()), reduction)
+    return of_similarities(
+        dual_temperature_losses,
+        positive,
+        negatives,
+        reduction,
+        temperature,
+        second_temperature=second_temperature,
+    )
 
 
 @dataclass(frozen=True)
@@ -238,6 +273,7 @@ class Loss:
     """A loss as recipes name it.
 
     Attributes:
+        losses: (gap_at, num_negatives, *, temperature, ...) -> loss of each query.
         function: (positive, negatives, *, temperature, reduction, ...) -> loss.
         title: its name in tables and figures.
         setting: the recipe field that it needs besides the temperature, or "".
@@ -246,6 +282,7 @@ class Loss:
             stands for K.
     """
 
+    losses: Callable[..., Tensor]
     function: Callable[..., Tensor]
     title: str
     setting: str = ""
@@ -259,11 +296,15 @@ class Loss:
 
 # DCL and FlatNCE are EqCo with alpha beyond all bounds.
 LOSSES: dict[str, Loss] = {
-    "infonce": Loss(info_nce, "InfoNCE"),
-    "eqco": Loss(eqco_info_nce, "EqCo", setting="alpha", example=256),
-    "dcl": Loss(dcl, "DCL", limit=1e300),
-    "flat_nce": Loss(flat_nce, "FlatNCE", limit=1e300),
+    "infonce": Loss(info_nce_losses, info_nce, "InfoNCE"),
+    "eqco": Loss(eqco_losses, eqco_info_nce, "EqCo", setting="alpha", example=256),
+    "dcl": Loss(dcl_losses, dcl, "DCL", limit=1e300),
+    "flat_nce": Loss(flat_nce_losses, flat_nce, "FlatNCE", limit=1e300),
     "dual_temperature": Loss(
-        dual_temperature, "dual temp.", setting="second_temperature", example=1
+        dual_temperature_losses,
+        dual_temperature,
+        "dual temp.",
+        setting="second_temperature",
+        example=1,
     ),
 }

@@ -37,9 +37,7 @@ def others(similarity: Tensor, first: int = 0) -> Tensor:
     return similarity.flatten()[1:].view(size - 1, size + 1)[:, :-1].reshape(size, size - 1)
 
 
-# Above this size, rejection sampling of K keys is cheaper than one random number per key, for K up
-# to one key in FEW.
-LARGE_QUEUE = 2048
+# Up to one key in so many, rejection sampling of K keys is cheaper than one random number per key.
 FEW = 8
 
 
@@ -66,7 +64,7 @@ def draw_independent(
 ) -> Tensor:
     """Columns (N, K) of the negatives: each query draws its own, without replacement."""
     check_count(num_negatives, available)
-    if available >= LARGE_QUEUE and num_negatives * FEW <= available:
+    if num_negatives * FEW <= available:
         return draw_few(num_queries, available, num_negatives, generator)
     scores = torch.rand(num_queries, available, generator=generator)
     return scores.topk(num_negatives, dim=1, sorted=False).indices

@@ -63,13 +63,15 @@ class LogSumExp(torch.autograd.Function):
                 both = torch.logaddexp(total, part)
                 mean = mean * (total - both).exp()[:, None] + own * (part - both).exp()[:, None]
                 total = both
+            assert total is not None
+            assert mean is not None
             sums[rows], means[rows] = total, mean
         needed = (query, keys) if ctx.needs_input_grad[1] else ()  # a queue changes before backward
         ctx.save_for_backward(sums, means, *needed)
         return sums
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """(n,) -> (n, D) and (M, D)."""
         sums, means, *needed = ctx.saved_tensors

@@ -10,6 +10,17 @@ from torch import Tensor
 from eqco.checks import positive_finite
 
 
+def log_weight(num_negatives: int, alpha: float) -> float:
+    """log(alpha / K): what EqCo adds to the logits of the negatives.
+
+    Raises:
+        ValueError: K < 1, or alpha is not finite and above 0.
+    """
+    if num_negatives < 1:
+        raise ValueError(f"num_negatives must be at least 1, got {num_negatives}")
+    return math.log(positive_finite("alpha", alpha)) - math.log(num_negatives)
+
+
 def margin(num_negatives: int, *, temperature: float, alpha: float) -> float:
     """Shift of the positive similarity that makes K negatives count as alpha.
 
@@ -28,10 +39,7 @@ def margin(num_negatives: int, *, temperature: float, alpha: float) -> float:
 
     Source: EqCo (arXiv 2010.01929), the rule.
     """
-    if num_negatives < 1:
-        raise ValueError(f"num_negatives must be at least 1, got {num_negatives}")
-    positive_finite("alpha", alpha)
-    return positive_finite("temperature", temperature) * math.log(alpha / num_negatives)
+    return positive_finite("temperature", temperature) * log_weight(num_negatives, alpha)
 
 
 def squared_cv(negatives: Tensor, *, temperature: float) -> Tensor:

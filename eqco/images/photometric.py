@@ -6,42 +6,18 @@ same. Jitter has torchvision's meaning and, as there, its four parts in random o
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-
 import torch
-from kornia.color import rgb_to_grayscale
-from kornia.enhance import (
-    adjust_contrast_with_mean_subtraction,
-    adjust_hue,
-    adjust_saturation_with_gray_subtraction,
-)
 from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
+from eqco.images import colour
+from eqco.images.colour import GRAY_SHARE, JITTER, JITTER_SHARE, STRENGTHS
 from eqco.randomness import Source, uniform
 
 CPU = torch.device("cpu")
 
 
-def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
-    """Images (N, 3, S, S) times their factors (N,), cut at 1."""
-    return (images * factor.view(-1, 1, 1, 1)).clamp(0, 1)
-
-
-def turn_hue(images: Tensor, turns: Tensor) -> Tensor:
-    """Hue moved by a fraction of the full circle for each image, in [-0.5, 0.5]."""
-    return adjust_hue(images, turns * 2 * math.pi)
-
-
-# Part of the jitter, with the range of its factor: strengths .4, .4, .4 and .1.
-JITTER: tuple[tuple[Callable[[Tensor, Tensor], Tensor], float, float], ...] = (
-    (adjust_brightness, 0.6, 1.4),
-    (adjust_contrast_with_mean_subtraction, 0.6, 1.4),
-    (adjust_saturation_with_gray_subtraction, 0.6, 1.4),
-    (turn_hue, -0.1, 0.1),
-)
-JITTER_SHARE, GRAY_SHARE, BLUR_SHARE = 0.8, 0.2, 0.5
+BLUR_SHARE = 0.5
 SIGMA = (0.1, 2.0)  # of the blur, pixels
 TAPS = 17  # four of the largest sigma to each side
 
@@ -55,12 +31,12 @@ def jitter(images: Tensor, source: Source) -> Tensor:
     """Change brightness, contrast, saturation and hue, in a random order for each image."""
     count, device = len(images), images.device
     chosen = drawn(count, 0.0, 1.0, source) < JITTER_SHARE
-    factors = [drawn(count, low, high, source) for _, low, high in JITTER]
-    lots = torch.stack([drawn(count, 0.0, 1.0, source) for _ in JITTER], dim=1)
-    order = lots.argsort(dim=1)  # (N, 4): what comes first, second, ...
+    factors = [drawn(count, low, high, source) for low, high in STRENGTHS]
+    keys = torch.stack([drawn(count, 0.0, 1.0, source) for _ in JITTER], dim=1)
+    order = keys.argsort(dim=1)  # (N, 4): what comes first, second, ...
     images = images.clone()
     for place in range(len(JITTER)):
-        for number, (change, _, _) in enumerate(JITTER):
+        for number, change in enumerate(JITTER):
             rows = (chosen & (order[:, place] == number)).nonzero().squeeze(1)
             if len(rows):
                 here = rows.to(device)
@@ -71,7 +47,7 @@ def jitter(images: Tensor, source: Source) -> Tensor:
 def grayscale(images: Tensor, source: Source) -> Tensor:
     """A fifth of the images become gray."""
     gray = drawn(len(images), 0.0, 1.0, source) < GRAY_SHARE
-    return torch.where(gray.view(-1, 1, 1, 1).to(images.device), rgb_to_grayscale(images), images)
+    return torch.where(gray.view(-1, 1, 1, 1).to(images.device), colour.grayscale(images), images)
 
 
 def blur(images: Tensor, source: Source) -> Tensor:

@@ -12,7 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from eqco.images.colour import GRAY_SHARE, JITTER, JITTER_SHARE, STRENGTHS, grayscale
 from eqco.randomness import Source, uniform
+
+CPU = torch.device("cpu")
 
 
 def random_crops(
@@ -40,8 +43,14 @@ def warp(
 
     `outside` says what lies beyond the image: "zeros" (for glyphs) or "border".
     """
-    matrix = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)  # (N, 2, 3)
-    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    count, _, height, width = images.shape
+    x, y = (
+        ((2 * torch.arange(side, device=images.device) + 1) / side) - 1 for side in (width, height)
+    )
+    grid = images.new_empty(count, height, width, 2)
+    for place, (across, down, shift) in enumerate(rows):  # matrix times (x, y, 1)
+        start = torch.addcmul(shift[:, None], down[:, None], y)  # (N, S)
+        torch.addcmul(start[:, :, None], across[:, None, None], x, out=grid[..., place])
     return F.grid_sample(images, grid, mode="bilinear", padding_mode=outside, align_corners=False)
 
 
@@ -62,32 +71,32 @@ def glyph_view(images: Tensor, crop_scale: float, generator: Source) -> Tensor:
     )
 
 
+AT_ONCE = 32  # images of 32 pixels whose colours are changed at once: they stay in the cache
+
+
 def photo_view(images: Tensor, crop_scale: float, generator: Source) -> Tensor:
     """MoCo v2's view for small images: crop, flip, colour jitter (p .8), grayscale (p .2).
 
     No blur, as is usual at 32 pixels. Jitter is applied in a fixed order: brightness, contrast,
     saturation, hue.
     """
-    from kornia import enhance
-    from kornia.color import rgb_to_grayscale
-
     count, device = len(images), images.device
     width, height, x, y = random_crops(count, crop_scale, generator, device)
     zero = torch.zeros_like(x)
     flip = uniform(count, -1.0, 1.0, generator, device).sign()
     images = warp(images, ((flip * width, zero, x), (zero, height, y)), "border")
 
-    jitter = uniform(count, 0.0, 1.0, generator, device) < 0.8
-    factors = [
-        torch.where(jitter, uniform(count, 0.6, 1.4, generator, device), 1.0) for _ in range(3)
-    ]
-    turn = uniform(count, -0.1, 0.1, generator, device) * jitter * 2 * math.pi  # radians
-    images = (images * factors[0].view(-1, 1, 1, 1)).clamp(0, 1)
-    images = enhance.adjust_contrast_with_mean_subtraction(images, factors[1])
-    images = enhance.adjust_saturation_with_gray_subtraction(images, factors[2])
-    images = enhance.adjust_hue(images, turn)
-    gray = uniform(count, 0.0, 1.0, generator, device) < 0.2
-    return torch.where(gray.view(-1, 1, 1, 1), rgb_to_grayscale(images), images)
+    chosen = uniform(count, 0.0, 1.0, generator, CPU) < JITTER_SHARE
+    factors = [uniform(count, low, high, generator, device) for low, high in STRENGTHS]
+    gray = uniform(count, 0.0, 1.0, generator, CPU) < GRAY_SHARE
+    for rows in torch.split(chosen.nonzero().squeeze(1).to(device), AT_ONCE):
+        part = images[rows]
+        for change, factor in zip(JITTER, factors, strict=True):
+            part = change(part, factor[rows])
+        images[rows] = part
+    rows = gray.nonzero().squeeze(1).to(device)
+    images[rows] = grayscale(images[rows]).expand(-1, 3, -1, -1)
+    return images
 
 
 def moco_view(crops: Tensor, source: Source) -> Tensor:

@@ -68,7 +68,7 @@ class MoCo(Method):
         self.register_buffer("queue", F.normalize(keys, dim=1))  # (Q, D)
         self.register_buffer("queue_next", torch.zeros((), dtype=torch.long))
         self.pending: Tensor | None = None
-        self.register_state_dict_pre_hook(lambda *_: self.enqueue_pending())
+        self.register_state_dict_pre_hook(lambda *_: self.enqueue_pending())  # type: ignore[no-untyped-call]
 
     @staticmethod
     def available(recipe: Settings) -> int:

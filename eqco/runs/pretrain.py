@@ -97,6 +97,7 @@ class Pretraining(Work):
             recipe.learning_rate,
             momentum=recipe.sgd_momentum,
             weight_decay=recipe.weight_decay,
+            fused=machine.device.split(":")[0] in ("cpu", "cuda"),
         )
         self.curve: list[tuple[int, float]] = []
         self.value = math.nan
@@ -105,11 +106,9 @@ class Pretraining(Work):
         """The loss of this step's views."""
         low = self.recipe.precision == "bfloat16"
         with torch.autocast(self.machine.device.split(":")[0], torch.bfloat16, enabled=low):
-            positive, negatives = self.forward(
-                *views, generator_for(self.seed, "negatives", self.step)
-            )
-        loss = LOSSES[self.recipe.loss].function
-        return loss(positive, negatives, **self.recipe.loss_settings())
+            found = self.forward(*views, generator_for(self.seed, "negatives", self.step))
+        losses = LOSSES[self.recipe.loss].losses
+        return losses(found.gap, found.num_negatives, **self.recipe.loss_settings()).mean()
 
     @property
     def is_curve_point(self) -> bool:
@@ -134,10 +133,7 @@ class Pretraining(Work):
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         views = self.images.views(self.step)
-        try:
-            loss = self.loss(views)
-        except ValueError as error:
-            raise self.diverged(str(error)) from error
+        loss = self.loss(views)
         if self.reads_loss:
             self.value = mean_over_ranks(loss).item()
             if not math.isfinite(self.value):
