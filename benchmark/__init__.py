@@ -1,0 +1,1 @@
+"""How fast each part of the suite is, beside plain code, the limit and other libraries."""

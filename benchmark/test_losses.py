@@ -1,75 +1,98 @@
-"""Speed of the losses: similarities, drawing of K, loss and backward pass. N queries, D = 128.
-
-    pytest benchmark            a minute on 2 cores; compare within one run, times are noisy
-
-`plain` is a matrix product and cross-entropy over all N keys, what users would write themselves.
-"""
+"""Losses in the batch: drawing of K, similarities, loss and backward pass."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import pytest
 import torch
-import torch.nn.functional as F
-from pytest_benchmark.fixture import BenchmarkFixture
-from torch import Tensor
 
+from benchmark import peers
+from benchmark.inputs import (
+    TEMPERATURE,
+    embeddings,
+    limit_of_few,
+    ours_in_batch,
+    plain_in_batch,
+)
+from benchmark.measure import Compare, Part, Row, exponent
 from eqco.contrast import LOSSES
-from eqco.negatives import draw_negatives
 
-TEMPERATURE = 0.2
-SIZES = [(256, 16), (256, 255), (1024, 16), (1024, 1023)]  # N, K
-SETTINGS = {"alpha": 256.0, "second_temperature": 1.0}
+pytestmark = pytest.mark.benchmark(group="losses")
+SIZES = {256: 60, 1024: 30, 4096: 7}  # N, and in how many rounds
+ALL = 0  # stands for N - 1
 
 
-def embeddings(count: int) -> tuple[Tensor, Tensor]:
-    """Queries, which need a gradient, and keys: unit vectors, shape (N, 128)."""
+@pytest.mark.parametrize("few", [16, ALL], ids=["few", "all"])
+@pytest.mark.parametrize("count", SIZES)
+def test_in_batch(compare: Compare, count: int, few: int) -> None:
+    name = f"N = {count}, {f'K = {few}' if few else 'all'}"
+    size = compare.size(count, 32)
+    query, key = embeddings(size).requires_grad_(), embeddings(size, 1)
     draw = torch.Generator().manual_seed(0)
-    query, key = (F.normalize(torch.randn(count, 128, generator=draw), dim=1) for _ in range(2))
-    return query.requires_grad_(), key
-
-
-def ours(name: str, query: Tensor, key: Tensor, num_negatives: int) -> Tensor:
-    """A loss of the suite with K negatives drawn for each query."""
-    loss, draw = LOSSES[name], torch.Generator().manual_seed(0)
-    similarity = query @ key.T
-    negatives = draw_negatives(similarity, num_negatives, draw)
-    setting = {loss.setting: SETTINGS[loss.setting]} if loss.setting else {}
-    return loss.function(similarity.diagonal(), negatives, temperature=TEMPERATURE, **setting)
-
-
-def plain(query: Tensor, key: Tensor) -> Tensor:
-    """InfoNCE over all keys of the batch."""
-    return F.cross_entropy(query @ key.T / TEMPERATURE, torch.arange(len(query)))
-
-
-def measure(benchmark: BenchmarkFixture, loss: Callable[[], Tensor], query: Tensor) -> None:
-    """Time the forward and backward pass."""
-
-    def step() -> None:
-        query.grad = None
-        loss().backward()  # type: ignore[no-untyped-call]
-
-    benchmark.extra_info.update(threads=torch.get_num_threads(), torch=torch.__version__)
-    benchmark(step)
+    others = {}
+    if few:
+        slow = 2 if count > 1000 else 20
+        others["lightly"] = peers.lightly_nt_xent(query, key, TEMPERATURE, slow)
+        if count == 256:
+            part = peers.metric_learning_nt_xent(query, key, TEMPERATURE)
+            others["metric-learning"] = part
+    limit = Part(partial(limit_of_few, query, key, key, few, draw)) if few else None
+    compare(
+        name,
+        ours=Part(partial(ours_in_batch, "infonce", query, key, few or size - 1, draw)),
+        plain=Part(partial(plain_in_batch, query, key)),
+        limit=limit,
+        peers=others,
+        rounds=SIZES[count],
+        queries=size,
+        negatives=few or size - 1,
+    )
     assert query.grad is not None
     assert torch.isfinite(query.grad).all()
 
 
-@pytest.mark.parametrize(("count", "num_negatives"), SIZES)
-@pytest.mark.parametrize("name", LOSSES)
-def test_a_loss_with_k_negatives(
-    benchmark: BenchmarkFixture, name: str, count: int, num_negatives: int
-) -> None:
-    benchmark.group = f"N = {count}"
-    query, key = embeddings(count)
-    measure(benchmark, partial(ours, name, query, key, num_negatives), query)
+@pytest.mark.parametrize("loss", [name for name in LOSSES if name != "infonce"])
+def test_every_loss(compare: Compare, loss: str) -> None:
+    size = compare.size(1024, 32)
+    query, key = embeddings(size).requires_grad_(), embeddings(size, 1)
+    draw = torch.Generator().manual_seed(0)
+    compare(
+        f"{LOSSES[loss].title}, N = 1024",
+        ours=Part(partial(ours_in_batch, loss, query, key, 16, draw)),
+        plain=Part(partial(plain_in_batch, query, key)),
+        rounds=20,
+        queries=size,
+        negatives=16,
+    )
 
 
-@pytest.mark.parametrize("count", sorted({count for count, _ in SIZES}))
-def test_plain_infonce_with_all_keys(benchmark: BenchmarkFixture, count: int) -> None:
-    benchmark.group = f"N = {count}"
-    query, key = embeddings(count)
-    measure(benchmark, partial(plain, query, key), query)
+@pytest.mark.parametrize("few", [16, ALL], ids=["few", "all"])
+def test_how_the_time_grows(compare: Compare, few: int) -> None:
+    """Each round runs every N, so that the fit does not see the machine's moods."""
+    sizes = [
+        compare.size(size, 8 * place + 32) for place, size in enumerate([256, 512, 1024, 2048])
+    ]
+    sizes.append(compare.size(4096, 64))
+    draw = torch.Generator().manual_seed(0)
+    parts = {}
+    for size in sizes:
+        query, key = embeddings(size).requires_grad_(), embeddings(size, 1)
+        parts[size] = Part(partial(ours_in_batch, "infonce", query, key, few or size - 1, draw))
+    kept = len(compare.rows)
+    found = compare(
+        "sizes",
+        ours=parts[sizes[-1]],
+        peers={str(size): parts[size] for size in sizes[:-1]},
+        rounds=9,
+        sizes=sizes,
+    )
+    if found is None:
+        return
+    del compare.rows[kept:]
+    compare.benchmark.extra_info.pop("rows")
+    seconds = [*found.peers.values(), found.values["ours"]]
+    name = f"exponent in N, {f'K = {few}' if few else 'all'}"
+    value = exponent(sizes, [max(each, 1e-9) for each in seconds])
+    row = Row("losses", name, "", {"ours": value})
+    compare.keep(row, seconds=dict(zip(map(str, sizes), seconds, strict=True)))

@@ -45,14 +45,19 @@ def checked(positive: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
 GapAt = Callable[[float], Tensor]  # temperature -> gap of each query, shape (N,)
 
 
+def log_one_plus_exp(gap: Tensor) -> Tensor:
+    """log(1 + e^v), exact in float64 too, where torch's usual threshold of 20 costs 2e-9."""
+    return F.softplus(gap, threshold=40)
+
+
 def info_nce_losses(gap_at: GapAt, num_negatives: int, *, temperature: float) -> Tensor:
     """InfoNCE of each query, shape (N,): log(1 + e^v)."""
-    return F.softplus(gap_at(temperature))
+    return log_one_plus_exp(gap_at(temperature))
 
 
 def eqco_losses(gap_at: GapAt, num_negatives: int, *, temperature: float, alpha: float) -> Tensor:
     """EqCo of each query, shape (N,): log(1 + (alpha / K) e^v)."""
-    return F.softplus(gap_at(temperature) + log_weight(num_negatives, alpha))
+    return log_one_plus_exp(gap_at(temperature) + log_weight(num_negatives, alpha))
 
 
 def dcl_losses(gap_at: GapAt, num_negatives: int, *, temperature: float) -> Tensor:
@@ -74,7 +79,7 @@ def dual_temperature_losses(
     with torch.no_grad():
         weight = torch.sigmoid(gap_at(second_temperature))
         # InfoNCE / (1 - p_0(t)); its limit 1 where both underflow
-        ratio = torch.where(gap < -20, 1.0, F.softplus(gap) / torch.sigmoid(gap))
+        ratio = torch.where(gap < -20, 1.0, log_one_plus_exp(gap) / torch.sigmoid(gap))
     # The gradient of InfoNCE is (1 - p_0(t)) times that of the gap; the quotient leaves the gap's.
     return weight * (ratio + gap - gap.detach())
 

@@ -7,7 +7,6 @@ together with its gradient, so that no n x M matrix is held.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -104,10 +103,11 @@ def parts(
         some = keys[place]
         similarity = query[rows] @ some.T
         if ctx.excluded is not None:
+            none = torch.finfo(similarity.dtype).min  # finite: a part may hold excluded keys alone
             for column in ctx.excluded[rows].unbind(dim=1):
                 inside = (column >= place.start) & (column < place.stop)
                 at = (column - place.start).clamp(0, len(some) - 1)[:, None]
-                kept = torch.where(inside[:, None], -math.inf, similarity.gather(1, at))
+                kept = torch.where(inside[:, None], none, similarity.gather(1, at))
                 similarity.scatter_(1, at, kept)
         yield similarity, some, place
 

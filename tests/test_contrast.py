@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import eqco
-from eqco.contrast import LOSSES, REDUCTIONS, eqco_info_nce, info_nce
+from eqco.contrast import LOSSES, REDUCTIONS, dual_temperature, eqco_info_nce, info_nce
 from eqco.modules import EqCoInfoNCE
 from tests.formulas import as_defined
 
@@ -105,6 +105,19 @@ def test_eqco_tends_to_dcl_as_alpha_grows(similarity_case: Case) -> None:
         gaps.append(abs(loss - math.log(alpha / 16) - dcl))
     assert gaps == sorted(gaps, reverse=True)
     assert gaps[-1] < 1e-5
+
+
+@pytest.mark.parametrize("gap", [-30.0, 15.0, 21.0, 25.0, 35.0, 45.0], ids="gap{:g}".format)
+def test_float64_is_exact_at_large_gaps_too(gap: float) -> None:
+    """Torch's softplus leaves e^{-v} out from v = 20 on, which is 2e-9 there."""
+    positive, negatives = torch.zeros(1).double(), torch.full((1, 1), gap).double()
+    for loss in (
+        info_nce(positive, negatives, temperature=1.0),
+        eqco_info_nce(positive, negatives, temperature=1.0, alpha=1.0),
+        dual_temperature(positive, negatives, temperature=1.0, second_temperature=1.0),
+    ):
+        expected = max(gap, 0.0) + math.log1p(math.exp(-abs(gap)))
+        assert loss.item() == pytest.approx(expected, rel=1e-14 if gap > 0 else 1e-8)
 
 
 def test_the_order_of_the_negatives_does_not_matter(similarity_case: Case) -> None:

@@ -28,7 +28,9 @@ RECIPES: dict[str, Recipe] = {
     "moco": replace(
         BASE, method="moco", queue_size=40, num_negatives=7, bn_splits=4, projector="mlp"
     ),
+    "moco-few": replace(BASE, method="moco", queue_size=40, num_negatives=1, bn_splits=4),
     "simclr": replace(BASE, method="simclr"),
+    "simclr-few": replace(BASE, method="simclr", num_negatives=1),
     "simclr-full": replace(BASE, method="simclr", num_negatives=30, loss="dcl"),
 }
 

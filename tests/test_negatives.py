@@ -7,16 +7,20 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from eqco.negatives import DRAWINGS, LARGE_QUEUE, draw_few, draw_negatives, others
+from eqco import negatives
+from eqco.negatives import DRAWINGS, FEW, draw_columns, draw_few, others, skip
 
 SIZE = 12  # queries of a batch in these tests
 EITHER_DRAWING = pytest.mark.parametrize("drawing", sorted(DRAWINGS))
 
 
 def keys_drawn(num_negatives: int, generator: torch.Generator, drawing: str) -> Tensor:
-    """Numbers of the keys that each query got, (N, K): column j of the matrix holds j."""
-    columns = torch.arange(SIZE, dtype=torch.float64).expand(SIZE, SIZE)
-    return draw_negatives(columns, num_negatives, generator, drawing).long()
+    """Numbers of the keys that each query got, (N, K): query i never draws key i."""
+    own = torch.arange(SIZE)
+    columns = draw_columns(num_negatives, SIZE - 1, generator, drawing, total=SIZE, place=own)
+    if columns is None:  # all
+        return others(torch.arange(SIZE).expand(SIZE, SIZE))
+    return skip(columns, own)
 
 
 def test_others_takes_exactly_the_diagonal_away() -> None:
@@ -47,13 +51,23 @@ def test_rows_of_a_process_lose_the_positives_that_the_whole_batch_loses(first: 
 
 @EITHER_DRAWING
 def test_processes_draw_the_rows_that_one_process_draws(drawing: str) -> None:
-    matrix = torch.arange(36.0).view(6, 6)
-    whole = draw_negatives(matrix, 3, torch.Generator().manual_seed(1), drawing)
+    def drawn(place: Tensor) -> Tensor:
+        draw = torch.Generator().manual_seed(1)
+        columns = draw_columns(3, 5, draw, drawing, total=6, place=place)
+        assert columns is not None
+        return columns
+
+    whole = drawn(torch.arange(6))
     for first in (0, 3):
-        part = draw_negatives(
-            matrix[first : first + 3], 3, torch.Generator().manual_seed(1), drawing, first
-        )
-        assert torch.equal(part, whole[first : first + 3])
+        assert torch.equal(drawn(torch.arange(first, first + 3)), whole[first : first + 3])
+    assert torch.equal(drawn(torch.tensor([4, 1])), whole[[4, 1]])
+
+
+def test_skipping_ones_own_key_leaves_the_others_in_their_order() -> None:
+    own, columns = torch.tensor([0, 2, 4]), torch.arange(4).expand(3, 4)
+    slowly = [[key for key in range(5) if key != one] for one in own.tolist()]
+    assert skip(columns, own).tolist() == slowly
+    assert skip(columns[:, [3, 0]], own).tolist() == [[row[3], row[0]] for row in slowly]
 
 
 @EITHER_DRAWING
@@ -73,8 +87,15 @@ def test_a_query_never_draws_its_own_key_nor_any_key_twice(
 def test_all_other_keys_are_taken_where_k_is_all_there_are(
     drawing: str, generator: torch.Generator
 ) -> None:
-    keys = keys_drawn(SIZE - 1, generator, drawing)
-    assert [set(row) for row in keys.tolist()] == [set(range(SIZE)) - {i} for i in range(SIZE)]
+    """None says so, and no random number is drawn; a drawing of all would find the same keys."""
+    before, own = generator.get_state(), torch.arange(SIZE)
+    assert draw_columns(SIZE - 1, SIZE - 1, generator, drawing, total=SIZE, place=own) is None
+    assert torch.equal(generator.get_state(), before)
+    keys = skip(DRAWINGS[drawing](SIZE, SIZE - 1, SIZE - 1, generator), own)
+    for every in (keys, keys_drawn(SIZE - 1, generator, drawing)):
+        assert [set(row) for row in every.tolist()] == [
+            set(range(SIZE)) - {i} for i in own.tolist()
+        ]
 
 
 @EITHER_DRAWING
@@ -164,8 +185,19 @@ def test_pairs_of_few_are_equally_often_too(generator: torch.Generator) -> None:
     assert stats.chisquare(observed[observed > 0].tolist()).pvalue > 1e-4
 
 
-def test_a_long_queue_gives_few_and_many(generator: torch.Generator) -> None:
-    for num_negatives in (16, LARGE_QUEUE // 8, LARGE_QUEUE // 2):
-        keys = DRAWINGS["independent"](3, LARGE_QUEUE, num_negatives, generator)
+@pytest.mark.parametrize("available", [40, 2048], ids="of{}".format)
+def test_few_are_drawn_again_and_many_are_sorted(
+    available: int, generator: torch.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to one key in FEW is drawn by `draw_few`, one more is not; both are distinct keys."""
+    calls = []
+    monkeypatch.setattr(negatives, "draw_few", lambda *given: calls.append(0) or draw_few(*given))
+    limit = available // FEW
+    for num_negatives, few in ((1, 1), (limit, 1), (limit + 1, 0), (available // 2, 0)):
+        calls.clear()
+        keys = DRAWINGS["independent"](50, available, num_negatives, generator)
+        assert len(calls) == few
+        assert keys.shape == (50, num_negatives)
         assert all(len(set(row)) == num_negatives for row in keys.tolist())
-        assert keys.max() < LARGE_QUEUE
+        assert keys.min() >= 0
+        assert keys.max() < available

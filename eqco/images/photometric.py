@@ -7,7 +7,7 @@ same. Jitter has torchvision's meaning and, as there, its four parts in random o
 from __future__ import annotations
 
 import torch
-from kornia.filters import gaussian_blur2d
+import torch.nn.functional as F
 from torch import Tensor
 
 from eqco.images import colour
@@ -50,6 +50,23 @@ def grayscale(images: Tensor, source: Source) -> Tensor:
     return torch.where(gray.view(-1, 1, 1, 1).to(images.device), colour.grayscale(images), images)
 
 
+def gaussian_blur(images: Tensor, sigma: Tensor) -> Tensor:
+    """Images (N, C, H, W) blurred by Gaussians of their own widths (N,), pixels; edges repeated.
+
+    One tap of all pixels after the other: no number is read from the device.
+    """
+    reach = TAPS // 2
+    distance = torch.arange(-reach, reach + 1, device=images.device)
+    weights = torch.exp(-(distance**2) / (2 * sigma[:, None] ** 2))  # (N, TAPS)
+    weights = (weights / weights.sum(dim=1, keepdim=True))[:, :, None, None, None]
+    for axis, edges in ((3, (reach, reach, 0, 0)), (2, (0, 0, reach, reach))):
+        side, padded = images.shape[axis], F.pad(images, edges, mode="replicate")
+        images = padded.narrow(axis, 0, side) * weights[:, 0]
+        for tap in range(1, TAPS):
+            images.addcmul_(padded.narrow(axis, tap, side), weights[:, tap])
+    return images
+
+
 def blur(images: Tensor, source: Source) -> Tensor:
     """Half of the images are blurred by a Gaussian of random width."""
     chosen = drawn(len(images), 0.0, 1.0, source) < BLUR_SHARE
@@ -57,9 +74,11 @@ def blur(images: Tensor, source: Source) -> Tensor:
     rows = chosen.nonzero().squeeze(1)
     if not len(rows):
         return images
-    here, images = rows.to(images.device), images.clone()
-    widths = sigma[rows].to(images.device)[:, None].expand(-1, 2)
-    images[here] = gaussian_blur2d(images[here], TAPS, widths, border_type="replicate")
+    images = images.clone()
+    # On a CPU one image at a time, which stays in the cache: twice as fast as all at once.
+    for some in torch.split(rows, 1 if images.device == CPU else len(rows)):
+        here = some.to(images.device)
+        images[here] = gaussian_blur(images[here], sigma[some].to(images.device))
     return images
 
 

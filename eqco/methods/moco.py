@@ -68,7 +68,6 @@ class MoCo(Method):
         self.register_buffer("queue", F.normalize(keys, dim=1))  # (Q, D)
         self.register_buffer("queue_next", torch.zeros((), dtype=torch.long))
         self.pending: Tensor | None = None
-        self.register_state_dict_pre_hook(lambda *_: self.enqueue_pending())  # type: ignore[no-untyped-call]
 
     @staticmethod
     def available(recipe: Settings) -> int:
@@ -131,6 +130,16 @@ class MoCo(Method):
         if self.pending is not None:
             self.enqueue(self.pending)
             self.pending = None
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Weights and the queue, which the keys of the last batch have joined."""
+        self.enqueue_pending()
+        return super().state_dict(*args, **kwargs)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        """Load a state; keys that were to join the queue before do not join the loaded one."""
+        self.pending = None
+        super()._load_from_state_dict(*args, **kwargs)
 
     def forward(
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator

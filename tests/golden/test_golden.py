@@ -62,9 +62,11 @@ def test_the_guard_finds_another_loss_on_every_platform(
     """The factor alpha / K left out, as in the authors' code."""
     eqco = contrast.LOSSES["eqco"]
 
-    def without(*similarities: torch.Tensor, alpha: float, temperature: float) -> torch.Tensor:
-        return contrast.info_nce(*similarities, temperature=temperature)
+    def without(
+        gap_at: contrast.GapAt, num_negatives: int, *, alpha: float, temperature: float
+    ) -> torch.Tensor:
+        return contrast.info_nce_losses(gap_at, num_negatives, temperature=temperature)
 
-    monkeypatch.setitem(contrast.LOSSES, "eqco", replace(eqco, function=without))
+    monkeypatch.setitem(contrast.LOSSES, "eqco", replace(eqco, losses=without))
     with pytest.raises(AssertionError, match="raise NUMERICS"):
         check("simo", outcome("simo", tmp_path))

@@ -8,7 +8,7 @@ import torchvision.transforms.v2.functional as reference
 from torch import Tensor
 
 from eqco.images import photometric
-from eqco.images.photometric import JITTER, blur, flip, grayscale, jitter, moco_view, turn_hue
+from eqco.images.photometric import JITTER, STRENGTHS, blur, flip, grayscale, jitter, moco_view
 from eqco.randomness import Part
 
 
@@ -32,25 +32,49 @@ def images(generator: torch.Generator) -> Tensor:
 def test_each_part_of_the_jitter_is_torchvisions(
     place: int, theirs: object, images: Tensor
 ) -> None:
-    change, low, high = JITTER[place]
+    change, (low, high) = JITTER[place], STRENGTHS[place]
     for factor in (low, high, (low + high) / 2):
         ours = change(images, torch.full((6,), factor))
         expected = theirs(images, factor)  # type: ignore[operator]
-        torch.testing.assert_close(ours, expected, atol=5e-4, rtol=0)
+        torch.testing.assert_close(ours, expected, atol=5e-6, rtol=0)
 
 
-def test_each_image_has_its_own_factor(images: Tensor) -> None:
-    turns = torch.linspace(-0.1, 0.1, 6)
-    together = turn_hue(images, turns)
-    for place in range(6):
-        alone = turn_hue(images[place : place + 1], turns[place : place + 1])
-        torch.testing.assert_close(together[place], alone[0])
+@pytest.mark.parametrize("place", range(4), ids=["brightness", "contrast", "saturation", "hue"])
+def test_each_image_has_its_own_factor(place: int, images: Tensor) -> None:
+    change, factors = JITTER[place], torch.linspace(*STRENGTHS[place], 6)
+    together = change(images, factors)
+    for row in range(6):
+        alone = change(images[row : row + 1], factors[row : row + 1])
+        torch.testing.assert_close(together[row], alone[0])
+
+
+def test_the_jitter_is_torchvisions_in_the_order_drawn(
+    images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Saturation, hue, brightness, contrast for all but the last image, which is not chosen."""
+    factors = [torch.linspace(low, high, 6) for low, high in STRENGTHS]
+    keys = [torch.full((6,), each) for each in (0.3, 0.4, 0.1, 0.2)]
+    chosen = torch.tensor([0.0] * 5 + [0.9])
+    values = iter([chosen, *factors, *keys])
+    monkeypatch.setattr(photometric, "drawn", lambda *_: next(values))
+    ours = jitter(images, torch.Generator())
+    theirs = (
+        (reference.adjust_saturation, 2), (reference.adjust_hue, 3),
+        (reference.adjust_brightness, 0), (reference.adjust_contrast, 1),
+    )  # fmt: skip
+    for row in range(5):
+        expected = images[row]
+        for change, place in theirs:
+            expected = change(expected, factors[place][row].item())
+        torch.testing.assert_close(ours[row], expected, atol=1e-5, rtol=0)
+    assert torch.equal(ours[5], images[5])
 
 
 def test_the_jitter_comes_in_every_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Marks instead of colours: each part appends its number to what an image has been through."""
-    parts = tuple(((lambda x, _, n=number: x * 10 + n), 0.0, 1.0) for number in range(1, 5))
+    parts = tuple((lambda x, _, n=number: x * 10 + n) for number in range(1, 5))
     monkeypatch.setattr(photometric, "JITTER", parts)
+    monkeypatch.setattr(photometric, "STRENGTHS", ((0.0, 1.0),) * 4)
     seen = jitter(torch.zeros(2000, 1, 1, 1), torch.Generator().manual_seed(0)).flatten()
     orders = {int(value) for value in seen.tolist()}
     untouched = int((seen == 0).sum())
@@ -69,6 +93,10 @@ def test_a_fifth_is_gray_half_is_blurred_and_half_is_mirrored() -> None:
         for name, change in (("gray", grayscale), ("blurred", blur), ("mirrored", flip))
     }
     assert abs(changed["gray"] - 200) < 76
+    gray = grayscale(images, draw)
+    rows = (gray != images).flatten(1).any(dim=1)
+    expected = reference.rgb_to_grayscale(images[rows], num_output_channels=3)
+    torch.testing.assert_close(gray[rows], expected, atol=5e-6, rtol=0)
     assert abs(changed["blurred"] - 500) < 95
     assert abs(changed["mirrored"] - 500) < 95
 

@@ -6,10 +6,12 @@ import math
 
 import pytest
 import torch
+import torchvision.transforms.v2.functional as reference
 from torch import Tensor
 
-from eqco.images import views
+from eqco.images import colour, views
 from eqco.images.views import VIEWS, normalise, random_crops, warp
+from eqco.randomness import uniform
 
 CHANNELS = {"glyphs": 1, "photos": 3}
 EITHER_VIEW = pytest.mark.parametrize("name", sorted(VIEWS))
@@ -116,6 +118,78 @@ def test_warping_takes_the_crop_that_the_matrix_names() -> None:
     halved = torch.nn.functional.avg_pool2d(warp(images, matrix_rows(matrix)), 2)
     inner = (slice(None), slice(None), slice(1, 11), slice(1, 11))  # borders mix with their own
     torch.testing.assert_close(halved[inner], images[:, :, :12, :12][inner], atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("outside", ["zeros", "border"])
+@pytest.mark.parametrize("shape", [(24, 24), (20, 32)], ids=str)
+def test_warping_is_torchs_affine_grid_and_sample(
+    outside: str, shape: tuple[int, int], generator: torch.Generator
+) -> None:
+    """Any matrix, also one that looks beyond the image."""
+    images = torch.rand(6, 3, *shape, generator=generator)
+    matrix = torch.eye(2, 3) + 0.5 * torch.randn(6, 2, 3, generator=generator)
+    grid = torch.nn.functional.affine_grid(matrix, [6, 3, *shape], align_corners=False)
+    expected = torch.nn.functional.grid_sample(
+        images, grid, padding_mode=outside, align_corners=False
+    )
+    ours = warp(images, matrix_rows(matrix), outside)
+    torch.testing.assert_close(ours, expected, atol=1e-5, rtol=0)
+
+
+def recorded(
+    images: Tensor, monkeypatch: pytest.MonkeyPatch, **shares: float
+) -> tuple[Tensor, list[Tensor]]:
+    """A photo view by seed 3 with other shares, and all that was drawn for it, in order."""
+    drawn, inner = [], uniform
+    monkeypatch.setattr(views, "uniform", lambda *given: drawn.append(inner(*given)) or drawn[-1])
+    for name, share in shares.items():
+        monkeypatch.setattr(views, name, share)
+    return VIEWS["photos"](images, 0.3, torch.Generator().manual_seed(3)), drawn
+
+
+def test_colours_of_the_chosen_photos_alone_are_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brightness, contrast, saturation, hue by torchvision, one image at a time, then gray."""
+    images = pictures("photos", count=90)
+    plain, _ = recorded(images, monkeypatch, JITTER_SHARE=0.0, GRAY_SHARE=0.0)
+    view, drawn = recorded(images, monkeypatch, JITTER_SHARE=0.6, GRAY_SHARE=0.3)
+    chosen, *factors, gray = drawn[5:]  # after the four numbers of the crop, and the flip
+    changes = (
+        reference.adjust_brightness, reference.adjust_contrast,
+        reference.adjust_saturation, reference.adjust_hue,
+    )  # fmt: skip
+    untouched = 0
+    for row in range(90):
+        expected = plain[row]
+        if chosen[row] < 0.6:
+            for change, factor in zip(changes, factors, strict=True):
+                expected = change(expected, factor[row].item())
+        if gray[row] < 0.3:
+            expected = reference.rgb_to_grayscale(expected, num_output_channels=3)
+        torch.testing.assert_close(view[row], expected, atol=1e-5, rtol=0)
+        if chosen[row] >= 0.6 and gray[row] >= 0.3:
+            assert torch.equal(view[row], plain[row])
+            untouched += 1
+    assert 10 < untouched < 45
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0], ids="share{}".format)
+def test_how_many_photos_are_coloured_at_once_does_not_change_them(
+    share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, found = pictures("photos", count=70), []
+    for at_once in (1, 7, 32, 1000):
+        monkeypatch.setattr(views, "AT_ONCE", at_once)
+        found.append(recorded(images, monkeypatch, JITTER_SHARE=share)[0])
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0], atol=1e-7, rtol=0)
+
+
+def test_about_four_fifths_of_the_photos_are_jittered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,000 draws at probability .8: outside 740 to 860 once in 400,000."""
+    images = pictures("photos", count=1000, side=8)
+    plain, _ = recorded(images, monkeypatch, JITTER_SHARE=0.0, GRAY_SHARE=0.0)
+    view, _ = recorded(images, monkeypatch, JITTER_SHARE=colour.JITTER_SHARE, GRAY_SHARE=0.0)
+    assert 740 < int((view != plain).flatten(1).any(dim=1).sum()) < 860
 
 
 def test_about_half_of_the_photos_are_flipped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 
 from eqco.methods.encoder import build_encoder
 from eqco.methods.moco import MoCo
+from eqco.similarity import Similarities
 
 SIZE = 8
 
@@ -25,10 +30,10 @@ def moco(**settings: object) -> MoCo:
     return MoCo(build_encoder("tiny-gray", 16, seed=0, projector="mlp"), **given)  # type: ignore[arg-type]
 
 
-def step(method: MoCo, views: tuple[Tensor, Tensor], seed: int = 0) -> tuple[Tensor, Tensor]:
+def step(method: MoCo, views: tuple[Tensor, Tensor], seed: int = 0) -> Similarities:
     """One forward pass with a fixed draw."""
-    out: tuple[Tensor, Tensor] = method(*views, torch.Generator().manual_seed(seed))
-    return out
+    found: Similarities = method(*views, torch.Generator().manual_seed(seed))
+    return found
 
 
 def test_positives_and_negatives_are_cosines_with_own_key_and_queue(
@@ -36,11 +41,12 @@ def test_positives_and_negatives_are_cosines_with_own_key_and_queue(
 ) -> None:
     method = moco()
     before = method.queue.clone()
-    positive, negatives = step(method, views)
+    found = step(method, views)
     query = method.encoder(views[0])
+    torch.testing.assert_close(found.negatives(), query @ before.T, atol=1e-5, rtol=0)
+    method.enqueue_pending()
     keys = method.queue[:SIZE]  # where the first batch lands
-    torch.testing.assert_close(positive, (query * keys).sum(dim=1), atol=1e-5, rtol=0)
-    torch.testing.assert_close(negatives, query @ before.T, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.positive, (query * keys).sum(dim=1), atol=1e-5, rtol=0)
 
 
 def test_the_queue_is_a_ring_also_where_the_batch_does_not_divide_it() -> None:
@@ -69,11 +75,10 @@ def test_more_negatives_than_the_queue_holds_raise_an_error() -> None:
 
 
 def test_fewer_negatives_are_drawn_from_the_queue(views: tuple[Tensor, Tensor]) -> None:
-    positive, every = step(moco(), views)
-    same, some = step(moco(num_negatives=3), views)
-    torch.testing.assert_close(same, positive)
-    assert some.shape == (SIZE, 3)
-    for row, candidates in zip(some, every, strict=True):
+    every, some = (step(moco(num_negatives=k), views) for k in (20, 3))
+    torch.testing.assert_close(some.positive, every.positive)
+    assert some.negatives().shape == (SIZE, 3)
+    for row, candidates in zip(some.negatives(), every.negatives(), strict=True):
         distance = (row[:, None] - candidates).abs()
         assert distance.amin(dim=1).max() < 1e-6
         assert len(distance.argmin(dim=1).unique()) == 3
@@ -81,18 +86,59 @@ def test_fewer_negatives_are_drawn_from_the_queue(views: tuple[Tensor, Tensor]) 
 
 def test_the_keys_of_a_step_are_the_negatives_of_the_next(views: tuple[Tensor, Tensor]) -> None:
     method = moco()
+    keys = copy.deepcopy(method).keys(views[1], torch.Generator().manual_seed(0))
     step(method, views)
-    keys = method.queue[:SIZE].clone()
     with torch.no_grad():
         query = method.encoder.train()(views[0])
-    _, negatives = step(method, views, seed=1)
+    negatives = step(method, views, seed=1).negatives()
+    torch.testing.assert_close(method.queue[:SIZE], keys)
     torch.testing.assert_close(negatives[:, :SIZE], query @ keys.T, atol=1e-5, rtol=0)
+
+
+def test_the_queue_of_every_step_holds_the_keys_of_all_steps_before(
+    generator: torch.Generator,
+) -> None:
+    """As if each step enqueued its own keys at its end, also over the edge of the ring."""
+    method = moco(num_negatives=5)
+    expected, first = method.queue.clone(), 0
+    for number in range(6):
+        views = torch.rand(2, SIZE, 1, 24, 24, generator=generator)
+        keys = copy.deepcopy(method).keys(views[1], torch.Generator().manual_seed(number))
+        found = step(method, tuple(views), seed=number)
+        torch.testing.assert_close(found.keys, expected)
+        query = method.encoder(views[0])
+        torch.testing.assert_close(found.positive, (query * keys).sum(dim=1), atol=1e-5, rtol=0)
+        cosines = (query @ expected.T).gather(1, found.columns)
+        torch.testing.assert_close(found.negatives(), cosines, atol=1e-5, rtol=0)
+        for place, key in enumerate(keys):
+            expected[(first + place) % 20] = key
+        first = (first + SIZE) % 20
+        found.gap(0.2).sum().backward()
+    state = method.state_dict()
+    torch.testing.assert_close(state["queue"], expected)
+    assert state["queue_next"].item() == first
+
+
+@pytest.mark.parametrize("num_negatives", [3, 20], ids="k{}".format)
+def test_similarities_of_a_batch_are_gone_with_the_next(
+    num_negatives: int, views: tuple[Tensor, Tensor]
+) -> None:
+    """An error, instead of the loss of another queue."""
+    method = moco(num_negatives=num_negatives)
+    found = step(method, views)
+    gap = found.gap(0.2)
+    assert torch.equal(gap, found.gap(0.2))  # as often as wanted before
+    step(method, views, seed=1)
+    for look in (lambda: found.gap(0.2), found.negatives):
+        with pytest.raises(
+            RuntimeError, match=r"^the queue has changed: compute the loss before the next batch$"
+        ):
+            look()
 
 
 def test_gradient_reaches_the_query_encoder_alone(views: tuple[Tensor, Tensor]) -> None:
     method = moco()
-    positive, negatives = step(method, views)
-    (negatives.logsumexp(dim=1) - positive).sum().backward()
+    step(method, views).gap(1.0).sum().backward()
     assert all(each.grad is not None for each in method.encoder.parameters())
     assert all(each.grad is None for each in method.key_encoder.parameters())
 
@@ -111,8 +157,46 @@ def test_shuffling_changes_keys_only_where_batch_norm_is_split(
 
 def test_the_queue_is_in_the_state(views: tuple[Tensor, Tensor]) -> None:
     method, other = moco(), moco(seed=5)
+    keys = copy.deepcopy(method).keys(views[1], torch.Generator().manual_seed(0))
     step(method, views)
     assert not torch.equal(method.queue, other.queue)
-    other.load_state_dict(method.state_dict())
+    state = method.state_dict()
+    torch.testing.assert_close(state["queue"][:SIZE], keys)  # those of the last step too
+    other.load_state_dict(state)
     assert torch.equal(method.queue, other.queue)
     assert other.queue_next.item() == SIZE
+    assert torch.equal(method.state_dict()["queue"], state["queue"])  # they join it once
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
+def test_a_loaded_method_continues_as_the_saved_one(
+    used: bool, views: tuple[Tensor, Tensor]
+) -> None:
+    """Also where the loading method has keys of its own that wait to join its queue."""
+    method, other = moco(num_negatives=5), moco(num_negatives=5, seed=5)
+    step(method, views)
+    if used:
+        step(other, (views[1], views[0]), seed=7)
+    other.load_state_dict(copy.deepcopy(method.state_dict()))
+    for seed in (1, 2):
+        ours, theirs = (step(each, views, seed).gap(0.2) for each in (method, other))
+        assert torch.equal(ours, theirs)
+    for ours, theirs in zip(*(each.state_dict().items() for each in (method, other)), strict=True):
+        assert ours[0] == theirs[0]
+        assert torch.equal(ours[1], theirs[1])
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))],
+    ids=["copied", "pickled"],
+)  # fmt: skip
+def test_a_copy_has_the_waiting_keys_and_leaves_those_of_the_first_alone(
+    duplicate: Callable[[MoCo], MoCo], views: tuple[Tensor, Tensor]
+) -> None:
+    method = moco()
+    step(method, views)
+    before, other = method.queue.clone(), duplicate(method)
+    state = other.state_dict()
+    assert torch.equal(method.queue, before)
+    assert not torch.equal(state["queue"], before)
+    assert torch.equal(state["queue"], method.state_dict()["queue"])

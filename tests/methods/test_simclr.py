@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.contrast import info_nce
+from eqco.contrast import info_nce, info_nce_losses
 from eqco.methods.encoder import build_encoder
 from eqco.methods.simclr import SimCLR
 
@@ -30,22 +30,24 @@ def simclr(**settings: object) -> SimCLR:
 def test_the_loss_is_nt_xent(views: tuple[Tensor, Tensor]) -> None:
     """Cross-entropy over the other 2N - 1 embeddings, the partner being the right one."""
     method = simclr()
-    loss = info_nce(*method(*views, torch.Generator()), temperature=0.5)
+    found = method(*views, torch.Generator())
+    loss = info_nce(found.positive, found.negatives(), temperature=0.5)
+    losses = info_nce_losses(found.gap, found.num_negatives, temperature=0.5)
     embedding = simclr().encoder(torch.cat(views))
     cosine = F.cosine_similarity(embedding[:, None], embedding[None], dim=2) / 0.5
     cosine.fill_diagonal_(-torch.inf)
     partner = torch.arange(2 * SIZE).roll(SIZE)
     torch.testing.assert_close(loss, F.cross_entropy(cosine, partner))
+    torch.testing.assert_close(losses, F.cross_entropy(cosine, partner, reduction="none"))
 
 
 def test_fewer_negatives_are_a_part_of_all_negatives(
     views: tuple[Tensor, Tensor], generator: torch.Generator
 ) -> None:
-    positive, every = simclr()(*views, generator)
-    same, some = simclr(num_negatives=4)(*views, generator)
-    torch.testing.assert_close(same, positive)
-    assert some.shape == (2 * SIZE, 4)
-    for row, candidates in zip(some, every, strict=True):
+    every, some = (simclr(num_negatives=k)(*views, generator) for k in (2 * SIZE - 2, 4))
+    torch.testing.assert_close(some.positive, every.positive)
+    assert some.negatives().shape == (2 * SIZE, 4)
+    for row, candidates in zip(some.negatives(), every.negatives(), strict=True):
         distance = (row[:, None] - candidates).abs()
         assert distance.amin(dim=1).max() < 1e-6
         assert len(distance.argmin(dim=1).unique()) == 4
@@ -55,10 +57,10 @@ def test_keys_carry_gradient_too(views: tuple[Tensor, Tensor]) -> None:
     """The gradient of the loss of the first direction alone reaches the key view's embedding."""
     method = simclr()
     key_view = views[1].requires_grad_(True)
-    positive, _ = method(views[0], key_view, torch.Generator())
-    positive[:SIZE].sum().backward()
-    assert key_view.grad is not None
-    assert key_view.grad.abs().sum() > 0
+    found = method(views[0], key_view, torch.Generator())
+    for part in (found.positive, found.gap(0.2), found.negatives().sum(dim=1)):
+        (gradient,) = torch.autograd.grad(part[:SIZE].sum(), key_view, retain_graph=True)
+        assert gradient.abs().sum() > 0
 
 
 def test_more_negatives_than_there_are_raise_an_error(views: tuple[Tensor, Tensor]) -> None:

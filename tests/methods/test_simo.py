@@ -48,8 +48,12 @@ def slowly(method: SiMo, query_view: Tensor, key_view: Tensor) -> tuple[list[flo
 def test_simo_is_its_definition(views: tuple[Tensor, Tensor], key_momentum: float) -> None:
     method = simo(key_momentum=key_momentum)
     expected = slowly(method, *views)
-    for ours, theirs in zip(method(*views, torch.Generator()), expected, strict=True):
+    found = method(*views, torch.Generator())
+    for ours, theirs in zip((found.positive, found.negatives()), expected, strict=True):
         torch.testing.assert_close(ours, torch.tensor(theirs), rtol=0, atol=2e-6)
+    logits = torch.tensor(expected[1]) / 0.2
+    gap = torch.logsumexp(logits, dim=1) - torch.tensor(expected[0]) / 0.2
+    torch.testing.assert_close(found.gap(0.2), gap, rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("drawing", ["independent", "shared"])
@@ -58,8 +62,9 @@ def test_fewer_negatives_are_a_part_of_all_negatives(
 ) -> None:
     method = simo(num_negatives=3, drawing=drawing)
     positive, every = slowly(method, *views)
-    ours, negatives = method(*views, generator)
-    torch.testing.assert_close(ours, torch.tensor(positive), rtol=0, atol=2e-6)
+    found = method(*views, generator)
+    negatives = found.negatives()
+    torch.testing.assert_close(found.positive, torch.tensor(positive), rtol=0, atol=2e-6)
     assert negatives.shape == (SIZE, 3)
     for row, candidates in zip(negatives, torch.tensor(every), strict=True):
         distance = (row[:, None] - candidates).abs()
@@ -69,8 +74,7 @@ def test_fewer_negatives_are_a_part_of_all_negatives(
 
 def test_only_the_query_encoder_gets_a_gradient(views: tuple[Tensor, Tensor]) -> None:
     method = simo()
-    positive, negatives = method(*views, torch.Generator())
-    (negatives.logsumexp(dim=1) - positive).sum().backward()
+    method(*views, torch.Generator()).gap(1.0).sum().backward()
     assert all(each.grad is not None for each in method.encoder.parameters())
     assert all(each.grad is None for each in method.key_encoder.parameters())
 
@@ -84,8 +88,9 @@ def test_keys_are_encoded_after_the_momentum_update(views: tuple[Tensor, Tensor]
 
 def test_similarities_stay_float32_under_autocast(views: tuple[Tensor, Tensor]) -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        positive, negatives = simo()(*views, torch.Generator())
-    assert (positive.dtype, negatives.dtype) == (torch.float32, torch.float32)
+        found = simo()(*views, torch.Generator())
+        given = (found.positive, found.negatives(), found.gap(0.2))
+    assert {each.dtype for each in given} == {torch.float32}
 
 
 @pytest.mark.parametrize("key_momentum", [-0.1, 1.0, float("nan")], ids=str)

@@ -45,7 +45,7 @@ def steps(name: str, recipe: Recipe) -> None:
             found[f"{name}/{key}{step}"] = value.grad.clone()
         work.optimizer.step()
     if recipe.method == "moco":
-        found[f"{name}/queue"] = work.method.queue.clone()
+        found[f"{name}/queue"] = work.method.state_dict()["queue"].clone()  # with the last keys
     work.cycle = work  # a reference cycle: stop() must end the threads of gloo nevertheless
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.contrast import LOSSES, Loss
+from eqco.contrast import LOSSES, GapAt, Loss, of_similarities
 from eqco.images import SOURCES, Source, open_images
 from eqco.images.memory import Dataset, hash_tensors
 from eqco.methods import METHODS, build
@@ -48,11 +48,30 @@ def closing_text(rows: list[Row]) -> str:
     return closing(1, "glyphs", cells, [], width=100, colour=False)
 
 
-def hinge(
-    positive: Tensor, negatives: Tensor, *, temperature: float, second_temperature: float = 1.0
+def hinge_losses(
+    gap_at: GapAt, num_negatives: int, *, temperature: float, second_temperature: float = 1.0
 ) -> Tensor:
     """A loss that no file of the project has."""
-    return F.relu(second_temperature + (negatives - positive[:, None]) / temperature).mean()
+    return F.relu(second_temperature + gap_at(temperature))
+
+
+def hinge(
+    positive: Tensor,
+    negatives: Tensor,
+    *,
+    temperature: float,
+    reduction: str = "mean",
+    second_temperature: float = 1.0,
+) -> Tensor:
+    """The same of explicit similarities."""
+    return of_similarities(
+        hinge_losses,
+        positive,
+        negatives,
+        reduction,
+        temperature,
+        second_temperature=second_temperature,
+    )
 
 
 @pytest.mark.parametrize("setting", ["", "second_temperature"])
@@ -60,7 +79,7 @@ def test_a_loss_is_one_entry(
     setting: str, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = table(5, "glyphs")
-    monkeypatch.setitem(LOSSES, "hinge", Loss(hinge, "Hinge", setting, example=0.5))
+    monkeypatch.setitem(LOSSES, "hinge", Loss(hinge_losses, hinge, "Hinge", setting, example=0.5))
     few, base = with_loss(SHORT, "hinge", 4), SCALES["glyphs"].base
     assert few.recipe.second_temperature == (0.5 if setting else None)
     found = table(5, "glyphs")

@@ -1,0 +1,193 @@
+"""One way to measure: what is compared runs in turn, and the ratio is the median over the rounds.
+
+A machine that also does something else changes its speed from second to second. Two numbers taken
+one after the other then differ by a factor of two, while the ratios within a round hold.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from statistics import median
+from typing import Any
+
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+LIBRARIES = ("torch", "torchvision", "kornia", "lightly", "pytorch-metric-learning", "pillow")
+# Processor time where one thread does all the work: what other processes take is not counted.
+CPU_TIME, WALL_TIME = time.process_time, time.perf_counter
+Step = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something to time.
+
+    Attributes:
+        run: does it once.
+        images: how many images that handles; times are then for one image.
+        rounds: in how many of the rounds it takes part; few for what is slow.
+    """
+
+    run: Step
+    images: int = 1
+    rounds: int = 1000
+
+
+@dataclass
+class Row:
+    """A measurement, as the table shows it.
+
+    Attributes:
+        group, name: what was measured.
+        unit: "ms", "s", "images/s", "MiB", or "" for a bare number.
+        values: medians in seconds (of one image for a rate), or MiB; "ours", "plain", "limit".
+        peers: the same of other libraries.
+        times: how many times ours each of the others takes, the median over the rounds.
+    """
+
+    group: str
+    name: str
+    unit: str
+    values: dict[str, float]
+    peers: dict[str, float] = field(default_factory=dict)
+    times: dict[str, float] = field(default_factory=dict)
+
+
+def installed(name: str) -> str:
+    """Version of an installed distribution, or "none"."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, threads and versions."""
+    names = [""]
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
+    return {
+        "device": "cpu",
+        "processor": (names or [""])[0] or platform.processor() or platform.machine(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "cores": cores(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        **{name: installed(name) for name in LIBRARIES},
+    }
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def exponent(sizes: list[int], seconds: list[float]) -> float:
+    """p of the power law seconds ~ sizes^p, by least squares on logarithms."""
+    x, y = [math.log(size) for size in sizes], [math.log(value) for value in seconds]
+    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
+    across = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
+    return across / sum((a - mean_x) ** 2 for a in x)
+
+
+class Compare:
+    """The fixture of every case: measures, and keeps rows for the table.
+
+    Args:
+        benchmark: pytest-benchmark's fixture, which times ours.
+        rows: where rows go.
+        tiny: whether to check only that everything runs: one round.
+    """
+
+    def __init__(self, benchmark: BenchmarkFixture, rows: list[Row], tiny: bool) -> None:
+        self.benchmark, self.rows, self.tiny = benchmark, rows, tiny
+
+    def once(self, run: Step, rounds: int = 1) -> None:
+        """Let pytest-benchmark time what measures itself."""
+        pedantic: Any = self.benchmark.pedantic
+        pedantic(run, rounds=1 if self.tiny else rounds)
+
+    def size(self, full: int, tiny: int) -> int:
+        """A size: the full one, or the one with which a case takes no time."""
+        return tiny if self.tiny else full
+
+    def keep(self, row: Row, **shapes: object) -> Row:
+        """Put a row into the table and into the JSON of pytest-benchmark."""
+        self.rows.append(row)
+        kept = self.benchmark.extra_info.setdefault("rows", [])
+        kept.append(asdict(row))
+        self.benchmark.extra_info.update(shapes=shapes, **machine())
+        return row
+
+    def __call__(
+        self,
+        name: str,
+        *,
+        ours: Part,
+        plain: Part | None = None,
+        limit: Part | None = None,
+        peers: Mapping[str, Part | None] | None = None,
+        unit: str = "ms",
+        rounds: int = 15,
+        timer: Callable[[], float] = CPU_TIME,
+        **shapes: object,
+    ) -> Row | None:
+        """Time ours and the others in turn.
+
+        Args:
+            name: of the row.
+            ours, plain, limit: what the columns of the table say.
+            peers: other libraries; None where one is not installed.
+            unit: of the table.
+            rounds: how often ours is timed.
+            timer: processor time, or wall time where other processes do the work.
+            shapes: sizes, for the JSON.
+
+        Returns:
+            The row; None where pytest-benchmark is disabled.
+        """
+        named = {"plain": plain, "limit": limit, **(peers or {})}
+        others = {key: part for key, part in named.items() if part is not None}
+        seconds: dict[str, list[float]] = {key: [] for key in others}
+        rounds = 1 if self.tiny else rounds
+        for part in (ours, *others.values()):  # the first call allocates, and chooses kernels
+            if part.rounds >= rounds and not self.tiny:
+                part.run()
+
+        def run_others() -> None:
+            for key, part in others.items():
+                if len(seconds[key]) < part.rounds:
+                    start = timer()
+                    part.run()
+                    seconds[key].append((timer() - start) / part.images)
+
+        self.benchmark.group = self.benchmark.group or "others"
+        self.benchmark._timer = timer
+        pedantic: Any = self.benchmark.pedantic
+        pedantic(ours.run, setup=run_others, rounds=rounds, iterations=1)
+        if self.benchmark.stats is None:
+            return None
+        own = [value / ours.images for value in self.benchmark.stats.stats.data]
+        middle = {key: median(found) for key, found in seconds.items()}
+        row = Row(
+            self.benchmark.group,
+            name,
+            unit,
+            {"ours": median(own), **{k: v for k, v in middle.items() if k in ("plain", "limit")}},
+            {key: value for key, value in middle.items() if key not in ("plain", "limit")},
+            {
+                key: median(b / max(a, 1e-9) for a, b in zip(own, found, strict=False))
+                for key, found in seconds.items()
+            },
+        )
+        return self.keep(row, images=ours.images, rounds=rounds, **shapes)

@@ -1,0 +1,142 @@
+"""Other libraries, where they are installed: pip install -e '.[peers]'.
+
+Each function returns a part to time, or None where its library is missing.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from PIL import ImageFilter
+from PIL.Image import Image
+from torch import Tensor
+
+from benchmark.measure import Part
+
+PEERS = {
+    "kornia": "kornia",
+    "lightly": "lightly",
+    "pytorch_metric_learning": "pytorch-metric-learning",
+}
+
+
+def there(module: str) -> bool:
+    """Whether a library is installed."""
+    return find_spec(module) is not None
+
+
+def missing() -> list[str]:
+    """A sentence for each library that is not installed."""
+    return [
+        f"{name} is not installed, so its numbers are left out: pip install -e '.[peers]'"
+        for module, name in PEERS.items()
+        if not there(module)
+    ]
+
+
+def backward(loss: Callable[[], Tensor]) -> None:
+    """Forward and backward pass."""
+    loss().backward()  # type: ignore[no-untyped-call]
+
+
+def lightly_nt_xent(query: Tensor, key: Tensor, temperature: float, rounds: int) -> Part | None:
+    """NTXentLoss of two views, forward and backward."""
+    if not there("lightly"):
+        return None
+    from lightly.loss import NTXentLoss
+
+    loss = NTXentLoss(temperature)
+    return Part(partial(backward, lambda: loss(query, key)), rounds=rounds)
+
+
+def lightly_queue(query: Tensor, key: Tensor, size: int, temperature: float) -> Part | None:
+    """NTXentLoss with a memory bank, as its MoCo uses it, forward and backward."""
+    if not there("lightly"):
+        return None
+    from lightly.loss import NTXentLoss
+
+    loss = NTXentLoss(temperature, memory_bank_size=(size, query.shape[1]))
+    return Part(partial(backward, lambda: loss(query, key)), rounds=5)
+
+
+def metric_learning_nt_xent(query: Tensor, key: Tensor, temperature: float) -> Part | None:
+    """NTXentLoss for self-supervision, forward and backward; made for labels, so slow here."""
+    if not there("pytorch_metric_learning"):
+        return None
+    from pytorch_metric_learning.losses import NTXentLoss, SelfSupervisedLoss
+
+    loss = SelfSupervisedLoss(NTXentLoss(temperature))
+    return Part(partial(backward, lambda: loss(query, key)), rounds=1)
+
+
+def per_image(transform: Callable[[Any], Any], images: Sequence[Any], views: int = 1) -> Part:
+    """A transform of single images, `views` times for each."""
+
+    def run() -> None:
+        for image in images:
+            for _ in range(views):
+                transform(image)
+
+    return Part(run, images=len(images), rounds=5)
+
+
+def kornia_views(images: Tensor, size: int, blur: bool) -> Part | None:
+    """Two views of a batch by kornia."""
+    if not there("kornia"):
+        return None
+    import kornia.augmentation as K
+
+    parts: list[Any] = [
+        K.RandomResizedCrop((size, size), scale=(0.2, 1.0)),
+        K.RandomHorizontalFlip(),
+        K.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8),
+        K.RandomGrayscale(p=0.2),
+    ]
+    if blur:
+        parts.append(K.RandomGaussianBlur((23, 23), (0.1, 2.0), p=0.5))
+    transform = K.AugmentationSequential(*parts)
+    return Part(lambda: (transform(images), transform(images)), images=len(images), rounds=5)
+
+
+class PillowBlur:
+    """A Gaussian of random width by Pillow, as in MoCo's code."""
+
+    def __call__(self, image: Image) -> Image:
+        return image.filter(ImageFilter.GaussianBlur(random.uniform(0.1, 2.0)))
+
+
+def torchvision_view(size: int, blur: bool, tensor: bool) -> Any:
+    """MoCo v2's view by torchvision v2, of one uint8 tensor or one PIL image; normalised.
+
+    PIL images are blurred by Pillow, as in MoCo's code: torchvision's own blur takes six times as
+    long.
+    """
+    from torchvision.transforms import v2
+
+    from eqco.images.files import IMAGENET_MEAN, IMAGENET_STD
+
+    steps: list[Any] = [
+        v2.RandomResizedCrop(size, (0.2, 1.0), antialias=True),
+        v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.1)], 0.8),
+        v2.RandomGrayscale(0.2),
+    ]
+    if blur:
+        gaussian = v2.GaussianBlur(23, (0.1, 2.0)) if tensor else PillowBlur()
+        steps.append(v2.RandomApply([gaussian], 0.5))
+    steps += [v2.RandomHorizontalFlip()] + ([] if tensor else [v2.ToImage()])
+    steps += [v2.ToDtype(torch.float32, scale=True), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)]
+    return v2.Compose(steps)
+
+
+def lightly_view(size: int, blur: float) -> Callable[[Image], Any] | None:
+    """MoCo v2's two views of a PIL image by lightly."""
+    if not there("lightly"):
+        return None
+    from lightly.transforms.moco_transform import MoCoV2Transform
+
+    return MoCoV2Transform(input_size=size, gaussian_blur=blur)

@@ -1,0 +1,92 @@
+"""Images from JPEG files of 500 x 375 pixels, one core; images a second."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from benchmark import peers
+from benchmark.inputs import write_jpegs
+from benchmark.measure import Compare, Part
+from eqco.images.decode import picture
+from eqco.images.files import Crops, FromFiles
+from eqco.images.tree import scan
+from eqco.settings import Machine, Settings
+
+pytestmark = pytest.mark.benchmark(group="decode")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
+    """64 files that look like photographs to a decoder."""
+    return write_jpegs(
+        tmp_path_factory.mktemp("jpegs"), 4 if pytestconfig.getoption("--tiny") else 64
+    )
+
+
+def bare(tree: Path, number: int) -> Part:
+    """Pillow alone."""
+    paths = scan(tree).train.paths()[:number]
+    return Part(lambda: [picture(path) for path in paths], images=number)
+
+
+def from_folder(tree: Path, number: int, transform: object, views: int) -> Part:
+    """torchvision's ImageFolder with transforms of PIL images, `views` of each image."""
+    from torchvision.datasets import ImageFolder
+
+    data = ImageFolder(str(tree / "train"))
+
+    def run() -> None:
+        for place in range(number):
+            image, _ = data[place]
+            for _ in range(views):
+                transform(image)  # type: ignore[operator]
+
+    return Part(run, images=number, rounds=7)
+
+
+def test_two_crops(compare: Compare, tree: Path) -> None:
+    from torchvision.transforms import v2
+
+    number, side = compare.size(16, 2), compare.size(224, 24)
+    split, epochs = scan(tree).train, count()
+    crops = Crops(split, size=side, crop_scale=0.2, seed=0, names=("query", "key"))
+
+    def run() -> None:
+        epoch = next(epochs)
+        for place in range(number):
+            crops[epoch, place]
+
+    crop = v2.Compose([v2.RandomResizedCrop(side, (0.2, 1.0)), v2.PILToTensor()])
+    compare(
+        "JPEG, two crops of 224",
+        ours=Part(run, images=number),
+        plain=from_folder(tree, number, crop, views=2),
+        limit=bare(tree, number),
+        unit="images/s",
+        rounds=9,
+        side=side,
+    )
+
+
+def test_two_views(compare: Compare, tree: Path) -> None:
+    number, side = compare.size(16, 2), compare.size(224, 32)
+    recipe = Settings(
+        data="imagenet", views="moco-v2", image_size=side, crop_scale=0.2, batch_size=number,
+        epochs=1000,
+    )  # fmt: skip
+    images = FromFiles(scan(tree), recipe, 0, Machine(threads=1, data_dir=tree))
+    steps, lightly = count(), peers.lightly_view(side, blur=0.5)
+    standard = peers.torchvision_view(side, blur=True, tensor=False)
+    compare(
+        "JPEG, two views of 224",
+        ours=Part(lambda: images.views(next(steps)), images=number),
+        plain=from_folder(tree, number, standard, views=2),
+        limit=bare(tree, number),
+        peers={"lightly": lightly and from_folder(tree, number, lightly, views=1)},
+        unit="images/s",
+        rounds=7,
+        side=side,
+    )

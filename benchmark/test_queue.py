@@ -1,0 +1,58 @@
+"""MoCo's queue: the loss over K of its keys or all, and taking in a batch."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+
+from benchmark import peers
+from benchmark.inputs import (
+    TEMPERATURE,
+    embeddings,
+    limit_of_few,
+    ours_of_queue,
+    plain_of_queue,
+)
+from benchmark.measure import Compare, Part
+from eqco.methods.encoder import BACKBONES, Encoder
+from eqco.methods.moco import MoCo
+
+pytestmark = pytest.mark.benchmark(group="queue")
+
+
+@pytest.mark.parametrize("few", [16, 0], ids=["few", "all"])
+def test_loss_of_the_queue(compare: Compare, few: int) -> None:
+    count, size = compare.size(256, 16), compare.size(65536, 64)
+    query, key, queue = (
+        embeddings(count).requires_grad_(),
+        embeddings(count, 1),
+        embeddings(size, 2),
+    )
+    draw = torch.Generator().manual_seed(0)
+    limit = Part(partial(limit_of_few, query, key, queue, few, draw)) if few else None
+    compare(
+        f"Q = 65,536, {f'K = {few}' if few else 'all'}",
+        ours=Part(partial(ours_of_queue, query, key, queue, few or size, draw)),
+        plain=Part(partial(plain_of_queue, query, key, queue)),
+        limit=limit,
+        peers={"lightly": peers.lightly_queue(query, key, size, TEMPERATURE)},
+        rounds=9,
+        queries=count,
+        queue=size,
+        negatives=few or size,
+    )
+
+
+def test_taking_in_a_batch(compare: Compare) -> None:
+    count, size = compare.size(256, 16), compare.size(65536, 64)
+    encoder = Encoder(BACKBONES["tiny-gray"]())
+    method = MoCo(encoder, num_negatives=16, queue_size=size, bn_splits=1)
+    compare(
+        "take in a batch / a copy",
+        ours=Part(partial(method.enqueue, embeddings(count))),
+        plain=Part(method.queue.clone),
+        rounds=50,
+        queue=size,
+    )

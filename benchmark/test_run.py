@@ -1,0 +1,76 @@
+"""Training with nothing ready: whole runs, and the loop of lightly's documentation."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from benchmark import peers
+from benchmark.inputs import random_images
+from benchmark.measure import WALL_TIME, Compare, Part, Row
+from benchmark.training import lightly_seconds, recipe_of, training
+from eqco.methods import METHODS
+from eqco.runs.pretrain import Pretraining
+from eqco.runs.run import run
+from eqco.settings import Machine
+from reproductions.scales import SCALES
+
+pytestmark = pytest.mark.benchmark(group="run")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_whole_run(compare: Compare, method: str, tmp_path: Path) -> None:
+    """Training, probes, diagnosis and record at the scale "smoke"."""
+    base = replace(SCALES["smoke"].base, epochs=compare.size(4, 1), probe_epochs=5)
+    recipe, numbers = SCALES["smoke"].baseline(method, base), count()
+
+    def once() -> None:
+        number = next(numbers)
+        machine = Machine(threads=1, checkpoints=tmp_path / f"checkpoints-{number}")
+        assert run(recipe, 0, machine, tmp_path / f"records-{number}") is not None
+
+    compare(f"smoke, {method}", ours=Part(once), unit="s", rounds=3, timer=WALL_TIME)
+
+
+def seconds_of(work: Pretraining, steps: int) -> float:
+    """Processor time of a step, after one that is not timed."""
+    work.advance()
+    start = time.process_time()
+    for _ in range(steps):
+        work.advance()
+    return (time.process_time() - start) / steps
+
+
+def test_photos_loop(compare: Compare) -> None:
+    """The loops of all methods and of lightly, images a second and core.
+
+    In processor time, workers included: how fast lightly's loader is depends on what else the
+    cores do. They cannot take turns step by step, because the workers decode ahead.
+    """
+    batch, steps = compare.size(256, 32), compare.size(8, 1)
+    works = {name: training(recipe_of("photos", name, batch=batch), "photos") for name in METHODS}
+    wanted = peers.there("lightly") and not compare.tiny
+    recipe, images = recipe_of("photos", "simclr", batch=batch), random_images(batch, 32)
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    theirs: list[float] = []
+
+    def one_round() -> None:
+        if wanted:
+            theirs.append(lightly_seconds(recipe, images, steps) / batch)
+        for name, work in works.items():
+            seconds[name].append(seconds_of(work, steps) / batch)
+
+    compare.once(one_round, rounds=3)
+    if compare.benchmark.disabled:
+        return
+    for name, own in seconds.items():
+        ratios = [their / mine for their, mine in zip(theirs, own, strict=False)]
+        row = Row("run", f"photos loop, {name}", "images/s", {"ours": median(own)})
+        if theirs:
+            row.peers, row.times = {"lightly": median(theirs)}, {"lightly": median(ratios)}
+        compare.keep(row, batch=batch, negatives=16)

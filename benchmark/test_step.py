@@ -1,0 +1,45 @@
+"""Training steps beside the bare loop: the same encoder on ready views, plain loss and SGD."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmark.measure import Compare, Part
+from benchmark.training import Bare, recipe_of, training
+from eqco.methods import METHODS
+
+pytestmark = pytest.mark.benchmark(group="step")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("scale", ["glyphs", "photos"])
+def test_step(compare: Compare, scale: str, method: str) -> None:
+    batch = compare.size(256, 32)
+    recipe = recipe_of(scale, method, batch=batch)
+    ours, bare = training(recipe, scale), Bare(recipe, scale)
+    compare(
+        f"{scale}, {method}",
+        ours=Part(ours.advance, images=batch),
+        limit=Part(bare.step, images=batch),
+        unit="images/s",
+        rounds=21,
+        batch=batch,
+        backbone=recipe.backbone,
+        negatives=16,
+    )
+
+
+@pytest.mark.parametrize("negatives", [16, 64, None], ids=["16", "64", "all"])
+def test_a_step_with_more_negatives(compare: Compare, negatives: int | None) -> None:
+    """The limit is the step with K = 4, so that equal times give 1."""
+    batch = compare.size(256, 128)
+    ours = training(recipe_of("glyphs", "simo", negatives, batch), "glyphs")
+    fewest = training(recipe_of("glyphs", "simo", 4, batch), "glyphs")
+    compare(
+        f"step, K = {negatives or 'all'}",
+        ours=Part(ours.advance),
+        limit=Part(fewest.advance),
+        rounds=31,
+        batch=batch,
+        negatives=negatives or batch - 1,
+    )

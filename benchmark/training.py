@@ -1,0 +1,134 @@
+"""Training steps: the suite's, and the bare loop that bounds them."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmark.inputs import TEMPERATURE, pictures, random_images
+from benchmark.measure import cores
+from eqco.images.memory import Dataset, InMemory, glyph_set
+from eqco.methods import build
+from eqco.methods.encoder import momentum_update
+from eqco.recipe import Recipe
+from eqco.runs.pretrain import Pretraining
+from eqco.settings import Machine
+from reproductions.scales import SCALES
+
+
+@cache
+def data_of(scale: str, count: int) -> Dataset:
+    """Glyphs, or random images that stand for photographs of 32 pixels."""
+    if scale == "glyphs":
+        return glyph_set(0.1 if count < 256 else 1.0)
+    images, labels = random_images(count, 32), torch.arange(count) % 10
+    return Dataset(images, labels, images[:10], labels[:10], 10, "random")
+
+
+def recipe_of(scale: str, method: str, negatives: int | None = 16, batch: int = 256) -> Recipe:
+    """InfoNCE of a scale with K negatives, None for all; `batch` is smaller in tests alone."""
+    base = replace(SCALES[scale].base, epochs=1000)
+    if batch != base.batch_size:
+        base = replace(base, batch_size=batch, num_negatives=batch - 1)
+    full = SCALES[scale].baseline(method, base)
+    return full if negatives is None else replace(full, num_negatives=negatives)
+
+
+def training(recipe: Recipe, scale: str) -> Pretraining:
+    """The suite's training, ready for its first step."""
+    machine = Machine(threads=torch.get_num_threads())
+    images = InMemory(data_of(scale, 8 * recipe.batch_size), recipe, 0, machine)
+    return Pretraining(recipe, 0, images, machine)
+
+
+class Bare:
+    """The same encoder on views that are ready: plain loss over all keys, plain SGD.
+
+    The key encoder follows by a moving average, as it must; nothing is shuffled or drawn.
+    """
+
+    def __init__(self, recipe: Recipe, scale: str) -> None:
+        self.recipe, self.method = recipe, build(recipe, 0, "cpu")
+        self.views = training(recipe, scale).images.views(0)
+        self.optimizer = torch.optim.SGD(
+            self.method.encoder.parameters(), 0.01, momentum=0.9, weight_decay=1e-4
+        )
+
+    def loss(self) -> Tensor:
+        """Matrix products and cross-entropy."""
+        encoder, (query_view, key_view) = self.method.encoder, self.views
+        if self.recipe.method == "simclr":
+            both = encoder(torch.cat(self.views))
+            logits = (both @ both.T / TEMPERATURE).fill_diagonal_(-1e9)
+            half = len(query_view)
+            return F.cross_entropy(logits, (torch.arange(2 * half) + half) % (2 * half))
+        with torch.no_grad():
+            momentum_update(encoder, self.method.key_encoder, self.recipe.key_momentum)
+            key = self.method.key_encoder(key_view)
+        query = encoder(query_view)
+        if self.recipe.method == "simo":
+            return F.cross_entropy(query @ key.T / TEMPERATURE, torch.arange(len(query)))
+        queue: Any = self.method.queue
+        logits = torch.cat([(query * key).sum(dim=1, keepdim=True), query @ queue.T], dim=1)
+        return F.cross_entropy(logits / TEMPERATURE, torch.zeros(len(query), dtype=torch.long))
+
+    def step(self) -> None:
+        """One step of SGD."""
+        loss = self.loss()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+
+
+def processor_seconds() -> float:
+    """Processor time of this process and of all children that have ended."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def lightly_seconds(recipe: Recipe, images: Tensor, steps: int) -> float:
+    """Seconds of a step of lightly's documented SimCLR loop on our encoder.
+
+    Processor time of the loop and of its loader's workers, of which there are as many as cores.
+
+    Source: the SimCLR example of lightly's documentation.
+    """
+    from lightly.loss import NTXentLoss
+    from lightly.transforms.simclr_transform import SimCLRTransform
+
+    transform = SimCLRTransform(input_size=images.shape[-1], gaussian_blur=0.0)
+    loader = torch.utils.data.DataLoader(
+        Transformed(pictures(images) * steps, transform),
+        batch_size=recipe.batch_size,
+        shuffle=True,
+        drop_last=True,
+        num_workers=cores(),
+    )
+    encoder = build(recipe, 0, "cpu").encoder
+    criterion, optimizer = NTXentLoss(), torch.optim.SGD(encoder.parameters(), lr=0.06)
+    start = processor_seconds()
+    for query_view, key_view in loader:
+        loss = criterion(encoder(query_view), encoder(key_view))
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return (processor_seconds() - start) / steps
+
+
+class Transformed(torch.utils.data.Dataset[Any]):
+    """Pictures through a transform."""
+
+    def __init__(self, images: list[Any], transform: Any) -> None:
+        self.images, self.transform = images, transform
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, place: int) -> Any:
+        return self.transform(self.images[place])

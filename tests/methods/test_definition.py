@@ -1,0 +1,234 @@
+"""Every method against a matrix of all similarities, and which views it draws.
+
+Numbers of the views of N images: 0 .. N - 1 are the query views, N .. 2N - 1 the key views.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor, nn
+
+from eqco import similarity
+from eqco.contrast import LOSSES
+from eqco.methods.encoder import build_encoder, momentum_update
+from eqco.methods.method import Method
+from eqco.methods.moco import MoCo
+from eqco.methods.simclr import SimCLR
+from eqco.methods.simo import SiMo
+from eqco.negatives import DRAWINGS, others
+
+SIZE, QUEUE = 6, 9  # N, Q
+Views = tuple[Tensor, Tensor]
+Reference = Callable[[Method, Views, torch.Generator], tuple[Tensor, Tensor]]
+
+
+def moved_keys(method: SiMo | MoCo, key_view: Tensor) -> Tensor:
+    """Keys by the moving average of this step."""
+    with torch.no_grad():
+        momentum_update(method.encoder, method.key_encoder, method.key_momentum)
+        return method.key_encoder(key_view)  # type: ignore[no-any-return]
+
+
+def of_simo(method: SiMo, views: Views, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Positives, and the keys of the other images in their order."""
+    keys = moved_keys(method, views[1])
+    cosines = method.encoder(views[0]) @ keys.T
+    return cosines.diagonal(), others(cosines)
+
+
+def of_moco(method: MoCo, views: Views, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Positives, and the keys of the queue in their order; the shuffling draws first."""
+    torch.randperm(SIZE, generator=draw)
+    query = method.encoder(views[0])
+    return (query * moved_keys(method, views[1])).sum(dim=1), query @ method.queue.T
+
+
+def of_simclr(method: SimCLR, views: Views, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Positives, and for each view the others of the other kind, then those of its own."""
+    query, key = method.encoder(torch.cat(views)).chunk(2)
+    blocks = [
+        torch.cat([others(one @ other.T), others(one @ one.T)], dim=1)
+        for one, other in ((query, key), (key, query))
+    ]
+    return torch.cat([(query * key).sum(dim=1)] * 2), torch.cat(blocks)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A method of so many available negatives, and its definition."""
+
+    make: Callable[..., Method]
+    available: int
+    reference: Reference
+
+
+CASES = {
+    "simo": Case(SiMo, SIZE - 1, of_simo),  # type: ignore[arg-type]
+    "moco": Case(
+        lambda *given, **named: MoCo(*given, queue_size=QUEUE, bn_splits=1, **named),
+        QUEUE,
+        of_moco,  # type: ignore[arg-type]
+    ),
+    "simclr": Case(SimCLR, 2 * SIZE - 2, of_simclr),  # type: ignore[arg-type]
+}
+EVERY_METHOD = pytest.mark.parametrize("name", CASES)
+EVERY_DRAWING = pytest.mark.parametrize("drawing", sorted(DRAWINGS))
+
+
+@EVERY_METHOD
+@EVERY_DRAWING
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+@pytest.mark.parametrize(
+    ("few", "few_keys"), [(True, 0), (True, 10**9), (False, 32)], ids=["keys", "matrix", "all"]
+)
+def test_value_and_gradients_are_those_of_the_matrix_of_all_similarities(
+    name: str, drawing: str, loss: str, few: bool, few_keys: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In float64; 3 negatives, taken as keys or out of the matrix, or all; blocks are split."""
+    monkeypatch.setattr(similarity, "FEW", few_keys)
+    monkeypatch.setattr(similarity, "MOST_COLUMNS", 2)
+    monkeypatch.setitem(similarity.BLOCK, "cpu", 5)
+    case = CASES[name]
+    count = 3 if few else case.available
+    encoder = build_encoder("tiny-gray", 16, seed=0)
+    method = case.make(encoder, num_negatives=count, drawing=drawing).double()
+    views = torch.rand(
+        2, SIZE, 1, 24, 24, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
+    twin = copy.deepcopy(method)
+
+    draw = torch.Generator().manual_seed(4)
+    positive, negatives = case.reference(twin, tuple(views), draw)
+    if few:
+        columns = DRAWINGS[drawing](len(positive), case.available, count, draw)
+        negatives = negatives.gather(1, columns)
+    entry = LOSSES[loss]
+    settings = {"temperature": 0.2, **({entry.setting: entry.example} if entry.setting else {})}
+    expected = entry.function(positive, negatives, **settings)
+
+    found = method(*views, torch.Generator().manual_seed(4))
+    assert found.num_negatives == count
+    torch.testing.assert_close(found.positive, positive, rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        found.negatives().sort(dim=1).values, negatives.sort(dim=1).values, rtol=0, atol=1e-12
+    )
+    value = entry.losses(found.gap, found.num_negatives, **settings).mean()
+    torch.testing.assert_close(value, expected, rtol=1e-12, atol=0)
+    expected.backward()
+    value.backward()
+    trained = 0
+    for ours, theirs in zip(method.parameters(), twin.parameters(), strict=True):
+        assert (ours.grad is None) == (theirs.grad is None)
+        if ours.grad is not None and theirs.grad is not None:
+            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-9, atol=1e-12)
+            trained += 1
+    assert trained == len(list(encoder.parameters()))
+
+
+class Unchanged(nn.Module):
+    """An encoder whose embeddings are its inputs, times a weight of 1."""
+
+    embedding_dim = 2 * SIZE
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(N, D), the same."""
+        return self.weight * rows
+
+
+def drawn_views(
+    name: str, num_negatives: int, drawing: str, generator: torch.Generator, rounds: int
+) -> Tensor:
+    """Numbers of the views that each query draws, (rounds, n, K): view i is the i-th unit vector.
+
+    MoCo's queue is filled with the key views: it has no positive and no own view.
+    """
+    each = torch.eye(2 * SIZE)
+    given = {"queue_size": SIZE, "bn_splits": 1, "key_momentum": 0.0} if name == "moco" else {}
+    make = MoCo if name == "moco" else CASES[name].make
+    method = make(Unchanged(), num_negatives=num_negatives, drawing=drawing, **given)
+    found = []
+    for _ in range(rounds):
+        if name == "moco":
+            method.queue, method.pending = each[SIZE:].clone(), None
+        similarities = method(each[:SIZE], each[SIZE:], generator)
+        columns = similarities.columns
+        if columns is None:
+            excluded = similarities.excluded
+            out = [[]] * SIZE if excluded is None else excluded.tolist()
+            every = range(len(similarities.keys))
+            columns = torch.tensor([[i for i in every if i not in row] for row in out])
+        found.append(similarities.keys[columns].argmax(dim=2))
+    return torch.stack(found)
+
+
+def candidates(name: str) -> list[set[int]]:
+    """Numbers of the views that each query may draw, by the method's definition."""
+    keys = set(range(SIZE, 2 * SIZE))
+    if name == "moco":
+        return [keys] * SIZE
+    if name == "simo":
+        return [keys - {SIZE + i} for i in range(SIZE)]
+    return [set(range(2 * SIZE)) - {i, (i + SIZE) % (2 * SIZE)} for i in range(2 * SIZE)]
+
+
+@EVERY_METHOD
+@EVERY_DRAWING
+@pytest.mark.parametrize("num_negatives", [1, 3, 4], ids="k{}".format)
+def test_no_query_draws_its_positive_or_itself_or_a_view_twice(
+    name: str, drawing: str, num_negatives: int, generator: torch.Generator
+) -> None:
+    for views in drawn_views(name, num_negatives, drawing, generator, rounds=50):
+        for row, allowed in zip(views.tolist(), candidates(name), strict=True):
+            assert len(row) == len(set(row)) == num_negatives
+            assert set(row) <= allowed
+
+
+@EVERY_METHOD
+@EVERY_DRAWING
+def test_all_views_that_may_be_negatives_are_where_k_is_all_there_are(
+    name: str, drawing: str, generator: torch.Generator
+) -> None:
+    allowed = candidates(name)
+    (views,) = drawn_views(name, len(allowed[0]), drawing, generator, rounds=1)
+    assert [set(row) for row in views.tolist()] == allowed
+    assert views.shape[1] == len(allowed[0])
+
+
+@EVERY_METHOD
+@EVERY_DRAWING
+def test_every_view_that_may_be_a_negative_is_drawn_equally_often(
+    name: str, drawing: str, generator: torch.Generator
+) -> None:
+    """Chi-square per query at 1e-4, so that a right drawing fails once in 400 seeds."""
+    rounds, num_negatives = 2000, 3
+    views = drawn_views(name, num_negatives, drawing, generator, rounds)
+    for query, allowed in enumerate(candidates(name)):
+        counts = torch.bincount(views[:, query].flatten(), minlength=2 * SIZE)
+        observed = counts[sorted(allowed)].tolist()
+        assert sum(observed) == rounds * num_negatives
+        assert stats.chisquare(observed).pvalue > 1e-4
+
+
+@EVERY_METHOD
+def test_a_shared_drawing_shows_the_batch_few_views_and_an_independent_one_more(
+    name: str, generator: torch.Generator
+) -> None:
+    """One permutation of the others: K of them for MoCo, up to 2K keys, up to 4K views."""
+    most = {"moco": 1, "simo": 2, "simclr": 4}[name]
+    seen = {
+        drawing: max(
+            len(each.unique()) for each in drawn_views(name, 1, drawing, generator, rounds=100)
+        )
+        for drawing in DRAWINGS
+    }
+    assert seen["shared"] <= most < seen["independent"]

@@ -1,0 +1,214 @@
+"""No tensor is left on the wrong device: forward passes on fake CUDA tensors, without a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException
+
+from eqco.contrast import LOSSES
+from eqco.images import colour, views
+from eqco.images.files import FromFiles
+from eqco.images.memory import Dataset, InMemory
+from eqco.methods import METHODS, build
+from eqco.methods.method import Method
+from eqco.negatives import DRAWINGS
+from eqco.probes import metrics
+from eqco.probes.frozen import Frozen
+from eqco.randomness import Part
+from eqco.recipe import Recipe
+from eqco.settings import Machine
+from eqco.similarity import LogSumExp, Similarities
+from reproductions.scales import SCALES
+from tests.fake_cuda import FakeCuda, is_on_device, on_device
+
+BATCH = 64
+SETTINGS = {"alpha": 256.0, "second_temperature": 1.0}
+
+
+@pytest.fixture
+def device() -> Iterator[FakeCuda]:
+    """The mode; real tensors of a test must be made before or on the CPU."""
+    with FakeCuda() as mode:
+        yield mode
+
+
+def made(*shape: int, grad: bool = False) -> Tensor:
+    """A tensor on the device."""
+    return torch.empty(*shape, device="cuda").requires_grad_(grad)
+
+
+def method_of(name: str, negatives: int | None = None, drawing: str = "independent") -> Method:
+    """A method of the scale "smoke" on the device; all negatives where none are given."""
+    recipe = SCALES["smoke"].baseline(name)
+    if negatives:
+        recipe = replace(recipe, num_negatives=negatives, drawing=drawing)
+    method = build(recipe, 0, "cpu")
+    on_device(method)
+    return method
+
+
+def loss_of(name: str, found: Similarities) -> Tensor:
+    """Each query's loss."""
+    loss = LOSSES[name]
+    settings = {loss.setting: SETTINGS[loss.setting]} if loss.setting else {}
+    losses: Tensor = loss.losses(found.gap, found.num_negatives, temperature=0.2, **settings)
+    return losses
+
+
+@pytest.mark.parametrize("negatives", [1, 4, 40, None])  # 4 are taken, 40 chosen of all
+@pytest.mark.parametrize("drawing", DRAWINGS)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_drawing_and_loss(
+    device: FakeCuda, method: str, drawing: str, negatives: int | None, generator: torch.Generator
+) -> None:
+    images = made(BATCH, 1, 24, 24)
+    built = method_of(method, negatives, drawing)
+    for _ in range(2):  # MoCo takes the first batch into its queue
+        found = built(images, images, generator)
+        if negatives:  # all of them are chosen by a mask, whose number of ones is read
+            assert is_on_device(found.negatives())
+        for name in LOSSES:
+            losses = loss_of(name, found)
+            assert is_on_device(losses, found.positive)
+            assert len(losses) == (2 * BATCH if method == "simclr" else BATCH)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_of_explicit_similarities(device: FakeCuda, name: str) -> None:
+    loss = LOSSES[name]
+    settings = {loss.setting: SETTINGS[loss.setting]} if loss.setting else {}
+    for reduction in ("mean", "sum", "none"):
+        found = loss.function(made(8), made(8, 5), temperature=0.2, reduction=reduction, **settings)
+        assert is_on_device(found)
+
+
+@pytest.mark.parametrize("way", ["all", "excluded", "columns"])
+def test_the_backward_pass_of_the_similarities(device: FakeCuda, way: str) -> None:
+    """Autograd's engine needs a device, so its function is called by hand."""
+    query, keys = made(8, 16), made(200, 16)
+    columns = torch.zeros(8, 3, dtype=torch.long).to("cuda") if way == "columns" else None
+    excluded = torch.zeros(8, 2, dtype=torch.long).to("cuda") if way == "excluded" else None
+    saved: dict[str, Any] = {}
+    context = SimpleNamespace(
+        needs_input_grad=(True, True), save_for_backward=lambda *these: saved.update(all=these)
+    )
+    with torch.no_grad():
+        sums = LogSumExp.forward(context, query, keys, columns, excluded)
+        context.saved_tensors = saved["all"]
+        of_query, of_keys, *_ = LogSumExp.backward(context, made(8))
+    assert of_query is not None
+    assert of_keys is not None
+    assert is_on_device(sums, of_query, of_keys)
+    assert (of_query.shape, of_keys.shape) == (query.shape, keys.shape)
+
+
+@pytest.mark.parametrize("name", views.VIEWS)
+@pytest.mark.parametrize("part", [False, True])
+def test_every_view_of_whole_images(
+    device: FakeCuda, name: str, part: bool, generator: torch.Generator
+) -> None:
+    images = made(BATCH, 1 if name == "glyphs" else 3, 24, 24)
+    source = Part(generator, 2 * BATCH, BATCH) if part else generator
+    view = views.VIEWS[name](images, 0.2, source)
+    assert is_on_device(view)
+    assert view.shape == images.shape
+
+
+@pytest.mark.parametrize("name", views.AFTER_CROP)
+def test_every_view_after_the_crop(device: FakeCuda, name: str, generator: torch.Generator) -> None:
+    view = views.AFTER_CROP[name](made(16, 3, 40, 40), generator)
+    assert is_on_device(view)
+    assert view.shape == (16, 3, 40, 40)
+
+
+def test_views_of_images_in_memory(device: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The statistics of the channels count pixels, which a fake tensor does not have."""
+    monkeypatch.setattr(Dataset, "channel_statistics", lambda _: (made(1), made(1)))
+    images = torch.zeros(128, 1, 24, 24, dtype=torch.uint8)
+    labels = torch.arange(128) % 2
+    data = Dataset(images, labels, images[:8], labels[:8], 2, "none")
+    found = InMemory(data, Recipe(batch_size=BATCH, num_negatives=4), 0, Machine(device="cuda"))
+    assert is_on_device(*found.views(0), *found.sample(8))
+    for whole, right in found.whole("held_out"):
+        assert is_on_device(whole, right)
+
+
+def test_views_of_crops_from_files(device: FakeCuda) -> None:
+    images = FromFiles.__new__(FromFiles)  # without files
+    images.recipe, images.seed = replace(SCALES["imagenet"].base, batch_size=16, num_negatives=4), 0
+    images.machine = Machine(device="cuda")
+    images.mean, images.std = made(3), made(3)
+    crops = torch.zeros(16, 3, 40, 40, dtype=torch.uint8)
+    assert is_on_device(images.ready(crops), images.view(made(16, 3, 40, 40), "query", 0))
+
+
+@pytest.mark.parametrize("name", metrics.METRICS)
+def test_every_metric(device: FakeCuda, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to the number itself; the linear probe's gradients are left out."""
+    compared: list[Tensor] = []
+
+    def percent(predicted: Tensor, labels: Tensor) -> float:
+        compared.append(predicted == labels)
+        return 0.0
+
+    monkeypatch.setattr(metrics, "percent", percent)
+    monkeypatch.setattr(Tensor, "backward", lambda loss: compared.append(loss))
+    labels = (torch.arange(40) % 5).to("cuda")
+    recipe = Recipe(probe_epochs=2)
+    metrics.METRICS[name].function((made(40, 16), labels), (made(40, 16), labels), 5, recipe, 0)
+    assert is_on_device(*compared)
+    assert compared[-1].shape == (40,)
+
+
+@pytest.mark.filterwarnings("ignore:CUDA is not available:UserWarning")
+def test_features(device: FakeCuda) -> None:
+    backbone = method_of("simo").encoder.backbone
+    assert is_on_device(Frozen(backbone, "bfloat16").features(made(8, 1, 24, 24)))
+
+
+# What follows proves that the tests above can fail.
+
+
+def test_a_number_of_the_device_cannot_be_read(device: FakeCuda) -> None:
+    with pytest.raises(DataDependentOutputException):
+        made(3).sum().item()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_tensor_left_on_the_cpu_in_a_method_is_found(
+    device: FakeCuda, method: str, monkeypatch: pytest.MonkeyPatch, generator: torch.Generator
+) -> None:
+    built, images = method_of(method, 4), made(BATCH, 1, 24, 24)
+    encode = built.encoder.forward
+    monkeypatch.setattr(built.encoder, "forward", lambda x: encode(x) + torch.zeros(128))
+    with pytest.raises(RuntimeError, match=r"[Dd]evice"):
+        built(images, images, generator)
+
+
+def test_a_column_left_on_the_cpu_is_found(device: FakeCuda) -> None:
+    found = Similarities(made(8, 16), made(8, 16), made(50, 16), columns=torch.zeros(8, 40).long())
+    assert is_on_device(found.gap(0.2))
+    found.columns = torch.zeros(8, 40).long()
+    with pytest.raises(RuntimeError, match=r"[Dd]evice"):
+        found.gap(0.2)
+
+
+def test_a_factor_left_on_the_cpu_in_a_view_is_found(
+    device: FakeCuda, monkeypatch: pytest.MonkeyPatch, generator: torch.Generator
+) -> None:
+    monkeypatch.setattr(colour, "per_image", lambda factor: torch.ones(len(factor), 1, 1, 1))
+    with pytest.raises(RuntimeError, match=r"[Dd]evice"):
+        views.photo_view(made(BATCH, 3, 32, 32), 0.2, generator)
+
+
+def test_a_label_left_on_the_cpu_in_a_metric_is_found(device: FakeCuda) -> None:
+    labels = torch.arange(40) % 5
+    with pytest.raises(RuntimeError, match=r"[Dd]evice"):
+        metrics.nearest_class_mean((made(40, 16), labels), (made(40, 16), labels), 5)
