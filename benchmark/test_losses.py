@@ -21,7 +21,6 @@ from eqco.negatives import draw_negatives
 
 TEMPERATURE = 0.2
 SIZES = [(256, 16), (256, 255), (1024, 16), (1024, 1023)]  # N, K
-SETTINGS = {"alpha": 256.0, "second_temperature": 1.0}
 
 
 def embeddings(count: int) -> tuple[Tensor, Tensor]:
@@ -36,7 +35,7 @@ def ours(name: str, query: Tensor, key: Tensor, num_negatives: int) -> Tensor:
     loss, draw = LOSSES[name], torch.Generator().manual_seed(0)
     similarity = query @ key.T
     negatives = draw_negatives(similarity, num_negatives, draw)
-    setting = {loss.setting: SETTINGS[loss.setting]} if loss.setting else {}
+    setting = {loss.setting: loss.example} if loss.setting else {}
     return loss.function(similarity.diagonal(), negatives, temperature=TEMPERATURE, **setting)
 
 

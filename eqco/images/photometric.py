@@ -43,7 +43,7 @@ JITTER: tuple[tuple[Callable[[Tensor, Tensor], Tensor], float, float], ...] = (
 )
 JITTER_SHARE, GRAY_SHARE, BLUR_SHARE = 0.8, 0.2, 0.5
 SIGMA = (0.1, 2.0)  # of the blur, pixels
-TAPS = 17  # four of the largest sigma to each side
+TAPS = 17  # +-4 sigma at the largest sigma
 
 
 def drawn(count: int, low: float, high: float, source: Source) -> Tensor:
