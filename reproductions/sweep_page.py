@@ -28,7 +28,7 @@ def by_rate(cell: Callable[[pd.DataFrame], str], bold: str = "") -> str:
     rates = sorted(found["learning_rate"].unique())
     for (loss, k), part in found.groupby(["loss_title", "num_negatives"], sort=True):
         texts = {rate: cell(part[part["learning_rate"] == rate]) for rate in rates}
-        if bold:
+        if bold and part[bold].notna().any():
             best = part.groupby("learning_rate")[bold].mean().idxmax()
             texts[best] = f"**{texts[best]}**"
         lines.append([str(loss), str(k), *texts.values()])

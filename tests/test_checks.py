@@ -114,6 +114,6 @@ def test_minus_zero_and_zero_are_one_number() -> None:
 
 @pytest.mark.parametrize("text", ["0", "-3", "1.5", "nan", "²", "", "3e9"])
 def test_an_argument_outside_its_range_is_an_error_of_one_sentence(text: str) -> None:
-    with pytest.raises(ArgumentTypeError, match="^must be a whole number from 1 to"):
+    with pytest.raises(ArgumentTypeError, match=r"^must be a whole number from 1 to"):
         argument(COUNT)(text)
     assert argument(COUNT)("16") == 16
