@@ -6,6 +6,7 @@ Modules that import torch are imported by the command that needs them, so that h
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -13,10 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from eqco import __version__
+from eqco.checks import Number, argument
 
 
 def show(given: argparse.Namespace) -> None:
     """Print a record: its recipe where it differs from the default, and its result."""
+    from eqco.probes.metrics import METRICS
     from eqco.recipe import Recipe
     from eqco.runs.progress import duration
     from eqco.runs.record import Record
@@ -26,17 +29,17 @@ def show(given: argparse.Namespace) -> None:
     different = {
         name: value for name, value in asdict(record.recipe).items() if value != default[name]
     }
-    names = {"linear": "linear", "knn": "kNN", "class_mean": "class mean"}
-    metrics = ", ".join(f"{names.get(n, n)} {v:.2f} %" for n, v in record.metrics.items())
+    titles = {name: metric.title for name, metric in METRICS.items()}
+    metrics = ", ".join(f"{titles.get(n, n)} {v:.2f} %" for n, v in record.metrics.items())
     print(record.run_id)
     print(f"  recipe differs from the glyphs default in: {different or 'nothing'}")
     print(
-        f"  {metrics}, CV^2 {record.diagnostics['cv2']:.2f}, 1 - pi_0 "
-        f"{record.diagnostics['one_minus_pi0']:.3f}, "
-        f"{duration(record.seconds['train'] + record.seconds['probe'])}"
+        f"  {metrics}, CV^2 {record.diagnostics.get('cv2', math.nan):.2f}, 1 - pi_0 "
+        f"{record.diagnostics.get('one_minus_pi0', math.nan):.3f}, "
+        f"{duration(record.seconds.get('train', 0) + record.seconds.get('probe', 0))}"
     )
     machine = record.machine
-    print(f"  {machine['device']}, {machine['threads']} thread(s), commit {machine['commit'][:10]}")
+    print(f"  {machine['device']}, {machine['threads']} thread(s), commit {machine['commit']:.10}")
     if record.note:
         print(f"  note: {record.note}")
 
@@ -56,7 +59,7 @@ def run(given: argparse.Namespace) -> None:
 def diagnose(given: argparse.Namespace) -> None:
     """Print how small K may be for an encoder: CV^2, loss gaps at each K."""
     from eqco import diagnose as diagnosis
-    from eqco.images import open_images
+    from eqco.images import find_source, open_images
     from eqco.negatives import others
     from eqco.runs.pretrain import trained_encoder
     from eqco.runs.record import Record
@@ -64,7 +67,9 @@ def diagnose(given: argparse.Namespace) -> None:
 
     known = Record.read(given.record).recipe if given.record else None
     method, recipe, seed = trained_encoder(given.checkpoint, known)
-    own_tree = recipe.from_files or recipe.data.startswith("folder:")
+    own_tree = find_source(recipe.data).identify is not None
+    if given.data and recipe.data == "glyphs":
+        raise ValueError("the encoder was trained on glyphs, which are drawn: leave --data out")
     if own_tree and not given.data:
         raise ValueError(f"the encoder was trained on {recipe.data}: give --data with its folder")
     images = open_images(recipe, seed, Machine(data_dir=given.data or Path("data")))
@@ -106,9 +111,13 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("checkpoint", type=Path)
     command.add_argument("--record", type=Path, help="its record, for older checkpoints")
     command.add_argument("--data", type=Path, help="image tree of the encoder, or download folder")
-    command.add_argument("--alpha", type=float, default=256.0, help="default: %(default)g")
+    positive = argument(Number(1e-6, 1e12))
+    command.add_argument("--alpha", type=positive, default=256.0, help="default: %(default)g")
     command.add_argument(
-        "--images", type=int, default=2048, help="queries and keys (default: %(default)d)"
+        "--images",
+        type=argument(Number(3, whole=True)),
+        default=2048,
+        help="queries and keys (default: %(default)d)",
     )
     command.add_argument(
         "--negatives",
@@ -118,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
         help="K (default: 4 16 64 255)",
     )
     command.add_argument(
-        "--tolerance", type=float, default=0.05, help="loss gap, nats (default: %(default)g)"
+        "--tolerance", type=positive, default=0.05, help="loss gap, nats (default: %(default)g)"
     )
     command.set_defaults(function=diagnose)
     command = commands.add_parser("export", help="a backbone for other people's code")
@@ -136,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     try:
         given.function(given)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, OSError, MemoryError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

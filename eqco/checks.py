@@ -1,11 +1,12 @@
-"""Checks of names, numbers and folders: one sentence with the value and the way out."""
+"""Checks of names, numbers and folders: one sentence with the value and how to fix it."""
 
 from __future__ import annotations
 
 import difflib
 import math
 import reprlib
-from collections.abc import Iterable
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
@@ -45,6 +46,8 @@ class Number:
     optional: bool = False
 
     def __str__(self) -> str:
+        if self.whole and self.high < math.inf:
+            return f"be a whole number from {self.low:.0f} to {self.high:.0f}"
         if self.high < math.inf:
             left, right = "(" if self.open_low else "[", ")" if self.open_high else "]"
             return f"lie in {left}{self.low:g}, {self.high:g}{right}"
@@ -73,11 +76,25 @@ class Number:
             return None
         if not self.holds(value) or (self.whole and abs(value) > LARGEST_WHOLE):
             raise ValueError(f"{name} must {self}, got {shown(value)}")
-        return int(value) if self.whole else float(value)
+        return int(value) if self.whole else float(value) + 0.0  # -0.0 is 0.0
 
 
 POSITIVE = Number(0, open_low=True)
+COUNT = Number(1, 2**31, whole=True)
 SEED = Number(0, whole=True)
+
+
+def argument(number: Number) -> Callable[[str], Any]:
+    """An argparse type: a number in a range, else an error of one sentence."""
+
+    def parse(text: str) -> Any:
+        try:
+            value = int(text) if number.whole else float(text)
+            return number.check("it", value)
+        except ValueError as error:
+            raise ArgumentTypeError(f"must {number}, got {shown(text)}") from error
+
+    return parse
 
 
 def positive_finite(name: str, value: float) -> float:

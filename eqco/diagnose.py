@@ -20,7 +20,7 @@ from eqco.methods.method import Method
 from eqco.negatives import draw_independent, others
 from eqco.randomness import generator_for
 from eqco.recipe import Recipe
-from eqco.theory import leading_gap, negative_weight, squared_cv
+from eqco.theory import leading_gap, mean_field_gap, negative_weight, squared_cv
 
 MOST_PIXELS = 2**25  # through an encoder at once
 
@@ -73,7 +73,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Spread of an encoder's similarities, and the K that it asks for.
+    """Spread of an encoder's similarities, and the K it needs.
 
     Attributes:
         squared_cv: CV^2 over the negatives of a query, mean over queries.
@@ -137,7 +137,7 @@ def diagnose(
         gaps.append(
             Gap(
                 k,
-                spread.mean().item() / (2 * k) * rest,
+                mean_field_gap(spread.mean().item(), num_negatives=k) * rest,
                 at_one / k * rest,
                 estimate(limit - loss),
             )

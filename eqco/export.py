@@ -8,7 +8,10 @@ from typing import Any
 from torch import Tensor
 
 from eqco.checks import TrainingError, check_name
+from eqco.methods.encoder import BACKBONES
+from eqco.recipe import Recipe
 from eqco.runs.checkpoint import read, save
+from eqco.runs.files import check_writable
 
 LAYOUTS = ("torchvision", "moco")
 
@@ -24,13 +27,17 @@ def backbone_state(path: Path) -> tuple[dict[str, Tensor], str]:
         state = read(path, "method", "recipe")
     except TrainingError as error:
         raise ValueError(f"{error}: give a checkpoint of this suite") from error
-    weights, name = state["method"], state["recipe"]["backbone"]
-    if not name.startswith("resnet"):
+    weights, name = state["method"], Recipe.of(state["recipe"]).backbone
+    resnets = [each for each in BACKBONES if each.startswith("resnet")]
+    if name not in resnets:
         raise ValueError(
-            f"backbone {name!r} is not torchvision's: only resnet18 and resnet50 export"
+            f"backbone {name!r} is not torchvision's: only {', '.join(resnets)} export"
         )
     prefix = "encoder.backbone."
-    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}, name
+    own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    if not own:
+        raise ValueError(f"checkpoint {path} holds no weights of a backbone")
+    return own, name
 
 
 def exported(state: dict[str, Tensor], name: str, layout: str) -> dict[str, Any]:
@@ -56,5 +63,8 @@ def exported(state: dict[str, Tensor], name: str, layout: str) -> dict[str, Any]
 def export(checkpoint: Path, layout: str, out: Path) -> None:
     """Write the query backbone of a checkpoint in another layout, atomically."""
     check_name("layout", layout, LAYOUTS)
+    if not out.name or out.is_dir():
+        raise ValueError(f"export writes a file, {str(out)!r} is a folder: name a file in it")
+    check_writable(out.parent)
     state, name = backbone_state(checkpoint)
     save(out, exported(state, name, layout))

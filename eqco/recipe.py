@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from eqco.checks import Number, check_name, shown
+from eqco.checks import COUNT, Number, check_name, shown
 from eqco.contrast import LOSSES
 from eqco.images import find_source
 from eqco.images.views import AFTER_CROP, VIEWS
@@ -33,27 +33,28 @@ NAMES: dict[str, Iterable[str]] = {
 RATE = Number(0, 1e6, open_low=True)  # larger ones overflow float32 in a few steps
 SHARE = Number(0, 1, open_low=True)
 MOMENTUM = Number(0, 1, open_high=True)
+TEMPERATURE = Number(1e-4, 1e6)  # similarities over it stay in the range of float32
 NUMBERS: dict[str, Number] = {
-    "num_negatives": Number(1, whole=True),
-    "alpha": Number(0, open_low=True, optional=True),
-    "temperature": Number(0, open_low=True),
+    "num_negatives": COUNT,
+    "alpha": Number(1e-6, 1e12, optional=True),
+    "temperature": TEMPERATURE,
     "data_part": SHARE,
     "crop_scale": SHARE,
-    "embedding_dim": Number(1, whole=True),
+    "embedding_dim": Number(1, 2**20, whole=True),
     "key_momentum": MOMENTUM,
-    "batch_size": Number(2, whole=True),
-    "epochs": Number(0, whole=True),
+    "batch_size": Number(2, 2**31, whole=True),
+    "epochs": Number(0, 10**6, whole=True),
     "learning_rate": RATE,
-    "warmup_epochs": Number(0),
+    "warmup_epochs": Number(0, 1e6),
     "sgd_momentum": MOMENTUM,
-    "weight_decay": Number(0),
-    "probe_epochs": Number(1, whole=True),
+    "weight_decay": Number(0, 1e6),
+    "probe_epochs": Number(1, 10**6, whole=True),
     "probe_learning_rate": RATE,
-    "knn_neighbours": Number(1, whole=True),
-    "queue_size": Number(0, whole=True),
-    "bn_splits": Number(1, whole=True),
-    "second_temperature": Number(0, open_low=True, optional=True),
-    "image_size": Number(1, whole=True, optional=True),
+    "knn_neighbours": COUNT,
+    "queue_size": Number(0, 2**31, whole=True),
+    "bn_splits": COUNT,
+    "second_temperature": replace(TEMPERATURE, optional=True),
+    "image_size": Number(1, 2**14, whole=True, optional=True),
 }
 
 

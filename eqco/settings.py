@@ -37,8 +37,8 @@ class Settings:
         num_negatives: negatives per query, K.
         alpha: EqCo's effective number of negatives; None with other losses.
         drawing: a name in `eqco.negatives.DRAWINGS`: "independent" per query or "shared".
-        temperature: softmax temperature t, > 0. Losses use log-sum-exp and are finite at any t;
-            below 0.023 e^{2/t} leaves the range of float32, so that far negatives weigh nothing.
+        temperature: softmax temperature t, from 1e-4 on. Losses use log-sum-exp and are finite
+            there; below 0.023 e^{2/t} leaves the range of float32: far negatives weigh nothing.
         data: a name in `eqco.images.SOURCES`: "glyphs", "cifar10" or "folder:NAME-HASH", held in
             memory; "imagenet" or "part:NAME-HASH", read from files.
         data_part: fraction of the classes that is used, in (0, 1].
@@ -120,10 +120,10 @@ class Settings:
         return f"{self.method}-{loss}-k{self.num_negatives}-{self.digest(numerics)}-s{seed}"
 
 
-PLACE: dict[str, Number] = {
-    "threads": Number(1, whole=True),
-    "workers": Number(0, whole=True),
-    "checkpoint_seconds": Number(0),
+MACHINE_RANGES: dict[str, Number] = {
+    "threads": Number(1, 1024, whole=True),
+    "workers": Number(0, 1024, whole=True),
+    "checkpoint_seconds": Number(0, 1e9),
 }
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 
@@ -151,7 +151,7 @@ class Machine:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        for name, number in PLACE.items():
+        for name, number in MACHINE_RANGES.items():
             object.__setattr__(self, name, number.check(name, getattr(self, name)))
         for name in ("data_dir", "checkpoints"):
             object.__setattr__(self, name, check_folder(name, getattr(self, name)))

@@ -96,7 +96,7 @@ def mean_field_gap(squared_cv: float, *, num_negatives: int) -> float:
 
 
 def leading_gap(weight: Tensor, squared_cv: Tensor, *, num_negatives: int) -> float:
-    """The gap of `mean_field_gap` itself to leading order, nats: E[rho^2 CV^2] / (2 K).
+    """Leading-order loss gap, nats: E[rho^2 CV^2] / (2 K).
 
     The second derivative of log(1 + a m) at m = 1 is -(a / (1 + a))^2 = -rho^2, a = alpha / f_0.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Work:
-    """Base class; `eqco.runs.loop` trains it. Every process builds and calls its own.
+    """Base class; `eqco.runs.loop` trains it. Each process has its own instance.
 
     Attributes:
         step, steps: steps done, and all there are; work of no steps is done at once.

@@ -159,7 +159,7 @@ def train(request: pytest.FixtureRequest, session: Session) -> Train:
             return known
         if session.policy == "never":
             price = SCALES[session.scale].run
-            pytest.skip(f"not run: without --run never, {session.command} trains it, {price}")
+            pytest.skip(f"not run: leave --run never out to train it ({price})")
         try:
             if session.launcher != "here" and (recipe.epochs or recipe.from_files):
                 with bar.uncaptured():
@@ -169,7 +169,7 @@ def train(request: pytest.FixtureRequest, session: Session) -> Train:
             pytest.skip(str(error))
         except KeyboardInterrupt:
             pytest.exit(
-                f"stopped; the checkpoint is kept, go on with: {session.command}", returncode=130
+                f"stopped; the checkpoint is kept, continue with: {session.command}", returncode=130
             )
 
     return obtain

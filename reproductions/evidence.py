@@ -11,7 +11,7 @@ import pandas as pd
 
 from eqco.contrast import LOSSES
 from eqco.methods import METHODS
-from eqco.probes import metrics
+from eqco.probes.metrics import METRICS
 from eqco.recipe import Recipe
 from eqco.runs.record import Record
 from reproductions.judge import interval
@@ -20,8 +20,12 @@ from reproductions.tables import table
 from reproductions.tables.cells import Claim, Row
 
 RECORDS = Path(__file__).parent / "records"
-METRICS = {name: metric.title for name, metric in metrics.METRICS.items()}
 UNTRAINED = "untrained"
+
+
+def metric_titles() -> dict[str, str]:
+    """Titles of the metrics by name."""
+    return {name: metric.title for name, metric in METRICS.items()}
 
 
 def frame(records: Sequence[Record]) -> pd.DataFrame:
@@ -52,8 +56,8 @@ def committed_records(scale: str) -> tuple[Record, ...]:
 def runs(scale: str) -> pd.DataFrame:
     """Committed records of a scale as a frame; empty where there are none."""
     found = frame(committed_records(scale))
-    columns = ["digest", "seed", "data", "loss_title", "method_title", "seconds", *METRICS]
-    return found if len(found) else pd.DataFrame(columns=columns)
+    needed = ["digest", "seed", "data", "loss_title", "method_title", "seconds", *METRICS]
+    return found.reindex(columns=[*found.columns, *(n for n in needed if n not in found)])
 
 
 def evidence_base(scale: str) -> Recipe:

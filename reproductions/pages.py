@@ -18,13 +18,13 @@ from eqco.methods import METHODS
 from eqco.runs.files import write_atomically
 from eqco.runs.progress import duration
 from reproductions import evidence, markdown, published, sweep_page
-from reproductions.evidence import METRICS, evidence_base, judged_scales
+from reproductions.evidence import evidence_base, judged_scales, metric_titles
 from reproductions.judge import Verdict
 from reproductions.markdown import points, short
 from reproductions.report import spread
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
-from reproductions.tables.cells import Claim, Row
+from reproductions.tables.cells import ASPECTS, Claim, Row
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -45,7 +45,7 @@ def row_cells(number: int, scale: str, row: Row) -> list[str]:
         METHODS[row.recipe.method].title,
         str(row.recipe.num_negatives),
         published.shown(number, row.name),
-        *(spread(list(mine[m])) if len(mine) else "not run" for m in METRICS),
+        *(spread(list(mine[m].dropna())) if len(mine) else "not run" for m in metric_titles()),
         duration(mine["seconds"].median()) if len(mine) else "–",
     ]
 
@@ -53,7 +53,7 @@ def row_cells(number: int, scale: str, row: Row) -> list[str]:
 def table_page(number: int, scale: str) -> str:
     """A table at a scale: cells, then claims."""
     found = table(number, scale, evidence_base(scale))
-    header = ["loss", "method", "K", "published (ImageNet)", *METRICS.values(), "a run"]
+    header = ["loss", "method", "K", "published (ImageNet)", *metric_titles().values(), "a run"]
     cells = markdown.table(header, [row_cells(number, scale, row) for row in found.rows])
     claims = markdown.table(
         ["claim", "mean difference [90 % interval]: verdict"],
@@ -62,19 +62,19 @@ def table_page(number: int, scale: str) -> str:
     return f"### Scale {scale}\n\n{cells}\n\n{claims}"
 
 
-def is_complete(number: int, scale: str) -> bool:
-    """Whether every row of a table has a committed record at a scale."""
+def has_records(number: int, scale: str) -> bool:
+    """Whether three of four rows of a table, or more, have a committed record at a scale."""
     rows = {row.name for row in table(number, scale, evidence_base(scale)).rows}
-    return rows <= set(evidence.table_runs(number, scale)["row"])
+    return len(rows & set(evidence.table_runs(number, scale)["row"])) >= 0.75 * len(rows)
 
 
 def all_tables() -> str:
-    """Every table at every scale where each of its rows has a record."""
+    """Every table at every scale where most of its rows have a record."""
     pages = []
     for number in TABLES:
         pages.append(f"## Table {number}: {table(number, GLYPHS).title}")
         pages += [
-            table_page(number, scale) for scale in judged_scales() if is_complete(number, scale)
+            table_page(number, scale) for scale in judged_scales() if has_records(number, scale)
         ]
     return "\n\n".join(pages)
 
@@ -132,16 +132,14 @@ def few(aspect: str) -> Verdict:
 
 def answer() -> str:
     """The answer in one sentence, with intervals and n."""
-    level, helps, falls = (
-        few(f"{aspect} the rule") for aspect in ("level with", "better with", "falls without")
-    )
-    word = "Partly, here." if helps.status == "supported" else "Yes, here they do."
+    level, better, falls = (few(ASPECTS[name]) for name in ("level", "better", "falls"))
+    word = "Partly, here." if better.status == "supported" else "Yes, here they do."
     word = f"No, {FEW} are enough here." if level.status == "supported" else word
     return (
         f"**{word}** With {FEW} negatives instead of {SCALES[GLYPHS].base.num_negatives} InfoNCE "
-        f"loses {falls.mean:.1f} points [{falls.low:.1f}, {falls.high:.1f}]; the rule wins back "
-        f"{helps.mean:.1f} [{helps.low:.1f}, {helps.high:.1f}] of them and stays "
-        f"{-level.mean:.1f} [{-level.high:.1f}, {-level.low:.1f}] below its own full K "
+        f"loses {falls.mean:.1f} points [{falls.low:.1f}, {falls.high:.1f}]; EqCo with {FEW} "
+        f"recovers {better.mean:.1f} [{better.low:.1f}, {better.high:.1f}] of them and remains "
+        f"{-level.mean:.1f} [{-level.high:.1f}, {-level.low:.1f}] below EqCo with all negatives "
         f"(n = {level.n} seeds; SiMo, linear probe, scale `{GLYPHS}`; brackets are 90 % intervals)."
     )
 
@@ -169,14 +167,14 @@ def paper_claims() -> str:
     """The claims of the paper, C1 to C5, each with the result here."""
     (_, with_moco), *_ = paper_verdicts("C5")
     lines = [
-        ["C1", "accuracy hardly depends on K with the rule, and falls without it",
+        ["C1", "accuracy hardly depends on K with EqCo, and falls without it",
          f"SiMo: {by_aspect('C1')}"],
         ["C2", "the mutual-information bound stays steady in K",
          "**false** as a bound for alpha > K; its value is level from K of a few dozen on"],
         ["C3", "the gradient magnitude stays steady in K",
-         "**holds** for the mean; its noise falls as 1/√K with the rule too"],
-        ["C4", f"{FEW} negatives are enough", f"{points(few('level with the rule'))} against all: "
-         f"**{few('level with the rule').status}**"],
+         "**holds** for the mean; its noise falls as 1/√K with EqCo too"],
+        ["C4", f"{FEW} negatives are enough", f"{points(few(ASPECTS['level']))} against all: "
+         f"**{few(ASPECTS['level']).status}**"],
         ["C5", f"SiMo with {FEW} is comparable to MoCo v2 with its whole queue", short(with_moco)],
     ]  # fmt: skip
     return markdown.table(["", "claim of the paper", f"here (scale `{GLYPHS}`)"], lines)

@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from eqco.checks import positive_finite
 from eqco.images.tree import IMAGENET, scan
 from eqco.recipe import Recipe
 from eqco.runs.checkpoint import Busy, check_free, checkpoint_path
@@ -46,7 +47,7 @@ class Price:
 
 def price_from_records(found: Sequence[Record]) -> Price | None:
     """Median over the records of trained runs; None where there are none."""
-    trained = [record for record in found if record.recipe.epochs]
+    trained = [record for record in found if record.recipe.epochs and record.seconds]
     if not trained:
         return None
 
@@ -72,6 +73,8 @@ def price_from_measurement(path: Path) -> Price:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         rates, processes = found["images_per_second"], int(found["processes"])
         hours = IMAGENET[1] * processes / 3600
+        for name in ("training", "probing"):
+            positive_finite(name, rates[name])
         origin = f"measured {found['date'][:10]} on {processes} x {found['device']}"
         return Price(hours / rates["training"], hours / rates["probing"], origin)
     except (OSError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:

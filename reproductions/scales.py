@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from eqco.images import SOURCES
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
 
@@ -40,7 +41,7 @@ class Scale:
     @property
     def needs_folder(self) -> bool:
         """Whether the user brings the images, with --data."""
-        return self.base.data in ("folder", "imagenet")
+        return SOURCES[self.base.data].identify is not None
 
     def baseline(self, method: str, base: Recipe | None = None) -> Recipe:
         """InfoNCE with all negatives there are, the method in its usual form.
@@ -70,7 +71,9 @@ SCALES = {
         alphas=(16, 64, 65536),
         evidence=False,
     ),
-    "glyphs": Scale(base=GLYPHS, run="about 40 s on 2 cores", settings=QUEUE_OF_1024),
+    "glyphs": Scale(
+        base=GLYPHS, run="about 40 s with two threads on 2 cores", settings=QUEUE_OF_1024
+    ),
     "photos": Scale(
         base=replace(PHOTOGRAPHS, epochs=10),
         run="about 3 minutes on 2 cores for 50,000 images",

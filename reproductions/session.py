@@ -129,7 +129,12 @@ def read_session(config: pytest.Config) -> Session:
     """
     option = config.getoption
     scale, launcher, processes = option("scale"), option("launcher"), option("processes")
-    options = tuple(shlex.split(option("launcher_options")))
+    try:
+        options = tuple(shlex.split(option("launcher_options")))
+    except ValueError as error:
+        raise pytest.UsageError(
+            f"--launcher-options cannot be split into words: {error}"
+        ) from error
     if launcher == "here" and processes > 1:
         raise pytest.UsageError(f"--processes {processes} needs --launcher torchrun or slurm")
     if launcher == "slurm" and not all("=" in word for word in options):

@@ -17,6 +17,7 @@ from pathlib import Path
 from eqco.checks import TrainingError
 from eqco.recipe import Recipe
 from eqco.runs.checkpoint import Busy
+from eqco.runs.files import check_writable
 from eqco.runs.record import Record
 from eqco.runs.run import Job, run, untrained
 from eqco.settings import Machine
@@ -118,6 +119,7 @@ def work_in_parallel(jobs: Sequence[Job], machine: Machine, folder: Path, at_onc
 def main(given: argparse.Namespace) -> int:
     """Do the missing runs of the sweep."""
     folder = given.records / "glyphs"
+    check_writable(folder)
     wanted = [job for job in jobs(given.seeds) if given.only in job.run_id]
     print(f"{len(missing(wanted, folder))} of {len(wanted)} runs are missing in {folder}")
     machine = Machine(threads=1, checkpoints=given.checkpoints)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from reproductions import evidence, markdown, sweep
-from reproductions.evidence import METRICS, by_seed
+from reproductions.evidence import by_seed, metric_titles
 from reproductions.judge import Verdict, better, equivalent
 from reproductions.markdown import short
 from reproductions.report import spread
@@ -29,16 +28,20 @@ def by_rate(cell: Callable[[pd.DataFrame], str], bold: str = "") -> str:
     rates = sorted(found["learning_rate"].unique())
     for (loss, k), part in found.groupby(["loss_title", "num_negatives"], sort=True):
         texts = {rate: cell(part[part["learning_rate"] == rate]) for rate in rates}
-        if bold:
+        if bold and part[bold].notna().any():
             best = part.groupby("learning_rate")[bold].mean().idxmax()
             texts[best] = f"**{texts[best]}**"
         lines.append([str(loss), str(k), *texts.values()])
     return markdown.table(["loss", "K", *(f"lr {rate:g}" for rate in rates)], lines)
 
 
-def metric_by_rate(metric: str) -> str:
-    """A metric of the sweep."""
-    return by_rate(lambda part: spread(list(part[metric])), metric)
+def metrics_by_rate() -> str:
+    """Every metric of the sweep, under its title."""
+
+    def one(metric: str) -> str:
+        return by_rate(lambda part: spread(list(part[metric].dropna())), metric)
+
+    return "\n\n".join(f"### {title}\n\n{one(name)}" for name, title in metric_titles().items())
 
 
 def diagnostics_by_rate() -> str:
@@ -112,7 +115,7 @@ def method_rates() -> str:
 
 SECTIONS: dict[str, Callable[[], str]] = {
     "count": lambda: f"{len(grid_runs())} runs of {len(sweep.SEEDS)} seeds.",
-    **{metric: partial(metric_by_rate, metric) for metric in METRICS},
+    "metrics": metrics_by_rate,
     "fixed": at_one_rate,
     "best": at_best_rates,
     "diagnostics": diagnostics_by_rate,

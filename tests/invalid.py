@@ -8,7 +8,7 @@ from typing import Any
 
 from eqco.checks import Number
 from eqco.recipe import NAMES, NUMBERS
-from eqco.settings import PLACE
+from eqco.settings import MACHINE_RANGES
 
 NO_NUMBER: tuple[Any, ...] = (
     "0.2",
@@ -53,7 +53,7 @@ def invalid_of_recipe() -> dict[str, list[Any]]:
 
 def invalid_of_machine() -> dict[str, list[Any]]:
     """Invalid values of each field of a machine."""
-    found = {field: list(invalid_numbers(number)) for field, number in PLACE.items()}
+    found = {field: list(invalid_numbers(number)) for field, number in MACHINE_RANGES.items()}
     found |= {field: [None, [], 3, "", "  "] for field in ("data_dir", "checkpoints")}
     return found | {
         "device": [None, [], 1, "", "banana", "gpu", "CPU"],

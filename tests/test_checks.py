@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from argparse import ArgumentTypeError
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 
 from eqco.checks import (
+    COUNT,
     LARGEST_WHOLE,
     Number,
+    argument,
     check_folder,
     check_name,
     nearest,
@@ -103,3 +106,14 @@ def test_a_folder_is_a_path(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_path_is_named(value: Any) -> None:
     with pytest.raises(ValueError, match=r"^records must be the path of a folder, got"):
         check_folder("records", value)
+
+
+def test_minus_zero_and_zero_are_one_number() -> None:
+    assert str(Number(0).check("weight_decay", -0.0)) == "0.0"
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "1.5", "nan", "²", "", "3e9"])
+def test_an_argument_outside_its_range_is_an_error_of_one_sentence(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match=r"^must be a whole number from 1 to"):
+        argument(COUNT)(text)
+    assert argument(COUNT)("16") == 16

@@ -113,3 +113,13 @@ def test_the_front_page_is_short_and_answers_first() -> None:
 def test_every_page_of_docs_is_reached_from_the_front_page() -> None:
     for page in (ROOT / "docs").glob("*.md"):
         assert f"(docs/{page.name})" in README, page.name
+
+
+def test_no_source_file_is_ignored_by_git() -> None:
+    """A rule such as `runs/` once hid a whole sub-package from git and from ruff."""
+    words = ["ls-files", "--others", "--ignored", "--exclude-standard", "--", "*.py"]
+    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    inside = ("eqco/", "reproductions/", "figures/", "benchmark/", "tests/")
+    assert [name for name in done.stdout.split() if name.startswith(inside)] == []

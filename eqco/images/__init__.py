@@ -56,25 +56,31 @@ class Source:
         open: (part, folder) -> data set; `part` is the fraction of its classes.
         identify: folder -> the recipe's `data`, for trees that users bring.
         from_files: whether images are read during a run, rather than held in memory.
+        hashed: whether `data` names the folder's content too: "folder:NAME-HASH".
     """
 
     open: Callable[[float, Path], Any]
     identify: Callable[[Path], str] | None = None
     from_files: bool = False
+    hashed: bool = False
 
 
 SOURCES: dict[str, Source] = {
     "glyphs": Source(lambda part, _: memory.glyph_set(part)),
     "cifar10": Source(lambda _, folder: memory.cifar10_set(folder)),
     "folder": Source(
-        lambda _, folder: memory.folder_set(folder), lambda folder: f"folder:{identity(folder)}"
+        lambda _, folder: memory.folder_set(folder),
+        lambda folder: f"folder:{identity(folder)}",
+        hashed=True,
     ),
     "imagenet": Source(lambda _, folder: scan(folder), imagenet_name, from_files=True),
     "part": Source(
-        lambda _, folder: scan(folder), lambda folder: f"part:{identity(folder)}", from_files=True
+        lambda _, folder: scan(folder),
+        lambda folder: f"part:{identity(folder)}",
+        from_files=True,
+        hashed=True,
     ),
 }
-HASHED = ("folder", "part")  # a recipe names them with what is in them: "folder:NAME-HASH"
 
 
 def find_source(data: str) -> Source:
@@ -84,7 +90,8 @@ def find_source(data: str) -> Source:
         ValueError: there is none of that name.
     """
     kind, colon, identity_part = data.partition(":")
-    check_name("data set", kind if colon and kind in HASHED else data, SOURCES)
+    hashed = kind in SOURCES and SOURCES[kind].hashed
+    check_name("data set", kind if colon and hashed else data, SOURCES)
     if colon and not identity_part:
         raise ValueError(f"data {data!r} lacks the name and hash of a folder: give --data")
     return SOURCES[kind]

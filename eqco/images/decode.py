@@ -21,7 +21,7 @@ def picture(path: Path) -> Image.Image:
         with Image.open(path) as opened:
             return opened.convert("RGB")
     except Exception as error:
-        raise ValueError(f"cannot read image {path}: {error}; mend or remove it") from error
+        raise ValueError(f"cannot read image {path}: {error}; repair or delete it") from error
 
 
 def decode(path: Path) -> Tensor:

@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 BLUR_SHARE = 0.5
 SIGMA = (0.1, 2.0)  # of the blur, pixels
-TAPS = 17  # four of the largest sigma to each side
+TAPS = 17  # +-4 sigma at the largest sigma
 
 
 def drawn(count: int, low: float, high: float, source: Source) -> Tensor:

@@ -1,4 +1,4 @@
-"""The probes by name: what is known of a backbone when it is frozen."""
+"""Registry of probes, which measure a frozen backbone."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def state_hash(module: nn.Module) -> str:
 def check_unchanged(backbone: nn.Module, before: str) -> None:
     """Raise RuntimeError where the backbone has another `state_hash` than before."""
     if state_hash(backbone) != before:
-        raise RuntimeError("the probe changed the backbone: its numbers are void")
+        raise RuntimeError("the probe changed the backbone: its metrics are discarded")
 
 
 class Frozen:

@@ -26,6 +26,9 @@ def save(path: Path, state: dict[str, Any]) -> None:
     write_atomically(path, lambda stream: torch.save(state, stream))
 
 
+PARTS: dict[str, type] = {"digest": str, "seed": int}  # other parts are tables
+
+
 def read(path: Path, *needed: str) -> dict[str, Any]:
     """A checkpoint, on the CPU.
 
@@ -38,10 +41,17 @@ def read(path: Path, *needed: str) -> dict[str, Any]:
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        for name in needed:
-            state[name]
-    except Exception as error:
-        raise TrainingError(f"checkpoint {path} cannot be read ({error})") from error
+    except OSError as error:
+        raise TrainingError(f"checkpoint {path} cannot be read ({error.strerror})") from error
+    except Exception as error:  # torch raises many types, some with messages of many lines
+        reason = str(error).partition("\n")[0].partition(". ")[0]
+        raise TrainingError(f"checkpoint {path} cannot be read ({reason})") from error
+    for name in needed:
+        if not isinstance(state, dict) or name not in state:
+            raise TrainingError(f"checkpoint {path} cannot be read (it does not hold {name!r})")
+        kind = PARTS.get(name, dict)
+        if not isinstance(state[name], kind):
+            raise TrainingError(f"checkpoint {path} cannot be read ({name} is no {kind.__name__})")
     return state
 
 

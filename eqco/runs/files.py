@@ -11,7 +11,7 @@ from uuid import uuid4
 
 
 def write_atomically(path: Path, content: str | Callable[[IO[bytes]], None]) -> None:
-    """Write a file so that readers see the old one or the whole new one, whatever happens.
+    """Write a file atomically: readers see either the old or the complete new file.
 
     Args:
         path: the file; its folder is made.

@@ -11,14 +11,14 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from eqco import distributed
-from eqco.checks import SEED, TrainingError, check_folder
+from eqco.checks import SEED, TrainingError, check_folder, check_name, shown
 from eqco.recipe import Recipe
 from eqco.runs.files import check_writable, write_atomically
 from eqco.runs.progress import Progress
@@ -27,6 +27,21 @@ from eqco.runs.run import Job, run
 from eqco.settings import Machine
 
 LAUNCHERS = ("here", "torchrun", "slurm")
+
+
+FIELDS = ("recipe", "seed", "machine", "folder")
+
+
+def check_table(what: str, value: Any, names: Sequence[str]) -> dict[str, Any]:
+    """A table of exactly these fields, else ValueError that names the missing or unknown one."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} must be a table of fields, got {shown(value)}")
+    for name in value:
+        check_name(f"field of {what}", name, names)
+    for name in names:
+        if name not in value:
+            raise ValueError(f"{what} lacks the field {name}")
+    return value
 
 
 @dataclass(frozen=True)
@@ -67,11 +82,16 @@ class Order:
             ValueError: the file is missing or is not a job file.
         """
         try:
-            body = json.loads(path.read_text(encoding="utf-8"))
-            job = Job(Recipe.of(body["recipe"]), SEED.check("seed", body["seed"]))
-            folder = check_folder("folder", body["folder"])
-            return cls(job, Machine(**body["machine"]), folder)
-        except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            body = check_table("it", json.loads(path.read_text(encoding="utf-8")), FIELDS)
+            machine = check_table(
+                "machine", body["machine"], [each.name for each in fields(Machine)]
+            )
+            recipe = check_table("recipe", body["recipe"], [each.name for each in fields(Recipe)])
+            job = Job(Recipe.of(recipe), SEED.check("seed", body["seed"]))
+            return cls(job, Machine(**machine), check_folder("folder", body["folder"]))
+        except OSError as error:
+            raise ValueError(f"job file {path} cannot be opened: {error.strerror}") from error
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is no job file ({error}): write it anew") from error
 
     def do(self, progress: Progress | None = None) -> Record | None:

@@ -1,4 +1,4 @@
-"""The one training loop: resumes, saves, reports; of pretraining and of the probe alike."""
+"""The resumable training loop, shared by pretraining and the probe on crops."""
 
 from __future__ import annotations
 

@@ -201,7 +201,10 @@ def trained_encoder(path: Path, recipe: Recipe | None = None) -> tuple[Method, R
             f"checkpoint {path} is of recipe {digest}, the record of {recipe.digest()}"
         )
     method = build(recipe, seed, "cpu")
-    method.load_state_dict(weights)
+    try:
+        method.load_state_dict(weights)
+    except RuntimeError as error:
+        raise TrainingError(f"checkpoint {path} holds other weights than its recipe's") from error
     return method, recipe, seed
 
 

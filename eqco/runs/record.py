@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import torch
 
+from eqco.checks import Number, shown
 from eqco.distributed import world_size
 from eqco.recipe import Recipe
 from eqco.runs.files import write_atomically
@@ -98,13 +99,44 @@ def record_path(folder: Path, recipe: Recipe, seed: int) -> Path:
     return folder / f"{recipe.run_id(seed)}.json"
 
 
+# Keys that readers of a record rely on, by the field that holds them; a field may be empty.
+NEEDED = {
+    "metrics": (),
+    "diagnostics": ("cv2", "one_minus_pi0"),
+    "seconds": ("train", "probe"),
+    "machine": ("device", "threads", "commit"),
+    "curve": ("step", "loss"),
+}
+FINITE = Number(-1e300)
+WHOLE = Number(0, whole=True)
+
+
+def check_body(body: dict[str, Any]) -> None:
+    """Raise ValueError where a field of a record's JSON has the wrong type or lacks a key."""
+    for name, keys in NEEDED.items():
+        value = body.get(name)
+        if not isinstance(value, dict):
+            raise ValueError(f"{name} must be a table, got {shown(value)}")
+        for key in keys:
+            if value and key not in value:
+                raise ValueError(f"{name} lacks {key}")
+    for name in ("metrics", "diagnostics", "seconds"):
+        for key, value in body[name].items():
+            FINITE.check(f"{name}.{key}", value)
+    for name in ("seed", "numerics", "steps", "resumed"):
+        WHOLE.check(name, body.get(name))
+    for name in ("run_id", "started", "ended", "note", "data_fingerprint"):
+        if not isinstance(body.get(name), str):
+            raise ValueError(f"{name} must be a text, got {shown(body.get(name))}")
+
+
 @dataclass(frozen=True)
 class Record:
     """A finished run.
 
     Attributes:
         recipe, seed: what was run.
-        numerics: `eqco.recipe.NUMERICS` of that time.
+        numerics: `eqco.settings.NUMERICS` of that time.
         machine: device, threads, versions, commit; see `provenance`.
         started, ended: UTC.
         metrics: accuracies on the held-out part, percent.
@@ -177,7 +209,9 @@ class Record:
         try:
             text = path.read_text(encoding="utf-8")
             body = json.loads(text, parse_constant=refuse_constant)
-        except (OSError, ValueError, RecursionError) as error:
+        except OSError as error:
+            raise RecordError(f"record {path} cannot be opened: {error.strerror}") from error
+        except (ValueError, RecursionError) as error:
             raise RecordError(
                 f"record {path} cannot be read ({error}): delete it and run again"
             ) from error
@@ -186,6 +220,7 @@ class Record:
                 f"record {path} does not match its checksum, it was edited: delete it and run again"
             )
         try:
+            check_body(body)
             name, recipe = body.pop("run_id"), Recipe.of(body.pop("recipe"))
             record = cls(recipe=recipe, **body)
         except (KeyError, TypeError, ValueError) as error:

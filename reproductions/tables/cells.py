@@ -10,6 +10,12 @@ from eqco.contrast import LOSSES
 from eqco.recipe import Recipe
 from reproductions.judge import Verdict, better, equivalent, not_inferior
 
+# What a claim about K compares; the front page groups claims by it.
+ASPECTS = {
+    "level": "EqCo at K equals all negatives",
+    "falls": "InfoNCE at K is worse than with all",
+    "better": "EqCo beats InfoNCE at K",
+}
 Test = Callable[[Sequence[float], Sequence[float]], Verdict]
 
 
@@ -147,7 +153,7 @@ def against_full(
                 eqco,
                 eqco_full,
                 "C1",
-                "level with the rule",
+                ASPECTS["level"],
             ),
             beats(
                 f"{prefix}infonce-k{k}-drops",
@@ -155,7 +161,7 @@ def against_full(
                 plain_full,
                 plain,
                 "C1",
-                "falls without the rule",
+                ASPECTS["falls"],
             ),
             beats(
                 f"{prefix}eqco-beats-infonce-k{k}",
@@ -163,7 +169,7 @@ def against_full(
                 eqco,
                 plain,
                 "C1",
-                "better with the rule",
+                ASPECTS["better"],
             ),
         ]
     return found

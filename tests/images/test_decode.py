@@ -61,5 +61,7 @@ def test_an_unreadable_image_is_named(tmp_path: Path, damage: str, ending: str) 
     )
     if damage == "missing":
         path.unlink()
-    with pytest.raises(ValueError, match=rf"cannot read image .*broken\.{ending}.*mend or remove"):
+    with pytest.raises(
+        ValueError, match=rf"cannot read image .*broken\.{ending}.*repair or delete"
+    ):
         decode(path)

@@ -17,11 +17,12 @@ from eqco.methods import METHODS, build
 from eqco.methods.simo import SiMo
 from eqco.probes import PROBES
 from eqco.probes.features import FeatureProbe
+from eqco.probes.metrics import METRICS, Metric
 from eqco.recipe import Recipe
 from eqco.runs.record import Record
 from eqco.runs.run import run
 from eqco.settings import Machine
-from reproductions import evidence, options, pages, plan
+from reproductions import evidence, options, pages, plan, sweep_page
 from reproductions.__main__ import main
 from reproductions.report import Cell, closing
 from reproductions.scales import SCALES, Scale
@@ -203,3 +204,15 @@ def test_a_table_is_one_entry(
     assert main(["tables", f"--records={tmp_path}"]) == 0
     text = capsys.readouterr().out
     assert f"table {number}  few against all: 2 rows, 1 claims at scale glyphs" in text
+
+
+def test_a_metric_appears_in_the_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Committed records lack it: its cells are empty, and no page fails."""
+    mine = Metric("share of the first class", lambda train, test, *_: 100.0)
+    monkeypatch.setitem(METRICS, "mine", mine)
+    evidence.runs.cache_clear()
+    try:
+        assert "share of the first class" in pages.table_page(1, "glyphs")
+        assert "share of the first class" in sweep_page.metrics_by_rate()
+    finally:
+        evidence.runs.cache_clear()

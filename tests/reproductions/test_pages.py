@@ -12,6 +12,7 @@ from reproductions import evidence, pages
 from reproductions.conftest import contradictions
 from reproductions.evidence import evidence_base, judged_scales
 from reproductions.tables import TABLES, table
+from reproductions.tables.cells import ASPECTS
 
 NUMBERS_OF_TABLES_AND_SCALES = [(n, scale) for scale in judged_scales() for n in TABLES]
 
@@ -139,13 +140,13 @@ def test_the_tables_of_the_papers_claims_are_found_by_their_claims() -> None:
     for paper in ("C1", "C5"):
         number = pages.first_table(paper)
         assert paper in {claim.paper for claim in table(number, "glyphs").claims}
-    assert pages.few("level with the rule") == pages.judge_claim(
+    assert pages.few(ASPECTS["level"]) == pages.judge_claim(
         "glyphs", table(1, "glyphs").claim(f"eqco-k{pages.FEW}-equals-full")
     )
 
 
 def test_the_answer_and_the_claims_have_the_numbers_of_the_verdicts() -> None:
-    falls = pages.few("falls without the rule")
+    falls = pages.few(ASPECTS["falls"])
     assert f"{falls.mean:.1f} points [{falls.low:.1f}, {falls.high:.1f}]" in pages.answer()
-    level = pages.few("level with the rule")
+    level = pages.few(ASPECTS["level"])
     assert f"{pages.points(level)} against all: **{level.status}**" in pages.paper_claims()

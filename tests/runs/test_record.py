@@ -195,3 +195,19 @@ def test_a_record_with_nan_is_never_written(
     with pytest.raises(ValueError, match="JSON"):
         Record.of(EQCO, 3, machine, record.started, metrics={"linear": float("nan")})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "value", [None, [], "text", 3, {"linear": None}, {"linear": "80"}], ids=str
+)
+@pytest.mark.parametrize("name", ["metrics", "diagnostics", "seconds", "machine", "curve"])
+def test_a_sealed_record_with_fields_of_wrong_types_is_an_error_that_names_them(
+    tmp_path: Path, record: Record, name: str, value: object
+) -> None:
+    """A checksum can be made anew, so it does not say that the fields can be read."""
+    body = {**record.body(), name: value}
+    body["checksum"] = checksum(body)
+    path = record_path(tmp_path, record.recipe, record.seed)
+    path.write_text(json.dumps(body), encoding="utf-8")
+    with pytest.raises(RecordError, match=f"is not a record .*{name}"):
+        Record.read(path)
