@@ -170,9 +170,8 @@ def two_processes(report: Any) -> dict[str, Any]:
     devices = torch.cuda.device_count()
     if report.device == "cuda" and devices < 2:
         return {"left out": f"there is {devices} device, and two are needed"}
-    one, two = (
-        launched(count, report.out / f"processes-{count}.json", report.device) for count in (1, 2)
-    )
+    one = several_steps(report.device)
+    two = launched(2, report.out / "two-processes.json", report.device)
     found = {
         name: max(abs(a - b) / abs(a) for a, b in zip(losses, two[name], strict=True))
         for name, losses in one.items()

@@ -15,6 +15,22 @@ from reproductions.scales import SCALES
 POLICIES = ("missing", "always", "never")
 
 
+def granted_cores() -> int:
+    """Cores that this process may use: fewer than the machine has under an affinity mask."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def default_threads() -> int:
+    """CPU threads of torch: OMP_NUM_THREADS where it is set, else up to four granted cores."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return (
+        int(given)
+        if given.isascii() and given.isdigit() and int(given)
+        else min(4, granted_cores())
+    )
+
+
 def known_name(kind: str, known: Collection[str]) -> Callable[[str], str]:
     """An argparse type: a known name, else an error with the nearest names.
 
@@ -76,8 +92,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "checkpoints": {"default": Path("runs/checkpoints"), "type": folder,
                     "help": "folder of checkpoints (default: runs/checkpoints)"},
     "device": {"default": "auto", "help": "torch device (default: cuda where there is one)"},
-    "threads": {"default": min(4, os.cpu_count() or 1), "type": whole(),
-                "help": "CPU threads of torch"},
+    "threads": {"default": default_threads(), "type": whole(),
+                "help": "CPU threads of torch (default: OMP_NUM_THREADS, else granted cores)"},
     "workers": {"default": "auto", "type": workers,
                 "help": "processes that decode images (default: all cores)"},
     "compile": {"action": "store_true", "help": "run encoders through torch.compile"},

@@ -23,7 +23,7 @@ from eqco.runs.checkpoint import Busy, check_free, checkpoint_path
 from eqco.runs.record import Record
 from eqco.runs.run import Job, untrained
 from eqco.settings import Machine
-from reproductions.evidence import RECORDS
+from reproductions.evidence import EVIDENCE_NUMERICS, committed_records
 from reproductions.scales import SCALES
 from reproductions.session import choose_data
 from reproductions.tables import TABLES, table
@@ -110,8 +110,8 @@ def best_price(
     """
     if measurement is not None:
         return scaled_price(price_from_measurement(measurement), images)
-    for place in (folder, RECORDS / scale):
-        price = price_from_records(Record.read_all(place))
+    for records in (Record.read_all(folder), committed_records(scale)):
+        price = price_from_records(records)
         if price:
             return price
     return scaled_price(stated(), images) if SCALES[scale].paper else None
@@ -192,11 +192,12 @@ def scales(given: argparse.Namespace) -> int:
         counts = ", ".join(map(str, (*scale.below["simo"], scale.base.num_negatives)))
         evidence = "" if scale.evidence else "; never evidence"
         print(f"{name:9s}K = {counts}; a run: {scale.run}{evidence}")
-        for folder in (given.records / name, RECORDS / name):
-            done = len(Record.read_all(folder))
-            if done:
-                where = "committed" if folder == RECORDS / name else f"in {folder}"
-                print(f"{'':9s}{done} records {where}")
+        folder = given.records / name
+        own, committed = len(Record.read_all(folder)), len(committed_records(name))
+        if own:
+            print(f"{'':9s}{own} records in {folder}")
+        if committed:
+            print(f"{'':9s}{committed} records committed, numerics {EVIDENCE_NUMERICS}")
     print()
     for number in TABLES:
         found = table(number, given.scale)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,9 +17,10 @@ from eqco.runs.files import check_writable
 from eqco.runs.launch import Order, by_slurm, by_torchrun
 from eqco.runs.record import Record
 from eqco.runs.run import Job
-from eqco.settings import Machine
-from reproductions.evidence import RECORDS
+from eqco.settings import NUMERICS, Machine
+from reproductions.evidence import EVIDENCE_NUMERICS, RECORDS
 from reproductions.judge import Verdict
+from reproductions.options import granted_cores
 from reproductions.scales import SCALES, Scale
 from reproductions.tables import table
 from reproductions.tables.cells import Claim, Row, Table
@@ -40,6 +40,7 @@ class Session:
     launcher: str = "here"
     processes: int = 1
     launcher_options: tuple[str, ...] = ()
+    numerics: int = NUMERICS
     submitted: set[str] = field(default_factory=set)
     statuses: dict[tuple[int, str], str] = field(default_factory=dict)
     verdicts: dict[tuple[int, str], tuple[Claim, Verdict]] = field(default_factory=dict)
@@ -56,7 +57,8 @@ class Session:
 
     def found(self, row: Row) -> dict[int, Record]:
         """Records of a row by seed."""
-        pairs = ((seed, Record.find(self.folder, row.recipe, seed)) for seed in self.seeds)
+        place = (self.folder, row.recipe)
+        pairs = ((seed, Record.find(*place, seed, self.numerics)) for seed in self.seeds)
         return {seed: record for seed, record in pairs if record is not None}
 
 
@@ -98,7 +100,7 @@ def choose_workers(given: int | None, base: Recipe, processes: int, launcher: st
         return 0
     if given is not None:
         return given
-    cores = CLUSTER_WORKERS * processes if launcher == "slurm" else os.cpu_count() or 1
+    cores = CLUSTER_WORKERS * processes if launcher == "slurm" else granted_cores()
     return max(1, min(16, cores // processes))
 
 
@@ -153,6 +155,9 @@ def read_session(config: pytest.Config) -> Session:
             compile=option("compile"),
         )
         folder = option("records") / scale
+        is_evidence = folder.resolve() == (RECORDS / scale).resolve()
+        if is_evidence and option("run") != "never":
+            raise ValueError(f"{folder} holds the evidence: judge it with --run never")
         if option("run") != "never" and not config.option.collectonly:
             for needed in (folder, machine.checkpoints):
                 check_writable(needed)
@@ -170,6 +175,7 @@ def read_session(config: pytest.Config) -> Session:
         launcher=launcher,
         processes=processes,
         launcher_options=options,
+        numerics=EVIDENCE_NUMERICS if is_evidence else NUMERICS,
     )
 
 

@@ -15,8 +15,8 @@ import math
 import pytest
 
 from eqco.recipe import Recipe
-from eqco.runs.record import Record
 from reproductions.conftest import Train
+from reproductions.evidence import committed_records
 from reproductions.judge import near_published, prediction_intervals
 from reproductions.published import number_for
 from reproductions.scales import SCALES
@@ -29,9 +29,10 @@ def evidence_interval(session: Session, table: int, row: str) -> tuple[float, fl
         return None
     by_digest = {each.recipe.digest(): each.name for each in session.table(table).rows}
     cells: dict[str, list[float]] = {name: [] for name in by_digest.values()}
-    for record in Record.read_all(session.evidence):
-        if record.digest in by_digest:
-            cells[by_digest[record.digest]].append(record.metrics["linear"])
+    for record in committed_records(session.scale):
+        name = by_digest.get(record.recipe.digest())
+        if name:
+            cells[name].append(record.metrics["linear"])
     return prediction_intervals(cells).get(row)
 
 

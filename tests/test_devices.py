@@ -62,7 +62,7 @@ def loss_of(name: str, found: Similarities) -> Tensor:
     return losses
 
 
-@pytest.mark.parametrize("negatives", [1, 4, 40, None])  # 4 are taken, 40 chosen of all
+@pytest.mark.parametrize("negatives", [1, 4, 40, None])  # 1 is taken by its place, 40 from all
 @pytest.mark.parametrize("drawing", DRAWINGS)
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_drawing_and_loss(

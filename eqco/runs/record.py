@@ -94,9 +94,9 @@ def refuse_constant(name: str) -> None:
     raise ValueError(f"it holds {name}")
 
 
-def record_path(folder: Path, recipe: Recipe, seed: int) -> Path:
-    """Path of the record of a run."""
-    return folder / f"{recipe.run_id(seed)}.json"
+def record_path(folder: Path, recipe: Recipe, seed: int, numerics: int | None = None) -> Path:
+    """Path of the record of a run, under today's NUMERICS or older ones."""
+    return folder / f"{recipe.run_id(seed, numerics)}.json"
 
 
 # Keys that readers of a record rely on, by the field that holds them; a field may be empty.
@@ -236,22 +236,25 @@ class Record:
         return record
 
     @classmethod
-    def find(cls, folder: Path, recipe: Recipe, seed: int) -> Self | None:
-        """The record of a run under today's NUMERICS, or None where there is none.
+    def find(
+        cls, folder: Path, recipe: Recipe, seed: int, numerics: int | None = None
+    ) -> Self | None:
+        """The record of a run under today's NUMERICS, or older ones; None where there is none.
 
         Raises:
             RecordError: a file of that name cannot be trusted.
         """
-        path = record_path(folder, recipe, seed)
+        path = record_path(folder, recipe, seed, numerics)
         if not path.exists():
             return None
         record = cls.read(path)
-        if record.numerics != NUMERICS:
-            raise RecordError(f"record {path} has older numerics: delete it and run again")
+        if record.numerics != (NUMERICS if numerics is None else numerics):
+            raise RecordError(f"record {path} has other numerics: delete it and run again")
         return record
 
     @classmethod
-    def read_all(cls, folder: Path) -> list[Self]:
-        """All records of a folder under today's NUMERICS, by name; none where it does not exist."""
+    def read_all(cls, folder: Path, numerics: int | None = None) -> list[Self]:
+        """All records of a folder under today's NUMERICS, or older ones, by name."""
+        wanted = NUMERICS if numerics is None else numerics
         found = [cls.read(path) for path in sorted(folder.glob("*.json"))]
-        return [record for record in found if record.numerics == NUMERICS]
+        return [record for record in found if record.numerics == wanted]

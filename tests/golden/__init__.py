@@ -108,4 +108,4 @@ def kept() -> dict[str, dict[str, Outcome]]:
 
 def first_losses(found: Outcome) -> list[float]:
     """Losses of the first steps: other processors round differently, and training amplifies it."""
-    return [float.fromhex(text) for text in found["losses"][:5]]
+    return [float.fromhex(text) for text in found["losses"][:3]]

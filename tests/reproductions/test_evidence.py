@@ -109,19 +109,20 @@ def test_committed_records_are_whole_and_of_todays_recipes(scale: str) -> None:
     found = evidence.committed_records(scale)
     assert found
     for record in found:
-        assert record.recipe.run_id(record.seed) == record.run_id
-        assert Record.find(evidence.RECORDS / scale, record.recipe, record.seed) == record
+        assert record.recipe.run_id(record.seed, record.numerics) == record.run_id
+        key = (record.recipe, record.seed, record.numerics)
+        assert Record.find(evidence.RECORDS / scale, *key) == record
     files = {path.stem for path in (evidence.RECORDS / scale).iterdir()}
     assert files == {record.run_id for record in found}
 
 
 def test_committed_records_of_glyphs_are_the_runs_of_the_sweep() -> None:
-    committed = {record.run_id for record in evidence.committed_records("glyphs")}
-    assert committed == {job.run_id for job in sweep.jobs(5)}
+    committed = {(record.recipe, record.seed) for record in evidence.committed_records("glyphs")}
+    assert committed == {(job.recipe, job.seed) for job in sweep.jobs(5)}
 
 
 def test_committed_records_of_photos_are_runs_of_its_tables() -> None:
     seeds = 1 + max(record.seed for record in evidence.committed_records("photos"))
     jobs = plan.jobs("photos", evidence.evidence_base("photos"), list(TABLES), seeds)
-    committed = {record.run_id for record in evidence.committed_records("photos")}
-    assert committed <= {job.run_id for job in jobs}
+    committed = {(record.recipe, record.seed) for record in evidence.committed_records("photos")}
+    assert committed <= {(job.recipe, job.seed) for job in jobs}

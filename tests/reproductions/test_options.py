@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from reproductions import conftest
+from reproductions import conftest, options
 from reproductions.__main__ import parser
 from reproductions.options import (
     OF_PYTEST,
@@ -117,3 +118,13 @@ def test_an_unknown_name_is_an_error_with_the_nearest_ones() -> None:
         parse("glyf")
     known["glyf"] = 2  # a registry may grow after the options are declared
     assert parse("glyf") == "glyf"
+
+
+def test_threads_follow_omp_num_threads_and_the_granted_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5}, raising=False)
+    for given, expected in (("3", 3), ("", 1), ("0", 1), ("many", 1)):
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+        assert options.default_threads() == expected
+    assert options.granted_cores() == 1

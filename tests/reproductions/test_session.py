@@ -20,7 +20,7 @@ from eqco.runs.record import Record, now
 from eqco.runs.run import Job
 from eqco.settings import Machine
 from reproductions import session as sessions_module
-from reproductions.evidence import RECORDS
+from reproductions.evidence import EVIDENCE_NUMERICS, RECORDS
 from reproductions.options import OF_PYTEST, add_options
 from reproductions.scales import SCALES
 from reproductions.session import (
@@ -131,9 +131,12 @@ def test_a_scale_with_its_own_data_needs_no_folder(tmp_path: Path) -> None:
 
 
 def test_committed_records_are_no_evidence_about_themselves(tmp_path: Path) -> None:
-    own = read_session(config_of(f"--records={RECORDS}"))
+    own = read_session(config_of(f"--records={RECORDS}", "--run=never"))
     other = read_session(config_of(f"--records={tmp_path}"))
     assert own.evidence is None
+    assert own.numerics == EVIDENCE_NUMERICS
+    with pytest.raises(pytest.UsageError, match="holds the evidence: judge it with --run never"):
+        read_session(config_of(f"--records={RECORDS}"))
     assert other.evidence == RECORDS / "glyphs"
 
 
