@@ -21,6 +21,7 @@ MOST_COLUMNS = 2048
 # Taking the K keys of each query costs less than similarities to all keys where K is at most one in
 # so many: measured on a CPU, see benchmark/README.md.
 FEW = 32
+SMALL = 2**17  # similarities; more of them are faster by blocks
 
 
 def blocks(total: int, size: int) -> Iterator[slice]:
@@ -156,12 +157,24 @@ class Similarities:
         """log sum_i e^{s_i/t} - s_0/t of each query, shape (n,), float32 or wider."""
         self.check_keys()
         with torch.autocast(self.query.device.type, enabled=False):
-            if self.columns is not None and self.columns.shape[1] * FEW > len(self.keys):
-                sums = torch.logsumexp(self.negatives() / temperature, dim=1)
+            query = self.query / temperature
+            if self.uses_matrix():
+                similarity = query @ self.keys.T  # (n, M)
+                if self.columns is not None:
+                    similarity = similarity.gather(1, self.columns)
+                elif self.excluded is not None:
+                    least = torch.finfo(similarity.dtype).min
+                    similarity = similarity.scatter(1, self.excluded, least)
+                sums = torch.logsumexp(similarity, dim=1)
             else:
-                query = self.query / temperature
                 sums = LogSumExp.apply(query, self.keys, self.columns, self.excluded)
             return sums - self.positive / temperature
+
+    def uses_matrix(self) -> bool:
+        """Whether all similarities at once are faster than blocks, by measured sizes."""
+        if self.columns is not None:
+            return self.columns.shape[1] * FEW > len(self.keys)
+        return len(self.query) * len(self.keys) <= SMALL
 
     def negatives(self) -> Tensor:
         """Similarities to the negatives, shape (n, K)."""

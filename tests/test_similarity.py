@@ -55,6 +55,7 @@ def set_blocks(monkeypatch: pytest.MonkeyPatch, block: int, most_columns: int) -
     """So many similarities in a block, of so many keys at most."""
     monkeypatch.setitem(similarity.BLOCK, "cpu", block)
     monkeypatch.setattr(similarity, "MOST_COLUMNS", most_columns)
+    monkeypatch.setattr(similarity, "SMALL", 0)
 
 
 def negatives_of(query: Tensor, keys: Tensor, choice: str) -> Tensor:
@@ -183,14 +184,28 @@ def test_negatives_are_those_of_the_matrix_and_are_counted(
 
 @pytest.mark.parametrize("num_negatives", [1, 2, 3], ids="k{}".format)
 def test_few_keys_are_taken_one_by_one_and_many_out_of_the_matrix(
-    num_negatives: int, generator: torch.Generator, monkeypatch: pytest.MonkeyPatch
+    num_negatives: int, generator: torch.Generator
 ) -> None:
-    calls, inner = [], Similarities.negatives
-    monkeypatch.setattr(Similarities, "negatives", lambda self: calls.append(0) or inner(self))
     query, keys = (torch.randn(count, 4, generator=generator) for count in (2, 64))
     columns = torch.arange(num_negatives).expand(2, -1)
-    Similarities(query, query, keys, columns=columns).gap(0.2)
-    assert len(calls) == (num_negatives > 2)  # 64 / 32
+    found = Similarities(query, query, keys, columns=columns)
+    assert found.uses_matrix() == (num_negatives > 2)  # 64 / 32
+
+
+@EVERY_CHOICE
+def test_a_small_matrix_gives_the_gap_of_blocks(
+    choice: str, embeddings: list[Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all keys both ways are open; value and every gradient agree."""
+    gaps = []
+    for small in (0, 2**17):
+        monkeypatch.setattr(similarity, "SMALL", small)
+        found = Similarities(*embeddings, **CHOICES[choice])
+        assert found.columns is not None or found.uses_matrix() == bool(small)
+        gap = found.gap(0.1)
+        gaps.append([gap, *torch.autograd.grad(gap.sum(), embeddings)])
+    for one, other in zip(*gaps, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
 
 
 @EVERY_CHOICE

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eqco.images.colour import GRAY_SHARE, JITTER, JITTER_SHARE, STRENGTHS, grayscale
+from eqco.images.photometric import moco_view
 from eqco.randomness import Source, uniform
 
 CPU = torch.device("cpu")
@@ -97,16 +98,6 @@ def photo_view(images: Tensor, crop_scale: float, generator: Source) -> Tensor:
     rows = gray.nonzero().squeeze(1).to(device)
     images[rows] = grayscale(images[rows]).expand(-1, 3, -1, -1)
     return images
-
-
-def moco_view(crops: Tensor, source: Source) -> Tensor:
-    """MoCo v2's jitter, grayscale, blur and flip of crops (N, 3, S, S) in [0, 1].
-
-    Source: see `eqco.images.photometric`.
-    """
-    from eqco.images import photometric  # imports kornia, which takes a second
-
-    return photometric.moco_view(crops, source)
 
 
 # Views of whole images, which are cropped on the device; and of crops that come from files.

@@ -21,7 +21,7 @@ from eqco.recipe import Recipe
 from eqco.runs.files import write_atomically
 from eqco.settings import NUMERICS, Machine
 
-LIBRARIES = ("torch", "torchvision", "numpy", "matplotlib", "pillow", "kornia")
+LIBRARIES = ("torch", "torchvision", "numpy", "matplotlib", "pillow")
 
 
 class RecordError(ValueError):

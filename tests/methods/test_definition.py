@@ -85,13 +85,22 @@ EVERY_DRAWING = pytest.mark.parametrize("drawing", sorted(DRAWINGS))
 @EVERY_DRAWING
 @pytest.mark.parametrize("loss", sorted(LOSSES))
 @pytest.mark.parametrize(
-    ("few", "few_keys"), [(True, 0), (True, 10**9), (False, 32)], ids=["keys", "matrix", "all"]
+    ("few", "few_keys", "small"),
+    [(True, 0, 0), (True, 10**9, 0), (False, 32, 0), (False, 32, 10**9)],
+    ids=["keys", "matrix", "all", "all-matrix"],
 )
 def test_value_and_gradients_are_those_of_the_matrix_of_all_similarities(
-    name: str, drawing: str, loss: str, few: bool, few_keys: int, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    drawing: str,
+    loss: str,
+    few: bool,
+    few_keys: int,
+    small: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In float64; 3 negatives, taken as keys or out of the matrix, or all; blocks are split."""
     monkeypatch.setattr(similarity, "FEW", few_keys)
+    monkeypatch.setattr(similarity, "SMALL", small)
     monkeypatch.setattr(similarity, "MOST_COLUMNS", 2)
     monkeypatch.setitem(similarity.BLOCK, "cpu", 5)
     case = CASES[name]
