@@ -47,8 +47,12 @@ def machine(tmp_path: Path) -> Machine:
 
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
-    """Environment of a subprocess that imports this working tree and computes on one thread."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    """Environment of a subprocess that imports this working tree and computes on one thread.
+
+    Without the variables of pytest-xdist, by which a pytest of its own would think it is a worker.
+    """
+    own = {name: text for name, text in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    return {**own, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture
