@@ -139,4 +139,5 @@ def lightly_view(size: int, blur: float) -> Callable[[Image], Any] | None:
         return None
     from lightly.transforms.moco_transform import MoCoV2Transform
 
-    return MoCoV2Transform(input_size=size, gaussian_blur=blur)
+    view: Callable[[Image], Any] = MoCoV2Transform(input_size=size, gaussian_blur=blur)
+    return view

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 
 import torch
@@ -12,7 +13,7 @@ from eqco.settings import Settings
 from eqco.similarity import Similarities
 
 
-class Method(nn.Module):
+class Method(nn.Module, ABC):
     """Base class of the methods.
 
     Attributes:
@@ -31,24 +32,24 @@ class Method(nn.Module):
     key_encoder: Encoder
 
     @staticmethod
+    @abstractmethod
     def available(recipe: Settings) -> int:
         """How many negatives a query can have: K at most."""
-        raise NotImplementedError
 
     @staticmethod
     def check(recipe: Settings) -> None:
         """Raise ValueError where the method's own fields do not fit together."""
 
     @classmethod
+    @abstractmethod
     def of(cls, encoder: Encoder, recipe: Settings, seed: int, device: str) -> Self:
         """The method of a recipe around a fresh encoder; its batch norm spans all processes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
     ) -> Similarities:
         """Cosine similarities of a batch, for a loss."""
-        raise NotImplementedError
 
 
 def check_key_momentum(key_momentum: float) -> None:

@@ -10,10 +10,9 @@ from eqco.images import Images
 from eqco.probes.frozen import Frozen, check_unchanged, state_hash
 from eqco.probes.metrics import METRICS
 from eqco.settings import Machine, Settings
-from eqco.work import Work
 
 
-class FeatureProbe(Work):
+class FeatureProbe:
     """Features once, then metrics of them, in seconds; the first process does it for all."""
 
     from_files = False

@@ -26,6 +26,7 @@ from eqco.runs.pretrain import pretrain
 from eqco.runs.progress import Progress
 from eqco.runs.record import Record, now
 from eqco.settings import LATER, Machine
+from eqco.work import Work
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ def measured(
     build: Callable[..., FeatureProbe | CropProbe] = PROBES[recipe.probe]
     probe = build(backbone, images, recipe, seed, machine)
     path = checkpoint_path(recipe, seed, machine).with_suffix(".probe.pt")
-    Loop(probe, recipe, seed, machine, path, "probing").run(progress)
+    if isinstance(probe, Work):
+        Loop(probe, recipe, seed, machine, path, "probing").run(progress)
     metrics = probe.metrics()
     if distributed.rank() > 0:
         return None
