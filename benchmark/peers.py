@@ -33,7 +33,7 @@ def there(module: str) -> bool:
 def missing() -> list[str]:
     """A sentence for each library that is not installed."""
     return [
-        f"{name} is not installed, so its numbers are left out: pip install -e '.[peers]'"
+        f"{name} is not installed: pip install -e '.[peers]'"
         for module, name in PEERS.items()
         if not there(module)
     ]
