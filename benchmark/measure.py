@@ -100,6 +100,25 @@ def exponent(sizes: list[int], seconds: list[float]) -> float:
     return across / sum((a - mean_x) ** 2 for a in x)
 
 
+def row_of_medians(
+    group: str, name: str, unit: str, own: list[float], others: dict[str, list[float]]
+) -> Row:
+    """A row of median times in seconds, and of the medians of each round's ratio to ours."""
+    middle = {key: median(found) for key, found in others.items()}
+    columns = ("plain", "limit")
+    return Row(
+        group,
+        name,
+        unit,
+        {"ours": median(own), **{k: v for k, v in middle.items() if k in columns}},
+        {key: value for key, value in middle.items() if key not in columns},
+        {
+            key: median(b / max(a, 1e-9) for a, b in zip(own, found, strict=False))
+            for key, found in others.items()
+        },
+    )
+
+
 class Compare:
     """The fixture of every case: measures, and keeps rows for the table.
 
@@ -178,16 +197,5 @@ class Compare:
         if self.benchmark.stats is None:
             return None
         own = [value / ours.images for value in self.benchmark.stats.stats.data]
-        middle = {key: median(found) for key, found in seconds.items()}
-        row = Row(
-            self.benchmark.group,
-            name,
-            unit,
-            {"ours": median(own), **{k: v for k, v in middle.items() if k in ("plain", "limit")}},
-            {key: value for key, value in middle.items() if key not in ("plain", "limit")},
-            {
-                key: median(b / max(a, 1e-9) for a, b in zip(own, found, strict=False))
-                for key, found in seconds.items()
-            },
-        )
+        row = row_of_medians(self.benchmark.group, name, unit, own, seconds)
         return self.keep(row, images=ours.images, rounds=rounds, **shapes)

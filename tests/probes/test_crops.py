@@ -10,14 +10,13 @@ from torch import nn
 
 from eqco.checks import TrainingError
 from eqco.images.files import FromFiles
-from eqco.images.tree import ImageTree, identity, scan
+from eqco.images.tree import ImageTree, scan
 from eqco.methods.encoder import build_encoder
 from eqco.probes.crops import CropProbe
 from eqco.recipe import Recipe
 from eqco.runs.loop import Loop
 from eqco.settings import Machine
-from reproductions.scales import SCALES
-from tests.trees import write_tree
+from tests.trees import probe_recipe, write_tree
 
 
 @pytest.fixture(scope="module")
@@ -29,17 +28,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> ImageTree:
 @pytest.fixture
 def recipe(tree: ImageTree) -> Recipe:
     """Of ImageNet, with small images, batches and rates."""
-    return replace(
-        SCALES["imagenet"].base,
-        data=f"part:{identity(tree.root)}",
-        image_size=32,
-        batch_size=8,
-        num_negatives=7,
-        precision="float32",
-        probe_epochs=9,
-        probe_learning_rate=1.0,
-        knn_neighbours=5,
-    )
+    return replace(probe_recipe(tree.root), knn_neighbours=5)
 
 
 class Colours(nn.Module):

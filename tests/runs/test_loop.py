@@ -12,7 +12,6 @@ import torch
 from eqco.checks import TrainingError
 from eqco.images import open_images
 from eqco.images.files import FromFiles
-from eqco.images.tree import identity
 from eqco.methods.encoder import build_encoder
 from eqco.probes.crops import CropProbe
 from eqco.recipe import Recipe
@@ -22,7 +21,7 @@ from eqco.runs.pretrain import Pretraining
 from eqco.settings import Machine
 from eqco.work import Work
 from reproductions.scales import SCALES
-from tests.trees import write_tree
+from tests.trees import probe_recipe, write_tree
 
 RECIPE = replace(SCALES["smoke"].base, epochs=1)
 
@@ -82,16 +81,7 @@ def pretraining(machine: Machine) -> tuple[Work, Recipe]:
 
 def crop_probe(machine: Machine) -> tuple[Work, Recipe]:
     """The probe of an untrained ResNet-18 on image files."""
-    recipe = replace(
-        SCALES["imagenet"].base,
-        data=f"part:{identity(machine.data_dir)}",
-        image_size=32,
-        batch_size=8,
-        num_negatives=7,
-        precision="float32",
-        probe_epochs=9,
-        probe_learning_rate=1.0,
-    )
+    recipe = probe_recipe(machine.data_dir)
     backbone = build_encoder("resnet18", 16, seed=0).backbone
     images = open_images(recipe, 0, machine)
     assert isinstance(images, FromFiles)
