@@ -76,7 +76,7 @@ def glyph_set(part: float) -> Dataset:
     _, train, test = glyphs.render()
     count = max(2, round(len(train) * part))
     keep = torch.arange(count) * len(train) // count
-    train, test = train[keep], test[keep]
+    train, test, new = train[keep], test[keep], glyphs.unseen()[keep]
     labels = torch.arange(len(keep))
     drawn = glyphs.fingerprint()
     same = drawn == glyphs.FINGERPRINT
@@ -91,8 +91,8 @@ def glyph_set(part: float) -> Dataset:
     return Dataset(
         train.flatten(0, 1)[:, None],
         labels.repeat_interleave(train.shape[1]),
-        test.flatten(0, 1)[:, None],
-        labels.repeat_interleave(test.shape[1]),
+        test[new][:, None],
+        labels[:, None].expand_as(new)[new],
         len(keep),
         drawn,
         note,
