@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(function=plan.scales)
     command = commands.add_parser("plan", help="every run of a scale: state and price")
     names = ("scale", "tables", "seeds", "records", "checkpoints", "data", "throughput")
-    add_options(command.add_argument, *names)
+    add_options(command.add_argument, *names, "precision")
     command.set_defaults(function=plan.main)
     command = commands.add_parser("sweep", help="every run behind the pages, at scale glyphs")
     add_options(command.add_argument, "records", "checkpoints")
@@ -51,7 +51,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, help="JSON file, for plan --throughput")
     command.set_defaults(function=throughput.main)
     command = commands.add_parser("full", help="all tables on ImageNet; other options go to pytest")
-    add_options(command.add_argument, "data", "seeds", "records", "checkpoints", "throughput")
+    add_options(command.add_argument, "data", "seeds", "records", "checkpoints")
+    add_options(command.add_argument, "throughput", "precision")
     command.add_argument("--plan-only", action="store_true", help="check and plan, run nothing")
     command.set_defaults(function=full.main)
     return top

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from eqco.checks import check_name
+from eqco.recipe import PRECISIONS
 from eqco.runs.launch import LAUNCHERS
 from reproductions.scales import SCALES
 
 POLICIES = ("missing", "always", "never")
+PRECISION = ("auto", *PRECISIONS)
 
 
 def granted_cores() -> int:
@@ -96,6 +98,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
                 "help": "CPU threads of torch (default: OMP_NUM_THREADS, else granted cores)"},
     "workers": {"default": "auto", "type": workers,
                 "help": "processes that decode images (default: all cores)"},
+    "precision": {"default": "auto", "type": known_name("precision", PRECISION),
+                  "help": "auto (default: the scale's own, an error where this CPU emulates it), "
+                  "float32 or bfloat16; each has records of its own"},
     "compile": {"action": "store_true", "help": "run encoders through torch.compile"},
     "launcher": {"default": "here", "type": known_name("launcher", LAUNCHERS),
                  "help": "here (default), torchrun or slurm"},
