@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reproductions import full, pages, plan, sweep, throughput
-from reproductions.options import add_options, whole
+from reproductions.options import add_options, granted_cores, whole
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,7 +29,10 @@ def parser() -> argparse.ArgumentParser:
     add_options(command.add_argument, "records", "checkpoints")
     add_options(command.add_argument, "seeds", default=5)
     command.add_argument(
-        "--at-once", type=whole(), default=2, help="runs at once, of one thread each (default: 2)"
+        "--at-once",
+        type=whole(),
+        default=granted_cores(),
+        help="runs at once, of one thread each (default: one for each granted core)",
     )
     command.add_argument("--only", default="", help="only runs whose name holds this text")
     command.set_defaults(function=sweep.main)
