@@ -17,12 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.measure import LIBRARIES, Row
+from benchmark.page import PAGE, put
 from benchmark.paper import on_paper
 from benchmark.table import summary, table
 from eqco.runs.files import write_atomically
-
-PAGE = Path(__file__).with_name("README.md")
-START, END = "<!-- table -->", "<!-- end of table -->"
 
 
 def rows_of(report: dict[str, Any]) -> list[Row]:
@@ -44,18 +42,6 @@ def section(report: dict[str, Any]) -> str:
     lines = ["```", *table(rows), "", *summary(rows).splitlines(), "```"]
     paper = [f"- {text}" for text in on_paper(rows)]
     return "\n".join([head, "", *lines, "", "On paper, at these rates:", "", *paper])
-
-
-def put(page: str, text: str) -> str:
-    """A page with the text between its markers replaced.
-
-    Raises:
-        ValueError: the page lacks a marker.
-    """
-    if START not in page or END not in page:
-        raise ValueError(f"{PAGE.name} needs the lines {START} and {END}")
-    before, _, rest = page.partition(START)
-    return f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}"
 
 
 def main(words: list[str] | None = None) -> int:

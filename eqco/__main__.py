@@ -15,6 +15,7 @@ from pathlib import Path
 
 from eqco import __version__
 from eqco.checks import Number, argument
+from eqco.waiting import sleep_while_waiting
 
 
 def show(given: argparse.Namespace) -> None:
@@ -143,6 +144,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse and run; bad input ends with one sentence and status 2."""
     given = parser().parse_args(arguments)
+    sleep_while_waiting()
     try:
         given.function(given)
     except (ValueError, RuntimeError, OSError, MemoryError) as error:

@@ -151,7 +151,16 @@ class Similarities:
     def check_keys(self) -> None:
         """Raise RuntimeError where the keys changed since: a queue takes the next batch's."""
         if self.keys._version != self.version:
-            raise RuntimeError("the queue has changed: compute the loss before the next batch")
+            raise RuntimeError(
+                "the queue has changed: compute the loss and its gradient before the next batch"
+            )
+
+    def to_all(self, query: Tensor) -> Tensor:
+        """Products of (n, D) with all keys, (n, M); their gradient needs the keys unchanged."""
+        similarity = query @ self.keys.T
+        if similarity.requires_grad:
+            similarity.register_hook(lambda _: self.check_keys())  # type: ignore[no-untyped-call]
+        return similarity
 
     def gap(self, temperature: float) -> Tensor:
         """log sum_i e^{s_i/t} - s_0/t of each query, shape (n,), float32 or wider."""
@@ -159,7 +168,7 @@ class Similarities:
         with torch.autocast(self.query.device.type, enabled=False):
             query = self.query / temperature
             if self.uses_matrix():
-                similarity = query @ self.keys.T  # (n, M)
+                similarity = self.to_all(query)  # (n, M)
                 if self.columns is not None:
                     similarity = similarity.gather(1, self.columns)
                 elif self.excluded is not None:
@@ -180,7 +189,7 @@ class Similarities:
         """Similarities to the negatives, shape (n, K)."""
         self.check_keys()
         with torch.autocast(self.query.device.type, enabled=False):
-            similarity = self.query @ self.keys.T  # (n, M)
+            similarity = self.to_all(self.query)  # (n, M)
         if self.columns is not None:
             return similarity.gather(1, self.columns)
         if self.excluded is None:

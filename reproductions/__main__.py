@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reproductions import full, pages, plan, sweep, throughput
-from reproductions.options import add_options, whole
+from reproductions.options import add_options, granted_cores, whole
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,13 +23,16 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(function=plan.scales)
     command = commands.add_parser("plan", help="every run of a scale: state and price")
     names = ("scale", "tables", "seeds", "records", "checkpoints", "data", "throughput")
-    add_options(command.add_argument, *names)
+    add_options(command.add_argument, *names, "precision")
     command.set_defaults(function=plan.main)
     command = commands.add_parser("sweep", help="every run behind the pages, at scale glyphs")
     add_options(command.add_argument, "records", "checkpoints")
     add_options(command.add_argument, "seeds", default=5)
     command.add_argument(
-        "--at-once", type=whole(), default=2, help="runs at once, of one thread each (default: 2)"
+        "--at-once",
+        type=whole(),
+        default=granted_cores(),
+        help="runs at once, of one thread each (default: one for each granted core)",
     )
     command.add_argument("--only", default="", help="only runs whose name holds this text")
     command.set_defaults(function=sweep.main)
@@ -51,7 +54,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, help="JSON file, for plan --throughput")
     command.set_defaults(function=throughput.main)
     command = commands.add_parser("full", help="all tables on ImageNet; other options go to pytest")
-    add_options(command.add_argument, "data", "seeds", "records", "checkpoints", "throughput")
+    add_options(command.add_argument, "data", "seeds", "records", "checkpoints")
+    add_options(command.add_argument, "throughput", "precision")
     command.add_argument("--plan-only", action="store_true", help="check and plan, run nothing")
     command.set_defaults(function=full.main)
     return top

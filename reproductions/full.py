@@ -72,7 +72,7 @@ def main(given: argparse.Namespace, words: Sequence[str] = ()) -> int:
         return 0
     shared = [
         f"--{name}={getattr(given, name)}"
-        for name in ("scale", "data", "seeds", "records", "checkpoints")
+        for name in ("scale", "data", "seeds", "records", "checkpoints", "precision")
     ]
     launcher = launcher_words(words, torch.cuda.device_count())
     sys.stdout.flush()

@@ -9,16 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from eqco.checks import check_name
+from eqco.recipe import PRECISIONS
 from eqco.runs.launch import LAUNCHERS
 from reproductions.scales import SCALES
 
 POLICIES = ("missing", "always", "never")
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")  # microseconds of processor time in a period of so many
+PRECISION = ("auto", *PRECISIONS)
 
 
 def granted_cores() -> int:
-    """Cores that this process may use: fewer than the machine has under an affinity mask."""
+    """Cores that this process may use: by its affinity mask and its container's quota."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        quota, period = map(int, CPU_MAX.read_text(encoding="ascii").split())
+    except (OSError, ValueError):  # no control group, or the quota is "max"
+        return cores
+    return max(1, min(cores, quota // period))
 
 
 def default_threads() -> int:
@@ -96,6 +104,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
                 "help": "CPU threads of torch (default: OMP_NUM_THREADS, else granted cores)"},
     "workers": {"default": "auto", "type": workers,
                 "help": "processes that decode images (default: all cores)"},
+    "precision": {"default": "auto", "type": known_name("precision", PRECISION),
+                  "help": "auto (default: the scale's own, an error where this CPU emulates it), "
+                  "float32 or bfloat16; each has records of its own"},
     "compile": {"action": "store_true", "help": "run encoders through torch.compile"},
     "launcher": {"default": "here", "type": known_name("launcher", LAUNCHERS),
                  "help": "here (default), torchrun or slurm"},

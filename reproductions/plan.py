@@ -25,7 +25,7 @@ from eqco.runs.run import Job, untrained
 from eqco.settings import Machine
 from reproductions.evidence import EVIDENCE_NUMERICS, committed_records
 from reproductions.scales import SCALES
-from reproductions.session import choose_data
+from reproductions.session import choose_data, choose_precision
 from reproductions.tables import TABLES, table
 
 STATED_HOURS = 53.0 * 8  # GPU-hours: facebookresearch/moco README, 8 V100, 200 epochs
@@ -178,6 +178,7 @@ def main(given: argparse.Namespace) -> int:
     if given.data:
         base, tree = choose_data(given.data, Path(), scale)
         images = len(scan(tree).train) if base.from_files else images
+    base = choose_precision(given.precision, base, given.scale)
     folder = given.records / given.scale
     price = best_price(given.scale, folder, given.throughput, images)
     wanted = jobs(given.scale, base, given.tables or list(TABLES), given.seeds)

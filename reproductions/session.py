@@ -15,6 +15,7 @@ from eqco.recipe import Recipe
 from eqco.runs.checkpoint import check_free
 from eqco.runs.files import check_writable
 from eqco.runs.launch import Order, by_slurm, by_torchrun
+from eqco.runs.precision import emulation
 from eqco.runs.record import Record
 from eqco.runs.run import Job
 from eqco.settings import NUMERICS, Machine
@@ -91,6 +92,29 @@ def choose_data(option: str, data_dir: Path, scale: Scale) -> tuple[Recipe, Path
     return replace(base, data=source.identify(folder)), folder
 
 
+def choose_precision(option: str, base: Recipe, scale: str) -> Recipe:
+    """The baseline with the precision that --precision asks for; "auto" leaves it as it is.
+
+    Raises:
+        ValueError: bfloat16 at a scale of float32, whose evidence is in float32.
+    """
+    if option == "bfloat16" and base.precision != option:
+        raise ValueError(
+            f"--precision bfloat16 goes with --scale cifar10 or imagenet, {scale} is in float32"
+        )
+    return base if option == "auto" else replace(base, precision=option)
+
+
+def check_speed(option: str, base: Recipe, device: str) -> None:
+    """Raise ValueError where this CPU would emulate bfloat16 and nobody asked for it."""
+    slow = emulation(base.precision, device)
+    if option == "auto" and slow:
+        raise ValueError(
+            f"{slow}: use a GPU, give --precision float32 or, to train so nevertheless, "
+            "--precision bfloat16"
+        )
+
+
 CLUSTER_WORKERS = 8  # the cores of a cluster's node are not known here
 
 
@@ -145,6 +169,7 @@ def read_session(config: pytest.Config) -> Session:
         raise pytest.UsageError("--run always works in this process only: leave --launcher out")
     try:
         base, data_dir = choose_data(option("data"), option("data_dir"), SCALES[scale])
+        base = choose_precision(option("precision"), base, scale)
         machine = Machine(
             device=choose_device(option("device"), launcher),
             threads=option("threads"),
@@ -159,6 +184,7 @@ def read_session(config: pytest.Config) -> Session:
         if is_evidence and option("run") != "never":
             raise ValueError(f"{folder} holds the evidence: judge it with --run never")
         if option("run") != "never" and not config.option.collectonly:
+            check_speed(option("precision"), base, machine.device)
             for needed in (folder, machine.checkpoints):
                 check_writable(needed)
     except ValueError as error:

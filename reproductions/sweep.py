@@ -101,7 +101,7 @@ def work_and_print(jobs: Sequence[Job], machine: Machine, folder: Path) -> None:
 def work_in_parallel(jobs: Sequence[Job], machine: Machine, folder: Path, at_once: int) -> None:
     """Do the missing runs with several processes of `machine.threads` threads each.
 
-    On a CPU, two runs at once of one thread finish more runs an hour than one of two threads.
+    On a CPU, a run of one thread on each core finishes more runs an hour than one on all cores.
     """
     if at_once == 1:
         work_and_print(jobs, machine, folder)

@@ -15,9 +15,9 @@ PACKAGE = ROOT / "eqco"
 # Lowest first; modules of a layer do not import each other. "" is eqco/__init__.py, "images" is
 # eqco/images/__init__.py. The modules of a sub-package may rank below the package itself.
 LAYERS = [
-    ["", "checks", "distributed", "negatives", "similarity", "work", "runs", "runs.files",
-     "runs.progress", "images.colour", "images.decode", "images.glyphs", "images.tree",
-     "methods.encoder", "probes.frozen"],
+    ["", "checks", "distributed", "negatives", "similarity", "waiting", "work", "runs",
+     "runs.files", "runs.precision", "runs.progress", "images.colour", "images.decode",
+     "images.glyphs", "images.tree", "methods.encoder", "probes.frozen"],
     ["methods.batch_norm", "randomness", "settings", "theory"],
     ["contrast", "images.photometric", "methods.method", "probes.metrics"],
     ["bounds", "images.views", "methods.moco", "methods.simclr", "methods.simo", "modules"],

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from benchmark.__main__ import END, START, main, put, rows_of
+from benchmark import threads
+from benchmark.__main__ import main, rows_of
 from benchmark.goals import GOALS, Goal
 from benchmark.measure import Row, exponent
+from benchmark.page import END, START, put
 from benchmark.table import lines_of, summary, table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -102,3 +104,31 @@ def test_the_committed_page_has_a_line_for_every_goal() -> None:
     last = page.partition(START)[2].partition(END)[0]
     for goal in GOALS:
         assert goal.name in last, goal
+
+
+def test_settings_of_threads_reach_their_processes_and_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One setting in two situations, at no size."""
+    monkeypatch.setattr(threads, "SETTINGS", {"one": {"OMP_NUM_THREADS": "1"}})
+    monkeypatch.setattr(threads, "SITUATIONS", {"alone": (0, 0), "beside": (1, 1)})
+    page = tmp_path / "page.md"
+    page.write_text("\n".join(["before", *threads.MARKS, "after"]), encoding="utf-8")
+    words = ["--tiny", "--seconds=0.01", "--rounds=1", f"--page={page}"]
+    assert threads.main(words) == 0
+    *_, title, rule, values, end, after = page.read_text(encoding="utf-8").splitlines()
+    assert (title, rule) == ("| ms a glyphs step | alone | beside |", "|---|---|---|")
+    assert all(float(cell) > 0 for cell in values.split("|")[2:4])
+    assert (end, after) == (threads.MARKS[1], "after")
+    assert capsys.readouterr().out.splitlines()[-1] == values
+
+
+def test_trainers_get_the_settings_of_their_row_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(threads.subprocess, "Popen", lambda *_, env, **__: given.update(env))
+    for name in threads.VARIABLES:
+        monkeypatch.setenv(name, "7")
+    threads.start_trainer({"OMP_NUM_THREADS": "2"}, [])
+    assert {name: given.get(name) for name in threads.VARIABLES} == {
+        **dict.fromkeys(threads.VARIABLES), "OMP_NUM_THREADS": "2",
+    }  # fmt: skip

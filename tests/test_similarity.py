@@ -310,6 +310,7 @@ def test_keys_that_have_changed_raise_an_error(
         keys[3] = 0
         for look in (found.negatives, lambda found=found: found.gap(0.2)):
             with pytest.raises(
-                RuntimeError, match="the queue has changed: compute the loss before the next batch"
+                RuntimeError,
+                match="the queue has changed: compute the loss and its gradient before",
             ):
                 look()

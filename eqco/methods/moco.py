@@ -39,6 +39,7 @@ class MoCo(Method):
     usual: ClassVar[dict[str, Any]] = {"bn_splits": 8, "projector": "mlp"}
     queue: Tensor
     queue_next: Tensor
+    pending: Tensor | None
 
     def __init__(
         self,
@@ -67,7 +68,7 @@ class MoCo(Method):
         keys = torch.randn(queue_size, encoder.embedding_dim, generator=draw)
         self.register_buffer("queue", F.normalize(keys, dim=1))  # (Q, D)
         self.register_buffer("queue_next", torch.zeros((), dtype=torch.long))
-        self.pending: Tensor | None = None
+        self.register_buffer("pending", None, persistent=False)  # keys of the last batch, (N, D)
 
     @staticmethod
     def available(recipe: Settings) -> int:
@@ -153,8 +154,8 @@ class MoCo(Method):
 
         Returns:
             Similarities of the N queries to K keys of the queue each. With several processes, each
-            has its own n of the N queries; all have the same queue. Compute the loss before the
-            next batch, whose call enqueues these keys.
+            has its own n of the N queries; all have the same queue. Compute the loss and its
+            gradient before the next batch, whose call enqueues these keys.
         """
         self.enqueue_pending()
         keys = self.keys(key_view, generator)  # (N, D)

@@ -26,6 +26,7 @@ from eqco.randomness import generator_for
 from eqco.recipe import Recipe
 from eqco.runs.checkpoint import checkpoint_path, hold, read
 from eqco.runs.loop import STEPS_BETWEEN_READS, Loop
+from eqco.runs.precision import emulation
 from eqco.runs.progress import Progress
 from eqco.settings import Machine
 from eqco.work import Work
@@ -80,6 +81,8 @@ class Pretraining(Work):
                 f"batch_size is {recipe.batch_size}, which {world_size()} processes cannot share "
                 "equally: choose a number of processes that divides it"
             )
+        if slow := emulation(recipe.precision, machine.device):
+            warnings.warn(f"{slow}: use a GPU or float32", RuntimeWarning, stacklevel=2)
         self.recipe, self.seed, self.machine = recipe, seed, machine
         self.per_epoch = images.shuffle.per_epoch
         self.steps = self.per_epoch * recipe.epochs

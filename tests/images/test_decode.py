@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision.transforms.v2.functional as reference
 from PIL import Image
 
 from eqco.images.decode import decode, picture
@@ -65,3 +66,13 @@ def test_an_unreadable_image_is_named(tmp_path: Path, damage: str, ending: str) 
         ValueError, match=rf"cannot read image .*broken\.{ending}.*repair or delete"
     ):
         decode(path)
+
+
+def test_crops_of_a_decoded_picture_are_those_of_its_planes(tree: ImageTree) -> None:
+    """Memory order changes no byte, neither of a crop nor of a resized picture."""
+    image = decode(tree.train.path(0))
+    for change in (
+        lambda each: reference.resized_crop(each, 1, 2, 9, 7, [16, 16], antialias=True),
+        lambda each: reference.resize(each, [11], antialias=True),
+    ):
+        assert torch.equal(change(image), change(image.contiguous()))

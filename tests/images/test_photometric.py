@@ -70,6 +70,18 @@ def test_the_jitter_is_torchvisions_in_the_order_drawn(
     assert torch.equal(ours[5], images[5])
 
 
+def test_images_jittered_together_are_those_jittered_one_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All chosen rows at once, as on a device, where an order is one image's own."""
+    images = torch.rand(40, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+    alone = jitter(images, torch.Generator().manual_seed(3))
+    monkeypatch.setattr(photometric, "groups", lambda chosen, _: (chosen.nonzero().squeeze(1),))
+    together = jitter(images, torch.Generator().manual_seed(3))
+    torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
+    assert 20 < int((alone != images).flatten(1).any(dim=1).sum()) < 40
+
+
 def test_the_jitter_comes_in_every_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Marks instead of colours: each part appends its number to what an image has been through."""
     parts = tuple((lambda x, _, n=number: x * 10 + n) for number in range(1, 5))

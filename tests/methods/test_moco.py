@@ -15,6 +15,7 @@ from eqco.methods.moco import MoCo
 from eqco.similarity import Similarities
 
 SIZE = 8
+CHANGED = r"^the queue has changed: compute the loss and its gradient before the next batch$"
 
 
 @pytest.fixture
@@ -130,10 +131,37 @@ def test_similarities_of_a_batch_are_gone_with_the_next(
     assert torch.equal(gap, found.gap(0.2))  # as often as wanted before
     step(method, views, seed=1)
     for look in (lambda: found.gap(0.2), found.negatives):
-        with pytest.raises(
-            RuntimeError, match=r"^the queue has changed: compute the loss before the next batch$"
-        ):
+        with pytest.raises(RuntimeError, match=CHANGED):
             look()
+
+
+@pytest.mark.parametrize("look", ["gap", "negatives"])
+def test_a_loss_whose_queue_is_gone_has_no_gradient(
+    look: str, views: tuple[Tensor, Tensor]
+) -> None:
+    """Two batches, then the gradient of the first: the same sentence, not autograd's."""
+    method = moco()
+    first = step(method, views)
+    value = first.gap(0.2).sum() if look == "gap" else first.negatives().sum()
+    second = step(method, views, seed=1).gap(0.2).sum()
+    with pytest.raises(RuntimeError, match=CHANGED):
+        (value + second).backward()
+    step(method, views, seed=2).gap(0.2).sum().backward()  # the method itself goes on
+
+
+def test_keys_that_wait_for_the_queue_move_with_the_method(views: tuple[Tensor, Tensor]) -> None:
+    method = moco()
+    before = set(method.state_dict())
+    step(method, views)
+    method.to(torch.float64)
+    assert method.pending is not None
+    assert method.pending.dtype == torch.float64
+    moved = copy.deepcopy(method).to("meta")
+    assert moved.pending is not None
+    assert moved.pending.device.type == "meta"
+    keys = method.pending.clone()
+    assert set(method.state_dict()) == before
+    torch.testing.assert_close(method.queue[:SIZE], keys, atol=0, rtol=0)
 
 
 def test_gradient_reaches_the_query_encoder_alone(views: tuple[Tensor, Tensor]) -> None:

@@ -15,6 +15,7 @@ import torch
 
 from eqco.images.tree import identity
 from eqco.recipe import Recipe
+from eqco.runs import precision
 from eqco.runs.launch import Order
 from eqco.runs.record import Record, now
 from eqco.runs.run import Job
@@ -210,3 +211,39 @@ def test_options_of_the_tables_reach_submitit_which_does_the_run(tmp_path: Path)
     while Record.find(order.folder, RECIPE, 0) is None and time.monotonic() < deadline:
         time.sleep(0.2)
     assert Record.find(order.folder, RECIPE, 0) is not None
+
+
+def test_a_scale_of_bfloat16_is_refused_where_this_cpu_emulates_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the user chose: for float32, for the slow way, or for no training at all."""
+    monkeypatch.setattr(precision, "reported_units", set)
+    words = (
+        "--scale=cifar10", "--device=cpu", f"--records={tmp_path / 'records'}",
+        f"--checkpoints={tmp_path / 'checkpoints'}",
+    )  # fmt: skip
+    config = config_of(*words)
+    config.option.collectonly = False
+    with pytest.raises(pytest.UsageError, match=r"--precision float32 or, .* --precision bfloat16"):
+        read_session(config)
+    assert not list(tmp_path.iterdir())
+    for more, expected in (
+        ("--precision=float32", "float32"),
+        ("--precision=bfloat16", "bfloat16"),
+        ("--run=never", "bfloat16"),
+    ):
+        config = config_of(*words, more)
+        config.option.collectonly = False
+        session = read_session(config)
+        assert session.base.precision == expected
+        assert {row.recipe.precision for row in session.table(1).rows} == {expected}
+    monkeypatch.setattr(precision, "reported_units", lambda: {"amx_bf16"})
+    config = config_of(*words)
+    config.option.collectonly = False
+    assert read_session(config).base == SCALES["cifar10"].base
+
+
+def test_bfloat16_is_no_choice_at_a_scale_of_float32() -> None:
+    with pytest.raises(pytest.UsageError, match="imagenet, glyphs is in float32"):
+        read_session(config_of("--precision=bfloat16"))
+    assert read_session(config_of("--precision=float32")).base == SCALES["glyphs"].base
