@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from itertools import combinations
 
 import torch
 from torch import Tensor
@@ -135,3 +137,94 @@ def gradient_noise_bound(
     return 4 * negative_weight / t * math.sqrt(kappa / num_negatives) + 4 / t * math.exp(
         -num_negatives / (8 * kappa)
     )
+
+
+def multisets(num_symbols: int, count: int) -> Tensor:
+    """How often each of S symbols is drawn in K draws, all cases: shape (cases, S), sums K.
+
+    >>> multisets(2, 2).tolist()
+    [[0, 2], [1, 1], [2, 0]]
+    """
+    ends = count + num_symbols - 1  # bars between the symbols stand at S - 1 of so many places
+    bars = torch.tensor(list(combinations(range(ends), num_symbols - 1)))
+    edges = torch.nn.functional.pad(
+        torch.nn.functional.pad(bars, (1, 0), value=-1), (0, 1), value=ends
+    )
+    return edges.diff(dim=1) - 1
+
+
+def expected_loss(
+    loss: Callable[[Tensor, Tensor], Tensor],
+    positive: Tensor,
+    symbols: Tensor,
+    probabilities: Tensor,
+    *,
+    num_negatives: int,
+) -> Tensor:
+    """Exact mean of a loss over K independent negatives of few possible similarities.
+
+    Its distance from `limit_loss` is the bias of K negatives, and that of the derivatives the bias
+    of the gradient. With f = e^{(s - s_0)/t}, mu = E f, m the mean of K draws of f and
+    L = g(m), g(m) = log(1 + alpha m):
+
+    E L(K) = g(mu) + a / K + b / K^2 + O(1/K^3),  a = g''(mu) Var(f) / 2 = -rho^2 CV^2 / 2,
+
+    by Taylor's formula about mu, since E (m - mu)^2 = Var(f) / K, and the third and the fourth
+    moment of m about mu are O(1/K^2), the fifth and the sixth O(1/K^3). The similarities are
+    bounded, so f is, and g has bounded derivatives on its range: the remainder is O(1/K^3), and
+    differentiating by a similarity keeps the order.
+
+    Jackknife: each L without negative i has the mean of K - 1 draws, so that
+
+    E [K L(K) - (K - 1) L(K - 1)] = g(mu) + [a - a] + b [1/K - 1/(K - 1)] + O(1/K^2)
+    = g(mu) - b / (K (K - 1)) + O(1/K^2).
+
+    Second order: rho^2 CV^2 of the sample is a smooth function of the sample means of f and f^2,
+    whose mean is that of the population plus O(1/K); over 2 K, that is -a / K + O(1/K^2).
+
+    Args:
+        loss: (positive (n,), negatives (n, K)) -> loss of each query, shape (n,).
+        positive: s_0, shape ().
+        symbols: the similarities that a negative can have, shape (S,).
+        probabilities: of the symbols, shape (S,).
+        num_negatives: K >= 1; there are binomial(K + S - 1, S - 1) cases.
+
+    Returns:
+        Shape (), with gradient by `positive` and `symbols`.
+    """
+    counts = multisets(len(symbols), num_negatives)  # (cases, S)
+    ways = math.lgamma(num_negatives + 1) - torch.lgamma(counts.double() + 1).sum(dim=1)
+    chances = (ways + torch.xlogy(counts, probabilities.double()).sum(dim=1)).exp()
+    which = torch.arange(len(symbols)).repeat(len(counts)).repeat_interleave(counts.flatten())
+    negatives = symbols[which].view(len(counts), num_negatives)
+    return chances @ loss(positive.expand(len(counts)), negatives)
+
+
+def limit_loss(
+    positive: Tensor, symbols: Tensor, probabilities: Tensor, *, temperature: float, alpha: float
+) -> Tensor:
+    """EqCo with infinitely many negatives, shape (): log(1 + alpha E e^{(s - s_0)/t}).
+
+    Args:
+        positive: s_0, shape ().
+        symbols: the similarities that a negative can have, shape (S,).
+        probabilities: of the symbols, shape (S,).
+        temperature: t, > 0.
+        alpha: effective number of negatives, > 0.
+    """
+    at = positive_finite("temperature", temperature)
+    mean = torch.logsumexp(symbols / at + probabilities.log(), dim=0) - positive / at
+    return torch.nn.functional.softplus(mean + log_weight(1, alpha), threshold=40)
+
+
+def gaussian_limit(
+    positive: float, mean: float, deviation: float, *, temperature: float, alpha: float
+) -> float:
+    """EqCo with infinitely many negatives of normally distributed similarities.
+
+    e^{s/t} is log-normal: log E e^{s/t} = mean/t + deviation^2 / (2 t^2), and
+    CV^2 = e^{deviation^2 / t^2} - 1.
+    """
+    at = positive_finite("temperature", temperature)
+    log_mean = (mean - positive) / at + (deviation / at) ** 2 / 2
+    return math.log1p(positive_finite("alpha", alpha) * math.exp(log_mean))

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import eqco
-from eqco.contrast import LOSSES, REDUCTIONS, dual_temperature, eqco_info_nce, info_nce
+from eqco.contrast import LOSSES, dual_temperature, eqco_info_nce, info_nce
+from eqco.gaps import REDUCTIONS
 from eqco.modules import EqCoInfoNCE
 from tests.formulas import as_defined
 

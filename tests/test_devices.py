@@ -58,7 +58,7 @@ def loss_of(name: str, found: Similarities) -> Tensor:
     """Each query's loss."""
     loss = LOSSES[name]
     settings = {loss.setting: SETTINGS[loss.setting]} if loss.setting else {}
-    losses: Tensor = loss.losses(found.gap, found.num_negatives, temperature=0.2, **settings)
+    losses: Tensor = loss.losses(found, temperature=0.2, **settings)
     return losses
 
 

@@ -127,7 +127,7 @@ def test_value_and_gradients_are_those_of_the_matrix_of_all_similarities(
     torch.testing.assert_close(
         found.negatives().sort(dim=1).values, negatives.sort(dim=1).values, rtol=0, atol=1e-12
     )
-    value = entry.losses(found.gap, found.num_negatives, **settings).mean()
+    value = entry.losses(found, **settings).mean()
     torch.testing.assert_close(value, expected, rtol=1e-12, atol=0)
     expected.backward()
     value.backward()
