@@ -186,7 +186,7 @@ def expected_loss(
         loss: (positive (n,), negatives (n, K)) -> loss of each query, shape (n,).
         positive: s_0, shape ().
         symbols: the similarities that a negative can have, shape (S,).
-        probabilities: of the symbols, shape (S,).
+        probabilities: of the symbols, shape (S,), sum 1 in float64.
         num_negatives: K >= 1; there are binomial(K + S - 1, S - 1) cases.
 
     Returns:
