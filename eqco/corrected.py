@@ -4,12 +4,13 @@ EqCo depends on the K negatives of a query through m, the mean of e^{(s_i - s_0)
 log(1 + alpha m). The mean is right on average, its logarithm is not: at K negatives the expected
 loss, and its gradient, lie rho^2 cv^2 / (2 K) + O(1/K^2) below those of all negatives. Here rho is
 the softmax share of the negatives and cv the coefficient of variation of e^{s_i/t}. Two ways take
-the first term out and leave O(1/K^2) (proof in `eqco.theory.expected_loss`):
+the first term out and leave O(1/K^2) (proof in `eqco.theory`):
 
     jackknife:      K L - (K - 1) * mean_i L without negative i
     second order:   L + rho^2 cv^2 / (2 K), both of the K negatives themselves
 
-The noise of few negatives stays. Both cost O(N K) and need K >= 2.
+The noise of few negatives stays, and the jackknife adds some: a negative that outweighs all others
+counts up to 2 - 1/K times, the others then with a negative sign. Both cost O(N K) and need K >= 2.
 """
 
 from __future__ import annotations
@@ -33,9 +34,7 @@ def check_enough(found: Gaps) -> None:
         )
 
 
-def jackknife(
-    gap: Tensor, logits: Tensor, loss: Callable[[Tensor], Tensor], share: Tensor
-) -> Tensor:
+def jackknife(logits: Tensor, loss: Callable[[Tensor], Tensor], share: Tensor) -> Tensor:
     """K L - (K - 1) * mean_i L_i of each query, L_i the loss without negative i.
 
     For losses L = log(b + a m), linear in the mean m of the negatives' weights before the
@@ -45,8 +44,7 @@ def jackknife(
     p_i > 1/2, whose x_i may be near -1: there the sum over the others is computed.
 
     Args:
-        gap: v of each query, shape (N,).
-        logits: (s_i - s_0)/t, shape (N, K), K >= 2.
+        logits: (s_i - s_0)/t, shape (N, K), K >= 2; their log-sum-exp is the gap.
         loss: L of the gap of K negatives, elementwise.
         share: rho of each query, the derivative of L by the gap, shape (N,).
 
@@ -54,7 +52,7 @@ def jackknife(
         Shape (N,).
     """
     count = logits.shape[1]
-    value, softmax = loss(gap), logits.softmax(dim=1)
+    value, softmax = loss(logits.logsumexp(dim=1)), logits.softmax(dim=1)
     largest, place = softmax.max(dim=1, keepdim=True)
     alone = largest > 0.5
     bounded = softmax.scatter(1, place, torch.where(alone, 0.5, largest))
@@ -78,26 +76,26 @@ def sample_squared_cv(logits: Tensor) -> Tensor:
 def eqco_jackknife_losses(found: Gaps, *, temperature: float, alpha: float) -> Tensor:
     """Jackknife of EqCo of each query, shape (N,)."""
     check_enough(found)
-    shift = log_weight(found.num_negatives, alpha)
-    gap = found.gap(temperature)
-    share = torch.sigmoid(gap + shift)
-    return jackknife(gap, found.logits(temperature), lambda at: log_one_plus_exp(at + shift), share)
+    logits, shift = found.logits(temperature), log_weight(found.num_negatives, alpha)
+    share = torch.sigmoid(logits.logsumexp(dim=1) + shift)
+    return jackknife(logits, lambda gap: log_one_plus_exp(gap + shift), share)
 
 
 def eqco_second_order_losses(found: Gaps, *, temperature: float, alpha: float) -> Tensor:
     """EqCo + rho^2 cv^2 / (2 K) of each query, shape (N,)."""
     check_enough(found)
-    weighted = found.gap(temperature) + log_weight(found.num_negatives, alpha)
-    squared_cv = sample_squared_cv(found.logits(temperature))
-    leading = torch.sigmoid(weighted).square() * squared_cv / (2 * found.num_negatives)
+    logits = found.logits(temperature)
+    weighted = logits.logsumexp(dim=1) + log_weight(found.num_negatives, alpha)
+    share = torch.sigmoid(weighted)
+    leading = share.square() * sample_squared_cv(logits) / (2 * found.num_negatives)
     return log_one_plus_exp(weighted) + leading
 
 
 def dcl_jackknife_losses(found: Gaps, *, temperature: float) -> Tensor:
     """Jackknife of DCL of each query, shape (N,); log K, which DCL contains, stays."""
     check_enough(found)
-    gap = found.gap(temperature)
-    return jackknife(gap, found.logits(temperature), lambda at: at, torch.ones_like(gap))
+    logits = found.logits(temperature)
+    return jackknife(logits, lambda gap: gap, logits.new_ones(len(logits)))
 
 
 def flat_nce_jackknife_losses(found: Gaps, *, temperature: float) -> Tensor:

@@ -1,4 +1,23 @@
-"""Closed forms around EqCo. N queries, K negatives, temperature t, alpha effective negatives."""
+"""Closed forms around EqCo. N queries, K negatives, temperature t, alpha effective negatives.
+
+Why the corrected losses of `eqco.corrected` have a bias of O(1/K^2). Let f = e^{(s - s_0)/t} of
+independent negatives, mu = E f, m the mean of f over K of them, g(m) = log(1 + alpha m), L = g(m).
+
+1. E L(K) = g(mu) + a/K + b/K^2 + O(1/K^3), with a = g''(mu) Var(f) / 2 = -rho^2 CV^2 / 2.
+   Taylor about mu to the fifth order: E (m - mu)^2 = Var(f) / K, the third and fourth moments of
+   m are O(1/K^2), the fifth and sixth O(1/K^3). Similarities are bounded, so f lies between two
+   positive numbers, where all derivatives of g are bounded, and so is the remainder.
+2. Jackknife. Without negative i, m is a mean of K - 1 of them. So E [K L(K) - (K-1) L(K-1)]
+   = g(mu) + (a - a) + b/K - b/(K-1) + O(1/K^2) = g(mu) - b / (K (K-1)) + O(1/K^2) = g(mu) +
+   O(1/K^2).
+3. Second order. rho^2 CV^2 of the sample is a smooth function of the sample means of f and f^2, so
+   by 1. its mean is that of the population + O(1/K). Over 2 K it is -a/K + O(1/K^2).
+4. Gradient. The derivative of L is g'(m) m', with m' the mean of the derivatives of f: a smooth
+   function of two sample means, whose mean has an expansion as in 1., and 2. and 3. follow alike.
+
+K keys out of a batch or a queue are as good as independent where its keys are; the limit is that of
+infinitely many keys, not of this batch.
+"""
 
 from __future__ import annotations
 
@@ -163,24 +182,8 @@ def expected_loss(
 ) -> Tensor:
     """Exact mean of a loss over K independent negatives of few possible similarities.
 
-    Its distance from `limit_loss` is the bias of K negatives, and that of the derivatives the bias
-    of the gradient. With f = e^{(s - s_0)/t}, mu = E f, m the mean of K draws of f and
-    L = g(m), g(m) = log(1 + alpha m):
-
-    E L(K) = g(mu) + a / K + b / K^2 + O(1/K^3),  a = g''(mu) Var(f) / 2 = -rho^2 CV^2 / 2,
-
-    by Taylor's formula about mu, since E (m - mu)^2 = Var(f) / K, and the third and the fourth
-    moment of m about mu are O(1/K^2), the fifth and the sixth O(1/K^3). The similarities are
-    bounded, so f is, and g has bounded derivatives on its range: the remainder is O(1/K^3), and
-    differentiating by a similarity keeps the order.
-
-    Jackknife: each L without negative i has the mean of K - 1 draws, so that
-
-    E [K L(K) - (K - 1) L(K - 1)] = g(mu) + [a - a] + b [1/K - 1/(K - 1)] + O(1/K^2)
-    = g(mu) - b / (K (K - 1)) + O(1/K^2).
-
-    Second order: rho^2 CV^2 of the sample is a smooth function of the sample means of f and f^2,
-    whose mean is that of the population plus O(1/K); over 2 K, that is -a / K + O(1/K^2).
+    Its distance from `limit_loss` is the bias of K negatives; the distance of the derivatives is
+    the bias of the gradient.
 
     Args:
         loss: (positive (n,), negatives (n, K)) -> loss of each query, shape (n,).

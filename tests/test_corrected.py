@@ -238,6 +238,16 @@ def test_float32_at_temperature_0_05_is_float64(
     torch.testing.assert_close(slopes[0].double(), slopes[1], rtol=1e-4, atol=1e-5 * scale)
 
 
+def test_a_negative_that_outweighs_all_others_counts_nearly_twice() -> None:
+    """What the module says; the derivatives by all similarities sum to nothing."""
+    negatives = torch.tensor([[0.9, 0.1, 0.1, 0.0]]).double()
+    found = gradients(dcl_jackknife, torch.zeros(1).double(), negatives, temperature=0.01) * 0.01
+    first, *others = found[0, 1:].tolist()
+    assert first == pytest.approx(2 - 1 / 4, rel=1e-9)
+    assert sum(others) == pytest.approx(-(1 - 1 / 4), rel=1e-9)
+    assert found.sum().item() == pytest.approx(0, abs=1e-9)
+
+
 @pytest.mark.parametrize("sign", [-1.0, 1.0], ids=["worst", "best"])
 @EVERY
 def test_values_and_gradients_are_finite_at_the_lowest_temperature(name: str, sign: float) -> None:
