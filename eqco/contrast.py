@@ -275,30 +275,13 @@ LOSSES: dict[str, Loss] = {
         example=1,
     ),
     "eqco_jackknife": Loss(
-        eqco_jackknife_losses,
-        eqco_jackknife,
-        "EqCo jackknife",
-        setting="alpha",
-        example=256,
-        corrects="eqco",
-        fewest=2,
+        eqco_jackknife_losses, eqco_jackknife, "EqCo jackknife", "alpha", 256, None, "eqco", 2
     ),
     "eqco_second_order": Loss(
-        eqco_second_order_losses,
-        eqco_second_order,
-        "EqCo 2nd order",
-        setting="alpha",
-        example=256,
-        corrects="eqco",
-        fewest=2,
+        eqco_second_order_losses, eqco_second_order, "EqCo 2nd order", "alpha", 256, None, "eqco", 2
     ),
     "dcl_jackknife": Loss(
-        dcl_jackknife_losses,
-        dcl_jackknife,
-        "DCL jackknife",
-        limit=1e300,
-        corrects="dcl",
-        fewest=2,
+        dcl_jackknife_losses, dcl_jackknife, "DCL jackknife", limit=1e300, corrects="dcl", fewest=2
     ),
     "flat_nce_jackknife": Loss(
         flat_nce_jackknife_losses,

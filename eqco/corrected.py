@@ -1,10 +1,10 @@
 """Losses without the leading bias of few negatives. N queries, K negatives, temperature t.
 
 EqCo depends on the K negatives of a query through m, the mean of e^{(s_i - s_0)/t}: the loss is
-log(1 + alpha m). The mean is right on average, its logarithm is not: at K negatives the expected
-loss, and its gradient, lie rho^2 cv^2 / (2 K) + O(1/K^2) below those of all negatives. Here rho is
-the softmax share of the negatives and cv the coefficient of variation of e^{s_i/t}. Two ways take
-the first term out and leave O(1/K^2) (proof in `eqco.theory`):
+log(1 + alpha m). The mean is right on average, its logarithm is not: the expected loss at K lies
+rho^2 cv^2 / (2 K) + O(1/K^2) below that of many negatives, and its gradient lacks that term's.
+Here rho is the softmax share of the negatives and cv the coefficient of variation of e^{s_i/t}. Two
+ways take the first term out and leave O(1/K^2) (proof in `eqco.theory`):
 
     jackknife:      K L - (K - 1) * mean_i L without negative i
     second order:   L + rho^2 cv^2 / (2 K), both of the K negatives themselves
