@@ -37,7 +37,7 @@ def loss_of(name: str, found: Similarities) -> Tensor:
     """A loss of the suite, the mean over the queries."""
     loss = LOSSES[name]
     settings = {loss.setting: SETTINGS[loss.setting]} if loss.setting else {}
-    losses = loss.losses(found.gap, found.num_negatives, temperature=TEMPERATURE, **settings)
+    losses = loss.losses(found, temperature=TEMPERATURE, **settings)
     return losses.mean()
 
 

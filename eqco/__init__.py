@@ -9,16 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eqco.contrast import eqco_info_nce, info_nce
-    from eqco.modules import EqCoInfoNCE, InfoNCE
+    from eqco.corrected import eqco_jackknife
+    from eqco.modules import EqCoInfoNCE, EqCoJackknife, InfoNCE
     from eqco.theory import margin
 
 __version__ = "0.1.0"
-__all__ = ["EqCoInfoNCE", "InfoNCE", "__version__", "eqco_info_nce", "info_nce", "margin"]
+__all__ = [
+    "EqCoInfoNCE",
+    "EqCoJackknife",
+    "InfoNCE",
+    "__version__",
+    "eqco_info_nce",
+    "eqco_jackknife",
+    "info_nce",
+    "margin",
+]
 
 MODULES = {
     "EqCoInfoNCE": "eqco.modules",
+    "EqCoJackknife": "eqco.modules",
     "InfoNCE": "eqco.modules",
     "eqco_info_nce": "eqco.contrast",
+    "eqco_jackknife": "eqco.corrected",
     "info_nce": "eqco.contrast",
     "margin": "eqco.theory",
 }

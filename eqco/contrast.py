@@ -2,7 +2,8 @@
 
 Each loss depends on a query through its gap alone: v = log sum_i e^{s_i/t} - s_0/t over its K
 negatives. The one line this project is about is in `eqco_losses`: log(alpha / K) added to the gap.
-Every loss takes `reduction`: "mean", "sum" or "none" over the queries.
+Those without the bias of few negatives are in `eqco.corrected`. Every loss takes `reduction`:
+"mean", "sum" or "none" over the queries.
 """
 
 from __future__ import annotations
@@ -12,97 +13,54 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.checks import check_name, positive_finite
+from eqco.corrected import (
+    dcl_jackknife,
+    dcl_jackknife_losses,
+    eqco_jackknife,
+    eqco_jackknife_losses,
+    eqco_second_order,
+    eqco_second_order_losses,
+    flat_nce_jackknife,
+    flat_nce_jackknife_losses,
+)
+from eqco.gaps import Gaps, log_one_plus_exp, of_similarities
 from eqco.theory import log_weight
 
-REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "mean": torch.mean,
-    "sum": torch.sum,
-    "none": lambda losses: losses,
-}
 
-
-def checked(positive: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
-    """Similarities as float32 or wider; ValueError where shapes differ or a value is not finite."""
-    if positive.ndim != 1 or negatives.ndim != 2 or len(positive) != len(negatives):
-        raise ValueError(
-            "positive must have shape (N,) and negatives (N, K), got "
-            f"{tuple(positive.shape)} and {tuple(negatives.shape)}"
-        )
-    if len(positive) == 0 or negatives.shape[1] == 0:
-        raise ValueError(f"there is nothing to contrast: negatives {tuple(negatives.shape)}")
-    if positive.device.type == "cpu":  # on a GPU this test would wait for the device at every step
-        for name, values in (("positive", positive), ("negatives", negatives)):
-            if not torch.isfinite(values).all():
-                raise ValueError(f"{name} holds NaN or infinite similarities")
-    wide = torch.promote_types(torch.promote_types(positive.dtype, negatives.dtype), torch.float32)
-    return positive.to(wide), negatives.to(wide)
-
-
-GapAt = Callable[[float], Tensor]  # temperature -> gap of each query, shape (N,)
-
-
-def log_one_plus_exp(gap: Tensor) -> Tensor:
-    """log(1 + e^v), exact in float64 too, where torch's usual threshold of 20 costs 2e-9."""
-    return F.softplus(gap, threshold=40)
-
-
-def info_nce_losses(gap_at: GapAt, num_negatives: int, *, temperature: float) -> Tensor:
+def info_nce_losses(found: Gaps, *, temperature: float) -> Tensor:
     """InfoNCE of each query, shape (N,): log(1 + e^v)."""
-    return log_one_plus_exp(gap_at(temperature))
+    return log_one_plus_exp(found.gap(temperature))
 
 
-def eqco_losses(gap_at: GapAt, num_negatives: int, *, temperature: float, alpha: float) -> Tensor:
+def eqco_losses(found: Gaps, *, temperature: float, alpha: float) -> Tensor:
     """EqCo of each query, shape (N,): log(1 + (alpha / K) e^v)."""
-    return log_one_plus_exp(gap_at(temperature) + log_weight(num_negatives, alpha))
+    return log_one_plus_exp(found.gap(temperature) + log_weight(found.num_negatives, alpha))
 
 
-def dcl_losses(gap_at: GapAt, num_negatives: int, *, temperature: float) -> Tensor:
+def dcl_losses(found: Gaps, *, temperature: float) -> Tensor:
     """DCL of each query, shape (N,): v."""
-    return gap_at(temperature)
+    return found.gap(temperature)
 
 
-def flat_nce_losses(gap_at: GapAt, num_negatives: int, *, temperature: float) -> Tensor:
+def flat_nce_losses(found: Gaps, *, temperature: float) -> Tensor:
     """FlatNCE of each query, shape (N,): e^{v - stop(v)}."""
-    gap = gap_at(temperature)
+    gap = found.gap(temperature)
     return (gap - gap.detach()).exp()
 
 
 def dual_temperature_losses(
-    gap_at: GapAt, num_negatives: int, *, temperature: float, second_temperature: float
+    found: Gaps, *, temperature: float, second_temperature: float
 ) -> Tensor:
     """Dual temperature of each query, shape (N,)."""
-    gap = gap_at(temperature)
+    gap = found.gap(temperature)
     with torch.no_grad():
-        weight = torch.sigmoid(gap_at(second_temperature))
+        weight = torch.sigmoid(found.gap(second_temperature))
         # InfoNCE / (1 - p_0(t)); its limit 1 where both underflow
         ratio = torch.where(gap < -20, 1.0, log_one_plus_exp(gap) / torch.sigmoid(gap))
     # The gradient of InfoNCE is (1 - p_0(t)) times that of the gap; the quotient leaves the gap's.
     return weight * (ratio + gap - gap.detach())
-
-
-def of_similarities(
-    losses: Callable[..., Tensor],
-    positive: Tensor,
-    negatives: Tensor,
-    reduction: str,
-    temperature: float,
-    **settings: float,
-) -> Tensor:
-    """A loss of explicit similarities, positive (N,) and negatives (N, K)."""
-    check_name("reduction", reduction, REDUCTIONS)
-    positive, negatives = checked(positive, negatives)
-
-    def gap_at(at: float) -> Tensor:
-        positive_finite("temperature", at)
-        with torch.autocast(positive.device.type, enabled=False):
-            return torch.logsumexp(negatives / at, dim=1) - positive / at
-
-    found = losses(gap_at, negatives.shape[1], temperature=temperature, **settings)
-    return REDUCTIONS[reduction](found)
 
 
 def info_nce(
@@ -278,13 +236,15 @@ class Loss:
     """A loss as recipes name it.
 
     Attributes:
-        losses: (gap_at, num_negatives, *, temperature, ...) -> loss of each query.
+        losses: (found, *, temperature, ...) -> loss of each query; `found` is a `Gaps`.
         function: (positive, negatives, *, temperature, reduction, ...) -> loss.
         title: its name in tables and figures.
         setting: the recipe field that it needs besides the temperature, or "".
         example: a usual value of that field, for messages.
         limit: weight of the negatives in the limit of many keys where no alpha is given; None
             stands for K.
+        corrects: the loss whose bias of few negatives it takes out, or "".
+        fewest: negatives that it needs, K at least.
     """
 
     losses: Callable[..., Tensor]
@@ -293,6 +253,8 @@ class Loss:
     setting: str = ""
     example: float = math.nan
     limit: float | None = None
+    corrects: str = ""
+    fewest: int = 1
 
     def effective_negatives(self, num_negatives: int, alpha: float | None) -> float:
         """How many negatives the K of a query weigh as much as."""
@@ -311,5 +273,22 @@ LOSSES: dict[str, Loss] = {
         "dual temp.",
         setting="second_temperature",
         example=1,
+    ),
+    "eqco_jackknife": Loss(
+        eqco_jackknife_losses, eqco_jackknife, "EqCo jackknife", "alpha", 256, None, "eqco", 2
+    ),
+    "eqco_second_order": Loss(
+        eqco_second_order_losses, eqco_second_order, "EqCo 2nd order", "alpha", 256, None, "eqco", 2
+    ),
+    "dcl_jackknife": Loss(
+        dcl_jackknife_losses, dcl_jackknife, "DCL jackknife", limit=1e300, corrects="dcl", fewest=2
+    ),
+    "flat_nce_jackknife": Loss(
+        flat_nce_jackknife_losses,
+        flat_nce_jackknife,
+        "FlatNCE jackknife",
+        limit=1e300,
+        corrects="flat_nce",
+        fewest=2,
     ),
 }

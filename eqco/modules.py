@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from eqco.checks import positive_finite
 from eqco.contrast import eqco_info_nce
+from eqco.corrected import eqco_jackknife
 
 
 def similarities(
@@ -84,3 +85,26 @@ class InfoNCE(EqCoInfoNCE):
 
     def __init__(self, *, temperature: float = 0.2) -> None:
         super().__init__(temperature=temperature, alpha=None)
+
+
+class EqCoJackknife(EqCoInfoNCE):
+    """`eqco_jackknife` on embeddings of any length, for a training loop of your own.
+
+    Args:
+        temperature: softmax temperature, > 0.
+        alpha: effective number of negatives, > 0.
+
+    >>> loss = EqCoJackknife(temperature=0.2, alpha=256)
+    >>> loss(torch.eye(4, 8), torch.eye(4, 8), torch.ones(16, 8)).shape
+    torch.Size([])
+    """
+
+    alpha: float
+
+    def __init__(self, *, temperature: float = 0.2, alpha: float = 256.0) -> None:
+        super().__init__(temperature=temperature, alpha=positive_finite("alpha", alpha))
+
+    def forward(self, query: Tensor, positive_key: Tensor, negative_keys: Tensor) -> Tensor:
+        """Mean loss of query (N, D), positive_key (N, D), negative_keys (K, D) or (N, K, D)."""
+        positive, negatives = similarities(query, positive_key, negative_keys)
+        return eqco_jackknife(positive, negatives, temperature=self.temperature, alpha=self.alpha)

@@ -1,4 +1,4 @@
-"""How K negatives are drawn for each query. N queries, M keys to draw from, K negatives."""
+"""How negatives are drawn for each query. N queries, M keys to draw from, K negatives a draw."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ import torch
 from torch import Tensor
 
 
-def check_count(num_negatives: int, available: int) -> None:
-    """Raise ValueError where K negatives cannot be drawn from `available` keys."""
+def check_count(num_negatives: int, available: int, draws: int = 1) -> None:
+    """Raise ValueError where disjoint draws of K negatives do not fit into `available` keys."""
     if num_negatives < 1:
         raise ValueError(f"num_negatives must be at least 1, got {num_negatives}")
     if num_negatives > available:
         raise ValueError(
             f"num_negatives is {num_negatives}, but only {available} negatives are there: "
             f"ask for {available} or fewer, or enlarge the batch"
+        )
+    if not 1 <= draws <= available // num_negatives:
+        raise ValueError(
+            f"draws is {draws}, but {available} negatives are enough for 1 to "
+            f"{available // num_negatives} disjoint draws of {num_negatives}"
         )
 
 
@@ -60,27 +65,28 @@ def draw_few(
 
 
 def draw_independent(
-    num_queries: int, available: int, num_negatives: int, generator: torch.Generator
+    num_queries: int, available: int, num_negatives: int, generator: torch.Generator, draws: int = 1
 ) -> Tensor:
-    """Columns (N, K) of the negatives: each query draws its own, without replacement."""
-    check_count(num_negatives, available)
-    if num_negatives * FEW <= available:
-        return draw_few(num_queries, available, num_negatives, generator)
+    """Columns (N, draws * K), draw by draw: each query has its own, without replacement."""
+    check_count(num_negatives, available, draws)
+    count = num_negatives * draws
+    if count * FEW <= available:
+        return draw_few(num_queries, available, count, generator)
     scores = torch.rand(num_queries, available, generator=generator)
-    return scores.topk(num_negatives, dim=1, sorted=False).indices
+    return scores.topk(count, dim=1, sorted=draws > 1).indices  # sorted is a random order
 
 
 def draw_shared(
-    num_queries: int, available: int, num_negatives: int, generator: torch.Generator
+    num_queries: int, available: int, num_negatives: int, generator: torch.Generator, draws: int = 1
 ) -> Tensor:
-    """Columns (N, K) of the negatives: one permutation for all queries, as in the authors' code.
+    """Columns (N, draws * K): one permutation for all queries, as in the authors' code.
 
     Row i of the off-diagonal matrix skips the positive, so column c is key c or c + 1: the batch
-    sees at most 2K distinct keys.
+    sees at most 2K distinct keys in a draw.
     """
-    check_count(num_negatives, available)
-    columns = torch.randperm(available, generator=generator)[:num_negatives]
-    return columns.expand(num_queries, num_negatives)
+    check_count(num_negatives, available, draws)
+    columns = torch.randperm(available, generator=generator)[: num_negatives * draws]
+    return columns.expand(num_queries, num_negatives * draws)
 
 
 DRAWINGS = {"independent": draw_independent, "shared": draw_shared}
@@ -94,6 +100,7 @@ def draw_columns(
     *,
     total: int,
     place: Tensor,
+    draws: int = 1,
 ) -> Tensor | None:
     """Draw K of the M keys that may be negatives, for each query of this process.
 
@@ -104,17 +111,18 @@ def draw_columns(
         drawing: "independent" per query, or "shared", one permutation for all queries.
         total: queries in the whole batch; every process draws for all of them.
         place: indices of this process's queries in the batch, shape (n,).
+        draws: how many disjoint draws of K.
 
     Returns:
-        Columns (n, K), from 0 to M - 1; None for all.
+        Columns (n, draws * K), from 0 to M - 1, the draws side by side; None for all in one draw.
 
     Raises:
-        ValueError: K is out of its range.
+        ValueError: K or draws is out of its range.
     """
-    check_count(num_negatives, available)
+    check_count(num_negatives, available, draws)
     if num_negatives == available:
         return None
-    return DRAWINGS[drawing](total, available, num_negatives, generator)[place]
+    return DRAWINGS[drawing](total, available, num_negatives, generator, draws)[place]
 
 
 def skip(columns: Tensor, own: Tensor) -> Tensor:

@@ -55,6 +55,7 @@ NUMBERS: dict[str, Number] = {
     "bn_splits": COUNT,
     "second_temperature": replace(TEMPERATURE, optional=True),
     "image_size": Number(1, 2**14, whole=True, optional=True),
+    "draws": COUNT,
 }
 
 
@@ -103,6 +104,11 @@ class Recipe(Settings):
                 raise ValueError(f"loss {self.loss!r} needs {name}, for instance {example}")
             if loss.setting != name and value is not None:
                 raise ValueError(f"{name}={value} has no meaning for loss {self.loss!r}")
+        if self.num_negatives < LOSSES[self.loss].fewest:
+            raise ValueError(
+                f"loss {self.loss!r} needs num_negatives of at least {LOSSES[self.loss].fewest}, "
+                f"got {self.num_negatives}"
+            )
 
     def check_method(self) -> None:
         """Raise ValueError where the method cannot give each query that many negatives."""
@@ -118,6 +124,12 @@ class Recipe(Settings):
             raise ValueError(
                 f"num_negatives is {self.num_negatives}, but {method.title} with {method.pool}="
                 f"{self.pool()} has 1 to {available} negatives for each query"
+            )
+        if self.num_negatives * self.draws > available:
+            raise ValueError(
+                f"draws is {self.draws}, but {method.title} with {method.pool}={self.pool()} has "
+                f"{available} negatives for each query, enough for 1 to "
+                f"{available // self.num_negatives} disjoint draws of {self.num_negatives}"
             )
 
     @property

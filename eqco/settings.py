@@ -24,6 +24,7 @@ LATER: dict[str, Any] = {
     "second_temperature": None,
     "image_size": None,
     "probe": "features",
+    "draws": 1,
 }
 
 
@@ -66,6 +67,9 @@ class Settings:
             whose views are as large as its images.
         probe: a name in `eqco.probes.PROBES`: "features" (fitted on features of whole images) or
             "crops" (MoCo's protocol: a linear layer on random crops).
+        draws: disjoint draws of K negatives for each query, M; the loss is the mean of their M
+            losses, which keeps the bias of K negatives and lowers their noise. K M at most as many
+            as there are.
     """
 
     method: str = "simo"
@@ -97,6 +101,7 @@ class Settings:
     second_temperature: float | None = None
     image_size: int | None = None
     probe: str = "features"
+    draws: int = 1
 
     def digest(self, numerics: int | None = None) -> str:
         """First 8 hex digits of the SHA-256 of the recipe and NUMERICS, or older numerics."""

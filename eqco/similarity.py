@@ -2,7 +2,8 @@
 
 n queries, M keys, K negatives per query, D dimensions. A loss needs one number per query and
 temperature: log sum_i e^{s_i/t} over the negatives. It is computed in blocks that fit the cache,
-together with its gradient, so that no n x M matrix is held.
+together with its gradient, so that no n x M matrix is held. Losses that need each negative apart
+(`logits`) hold the K similarities of each query.
 """
 
 from __future__ import annotations
@@ -122,6 +123,8 @@ class Similarities:
         keys: keys to take negatives from, shape (M, D).
         columns: which keys are the negatives of each query, shape (n, K); None takes all.
         excluded: keys that are no negatives where all are taken, shape (n, E).
+        draws: how many draws of K negatives the columns (n, draws * K) hold side by side. Each draw
+            counts as a query: results have n * draws entries, the draws of a query in a row.
     """
 
     def __init__(
@@ -132,11 +135,13 @@ class Similarities:
         *,
         columns: Tensor | None = None,
         excluded: Tensor | None = None,
+        draws: int = 1,
     ) -> None:
         wide = torch.promote_types(query.dtype, torch.float32)
+        self.draws = draws
         with torch.autocast(query.device.type, enabled=False):
             self.query, self.keys = query.to(wide), keys.to(wide)
-            self.positive = (self.query * positive_key.to(wide)).sum(dim=1)
+            self.positive = self.for_each_draw((self.query * positive_key.to(wide)).sum(dim=1))
         self.columns = None if columns is None else columns.to(query.device)
         self.excluded = None if excluded is None else excluded.to(query.device)
         self.version = keys._version
@@ -145,8 +150,12 @@ class Similarities:
     def num_negatives(self) -> int:
         """K."""
         if self.columns is not None:
-            return self.columns.shape[1]
+            return self.columns.shape[1] // self.draws
         return len(self.keys) - (0 if self.excluded is None else self.excluded.shape[1])
+
+    def for_each_draw(self, rows: Tensor) -> Tensor:
+        """Rows of the n queries, once for each draw: (n, ...) -> (n * draws, ...)."""
+        return rows if self.draws == 1 else rows.repeat_interleave(self.draws, dim=0)
 
     def check_keys(self) -> None:
         """Raise RuntimeError where the keys changed since: a queue takes the next batch's."""
@@ -163,20 +172,23 @@ class Similarities:
         return similarity
 
     def gap(self, temperature: float) -> Tensor:
-        """log sum_i e^{s_i/t} - s_0/t of each query, shape (n,), float32 or wider."""
+        """log sum_i e^{s_i/t} - s_0/t of each query, shape (n * draws,), float32 or wider."""
         self.check_keys()
         with torch.autocast(self.query.device.type, enabled=False):
             query = self.query / temperature
             if self.uses_matrix():
                 similarity = self.to_all(query)  # (n, M)
                 if self.columns is not None:
-                    similarity = similarity.gather(1, self.columns)
+                    similarity = similarity.gather(1, self.columns).view(-1, self.num_negatives)
                 elif self.excluded is not None:
                     least = torch.finfo(similarity.dtype).min
                     similarity = similarity.scatter(1, self.excluded, least)
                 sums = torch.logsumexp(similarity, dim=1)
             else:
-                sums = LogSumExp.apply(query, self.keys, self.columns, self.excluded)
+                query, columns = self.for_each_draw(query), self.columns
+                if columns is not None:
+                    columns = columns.reshape(-1, self.num_negatives)
+                sums = LogSumExp.apply(query, self.keys, columns, self.excluded)
             return sums - self.positive / temperature
 
     def uses_matrix(self) -> bool:
@@ -186,13 +198,26 @@ class Similarities:
         return len(self.query) * len(self.keys) <= SMALL
 
     def negatives(self) -> Tensor:
-        """Similarities to the negatives, shape (n, K)."""
+        """Similarities to the negatives, shape (n * draws, K)."""
         self.check_keys()
         with torch.autocast(self.query.device.type, enabled=False):
+            if self.columns is not None and not self.uses_matrix():
+                some = self.keys[self.columns]  # (n, draws * K, D)
+                similarity = torch.bmm(some, self.query[:, :, None])[:, :, 0]
+                return similarity.view(-1, self.num_negatives)
             similarity = self.to_all(self.query)  # (n, M)
-        if self.columns is not None:
-            return similarity.gather(1, self.columns)
-        if self.excluded is None:
+        columns = self.columns if self.excluded is None else self.others(self.excluded)
+        if columns is None:
             return similarity
-        keep = torch.ones_like(similarity, dtype=torch.bool).scatter_(1, self.excluded, False)
-        return similarity[keep].view(len(similarity), -1)
+        return similarity.gather(1, columns).view(-1, self.num_negatives)
+
+    def others(self, excluded: Tensor) -> Tensor:
+        """Columns of all keys but the excluded ones (n, E), shape (n, K)."""
+        columns = torch.arange(self.num_negatives, device=excluded.device).expand(len(excluded), -1)
+        for column in excluded.sort(dim=1).values.unbind(dim=1):
+            columns = columns + (columns >= column[:, None])
+        return columns
+
+    def logits(self, temperature: float) -> Tensor:
+        """(s_i - s_0)/t of each negative, shape (n * draws, K), float32 or wider."""
+        return (self.negatives() - self.positive[:, None]) / temperature

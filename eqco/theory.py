@@ -1,8 +1,29 @@
-"""Closed forms around EqCo. N queries, K negatives, temperature t, alpha effective negatives."""
+"""Closed forms around EqCo. N queries, K negatives, temperature t, alpha effective negatives.
+
+Why the corrected losses of `eqco.corrected` have a bias of O(1/K^2). Let f = e^{(s - s_0)/t} of
+independent negatives, mu = E f, m the mean of f over K of them, g(m) = log(1 + alpha m), L = g(m).
+
+1. E L(K) = g(mu) + a/K + b/K^2 + O(1/K^3), with a = g''(mu) Var(f) / 2 = -rho^2 CV^2 / 2.
+   Taylor about mu to the fifth order: E (m - mu)^2 = Var(f) / K, the third and fourth moments of
+   m are O(1/K^2), the fifth and sixth O(1/K^3). Similarities are bounded, so f lies between two
+   positive numbers, where all derivatives of g are bounded, and so is the remainder.
+2. Jackknife. Without negative i, m is a mean of K - 1 of them. So E [K L(K) - (K-1) L(K-1)]
+   = g(mu) + (a - a) + b/K - b/(K-1) + O(1/K^2) = g(mu) - b / (K (K-1)) + O(1/K^2) = g(mu) +
+   O(1/K^2).
+3. Second order. rho^2 CV^2 of the sample is a smooth function of the sample means of f and f^2, so
+   by 1. its mean is that of the population + O(1/K). Over 2 K it is -a/K + O(1/K^2).
+4. Gradient. The derivative of L is g'(m) m', with m' the mean of the derivatives of f: a smooth
+   function of two sample means, whose mean has an expansion as in 1., and 2. and 3. follow alike.
+
+K keys out of a batch or a queue are as good as independent where its keys are; the limit is that of
+infinitely many keys, not of this batch.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from itertools import combinations
 
 import torch
 from torch import Tensor
@@ -135,3 +156,78 @@ def gradient_noise_bound(
     return 4 * negative_weight / t * math.sqrt(kappa / num_negatives) + 4 / t * math.exp(
         -num_negatives / (8 * kappa)
     )
+
+
+def multisets(num_symbols: int, count: int) -> Tensor:
+    """How often each of S symbols is drawn in K draws, all cases: shape (cases, S), sums K.
+
+    >>> multisets(2, 2).tolist()
+    [[0, 2], [1, 1], [2, 0]]
+    """
+    ends = count + num_symbols - 1  # bars between the symbols stand at S - 1 of so many places
+    bars = torch.tensor(list(combinations(range(ends), num_symbols - 1)))
+    edges = torch.nn.functional.pad(
+        torch.nn.functional.pad(bars, (1, 0), value=-1), (0, 1), value=ends
+    )
+    return edges.diff(dim=1) - 1
+
+
+def expected_loss(
+    loss: Callable[[Tensor, Tensor], Tensor],
+    positive: Tensor,
+    symbols: Tensor,
+    probabilities: Tensor,
+    *,
+    num_negatives: int,
+) -> Tensor:
+    """Exact mean of a loss over K independent negatives of few possible similarities.
+
+    Its distance from `limit_loss` is the bias of K negatives; the distance of the derivatives is
+    the bias of the gradient.
+
+    Args:
+        loss: (positive (n,), negatives (n, K)) -> loss of each query, shape (n,).
+        positive: s_0, shape ().
+        symbols: the similarities that a negative can have, shape (S,).
+        probabilities: of the symbols, shape (S,), sum 1 in float64.
+        num_negatives: K >= 1; there are binomial(K + S - 1, S - 1) cases.
+
+    Returns:
+        Shape (), with gradient by `positive` and `symbols`.
+    """
+    counts = multisets(len(symbols), num_negatives)  # (cases, S)
+    ways = math.lgamma(num_negatives + 1) - torch.lgamma(counts.double() + 1).sum(dim=1)
+    chances = (ways + torch.xlogy(counts, probabilities.double()).sum(dim=1)).exp()
+    which = torch.arange(len(symbols)).repeat(len(counts)).repeat_interleave(counts.flatten())
+    negatives = symbols[which].view(len(counts), num_negatives)
+    return chances @ loss(positive.expand(len(counts)), negatives)
+
+
+def limit_loss(
+    positive: Tensor, symbols: Tensor, probabilities: Tensor, *, temperature: float, alpha: float
+) -> Tensor:
+    """EqCo with infinitely many negatives, shape (): log(1 + alpha E e^{(s - s_0)/t}).
+
+    Args:
+        positive: s_0, shape ().
+        symbols: the similarities that a negative can have, shape (S,).
+        probabilities: of the symbols, shape (S,).
+        temperature: t, > 0.
+        alpha: effective number of negatives, > 0.
+    """
+    at = positive_finite("temperature", temperature)
+    mean = torch.logsumexp(symbols / at + probabilities.log(), dim=0) - positive / at
+    return torch.nn.functional.softplus(mean + log_weight(1, alpha), threshold=40)
+
+
+def gaussian_limit(
+    positive: float, mean: float, deviation: float, *, temperature: float, alpha: float
+) -> float:
+    """EqCo with infinitely many negatives of normally distributed similarities.
+
+    e^{s/t} is log-normal: log E e^{s/t} = mean/t + deviation^2 / (2 t^2), and
+    CV^2 = e^{deviation^2 / t^2} - 1.
+    """
+    at = positive_finite("temperature", temperature)
+    log_mean = (mean - positive) / at + (deviation / at) ** 2 / 2
+    return math.log1p(positive_finite("alpha", alpha) * math.exp(log_mean))

@@ -17,8 +17,9 @@ PACKAGE = ROOT / "eqco"
 LAYERS = [
     ["", "checks", "distributed", "negatives", "similarity", "waiting", "work", "runs",
      "runs.files", "runs.precision", "runs.progress", "images.colour", "images.decode",
-     "images.glyphs", "images.tree", "methods.encoder", "probes.frozen"],
-    ["methods.batch_norm", "randomness", "settings", "theory"],
+     "images.glyphs", "images.tree", "methods.encoder", "probes.frozen", "probes.linear"],
+    ["methods.batch_norm", "gaps", "randomness", "settings", "theory"],
+    ["corrected"],
     ["contrast", "images.photometric", "methods.method", "probes.metrics"],
     ["bounds", "images.views", "methods.moco", "methods.simclr", "methods.simo", "modules"],
     ["images.files", "images.memory", "methods"],

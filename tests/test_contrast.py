@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import eqco
-from eqco.contrast import LOSSES, REDUCTIONS, dual_temperature, eqco_info_nce, info_nce
+from eqco.contrast import LOSSES, dual_temperature, eqco_info_nce, info_nce
+from eqco.gaps import REDUCTIONS
 from eqco.modules import EqCoInfoNCE
 from tests.formulas import as_defined
 
@@ -32,7 +33,8 @@ def test_examples_in_docstrings_hold(name: str) -> None:
 
 def test_the_examples_of_contrast_are_found_at_all() -> None:
     """Each loss has an example of its own."""
-    attempted = doctest.testmod(importlib.import_module("eqco.contrast")).attempted
+    modules = map(importlib.import_module, ("eqco.contrast", "eqco.corrected"))
+    attempted = sum(doctest.testmod(module).attempted for module in modules)
     assert attempted >= len(LOSSES)
     assert doctest.testmod(importlib.import_module("eqco.modules")).attempted >= 2
     assert {"eqco.runs.loop", "eqco.images.memory"} <= set(MODULES)

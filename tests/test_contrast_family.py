@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from eqco.contrast import LOSSES, dcl, dual_temperature, eqco_info_nce, flat_nce, info_nce
+from eqco.corrected import dcl_jackknife, eqco_jackknife, eqco_second_order, flat_nce_jackknife
 from eqco.theory import margin
 
 Case = Callable[..., tuple[Tensor, Tensor]]
@@ -19,6 +20,10 @@ FAMILY: dict[str, Callable[..., Tensor]] = {
     "dcl": dcl,
     "flat_nce": flat_nce,
     "dual_temperature": partial(dual_temperature, second_temperature=1.0),
+    "eqco_jackknife": partial(eqco_jackknife, alpha=64.0),
+    "eqco_second_order": partial(eqco_second_order, alpha=64.0),
+    "dcl_jackknife": dcl_jackknife,
+    "flat_nce_jackknife": flat_nce_jackknife,
 }
 EVERY = pytest.mark.parametrize("name", sorted(FAMILY))
 
@@ -76,7 +81,7 @@ def test_dcl_has_no_positive_in_its_denominator(similarity_case: Case) -> None:
 
 @EVERY
 def test_gradients_are_those_of_finite_differences(name: str, similarity_case: Case) -> None:
-    if name in ("flat_nce", "dual_temperature"):
+    if name in ("flat_nce", "flat_nce_jackknife", "dual_temperature"):
         pytest.skip("its stopped factor is not seen by the gradient, by definition")
     case = tuple(each.requires_grad_(True) for each in similarity_case())
     assert torch.autograd.gradcheck(partial(FAMILY[name], temperature=0.2), case)

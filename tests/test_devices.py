@@ -44,11 +44,13 @@ def made(*shape: int, grad: bool = False) -> Tensor:
     return torch.empty(*shape, device="cuda").requires_grad_(grad)
 
 
-def method_of(name: str, negatives: int | None = None, drawing: str = "independent") -> Method:
+def method_of(
+    name: str, negatives: int | None = None, drawing: str = "independent", draws: int = 1
+) -> Method:
     """A method of the scale "smoke" on the device; all negatives where none are given."""
     recipe = SCALES["smoke"].baseline(name)
     if negatives:
-        recipe = replace(recipe, num_negatives=negatives, drawing=drawing)
+        recipe = replace(recipe, num_negatives=negatives, drawing=drawing, draws=draws)
     method = build(recipe, 0, "cpu")
     on_device(method)
     return method
@@ -58,7 +60,7 @@ def loss_of(name: str, found: Similarities) -> Tensor:
     """Each query's loss."""
     loss = LOSSES[name]
     settings = {loss.setting: SETTINGS[loss.setting]} if loss.setting else {}
-    losses: Tensor = loss.losses(found.gap, found.num_negatives, temperature=0.2, **settings)
+    losses: Tensor = loss.losses(found, temperature=0.2, **settings)
     return losses
 
 
@@ -72,12 +74,25 @@ def test_every_method_drawing_and_loss(
     built = method_of(method, negatives, drawing)
     for _ in range(2):  # MoCo takes the first batch into its queue
         found = built(images, images, generator)
-        if negatives:  # all of them are chosen by a mask, whose number of ones is read
-            assert is_on_device(found.negatives())
-        for name in LOSSES:
+        assert is_on_device(found.negatives())
+        for name in [each for each in LOSSES if LOSSES[each].fewest <= found.num_negatives]:
             losses = loss_of(name, found)
             assert is_on_device(losses, found.positive)
             assert len(losses) == (2 * BATCH if method == "simclr" else BATCH)
+
+
+@pytest.mark.parametrize("draws", [2, 15])
+@pytest.mark.parametrize("drawing", DRAWINGS)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_with_several_draws(
+    device: FakeCuda, method: str, drawing: str, draws: int, generator: torch.Generator
+) -> None:
+    images = made(BATCH, 1, 24, 24)
+    found = method_of(method, 4, drawing, draws)(images, images, generator)
+    for name in LOSSES:
+        losses = loss_of(name, found)
+        assert is_on_device(losses, found.positive, found.negatives())
+        assert len(losses) == draws * (2 * BATCH if method == "simclr" else BATCH)
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -31,6 +31,14 @@ RECIPES: dict[str, Recipe] = {
     "moco-few": replace(BASE, method="moco", queue_size=40, num_negatives=1, bn_splits=4),
     "simclr": replace(BASE, method="simclr"),
     "simclr-few": replace(BASE, method="simclr", num_negatives=1),
+    "simo-jackknife": replace(BASE, loss="eqco_jackknife", alpha=16.0),
+    "simo-second-order": replace(
+        BASE, loss="eqco_second_order", alpha=16.0, num_negatives=3, draws=4, drawing="shared"
+    ),
+    "moco-jackknife": replace(
+        BASE, method="moco", queue_size=40, bn_splits=4, loss="dcl_jackknife", draws=8
+    ),
+    "simclr-jackknife": replace(BASE, method="simclr", loss="flat_nce_jackknife", draws=6),
     "simclr-full": replace(BASE, method="simclr", num_negatives=30, loss="dcl"),
 }
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from eqco.modules import EqCoInfoNCE, InfoNCE, similarities
+from eqco.corrected import eqco_jackknife
+from eqco.modules import EqCoInfoNCE, EqCoJackknife, InfoNCE, similarities
 from tests.formulas import as_defined
 
 
@@ -28,6 +29,9 @@ def test_the_module_contrasts_cosines_of_its_embeddings(
     ):
         expected = as_defined(positive, negatives, 0.1, alpha)
         assert module(3 * query, key, 7 * others).item() == pytest.approx(expected, rel=1e-5)
+    corrected = eqco_jackknife(positive, negatives, temperature=0.1, alpha=64.0)
+    module = EqCoJackknife(temperature=0.1, alpha=64.0)
+    assert module(3 * query, key, 7 * others).item() == pytest.approx(corrected.item(), rel=1e-5)
 
 
 def test_cosines_are_not_rounded_to_bfloat16_by_autocast(generator: torch.Generator) -> None:

@@ -201,3 +201,51 @@ def test_few_are_drawn_again_and_many_are_sorted(
         assert all(len(set(row)) == num_negatives for row in keys.tolist())
         assert keys.min() >= 0
         assert keys.max() < available
+
+
+@EITHER_DRAWING
+@pytest.mark.parametrize(("num_negatives", "draws"), [(3, 1), (3, 2), (1, 11), (5, 2)])
+def test_draws_are_disjoint_and_processes_agree_on_them(
+    drawing: str, num_negatives: int, draws: int, generator: torch.Generator
+) -> None:
+    state, places = generator.get_state(), (torch.arange(SIZE), torch.tensor([7, 2]))
+    found = []
+    for place in places:
+        generator.set_state(state)
+        columns = draw_columns(
+            num_negatives, SIZE - 1, generator, drawing, total=SIZE, place=place, draws=draws
+        )
+        assert columns is not None
+        assert columns.shape == (len(place), num_negatives * draws)
+        assert all(len(set(row)) == num_negatives * draws for row in columns.tolist())
+        found.append(columns)
+    assert torch.equal(found[1], found[0][places[1]])
+
+
+@EITHER_DRAWING
+@pytest.mark.parametrize("available", [6, 100], ids=["by-order", "by-rejection"])
+def test_every_key_falls_into_every_draw_equally_often(
+    drawing: str, available: int, generator: torch.Generator
+) -> None:
+    """A partition into 3 draws of 2 (of 100: a part of it), chi-square at 1e-4.
+
+    The keys of a plain drawing of all come nearly in their own order, which would fail.
+    """
+    rounds = 4000
+    counts = torch.zeros(3, available)
+    for _ in range(rounds):
+        columns = draw_columns(
+            2, available, generator, drawing, total=2, place=torch.tensor([1]), draws=3
+        )
+        assert columns is not None
+        counts.scatter_add_(1, columns.view(3, 2), torch.ones(3, 2))
+    for observed in counts:
+        assert stats.chisquare(observed.tolist()).pvalue > 1e-4
+
+
+def test_draws_that_do_not_fit_are_an_error(generator: torch.Generator) -> None:
+    message = "draws is 3, but 11 negatives are enough for 1 to 2 disjoint draws of 4"
+    with pytest.raises(ValueError, match=message):
+        draw_columns(4, 11, generator, "shared", total=12, place=torch.arange(12), draws=3)
+    with pytest.raises(ValueError, match="draws is 0, but"):
+        draw_columns(4, 11, generator, "shared", total=12, place=torch.arange(12), draws=0)

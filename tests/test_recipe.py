@@ -150,6 +150,16 @@ def test_values_that_earlier_versions_accepted_raise_an_error(field: str, value:
             {"num_negatives": 256},
             "num_negatives is 256, but SiMo with batch_size=256 has 1 to 255 negatives",
         ),
+        (
+            {"num_negatives": 16, "draws": 16},
+            "^draws is 16, but SiMo with batch_size=256 has 255 negatives for each query, enough "
+            "for 1 to 15 disjoint draws of 16$",
+        ),
+        ({"draws": 2}, "draws is 2, but .* enough for 1 to 1 disjoint draws of 255"),
+        (
+            {"loss": "dcl_jackknife", "num_negatives": 1},
+            "^loss 'dcl_jackknife' needs num_negatives of at least 2, got 1$",
+        ),
         ({"image_size": 32}, "image_size=32 does not go with data 'glyphs', which is held in mem"),
         ({"views": "moco-v2"}, "views='moco-v2' does not go with data 'glyphs'"),
         ({"probe": "crops"}, "probe='crops' does not go with data 'glyphs'"),

@@ -40,6 +40,7 @@ OTHER: dict[str, Any] = {
     "probe_learning_rate": 2.0,
     "knn_neighbours": 2,
     "projector": "mlp",
+    "draws": 2,
 }
 
 

@@ -259,7 +259,7 @@ def test_eqco_in_float32_is_right_at_a_very_high_temperature_too(
     found, wide = (Similarities(*each, **CHOICES[choice]) for each in (narrow, embeddings))
     expected = as_defined(wide.positive, wide.negatives(), temperature, 256.0)
     eqco, settings = LOSSES["eqco"], {"temperature": temperature, "alpha": 256.0}
-    loss = eqco.losses(found.gap, found.num_negatives, **settings).mean()
+    loss = eqco.losses(found, **settings).mean()
     assert loss.item() == pytest.approx(expected, rel=1e-6)
     given = eqco.function(found.positive, found.negatives(), **settings)
     assert given.item() == pytest.approx(expected, rel=1e-6)

@@ -27,6 +27,7 @@ class MoCo(Method):
         seed: of the random unit vectors that fill the queue at first.
         key_momentum: EMA coefficient of the key encoder, in [0, 1).
         drawing: "independent" per query or "shared" (see `eqco.negatives`).
+        draws: disjoint draws of K negatives for each query.
         bn_splits: parts of the batch with batch statistics of their own, over all processes; the
             key batch is shuffled first, so that query and key share no statistics.
 
@@ -50,6 +51,7 @@ class MoCo(Method):
         seed: int = 0,
         key_momentum: float = 0.999,
         drawing: str = "independent",
+        draws: int = 1,
         bn_splits: int = 8,
     ) -> None:
         super().__init__()
@@ -64,6 +66,7 @@ class MoCo(Method):
         self.num_negatives = num_negatives
         self.key_momentum = key_momentum
         self.drawing = drawing
+        self.draws = draws
         draw = torch.Generator().manual_seed(seed)
         keys = torch.randn(queue_size, encoder.embedding_dim, generator=draw)
         self.register_buffer("queue", F.normalize(keys, dim=1))  # (Q, D)
@@ -99,6 +102,7 @@ class MoCo(Method):
             seed=seed,
             key_momentum=recipe.key_momentum,
             drawing=recipe.drawing,
+            draws=recipe.draws,
             bn_splits=recipe.bn_splits,
         )
 
@@ -168,6 +172,7 @@ class MoCo(Method):
             self.drawing,
             total=len(keys),
             place=own,
+            draws=self.draws,
         )
         self.pending = keys
-        return Similarities(query, keys[own], self.queue, columns=columns)
+        return Similarities(query, keys[own], self.queue, columns=columns, draws=self.draws)

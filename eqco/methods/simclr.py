@@ -23,6 +23,7 @@ class SimCLR(Method):
         encoder: trained through queries and keys alike; embeddings of length 1.
         num_negatives: K, from 1 to 2 (N - 1).
         drawing: "independent" per query or "shared" (see `eqco.negatives`).
+        draws: disjoint draws of K negatives for each query.
 
     Source: Chen et al., arXiv 2002.05709.
     """
@@ -30,12 +31,18 @@ class SimCLR(Method):
     title = "SimCLR"
 
     def __init__(
-        self, encoder: Encoder, *, num_negatives: int, drawing: str = "independent"
+        self,
+        encoder: Encoder,
+        *,
+        num_negatives: int,
+        drawing: str = "independent",
+        draws: int = 1,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.num_negatives = num_negatives
         self.drawing = drawing
+        self.draws = draws
 
     @property
     def key_encoder(self) -> Encoder:  # type: ignore[override]
@@ -51,7 +58,12 @@ class SimCLR(Method):
     def of(cls, encoder: Encoder, recipe: Settings, seed: int, device: str) -> Self:
         """SimCLR of a recipe."""
         use_synced_batch_norm(encoder, device)
-        return cls(encoder, num_negatives=recipe.num_negatives, drawing=recipe.drawing)
+        return cls(
+            encoder,
+            num_negatives=recipe.num_negatives,
+            drawing=recipe.drawing,
+            draws=recipe.draws,
+        )
 
     def forward(
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
@@ -79,6 +91,7 @@ class SimCLR(Method):
             self.drawing,
             total=2 * total,
             place=place,
+            draws=self.draws,
         )
         # For a query view the keys come first, for a key view the queries, in the order of drawing.
         views, both = torch.cat([keys, queries]), torch.cat([query, key])
@@ -89,4 +102,5 @@ class SimCLR(Method):
         other, column = columns // (total - 1), columns % (total - 1)  # which view, which image
         column = skip(column, place % total)
         swapped = (place >= total)[:, None]
-        return Similarities(both, positive, views, columns=column + total * (other ^ swapped))
+        columns = column + total * (other ^ swapped)
+        return Similarities(both, positive, views, columns=columns, draws=self.draws)

@@ -24,6 +24,7 @@ class SiMo(Method):
         num_negatives: K, from 1 to N - 1.
         key_momentum: EMA coefficient of the key encoder, in [0, 1).
         drawing: "independent" per query or "shared" (see `eqco.negatives`).
+        draws: disjoint draws of K negatives for each query.
 
     Source: EqCo, arXiv 2010.01929.
     """
@@ -37,6 +38,7 @@ class SiMo(Method):
         num_negatives: int,
         key_momentum: float = 0.999,
         drawing: str = "independent",
+        draws: int = 1,
     ) -> None:
         super().__init__()
         check_key_momentum(key_momentum)
@@ -45,6 +47,7 @@ class SiMo(Method):
         self.num_negatives = num_negatives
         self.key_momentum = key_momentum
         self.drawing = drawing
+        self.draws = draws
 
     @staticmethod
     def available(recipe: Settings) -> int:
@@ -60,6 +63,7 @@ class SiMo(Method):
             num_negatives=recipe.num_negatives,
             key_momentum=recipe.key_momentum,
             drawing=recipe.drawing,
+            draws=recipe.draws,
         )
 
     @torch.no_grad()
@@ -86,8 +90,14 @@ class SiMo(Method):
         query = self.encoder(query_view)  # (n, D), this process's part of it
         own = first_index(len(query)) + torch.arange(len(query))  # which key is the positive
         columns = draw_columns(
-            self.num_negatives, len(key) - 1, generator, self.drawing, total=len(key), place=own
+            self.num_negatives,
+            len(key) - 1,
+            generator,
+            self.drawing,
+            total=len(key),
+            place=own,
+            draws=self.draws,
         )
         if columns is None:
             return Similarities(query, key[own], key, excluded=own[:, None])
-        return Similarities(query, key[own], key, columns=skip(columns, own))
+        return Similarities(query, key[own], key, columns=skip(columns, own), draws=self.draws)

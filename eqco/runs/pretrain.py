@@ -111,7 +111,7 @@ class Pretraining(Work):
         with torch.autocast(self.machine.device.split(":")[0], torch.bfloat16, enabled=low):
             found = self.forward(*views, generator_for(self.seed, "negatives", self.step))
         losses = LOSSES[self.recipe.loss].losses
-        return losses(found.gap, found.num_negatives, **self.recipe.loss_settings()).mean()
+        return losses(found, **self.recipe.loss_settings()).mean()
 
     @property
     def is_curve_point(self) -> bool:

@@ -141,6 +141,7 @@ def untrained(recipe: Recipe) -> Recipe:
         loss="infonce",
         num_negatives=recipe.batch_size - 1,
         drawing="independent",
+        draws=1,
         projector="bn",
         epochs=0,
         learning_rate=1.0,

@@ -62,10 +62,8 @@ def test_the_guard_finds_another_loss_on_every_platform(
     """The factor alpha / K left out, as in the authors' code."""
     eqco = contrast.LOSSES["eqco"]
 
-    def without(
-        gap_at: contrast.GapAt, num_negatives: int, *, alpha: float, temperature: float
-    ) -> torch.Tensor:
-        return contrast.info_nce_losses(gap_at, num_negatives, temperature=temperature)
+    def without(found: contrast.Gaps, *, alpha: float, temperature: float) -> torch.Tensor:
+        return contrast.info_nce_losses(found, temperature=temperature)
 
     monkeypatch.setitem(contrast.LOSSES, "eqco", replace(eqco, losses=without))
     with pytest.raises(AssertionError, match="raise NUMERICS"):

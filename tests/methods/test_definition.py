@@ -127,7 +127,7 @@ def test_value_and_gradients_are_those_of_the_matrix_of_all_similarities(
     torch.testing.assert_close(
         found.negatives().sort(dim=1).values, negatives.sort(dim=1).values, rtol=0, atol=1e-12
     )
-    value = entry.losses(found.gap, found.num_negatives, **settings).mean()
+    value = entry.losses(found, **settings).mean()
     torch.testing.assert_close(value, expected, rtol=1e-12, atol=0)
     expected.backward()
     value.backward()
@@ -138,6 +138,73 @@ def test_value_and_gradients_are_those_of_the_matrix_of_all_similarities(
             torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-9, atol=1e-12)
             trained += 1
     assert trained == len(list(encoder.parameters()))
+
+
+DRAWS = {"simo": 2, "moco": 4, "simclr": 5}  # of 2 negatives: of 5, 9 and 10 that there are
+
+
+@EVERY_METHOD
+@EVERY_DRAWING
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+@pytest.mark.parametrize("few_keys", [0, 10**9], ids=["keys", "matrix"])
+def test_the_loss_of_several_draws_is_the_mean_of_their_losses(
+    name: str, drawing: str, loss: str, few_keys: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Value and gradient against explicit similarities, draw by draw."""
+    monkeypatch.setattr(similarity, "FEW", few_keys)
+    monkeypatch.setitem(similarity.BLOCK, "cpu", 5)
+    case, draws = CASES[name], DRAWS[name]
+    encoder = build_encoder("tiny-gray", 16, seed=0)
+    method = case.make(encoder, num_negatives=2, drawing=drawing, draws=draws).double()
+    views = torch.rand(
+        2, SIZE, 1, 24, 24, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
+    twin = copy.deepcopy(method)
+    draw = torch.Generator().manual_seed(4)
+    positive, negatives = case.reference(twin, tuple(views), draw)
+    columns = DRAWINGS[drawing](len(positive), case.available, 2, draw, draws)
+    entry = LOSSES[loss]
+    settings = {"temperature": 0.2, **({entry.setting: entry.example} if entry.setting else {})}
+    each = [
+        entry.function(positive, negatives.gather(1, some), **settings)
+        for some in columns.split(2, dim=1)
+    ]
+    assert len(each) == draws
+    expected = torch.stack(each).mean()
+
+    found = method(*views, torch.Generator().manual_seed(4))
+    assert found.num_negatives == 2
+    value = entry.losses(found, **settings).mean()
+    explicit = entry.function(found.positive, found.negatives(), **settings)
+    for one in (value, explicit):
+        torch.testing.assert_close(one, expected, rtol=1e-12, atol=0)
+    expected.backward()
+    value.backward()
+    for ours, theirs in zip(method.parameters(), twin.parameters(), strict=True):
+        if ours.grad is not None and theirs.grad is not None:
+            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-9, atol=1e-12)
+
+
+@EVERY_METHOD
+@EVERY_DRAWING
+def test_draws_of_all_negatives_are_a_partition_of_them(
+    name: str, drawing: str, generator: torch.Generator
+) -> None:
+    """Each has one negative; DCL's plain mean of them is that of all similarities."""
+    case = CASES[name]
+    method = case.make(
+        build_encoder("tiny-gray", 16, seed=0),
+        num_negatives=1,
+        drawing=drawing,
+        draws=case.available,
+    )
+    views = torch.rand(2, SIZE, 1, 24, 24, generator=generator)
+    twin = copy.deepcopy(method)
+    twin.num_negatives, twin.draws = case.available, 1
+    found, whole = (each(*views, torch.Generator().manual_seed(0)) for each in (method, twin))
+    assert found.num_negatives == 1
+    parts = found.negatives().view(-1, case.available).sort(dim=1).values
+    torch.testing.assert_close(parts, whole.negatives().sort(dim=1).values)
 
 
 class Unchanged(nn.Module):

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.contrast import LOSSES, GapAt, Loss, of_similarities
+from eqco.contrast import LOSSES, Loss
+from eqco.gaps import Gaps, of_similarities
 from eqco.images import SOURCES, Source, open_images
 from eqco.images.memory import Dataset, hash_tensors
 from eqco.methods import METHODS, build
@@ -49,11 +50,9 @@ def closing_text(rows: list[Row]) -> str:
     return closing(1, "glyphs", cells, [], width=100, colour=False)
 
 
-def hinge_losses(
-    gap_at: GapAt, num_negatives: int, *, temperature: float, second_temperature: float = 1.0
-) -> Tensor:
+def hinge_losses(found: Gaps, *, temperature: float, second_temperature: float = 1.0) -> Tensor:
     """A loss that no file of the project has."""
-    return F.relu(second_temperature + gap_at(temperature))
+    return F.relu(second_temperature + found.gap(temperature))
 
 
 def hinge(

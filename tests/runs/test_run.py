@@ -40,6 +40,7 @@ def test_an_untrained_run_is_the_same_for_every_row(machine: Machine, tmp_path: 
     rows = [
         base,
         replace(base, loss="eqco", alpha=16.0, num_negatives=4, drawing="shared"),
+        replace(base, loss="eqco_jackknife", alpha=16.0, num_negatives=4, draws=2),
         replace(base, loss="dual_temperature", second_temperature=1.0, temperature=0.1),
         SCALES["smoke"].baseline("moco"),
         SCALES["smoke"].baseline("simclr"),
