@@ -179,6 +179,27 @@ def agreement(cells: Sequence[Cell]) -> str:
     return f"{yours} with the evidence in {agreed} of {len(compared)} cells" if runs else ""
 
 
+def print_cells(console: Console, cells: Sequence[Cell]) -> set[str]:
+    """Print a table for each method; gives the titles of the columns that it has."""
+    methods, titles = list(dict.fromkeys(cell.recipe.method for cell in cells)), set[str]()
+    for method in methods:
+        if len(methods) > 1:
+            console.print(f"\n{METHODS[method].title}", highlight=False)
+        own = [cell for cell in cells if cell.recipe.method == method]
+        columns = columns_of(own, console.width)
+        titles |= {column.title for column in columns}
+        console.print(cell_table(columns))
+    return titles
+
+
+def print_claims(console: Console, claims: Sequence[Judged]) -> None:
+    """Print the table of claims under its heading."""
+    console.print(f"\n{heading(claims)}", style="bold", highlight=False)
+    console.print(claim_table(claims))
+    if footnote(claims):
+        console.print(footnote(claims), highlight=False)
+
+
 def closing(
     table: int,
     scale: str,
@@ -202,25 +223,17 @@ def closing(
     """
     stream = io.StringIO()
     console = Console(file=stream, width=width, force_terminal=colour, no_color=not colour)
-    methods, titles = list(dict.fromkeys(cell.recipe.method for cell in cells)), set[str]()
+    methods = list(dict.fromkeys(cell.recipe.method for cell in cells))
     title = f"Table {table} ({', '.join(sorted(methods))}) at scale {scale}"
     console.print(title, style="bold", highlight=False)
-    for method in methods:
-        if len(methods) > 1:
-            console.print(f"\n{METHODS[method].title}", highlight=False)
-        columns = columns_of([cell for cell in cells if cell.recipe.method == method], width)
-        titles |= {column.title for column in columns}
-        console.print(cell_table(columns))
+    titles = print_cells(console, cells)
     legend = [text for name, text in LEGEND.items() if name in titles]
     console.print("\n".join(legend), highlight=False)
     if "published" in titles:
         for number in unmatched:
             console.print(f"published for {number.of}: {number.value}", highlight=False)
     if claims:
-        console.print(f"\n{heading(claims)}", style="bold", highlight=False)
-        console.print(claim_table(claims))
-        if footnote(claims):
-            console.print(footnote(claims), highlight=False)
+        print_claims(console, claims)
     notes = {record.note for cell in cells for record in cell.measured.values()} - {""}
     for note in sorted(notes):
         console.print(f"note: {note}", highlight=False)

@@ -208,6 +208,24 @@ def read_session(config: pytest.Config) -> Session:
         raise pytest.UsageError(str(error)) from error
 
 
+def machine_of(option: Callable[[str], Any], base: Recipe, data_dir: Path) -> Machine:
+    """Where and how runs are made.
+
+    Raises:
+        ValueError: the device is not here.
+    """
+    launcher = option("launcher")
+    return Machine(
+        device=choose_device(option("device"), launcher),
+        threads=option("threads"),
+        data_dir=data_dir,
+        checkpoints=option("checkpoints"),
+        checkpoint_seconds=checkpoint_seconds(base),
+        workers=choose_workers(option("workers"), base, option("processes"), launcher),
+        compile=option("compile"),
+    )
+
+
 def checked_session(config: pytest.Config) -> Session:
     """The session that the options ask for.
 
@@ -215,7 +233,7 @@ def checked_session(config: pytest.Config) -> Session:
         ValueError: options contradict each other, or data or a folder cannot be used.
     """
     option = config.getoption
-    scale, launcher, processes = SCALES[option("scale")], option("launcher"), option("processes")
+    scale = SCALES[option("scale")]
     launcher_options = check_launcher(option)
     never, listing = option("run") == "never", bool(config.option.collectonly)
     folder = option("records") / option("scale")
@@ -225,15 +243,7 @@ def checked_session(config: pytest.Config) -> Session:
         base, data_dir = recorded_base(folder, scale, numerics), option("data_dir")
     else:
         base, data_dir = choose_data(option("data"), option("data_dir"), scale)
-    machine = Machine(
-        device=choose_device(option("device"), launcher),
-        threads=option("threads"),
-        data_dir=data_dir,
-        checkpoints=option("checkpoints"),
-        checkpoint_seconds=checkpoint_seconds(base),
-        workers=choose_workers(option("workers"), base, processes, launcher),
-        compile=option("compile"),
-    )
+    machine = machine_of(option, base, data_dir)
     given = [word for word in config.invocation_params.args if not word.startswith("-q")]
     session = Session(
         scale=option("scale"),
@@ -243,8 +253,8 @@ def checked_session(config: pytest.Config) -> Session:
         machine=machine,
         folder=folder,
         command=shlex.join(["pytest", *map(str, given)]),
-        launcher=launcher,
-        processes=processes,
+        launcher=option("launcher"),
+        processes=option("processes"),
         launcher_options=launcher_options,
         numerics=numerics,
     )
