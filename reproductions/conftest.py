@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from eqco.runs.checkpoint import Busy
 from eqco.runs.record import Record, RecordError
 from eqco.runs.run import Job, run, untrained
 from reproductions import published
+from reproductions.claims_table import Judged
+from reproductions.evidence import row_values
 from reproductions.options import OF_PYTEST, add_options
 from reproductions.report import Cell, closing
 from reproductions.scales import SCALES
@@ -56,7 +58,7 @@ def contradictions(scale: str) -> dict[tuple[int, str], str]:
 
 def expected_failure(why: str | None) -> list[pytest.MarkDecorator]:
     """A strict xfail with its numbers, where the committed evidence contradicts a claim."""
-    return [pytest.mark.xfail(reason=why, strict=True)] if why else []
+    return [pytest.mark.xfail(reason=why, strict=True, raises=AssertionError)] if why else []
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -193,13 +195,33 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         item.config.stash[SESSION].statuses[row] = status
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_report_header() -> Generator[None, list[str | list[str]], list[str | list[str]]]:
+    """Leave out the settings of pytest-benchmark, which measures nothing here."""
+    lines = yield
+    return [line for line in lines if not str(line).startswith("benchmark: ")]
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """Count claims that neither pass nor fail by their verdict.
+
+    The closing table says what became of them; among "skipped" and "xfailed" the summary of pytest
+    would list each one again. A failure is left to pytest.
+    """
+    if "::test_claim[" not in report.nodeid or not report.skipped or report.when != "call":
+        return None
+    verdict = dict(report.user_properties).get("verdict", "without a verdict")
+    expected = hasattr(report, "wasxfail")
+    return str(verdict), "x" if expected else "s", "XFAIL" if expected else "SKIPPED"
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Write the closing tables: published and measured numbers, verdicts, missing cells."""
     session = terminalreporter.config.stash[SESSION]
     colour = bool(terminalreporter.config.get_terminal_writer().hasmarkup)
     full = terminalreporter.config.get_terminal_writer().fullwidth + 1
     width = max(80, min(100, full)) if colour else 80
-    for number in sorted({case[0] for case in [*session.statuses, *session.verdicts]}):
+    for number in sorted({case[0] for case in [*session.statuses, *session.claims]}):
         try:
             text = closing_text(session, number, width, colour)
         except RecordError as error:
@@ -209,21 +231,42 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def closing_text(session: Session, number: int, width: int, colour: bool) -> str:
     """The closing text of one table."""
-    table, cells = session.table(number), []
-    for row in table.rows:
+    own, evidence = session.verdicts(number), session.committed(number)
+    selected = {name for of, name in session.claims if of == number}
+    claims = [
+        Judged(claim.name, own[claim.name], evidence.get(claim.name, {}))
+        for claim in session.table(number).claims
+        if claim.name in selected
+    ]
+    return closing(
+        number,
+        session.scale,
+        cells_of(session, number),
+        claims,
+        width=width,
+        colour=colour,
+        unmatched=published.numbers_without_row(number),
+    )
+
+
+def cells_of(session: Session, number: int) -> list[Cell]:
+    """The rows of a table with their records, what became of them, and the evidence beside."""
+    cells, ranges = [], session.predictions(number)
+    for row in session.table(number).rows:
         measured = session.found(row)
         default = "cached" if measured else "not run"
         status = session.statuses.get((number, row.name), default)
         if status == "not run" and measured:
             status = f"{len(measured)} of {len(session.seeds)}"  # seeds
-        cells.append(Cell(row, published.shown(number, row.name), measured, status))
-    judged = [pair for (of, _), pair in session.verdicts.items() if of == number]
-    return closing(
-        number,
-        session.scale,
-        cells,
-        judged,
-        width=width,
-        colour=colour,
-        unmatched=published.numbers_without_row(number),
-    )
+        known = row_values(session.scale, row) if session.evidence else {}
+        cells.append(
+            Cell(
+                row,
+                published.shown(number, row.name),
+                measured,
+                status,
+                evidence=tuple(known.values()),
+                predicted=ranges.get(row.name),
+            )
+        )
+    return cells

@@ -14,10 +14,12 @@ from eqco.methods import METHODS
 from eqco.probes.metrics import METRICS
 from eqco.recipe import Recipe
 from eqco.runs.record import Record
+from reproductions.agreement import prediction_intervals
+from reproductions.claims import PRIMARY, Verdicts, judge_claims
 from reproductions.judge import interval
 from reproductions.scales import SCALES
 from reproductions.tables import table
-from reproductions.tables.cells import Claim, Row
+from reproductions.tables.cells import Row
 
 # The committed evidence was made under numerics 1. Numerics 2 rounds differently and draws other
 # negatives, from the same distribution; its own evidence goes to records/SCALE.
@@ -92,9 +94,10 @@ def table_runs(number: int, scale: str) -> pd.DataFrame:
 
 
 def by_seed(found: pd.DataFrame, metric: str = "linear", **where: object) -> dict[int, float]:
-    """The metric of the runs that match, by seed."""
+    """The metric of the runs that match and have it, by seed."""
     for name, value in where.items():
         found = found[found[name] == value]
+    found = found[found[metric].notna()]
     return dict(zip(found["seed"].astype(int), found[metric].astype(float), strict=True))
 
 
@@ -103,9 +106,29 @@ def row_values(scale: str, row: Row, metric: str = "linear") -> dict[int, float]
     return by_seed(recipe_runs(scale, [row.recipe]), metric)
 
 
-def both_sides(scale: str, claim: Claim) -> tuple[dict[int, float], dict[int, float]]:
-    """Accuracies by seed of a claim's rows."""
-    return row_values(scale, claim.left), row_values(scale, claim.right)
+@cache
+def verdicts(number: int, scale: str, base: Recipe | None = None) -> dict[str, Verdicts]:
+    """What the committed records say of a table's claims: by claim, then by metric.
+
+    Args:
+        number: of the table.
+        scale: whose records are judged.
+        base: another baseline than that of the records, such as one on a user's images.
+    """
+    claims = table(number, scale, base or evidence_base(scale)).claims
+    return judge_claims(claims, lambda row, metric: row_values(scale, row, metric))
+
+
+@cache
+def predictions(number: int, scale: str, base: Recipe) -> dict[str, tuple[float, float]]:
+    """Where a new run of each row of a table falls by the committed records, linear probe.
+
+    Rows with fewer than two committed runs are left out.
+    """
+    rows = table(number, scale, base).rows
+    return prediction_intervals(
+        {row.name: list(row_values(scale, row, PRIMARY).values()) for row in rows}
+    )
 
 
 def half_interval(values: pd.Series) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from reproductions.judge import Verdict
@@ -14,12 +15,23 @@ def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def short(verdict: Verdict | None) -> str:
-    """`+0.3 [-0.1, +0.7] n=5: supported`."""
+    """`+0.30 [-0.10, +0.70] n=5, p=0.02 (Holm 0.1): **undetermined** (uncorrected: supported)`.
+
+    Without p-values where nothing was corrected.
+    """
     if verdict is None:
         return "not run"
     if verdict.n < 2:
-        return f"{verdict.mean:+.2f} (n=1): undetermined"
-    return f"{points(verdict)} n={verdict.n}: **{verdict.status}**"
+        return f"{verdict.mean:+.2f} (n=1): {verdict.status}"
+    corrected = not math.isnan(verdict.p_holm)
+    p = f", p={verdict.p:.2g} (Holm {verdict.p_holm:.2g})" if corrected else ""
+    return f"{points(verdict)} n={verdict.n}{p}: {told(verdict)}"
+
+
+def told(verdict: Verdict) -> str:
+    """`**undetermined** (uncorrected: supported)`."""
+    other = f" (uncorrected: {verdict.uncorrected})"
+    return f"**{verdict.status}**" + (other if verdict.status != verdict.uncorrected else "")
 
 
 def points(verdict: Verdict) -> str:

@@ -18,6 +18,7 @@ from eqco.methods import METHODS
 from eqco.runs.files import write_atomically
 from eqco.runs.progress import duration
 from reproductions import evidence, markdown, published, sweep_page
+from reproductions.claims import JUDGED, PRIMARY
 from reproductions.evidence import evidence_base, judged_scales, metric_titles
 from reproductions.judge import Verdict
 from reproductions.markdown import points, short
@@ -32,9 +33,9 @@ CONTRADICTED = HERE / "contradicted.csv"
 GLYPHS = "glyphs"
 
 
-def judge_claim(scale: str, claim: Claim) -> Verdict | None:
-    """Verdict of the committed records on a claim; None where a row has none."""
-    return claim.judge(*evidence.both_sides(scale, claim))
+def judge_claim(number: int, scale: str, claim: Claim, metric: str = PRIMARY) -> Verdict | None:
+    """Verdict of the committed records on a table's claim; None where a row has none."""
+    return evidence.verdicts(number, scale)[claim.name].get(metric)
 
 
 def row_cells(number: int, scale: str, row: Row) -> list[str]:
@@ -56,8 +57,11 @@ def table_page(number: int, scale: str) -> str:
     header = ["loss", "method", "K", "published (ImageNet)", *metric_titles().values(), "a run"]
     cells = markdown.table(header, [row_cells(number, scale, row) for row in found.rows])
     claims = markdown.table(
-        ["claim", "mean difference [90 % interval]: verdict"],
-        [[claim.statement, short(judge_claim(scale, claim))] for claim in found.claims],
+        ["claim", *(f"{metric_titles()[metric]}: verdict" for metric in JUDGED)],
+        [
+            [claim.statement, *(short(judge_claim(number, scale, claim, m)) for m in JUDGED)]
+            for claim in found.claims
+        ],
     )
     return f"### Scale {scale}\n\n{cells}\n\n{claims}"
 
@@ -104,8 +108,9 @@ def first_table(paper: str) -> int:
 
 def paper_verdicts(paper: str) -> list[tuple[Claim, Verdict]]:
     """Claims of that table at scale glyphs that test it, with their verdicts."""
-    claims = [c for c in table(first_table(paper), GLYPHS).claims if c.paper == paper]
-    pairs = [(claim, judge_claim(GLYPHS, claim)) for claim in claims]
+    number = first_table(paper)
+    claims = [c for c in table(number, GLYPHS).claims if c.paper == paper]
+    pairs = [(claim, judge_claim(number, GLYPHS, claim)) for claim in claims]
     return [(claim, verdict) for claim, verdict in pairs if verdict]
 
 
@@ -196,7 +201,7 @@ def contradicted() -> str:
     for scale in judged_scales():
         for number in TABLES:
             for claim in table(number, scale, evidence_base(scale)).claims:
-                verdict = judge_claim(scale, claim)
+                verdict = judge_claim(number, scale, claim)
                 if verdict and verdict.status == "contradicted":
                     writer.writerow((scale, number, claim.name, str(verdict)))
     return stream.getvalue()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -15,9 +16,9 @@ from eqco.methods import METHODS
 from eqco.recipe import Recipe
 from eqco.runs.progress import duration
 from eqco.runs.record import Record
-from reproductions.judge import Verdict
+from reproductions.claims_table import Judged, claim_table, counts, footnote, heading
 from reproductions.published import Published
-from reproductions.tables.cells import Claim, Row
+from reproductions.tables.cells import Row
 
 
 def spread(values: Sequence[float]) -> str:
@@ -39,12 +40,16 @@ class Cell:
         published: a number or "not verified".
         measured: records by seed.
         status: "passed", "failed", "not run", or how many of the seeds there are.
+        evidence: accuracies of the committed runs of this row, percent.
+        predicted: where a run of this row falls by the committed evidence; None where it is silent.
     """
 
     row: Row
     published: str
     measured: dict[int, Record]
     status: str
+    evidence: tuple[float, ...] = ()
+    predicted: tuple[float, float] | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -54,6 +59,14 @@ class Cell:
     def values(self, metric: str) -> dict[int, float]:
         """The metric by seed, percent."""
         return {seed: record.metrics[metric] for seed, record in self.measured.items()}
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether every run lies where the evidence predicts; None without runs or prediction."""
+        if self.predicted is None or not self.measured:
+            return None
+        low, high = self.predicted
+        return all(low <= value <= high for value in self.values("linear").values())
 
 
 def difference(cell: Cell, reference: Cell | None) -> str:
@@ -76,41 +89,122 @@ def full_baseline(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
     return full[0] if full else None
 
 
-def cell_table(cells: Sequence[Cell]) -> Text:
-    """Rows of a table: published beside measured, and the gap to the full-K baseline."""
-    table = Text(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("loss", no_wrap=True)
-    table.add_column("K", justify="right", no_wrap=True, min_width=3)
-    table.add_column("published", no_wrap=True)
-    table.add_column("linear %", justify="right", no_wrap=True)
-    table.add_column("kNN", justify="right", no_wrap=True, min_width=4)
-    paired = any(full_baseline(cell, cells) for cell in cells)
-    if paired:
-        table.add_column("Δ base", justify="right", no_wrap=True, min_width=4)
-    table.add_column("time", justify="right", no_wrap=True, min_width=4)
-    table.add_column("status", no_wrap=True)
-    for cell in cells:
-        records = list(cell.measured.values())
-        seconds = [r.seconds["train"] + r.seconds["probe"] for r in records]
-        knn = list(cell.values("knn").values())
-        table.add_row(
-            cell.row.title,
-            str(cell.recipe.num_negatives),
-            cell.published,
-            spread(list(cell.values("linear").values())),
-            f"{sum(knn) / len(knn):.1f}" if knn else "–",
-            *([difference(cell, full_baseline(cell, cells))] if paired else []),
-            duration(sum(seconds) / len(seconds)) if seconds else "–",
-            cell.status,
-        )
+@dataclass(frozen=True)
+class Column:
+    """A column of the closing table; among those that do not fit, the highest rank goes first."""
+
+    title: str
+    values: list[str]
+    rank: int = 0
+    justify: Literal["left", "right"] = "left"
+
+    @property
+    def width(self) -> int:
+        """Characters of its longest line."""
+        return max(map(len, (self.title, *self.values)))
+
+
+def fitting(columns: Sequence[Column], width: int) -> list[Column]:
+    """Columns that fit into `width` with a space between them; those of rank 0 always stay."""
+    kept = list(columns)
+    for column in sorted(columns, key=lambda each: -each.rank):
+        if sum(each.width + 1 for each in kept) - 1 > width and column.rank:
+            kept.remove(column)
+    return kept
+
+
+def mean_of(values: Collection[float]) -> str:
+    """The mean with one decimal."""
+    return f"{sum(values) / len(values):.1f}" if values else "–"
+
+
+def run_time(cell: Cell) -> str:
+    """Mean time of a run."""
+    seconds = [r.seconds["train"] + r.seconds["probe"] for r in cell.measured.values()]
+    return duration(sum(seconds) / len(seconds)) if seconds else "–"
+
+
+def predicted(cell: Cell) -> str:
+    """`84.1–86.9`."""
+    return f"{cell.predicted[0]:.1f}–{cell.predicted[1]:.1f}" if cell.predicted else "–"
+
+
+def columns_of(cells: Sequence[Cell], width: int) -> list[Column]:
+    """What is shown of the cells of a method: own numbers, published ones, the evidence."""
+    own = [spread(list(cell.values("linear").values())) for cell in cells]
+    columns = [
+        Column("loss", [cell.row.title for cell in cells]),
+        Column("K", [str(cell.recipe.num_negatives) for cell in cells], justify="right"),
+        Column("published", [cell.published for cell in cells], 4),
+        Column("linear %", own, justify="right"),
+        Column("kNN", [mean_of(cell.values("knn").values()) for cell in cells], 1, "right"),
+    ]
+    if any(full_baseline(cell, cells) for cell in cells):
+        gaps = [difference(cell, full_baseline(cell, cells)) for cell in cells]
+        columns.append(Column("Δ base", gaps, 2, "right"))
+    if any(cell.evidence for cell in cells):
+        words = {True: "yes", False: "no", None: "–"}
+        columns += [
+            Column("evidence", [spread(cell.evidence) for cell in cells], 0, "right"),
+            Column("predicted", [predicted(cell) for cell in cells], 0, "right"),
+            Column("in?", [words[cell.agrees] for cell in cells]),
+        ]
+    columns.append(Column("time", [run_time(cell) for cell in cells], 3, "right"))
+    columns.append(Column("status", [cell.status for cell in cells]))
+    return fitting(columns, width)
+
+
+def cell_table(columns: Sequence[Column]) -> Text:
+    """Rows of a table."""
+    table = Text(box=SIMPLE_HEAD, padding=0, show_edge=False)
+    for column in columns:
+        table.add_column(column.title, justify=column.justify, no_wrap=True)
+    for line in zip(*(column.values for column in columns), strict=True):
+        table.add_row(*line)
     return table
+
+
+LEGEND = {
+    "Δ base": "Δ base: points against InfoNCE with all negatives, paired by seed.",
+    "predicted": "predicted: where a run of the row falls by the committed evidence (99 %).",
+    "published": "Published numbers are of ImageNet and are compared at that scale only.",
+}
+
+
+def agreement(cells: Sequence[Cell]) -> str:
+    """`your 8 runs agree with the evidence in 8 of 8 cells`; empty where nothing is compared."""
+    compared = [cell for cell in cells if cell.agrees is not None]
+    runs, agreed = sum(len(c.measured) for c in compared), sum(bool(c.agrees) for c in compared)
+    yours = "your run agrees" if runs == 1 else f"your {runs} runs agree"
+    return f"{yours} with the evidence in {agreed} of {len(compared)} cells" if runs else ""
+
+
+def print_cells(console: Console, cells: Sequence[Cell]) -> set[str]:
+    """Print a table for each method; gives the titles of the columns that it has."""
+    methods, titles = list(dict.fromkeys(cell.recipe.method for cell in cells)), set[str]()
+    for method in methods:
+        if len(methods) > 1:
+            console.print(f"\n{METHODS[method].title}", highlight=False)
+        own = [cell for cell in cells if cell.recipe.method == method]
+        columns = columns_of(own, console.width)
+        titles |= {column.title for column in columns}
+        console.print(cell_table(columns))
+    return titles
+
+
+def print_claims(console: Console, claims: Sequence[Judged]) -> None:
+    """Print the table of claims under its heading."""
+    console.print(f"\n{heading(claims)}", style="bold", highlight=False)
+    console.print(claim_table(claims))
+    if footnote(claims):
+        console.print(footnote(claims), highlight=False)
 
 
 def closing(
     table: int,
     scale: str,
     cells: Sequence[Cell],
-    claims: Sequence[tuple[Claim, Verdict]],
+    claims: Sequence[Judged],
     *,
     width: int,
     colour: bool,
@@ -122,7 +216,7 @@ def closing(
         table: number of the table.
         scale: its scale.
         cells: all rows of the table, also those not selected.
-        claims: those that were judged.
+        claims: those that were selected.
         width: columns.
         colour: whether escape codes may be used.
         unmatched: published numbers that belong to no row.
@@ -132,22 +226,20 @@ def closing(
     methods = list(dict.fromkeys(cell.recipe.method for cell in cells))
     title = f"Table {table} ({', '.join(sorted(methods))}) at scale {scale}"
     console.print(title, style="bold", highlight=False)
-    for method in methods:
-        if len(methods) > 1:
-            console.print(f"\n{METHODS[method].title}", highlight=False)
-        console.print(cell_table([cell for cell in cells if cell.recipe.method == method]))
-    console.print(
-        "Δ base: points against InfoNCE with all negatives, paired by seed. Published numbers are "
-        "of ImageNet and are compared at that scale only.",
-        highlight=False,
-    )
-    for number in unmatched:
-        console.print(f"published for {number.of}: {number.value}", highlight=False)
-    for claim, verdict in claims:
-        console.print(f"\n{claim.name}: {claim.statement}\n  {verdict}", highlight=False)
-    done = sum(bool(cell.measured) for cell in cells)
-    console.print(f"\ntable {table}: {done} of {len(cells)} cells measured", style="bold")
+    titles = print_cells(console, cells)
+    legend = [text for name, text in LEGEND.items() if name in titles]
+    console.print("\n".join(legend), highlight=False)
+    if "published" in titles:
+        for number in unmatched:
+            console.print(f"published for {number.of}: {number.value}", highlight=False)
+    if claims:
+        print_claims(console, claims)
     notes = {record.note for cell in cells for record in cell.measured.values()} - {""}
     for note in sorted(notes):
         console.print(f"note: {note}", highlight=False)
+    done = f"table {table}: {sum(bool(c.measured) for c in cells)} of {len(cells)} cells measured"
+    console.print(f"\n{done}", style="bold", highlight=False)
+    last = "; ".join(filter(None, (agreement(cells), counts(claims))))
+    if last:
+        console.print(last, style="bold", highlight=False)
     return stream.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,16 @@ from eqco.runs.checkpoint import check_free
 from eqco.runs.files import check_writable
 from eqco.runs.launch import Order, by_slurm, by_torchrun
 from eqco.runs.precision import emulation
-from eqco.runs.record import Record
+from eqco.runs.record import Record, record_path
 from eqco.runs.run import Job
 from eqco.settings import NUMERICS, Machine
+from reproductions import evidence
+from reproductions.claims import Verdicts, judge_claims
 from reproductions.evidence import EVIDENCE_NUMERICS, RECORDS
-from reproductions.judge import Verdict
 from reproductions.options import granted_cores
 from reproductions.scales import SCALES, Scale
-from reproductions.tables import table
-from reproductions.tables.cells import Claim, Row, Table
+from reproductions.tables import TABLES, table
+from reproductions.tables.cells import Row, Table
 
 
 @dataclass
@@ -44,7 +46,8 @@ class Session:
     numerics: int = NUMERICS
     submitted: set[str] = field(default_factory=set)
     statuses: dict[tuple[int, str], str] = field(default_factory=dict)
-    verdicts: dict[tuple[int, str], tuple[Claim, Verdict]] = field(default_factory=dict)
+    claims: list[tuple[int, str]] = field(default_factory=list)  # those selected
+    judged: dict[int, dict[str, Verdicts]] = field(default_factory=dict)
 
     @property
     def evidence(self) -> Path | None:
@@ -61,6 +64,27 @@ class Session:
         place = (self.folder, row.recipe)
         pairs = ((seed, Record.find(*place, seed, self.numerics)) for seed in self.seeds)
         return {seed: record for seed, record in pairs if record is not None}
+
+    def verdicts(self, number: int) -> dict[str, Verdicts]:
+        """Own verdicts on a table's claims, selected or not: they are corrected together."""
+        if number not in self.judged:
+            own = self.table(number)
+            records = {row.name: self.found(row) for row in own.rows}
+
+            def values(row: Row, metric: str) -> dict[int, float]:
+                pairs = records[row.name].items()
+                return {s: r.metrics[metric] for s, r in pairs if metric in r.metrics}
+
+            self.judged[number] = judge_claims(own.claims, values)
+        return self.judged[number]
+
+    def committed(self, number: int) -> dict[str, Verdicts]:
+        """Verdicts of the committed evidence on a table's claims; empty where it is judged here."""
+        return evidence.verdicts(number, self.scale, self.base) if self.evidence else {}
+
+    def predictions(self, number: int) -> dict[str, tuple[float, float]]:
+        """Where the committed evidence expects a run of each row; empty where it is judged here."""
+        return evidence.predictions(number, self.scale, self.base) if self.evidence else {}
 
 
 def choose_data(option: str, data_dir: Path, scale: Scale) -> tuple[Recipe, Path]:
@@ -147,62 +171,138 @@ def choose_device(text: str, launcher: str) -> str:
     return text
 
 
+def recorded_base(folder: Path, scale: Scale, numerics: int) -> Recipe:
+    """The baseline of a scale with the data of the records in a folder, for sessions without data.
+
+    Raises:
+        ValueError: the records are of several data sets, or one of them cannot be trusted.
+    """
+    names = sorted({record.recipe.data for record in Record.read_all(folder, numerics)})
+    if len(names) > 1:
+        raise ValueError(
+            f"{folder} has records of {' and '.join(names)}: name the one to judge with --data"
+        )
+    return replace(scale.base, data=names[0]) if names else scale.base
+
+
+def check_records(session: Session) -> None:
+    """Refuse --run never where there is nothing to judge.
+
+    Raises:
+        ValueError: no row of any table has a record.
+    """
+    rows = [row for number in TABLES for row in session.table(number).rows]
+    pairs = ((row.recipe, seed) for row in rows for seed in session.seeds)
+    if not any(record_path(session.folder, *pair, session.numerics).exists() for pair in pairs):
+        raise ValueError(
+            f"--run never: {session.folder} has no record of a table's row, seeds 0 to "
+            f"{len(session.seeds) - 1}: leave --run never out to train, or name another --records"
+        )
+
+
+def check_launcher(option: Callable[[str], Any]) -> tuple[str, ...]:
+    """The words of --launcher-options, after a check of what goes with a launcher.
+
+    Raises:
+        ValueError: options contradict each other.
+    """
+    launcher, processes = option("launcher"), option("processes")
+    try:
+        options = tuple(shlex.split(option("launcher_options")))
+    except ValueError as error:
+        raise ValueError(f"--launcher-options cannot be split into words: {error}") from error
+    if launcher == "here" and processes > 1:
+        raise ValueError(f"--processes {processes} needs --launcher torchrun or slurm")
+    if launcher == "slurm" and not all("=" in word for word in options):
+        raise ValueError(f"--launcher-options of slurm are NAME=VALUE, got {options}")
+    if option("run") == "always" and launcher != "here":
+        raise ValueError("--run always works in this process only: leave --launcher out")
+    return options
+
+
 def read_session(config: pytest.Config) -> Session:
     """Check every option before any work starts.
 
     Raises:
         pytest.UsageError: options contradict each other, or data or a folder cannot be used.
     """
-    option = config.getoption
-    scale, launcher, processes = option("scale"), option("launcher"), option("processes")
     try:
-        options = tuple(shlex.split(option("launcher_options")))
-    except ValueError as error:
-        raise pytest.UsageError(
-            f"--launcher-options cannot be split into words: {error}"
-        ) from error
-    if launcher == "here" and processes > 1:
-        raise pytest.UsageError(f"--processes {processes} needs --launcher torchrun or slurm")
-    if launcher == "slurm" and not all("=" in word for word in options):
-        raise pytest.UsageError(f"--launcher-options of slurm are NAME=VALUE, got {options}")
-    if option("run") == "always" and launcher != "here":
-        raise pytest.UsageError("--run always works in this process only: leave --launcher out")
-    try:
-        base, data_dir = choose_data(option("data"), option("data_dir"), SCALES[scale])
-        base = choose_precision(option("precision"), base, scale)
-        machine = Machine(
-            device=choose_device(option("device"), launcher),
-            threads=option("threads"),
-            data_dir=data_dir,
-            checkpoints=option("checkpoints"),
-            checkpoint_seconds=checkpoint_seconds(base),
-            workers=choose_workers(option("workers"), base, processes, launcher),
-            compile=option("compile"),
-        )
-        folder = option("records") / scale
-        is_evidence = folder.resolve() == (RECORDS / scale).resolve()
-        if is_evidence and option("run") != "never":
-            raise ValueError(f"{folder} holds the evidence: judge it with --run never")
-        if option("run") != "never" and not config.option.collectonly:
-            check_speed(option("precision"), base, machine.device)
-            for needed in (folder, machine.checkpoints):
-                check_writable(needed)
+        return checked_session(config)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def machine_of(option: Callable[[str], Any], base: Recipe, data_dir: Path) -> Machine:
+    """Where and how runs are made.
+
+    Raises:
+        ValueError: the device is not here.
+    """
+    launcher = option("launcher")
+    return Machine(
+        device=choose_device(option("device"), launcher),
+        threads=option("threads"),
+        data_dir=data_dir,
+        checkpoints=option("checkpoints"),
+        checkpoint_seconds=checkpoint_seconds(base),
+        workers=choose_workers(option("workers"), base, option("processes"), launcher),
+        compile=option("compile"),
+    )
+
+
+def checked_session(config: pytest.Config) -> Session:
+    """The session that the options ask for.
+
+    Raises:
+        ValueError: options contradict each other, or data or a folder cannot be used.
+    """
+    option = config.getoption
+    scale = SCALES[option("scale")]
+    launcher_options = check_launcher(option)
+    never, listing = option("run") == "never", bool(config.option.collectonly)
+    folder = option("records") / option("scale")
+    is_evidence = folder.resolve() == (RECORDS / option("scale")).resolve()
+    numerics = EVIDENCE_NUMERICS if is_evidence else NUMERICS
+    if scale.needs_folder and not option("data") and (never or listing):
+        base, data_dir = recorded_base(folder, scale, numerics), option("data_dir")
+    else:
+        base, data_dir = choose_data(option("data"), option("data_dir"), scale)
+    base = choose_precision(option("precision"), base, option("scale"))
+    machine = machine_of(option, base, data_dir)
     given = [word for word in config.invocation_params.args if not word.startswith("-q")]
-    return Session(
-        scale=scale,
+    session = Session(
+        scale=option("scale"),
         policy=option("run"),
         seeds=range(option("seeds")),
         base=base,
         machine=machine,
         folder=folder,
         command=shlex.join(["pytest", *map(str, given)]),
-        launcher=launcher,
-        processes=processes,
-        launcher_options=options,
-        numerics=EVIDENCE_NUMERICS if is_evidence else NUMERICS,
+        launcher=option("launcher"),
+        processes=option("processes"),
+        launcher_options=launcher_options,
+        numerics=numerics,
     )
+    if is_evidence and not never:
+        raise ValueError(f"{folder} holds the evidence: judge it with --run never")
+    if not listing:
+        check_folders(session)
+    if not listing and not never:
+        check_speed(option("precision"), base, machine.device)
+    return session
+
+
+def check_folders(session: Session) -> None:
+    """Folders can be written where runs are made, and there are records where none is made.
+
+    Raises:
+        ValueError: a folder cannot be written, or there is no record.
+    """
+    if session.policy == "never":
+        check_records(session)
+        return
+    for needed in (session.folder, session.machine.checkpoints):
+        check_writable(needed)
 
 
 def launched(session: Session, job: Job) -> Record | None:

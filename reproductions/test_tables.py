@@ -5,41 +5,32 @@
     pytest reproductions/ -k table1 --seeds 5           enough seeds for verdicts
 
 `tables/` has a file for each table, with the results to expect. A cell is trained and probed, and
-must beat the untrained backbone. A claim is judged over seeds; one seed leaves it undetermined.
+must beat the untrained backbone. A claim is judged over three seeds or more, by the linear probe:
+it passes where it is supported, fails where it is contradicted, and is skipped otherwise. The
+closing table has every verdict, and those of the committed evidence beside them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 
 from eqco.recipe import Recipe
+from reproductions.agreement import near_published
+from reproductions.claims import PRIMARY
 from reproductions.conftest import Train
-from reproductions.evidence import committed_records
-from reproductions.judge import near_published, prediction_intervals
+from reproductions.judge import LEAST_SEEDS
 from reproductions.published import number_for
 from reproductions.scales import SCALES
 from reproductions.session import Session
 
 
-def evidence_interval(session: Session, table: int, row: str) -> tuple[float, float] | None:
-    """Prediction interval of a new run of a row from committed runs; None where there are none."""
-    if session.evidence is None:
-        return None
-    by_digest = {each.recipe.digest(): each.name for each in session.table(table).rows}
-    cells: dict[str, list[float]] = {name: [] for name in by_digest.values()}
-    for record in committed_records(session.scale):
-        name = by_digest.get(record.recipe.digest())
-        if name:
-            cells[name].append(record.metrics["linear"])
-    return prediction_intervals(cells).get(row)
-
-
 def test_cell(row: tuple[int, str], session: Session, train: Train, baseline: Recipe) -> None:
     """The row trains to finite losses, beats the untrained backbone, and agrees with evidence."""
     recipe = session.table(row[0]).row(row[1]).recipe
-    interval = evidence_interval(session, *row)
+    interval = session.predictions(row[0]).get(row[1])
     pairs = [(train(recipe, seed), train(baseline, seed)) for seed in session.seeds]
     for record, without in pairs:
         if record is None or without is None:
@@ -69,20 +60,21 @@ def test_published(published_row: tuple[int, str], session: Session) -> None:
     assert verdict.holds, f"{row}: {verdict}; {number.note}"
 
 
-def test_claim(claim: tuple[int, str], session: Session) -> None:
+def test_claim(
+    claim: tuple[int, str], session: Session, record_property: Callable[[str, object], None]
+) -> None:
     """The statement holds over the seeds that both of its rows have."""
     if not SCALES[session.scale].evidence:
         pytest.skip(f"scale {session.scale} shows that things run; it is never evidence")
-    stated = session.table(claim[0]).claim(claim[1])
-    left, right = (
-        {seed: record.metrics["linear"] for seed, record in session.found(row).items()}
-        for row in (stated.left, stated.right)
-    )
-    verdict = stated.judge(left, right)
+    session.claims.append(claim)
+    number, name = claim
+    stated, verdict = session.table(number).claim(name), session.verdicts(number)[name].get(PRIMARY)
     if verdict is None:
         names = f"{stated.left.name} and {stated.right.name}"
-        pytest.skip(f"not run: needs rows {names}; run -k table{claim[0]}")
-    session.verdicts[claim] = stated, verdict
-    if verdict.status == "undetermined":
-        pytest.skip(str(verdict) + ("; try --seeds 5" if verdict.n < 2 else ""))
+        pytest.skip(f"not run: needs rows {names}; run -k table{number}")
+    if verdict.n < LEAST_SEEDS:
+        pytest.skip(f"{verdict}; a verdict needs --seeds {LEAST_SEEDS}")
+    record_property("verdict", verdict.status)
+    if verdict.status not in ("supported", "contradicted"):
+        pytest.skip(str(verdict))
     assert verdict.status == "supported", f"{stated.statement}: {verdict}"

@@ -15,11 +15,10 @@ from eqco.runs.checkpoint import checkpoint_path
 from eqco.runs.run import untrained
 from eqco.settings import Machine
 from reproductions import conftest, published
-from reproductions.evidence import committed_records
+from reproductions.evidence import RECORDS, committed_records
 from reproductions.scales import SCALES
 from reproductions.session import Session
 from reproductions.tables import TABLES, table
-from reproductions.test_tables import evidence_interval
 
 Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
 SELECTIONS = [
@@ -63,16 +62,16 @@ def test_k_selects_cells_and_claims(
     assert found
 
 
-def test_run_never_trains_no_cell_and_shows_every_table(
+def test_run_never_without_any_record_is_an_error_of_one_sentence(
     without_records: tuple[dict[str, tuple[int, str]], Path],
 ) -> None:
     outcomes, folder = without_records
     status, text = outcomes["never"]
-    assert status == 0
-    assert f"{len(ids('smoke'))} skipped" in text
-    for number in TABLES:
-        cells = len(table(number, "smoke").rows)
-        assert f"table {number}: 0 of {cells} cells measured" in text
+    assert status == 4
+    words = " ".join(text.split())
+    assert "records/smoke has no record of a table's row, seeds 0 to 0: leave --run never" in words
+    assert "skipped" not in text
+    assert "Traceback" not in text
     assert [path.name for path in folder.iterdir()] == ["records"]
 
 
@@ -174,14 +173,14 @@ def session_at(scale: str, folder: Path, data: str = "") -> Session:
     return Session(scale, "missing", range(1), base, Machine(), folder, "pytest")
 
 
-def test_the_interval_of_a_cell_is_of_the_committed_records(tmp_path: Path) -> None:
+def test_the_prediction_of_a_cell_is_of_the_committed_records(tmp_path: Path) -> None:
     base = SCALES["glyphs"].base
     values = [r.metrics["linear"] for r in committed_records("glyphs") if r.recipe == base]
-    interval = evidence_interval(session_at("glyphs", tmp_path), 1, "simo-infonce-k255")
+    low, high = session_at("glyphs", tmp_path).predictions(1)["simo-infonce-k255"]
     assert values
-    assert interval is not None
-    assert interval[0] < min(values) <= max(values) < interval[1]
-    assert evidence_interval(session_at("smoke", tmp_path), 1, "simo-infonce-k63") is None
+    assert low < min(values) <= max(values) < high
+    assert session_at("smoke", tmp_path).predictions(1) == {}
+    assert session_at("glyphs", RECORDS / "glyphs").predictions(1) == {}
 
 
 def parameters(session: Session, fixture: str) -> list[Any]:
@@ -219,4 +218,5 @@ def test_claims_that_records_contradict_are_strict_expected_failures(tmp_path: P
         if each.marks
     }
     expected = conftest.contradictions("glyphs")
-    assert marked == {case: {"reason": why, "strict": True} for case, why in expected.items()}
+    kept = {"strict": True, "raises": AssertionError}
+    assert marked == {case: {"reason": why, **kept} for case, why in expected.items()}

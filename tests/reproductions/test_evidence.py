@@ -10,6 +10,8 @@ import pytest
 from eqco.recipe import Recipe
 from eqco.runs.record import Record
 from reproductions import evidence, plan, sweep
+from reproductions.claims import PRIMARY
+from reproductions.judge import LEAST_SEEDS
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 from reproductions.tables.cells import Row
@@ -101,6 +103,39 @@ def test_runs_of_a_table_are_of_its_rows(number: int, scale: str) -> None:
     for name, part in found.groupby("row"):
         assert set(part["digest"]) == {digests[str(name)]}
     assert set(found["scale"]) <= {scale}
+
+
+def test_runs_without_a_metric_are_left_out(small: pd.DataFrame) -> None:
+    small.loc[small["seed"] == 1, "knn"] = float("nan")
+    assert evidence.by_seed(small, "knn", num_negatives=4) == {0: 70.0}
+
+
+@pytest.mark.parametrize("scale", evidence.judged_scales())
+@pytest.mark.parametrize("number", TABLES)
+def test_verdicts_of_a_table_are_of_its_claims_and_corrected(number: int, scale: str) -> None:
+    claims = table(number, scale, evidence.evidence_base(scale)).claims
+    found = evidence.verdicts(number, scale)
+    assert list(found) == [claim.name for claim in claims]
+    for claim in claims:
+        runs = bool(evidence.row_values(scale, claim.left))
+        runs &= bool(evidence.row_values(scale, claim.right))
+        assert (PRIMARY in found[claim.name]) == runs
+        for verdict in found[claim.name].values():
+            assert verdict.n < LEAST_SEEDS or verdict.p_holm >= verdict.p
+
+
+def test_evidence_is_silent_on_the_images_of_a_user() -> None:
+    base = replace(SCALES["photos"].base, data="folder:mine-01234567")
+    assert set(map(len, evidence.verdicts(1, "photos", base).values())) == {0}
+    assert evidence.predictions(1, "photos", base) == {}
+
+
+def test_a_new_run_is_predicted_around_the_committed_ones() -> None:
+    base = SCALES["glyphs"].base
+    found = evidence.predictions(1, "glyphs", base)
+    for row in table(1, "glyphs").rows:
+        values = evidence.row_values("glyphs", row).values()
+        assert found[row.name][0] < min(values) <= max(values) < found[row.name][1]
 
 
 @pytest.mark.parametrize("scale", sorted(path.name for path in evidence.RECORDS.iterdir()))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reproductions import evidence, pages
+from reproductions.claims import JUDGED
 from reproductions.conftest import contradictions
 from reproductions.evidence import evidence_base, judged_scales
+from reproductions.judge import better, correct
+from reproductions.markdown import short
 from reproductions.tables import TABLES, table
 from reproductions.tables.cells import ASPECTS
 
@@ -110,6 +114,19 @@ def test_a_page_of_a_table_shows_every_row_and_claim() -> None:
         cells, claims = text.split("| claim |")
         assert cells.count("\n| ") == 2 + len(found.rows)  # the head and its rule
         assert [claim.statement in claims for claim in found.claims] == [True] * len(found.claims)
+        for metric in JUDGED:
+            assert f" {pages.metric_titles()[metric]}: verdict |" in claims
+
+
+def test_a_corrected_verdict_has_both_p_values_and_the_uncorrected_verdict() -> None:
+    plain = better([80.1, 80.9, 80.3], [80.0, 80.1, 80.2])
+    corrected, _ = correct([plain, plain])
+    assert short(plain) == "+0.33 [-0.35, +1.01] n=3: **undetermined**"
+    assert short(corrected) == (
+        f"+0.33 [-0.35, +1.01] n=3, p={plain.p:.2g} (Holm {2 * plain.p:.2g}): **undetermined**"
+    )
+    lost = replace(corrected, uncorrected="supported")
+    assert short(lost).endswith("**undetermined** (uncorrected: supported)")
 
 
 def test_prices_count_each_shared_run_once() -> None:
@@ -140,9 +157,8 @@ def test_the_tables_of_the_papers_claims_are_found_by_their_claims() -> None:
     for paper in ("C1", "C5"):
         number = pages.first_table(paper)
         assert paper in {claim.paper for claim in table(number, "glyphs").claims}
-    assert pages.few(ASPECTS["level"]) == pages.judge_claim(
-        "glyphs", table(1, "glyphs").claim(f"eqco-k{pages.FEW}-equals-full")
-    )
+    level = table(1, "glyphs").claim(f"eqco-k{pages.FEW}-equals-full")
+    assert pages.few(ASPECTS["level"]) == pages.judge_claim(1, "glyphs", level)
 
 
 def test_the_answer_and_the_claims_have_the_numbers_of_the_verdicts() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from eqco.recipe import Recipe
@@ -9,9 +11,11 @@ from eqco.runs.progress import duration
 from eqco.runs.record import Record, now
 from eqco.settings import Machine
 from reproductions import report
-from reproductions.judge import better
+from reproductions.claims import JUDGED
+from reproductions.claims_table import Judged
+from reproductions.judge import better, correct
 from reproductions.published import NOT_VERIFIED, numbers_without_row
-from reproductions.tables.cells import Row, beats
+from reproductions.tables.cells import Row
 
 
 def make_record(recipe: Recipe, seed: int, linear: float) -> Record:
@@ -113,15 +117,15 @@ def test_closing_table_groups_cells_by_method() -> None:
 
 
 def test_closing_table_shows_claims_and_numbers_of_no_row(two_cells: list[report.Cell]) -> None:
-    full, few = (each.row for each in two_cells)
-    claim = beats("infonce-beats-eqco", "InfoNCE is more accurate", full, few)
-    verdict = better([85.0, 86.0, 87.0], [84.0, 85.0, 86.0])
+    (verdict,) = correct([better([85.0, 86.0, 87.0], [84.0, 85.0, 86.0])])
+    claim = Judged("infonce-beats-eqco", dict.fromkeys(JUDGED, verdict), {})
     text = report.closing(
-        1, "glyphs", two_cells, [(claim, verdict)],
+        1, "glyphs", two_cells, [claim],
         width=80, colour=False, unmatched=numbers_without_row(1),
     )  # fmt: skip
-    assert "infonce-beats-eqco: InfoNCE is more accurate" in text
-    assert f"  {verdict}"[:70] in text
+    assert text.count("infonce-beats-eqco") == 1
+    assert "+1.0 [+1.0, +1.0]" in text
+    assert text.splitlines()[-2].startswith("claims: 1 supported, 0 contradicted")
     for number in numbers_without_row(1):
         assert f"published for {number.of}: {number.value}" in text
 
@@ -143,3 +147,47 @@ def test_spread_is_the_mean_with_its_standard_deviation(values: list[float], tex
 @pytest.mark.parametrize(("seconds", "text"), [(41, "41 s"), (720, "12 min"), (11520, "3.2 h")])
 def test_durations_have_a_readable_unit(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def beside_evidence(accuracies: list[float], status: str = "passed", k: int = 16) -> report.Cell:
+    """A cell with committed runs around 84 and a prediction of 83 to 85."""
+    made = cell("eqco", k, accuracies)
+    return replace(made, status=status, evidence=(83.9, 84.1), predicted=(83.0, 85.0))
+
+
+def test_rows_stand_beside_the_evidence_and_what_it_predicts() -> None:
+    text = closing([beside_evidence([84.2]), beside_evidence([84.2, 85.1], k=64)])
+    inside, outside = text.splitlines()[3:5]
+    assert "84.2 (1)" in inside
+    assert "84.0 ± 0.1 (2) 83.0–85.0 yes" in inside
+    assert "84.0 ± 0.1 (2) 83.0–85.0 no" in outside
+    assert "your 3 runs agree with the evidence in 1 of 2 cells" in text
+
+
+def test_a_cell_without_runs_or_without_evidence_is_not_compared() -> None:
+    assert beside_evidence([]).agrees is None
+    assert cell("eqco", 16, [84.0]).agrees is None
+    text = closing([beside_evidence([84.0]), beside_evidence([], "not run", 4)])
+    assert "your run agrees with the evidence in 1 of 1 cells" in text
+    assert "agree" not in closing([cell("eqco", 16, [84.0])])
+
+
+def test_columns_that_do_not_fit_go_by_rank_and_the_others_stay() -> None:
+    columns = [
+        report.Column("a", ["x" * 30]),
+        report.Column("b", ["x" * 20], 2),
+        report.Column("c", ["x" * 20], 1),
+        report.Column("d", ["x" * 9]),
+    ]
+    for width, titles in ((82, "abcd"), (81, "acd"), (60, "ad"), (20, "ad")):
+        assert "".join(each.title for each in report.fitting(columns, width)) == titles
+
+
+def test_the_widest_row_beside_the_evidence_fits_80_columns_uncut() -> None:
+    row = Row(Recipe(loss="dual_temperature", second_temperature=1.0))
+    wide = make_cell(row, [85.0 + seed for seed in range(10)], "9 of 10")
+    evidence = tuple(80.0 + seed for seed in range(10))
+    text = closing([replace(wide, evidence=evidence, predicted=(78.0, 99.0))])
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "…" not in text
+    assert "78.0–99.0 yes" in text

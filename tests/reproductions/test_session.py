@@ -20,6 +20,7 @@ from eqco.runs.launch import Order
 from eqco.runs.record import Record, now
 from eqco.runs.run import Job
 from eqco.settings import Machine
+from reproductions import evidence
 from reproductions import session as sessions_module
 from reproductions.evidence import EVIDENCE_NUMERICS, RECORDS
 from reproductions.options import OF_PYTEST, add_options
@@ -51,6 +52,8 @@ MISTAKES = {
     "argument --launcher: unknown launcher 'torchrunn': did you mean torchrun":
         ["--launcher", "torchrunn"],
     "needs --data folder:PATH": ["--scale", "photos"],
+    "glyphs has no record of a table's row": ["--run", "never"],
+    "photos has no record of a table's row": ["--run", "never", "--scale", "photos"],
     "/nowhere does not exist": ["--scale", "photos", "--data", "folder:/nowhere"],
     "goes with --scale photos": ["--data", "folder:."],
     "--data takes folder:PATH or part:PATH, got '/x'": ["--scale=photos", "--data=/x"],
@@ -139,6 +142,42 @@ def test_committed_records_are_no_evidence_about_themselves(tmp_path: Path) -> N
     with pytest.raises(pytest.UsageError, match="holds the evidence: judge it with --run never"):
         read_session(config_of(f"--records={RECORDS}"))
     assert other.evidence == RECORDS / "glyphs"
+
+
+def write_record(folder: Path, data: str) -> None:
+    """A record of the baseline of `photos`."""
+    base = replace(SCALES["photos"].base, data=data)
+    Record.of(base, 0, Machine(), now(), metrics={}).write(folder / "photos")
+
+
+def test_a_session_without_images_judges_the_records_there_are(tmp_path: Path) -> None:
+    words = ["--scale=photos", f"--records={tmp_path}", "--run=never"]
+    assert read_session(config_of(*words)).base == SCALES["photos"].base
+    write_record(tmp_path, "folder:mine-01234567")
+    session = read_session(config_of(*words))
+    assert session.base.data == "folder:mine-01234567"
+    assert list(session.found(session.table(1).row("simo-infonce-k255"))) == [0]
+    write_record(tmp_path, "folder:other-01234567")
+    several = "records of folder:mine-01234567 and folder:other-01234567: name the one to judge"
+    with pytest.raises(pytest.UsageError, match=several):
+        read_session(config_of(*words))
+
+
+def test_verdicts_are_of_all_claims_of_a_table_and_of_runs_that_have_the_metric(
+    tmp_path: Path,
+) -> None:
+    session = read_session(config_of(f"--records={tmp_path}", "--seeds=3"))
+    for row in session.table(1).rows[:4]:
+        for seed in range(3):
+            metrics = {"linear": 80.0 + seed + row.recipe.num_negatives / 100}
+            Record.of(row.recipe, seed, Machine(), now(), metrics=metrics).write(session.folder)
+    found = session.verdicts(1)
+    assert list(found) == [claim.name for claim in session.table(1).claims]
+    assert {name for name, verdicts in found.items() if verdicts} == {
+        f"infonce-k{k}-drops" for k in SCALES["glyphs"].below["simo"]
+    }
+    assert {metric for verdicts in found.values() for metric in verdicts} == {"linear"}
+    assert session.committed(1) == evidence.verdicts(1, "glyphs")
 
 
 def test_records_of_a_row_are_found_by_seed(tmp_path: Path) -> None:
