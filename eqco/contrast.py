@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.checks import check_name, positive_finite
+from eqco.checks import Number, check_name, positive_finite
+from eqco.sogclr import Average, averaged_losses
 from eqco.theory import log_weight
 
 REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -84,13 +86,42 @@ def dual_temperature_losses(
     return weight * (ratio + gap - gap.detach())
 
 
+HARDNESS = Number(0, 100)
+SOG_GAMMA = Number(0, 1, open_low=True)
+
+
+def hard_info_nce_losses(
+    gap_at: GapAt, num_negatives: int, *, temperature: float, hardness: float
+) -> Tensor:
+    """InfoNCE with reweighted negatives of each query, shape (N,)."""
+    HARDNESS.check("hardness", hardness)
+    if hardness == 0:
+        return log_one_plus_exp(gap_at(temperature))
+    # log( sum_i e^{(1 + beta) s_i/t} / mean_i e^{beta s_i/t} ) - s_0/t
+    harder = gap_at(temperature / (1 + hardness)) - gap_at(temperature / hardness)
+    return log_one_plus_exp(harder + math.log(num_negatives))
+
+
+def sog_clr_losses(
+    gap_at: GapAt,
+    num_negatives: int,
+    *,
+    temperature: float,
+    sog_gamma: float,
+    average: Average | None = None,
+) -> Tensor:
+    """SogCLR of each query, shape (N,); `average` keeps u for each image, see `eqco.sogclr`."""
+    SOG_GAMMA.check("sog_gamma", sog_gamma)
+    return averaged_losses(gap_at(temperature), sog_gamma, average)
+
+
 def of_similarities(
     losses: Callable[..., Tensor],
     positive: Tensor,
     negatives: Tensor,
     reduction: str,
     temperature: float,
-    **settings: float,
+    **settings: Any,
 ) -> Tensor:
     """A loss of explicit similarities, positive (N,) and negatives (N, K)."""
     check_name("reduction", reduction, REDUCTIONS)
@@ -273,6 +304,99 @@ def dual_temperature(
     )
 
 
+def hard_info_nce(
+    positive: Tensor,
+    negatives: Tensor,
+    *,
+    temperature: float,
+    hardness: float,
+    reduction: str = "mean",
+) -> Tensor:
+    """InfoNCE whose negatives weigh the more, the more similar they are.
+
+    L = -log( e^{s_0/t} / (e^{s_0/t} + sum_i w_i e^{s_i/t}) )
+    w_i = e^{b s_i/t} / mean_j e^{b s_j/t},  b = hardness
+
+    Args:
+        positive: cosine similarities to the key of the same image, shape (N,).
+        negatives: cosine similarities to keys of other images, shape (N, K).
+        temperature: t, > 0.
+        hardness: b, from 0 to 100; 0 gives InfoNCE.
+        reduction: "mean", "sum" or "none".
+
+    Returns:
+        The mean over the N queries, shape (), or (N,) without reduction; float32 (float64 for
+        float64 input).
+
+    Raises:
+        ValueError: shapes do not match, a similarity is not finite, temperature <= 0, or hardness
+            is out of its range.
+
+    >>> negatives = torch.tensor([[0.2, 0.0], [0.2, 0.0]])
+    >>> round(hard_info_nce(torch.zeros(2), negatives, temperature=0.2, hardness=1).item(), 4)
+    1.707
+    >>> round(info_nce(torch.zeros(2), negatives, temperature=0.2).item(), 4)
+    1.5514
+
+    Source: Robinson et al., arXiv 2010.04592, and the authors' code (joshr17/HCL), where b
+    multiplies s/t and the gradient passes through the weights. Their correction for false
+    negatives is left out (tau_plus = 0 there), and with it the lower bound that it needs.
+    """
+    return of_similarities(
+        hard_info_nce_losses, positive, negatives, reduction, temperature, hardness=hardness
+    )
+
+
+def sog_clr(
+    positive: Tensor,
+    negatives: Tensor,
+    *,
+    temperature: float,
+    sog_gamma: float,
+    average: Average | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """SogCLR: the sum over the negatives is divided by its moving average over many batches.
+
+    L = log u  with the gradient of g / stop(u),  g = sum_i e^{(s_i - s_0)/t},
+    u = (1 - gamma) u' + gamma g,  u' the average before this batch
+
+    Args:
+        positive: cosine similarities to the key of the same image, shape (N,).
+        negatives: cosine similarities to keys of other images, shape (N, K).
+        temperature: t, > 0.
+        sog_gamma: gamma, in (0, 1]; 1 gives DCL.
+        average: (log g, gamma) -> log u, such as `MovingAverages.update` of `eqco.sogclr` with its
+            rows given; None stands for images never seen before, u = g, which is DCL too.
+        reduction: "mean", "sum" or "none".
+
+    Returns:
+        The mean over the N queries, shape (), or (N,) without reduction; float32 (float64 for
+        float64 input).
+
+    Raises:
+        ValueError: shapes do not match, a similarity is not finite, temperature <= 0, or sog_gamma
+            is out of its range.
+
+    >>> half = lambda log_g, gamma: log_g + math.log(2)  # u = 2 g
+    >>> case = torch.zeros(2), torch.zeros(2, 3)
+    >>> round(sog_clr(*case, temperature=0.2, sog_gamma=0.9, average=half).item(), 4)  # log 6
+    1.7918
+
+    Source: Yuan et al., arXiv 2202.12387. The positive stands inside g, as in the objective of the
+    authors' LibAUC and its loss for two modalities; its loss for images averages sum_i e^{s_i/t}.
+    """
+    return of_similarities(
+        sog_clr_losses,
+        positive,
+        negatives,
+        reduction,
+        temperature,
+        sog_gamma=sog_gamma,
+        average=average,
+    )
+
+
 @dataclass(frozen=True)
 class Loss:
     """A loss as recipes name it.
@@ -285,6 +409,8 @@ class Loss:
         example: a usual value of that field, for messages.
         limit: weight of the negatives in the limit of many keys where no alpha is given; None
             stands for K.
+        averages: whether `losses` takes `average`, which remembers every training image.
+        rival: whether it is compared with the family as another method, not as one of it.
     """
 
     losses: Callable[..., Tensor]
@@ -293,6 +419,8 @@ class Loss:
     setting: str = ""
     example: float = math.nan
     limit: float | None = None
+    averages: bool = False
+    rival: bool = False
 
     def effective_negatives(self, num_negatives: int, alpha: float | None) -> float:
         """How many negatives the K of a query weigh as much as."""
@@ -311,5 +439,23 @@ LOSSES: dict[str, Loss] = {
         "dual temp.",
         setting="second_temperature",
         example=1,
+    ),
+    "hard_infonce": Loss(
+        hard_info_nce_losses,
+        hard_info_nce,
+        "hard InfoNCE",
+        setting="hardness",
+        example=1,
+        rival=True,
+    ),
+    "sogclr": Loss(
+        sog_clr_losses,
+        sog_clr,
+        "SogCLR",
+        setting="sog_gamma",
+        example=0.9,
+        limit=1e300,
+        averages=True,
+        rival=True,
     ),
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from eqco.checks import COUNT, Number, check_name, shown
-from eqco.contrast import LOSSES
+from eqco.contrast import HARDNESS, LOSSES, SOG_GAMMA
 from eqco.images import find_source
 from eqco.images.views import AFTER_CROP, VIEWS
 from eqco.methods import METHODS
@@ -55,6 +55,9 @@ NUMBERS: dict[str, Number] = {
     "bn_splits": COUNT,
     "second_temperature": replace(TEMPERATURE, optional=True),
     "image_size": Number(1, 2**14, whole=True, optional=True),
+    "hardness": replace(HARDNESS, optional=True),
+    "sog_gamma": replace(SOG_GAMMA, optional=True),
+    "num_synthetic": Number(0, 2**20, whole=True),
 }
 
 

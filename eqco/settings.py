@@ -24,6 +24,9 @@ LATER: dict[str, Any] = {
     "second_temperature": None,
     "image_size": None,
     "probe": "features",
+    "hardness": None,
+    "sog_gamma": None,
+    "num_synthetic": 0,
 }
 
 
@@ -66,6 +69,11 @@ class Settings:
             whose views are as large as its images.
         probe: a name in `eqco.probes.PROBES`: "features" (fitted on features of whole images) or
             "crops" (MoCo's protocol: a linear layer on random crops).
+        hardness: of the loss "hard_infonce"; None with other losses.
+        sog_gamma: weight of a new estimate in the averages of the loss "sogclr"; None with other
+            losses.
+        num_synthetic: synthetic negatives that SynCo adds to the K of each query; 0 for other
+            methods.
     """
 
     method: str = "simo"
@@ -97,6 +105,9 @@ class Settings:
     second_temperature: float | None = None
     image_size: int | None = None
     probe: str = "features"
+    hardness: float | None = None
+    sog_gamma: float | None = None
+    num_synthetic: int = 0
 
     def digest(self, numerics: int | None = None) -> str:
         """First 8 hex digits of the SHA-256 of the recipe and NUMERICS, or older numerics."""
