@@ -28,13 +28,13 @@ class MovingAverages(nn.Module):
         total: M.
 
     Attributes:
-        log_u: shape (M,), float32; NaN for images that were in no batch yet.
+        log_u: shape (M,), float32; infinite for images that were in no batch yet.
 
     >>> averages = MovingAverages(3)
     >>> log_u = averages.update(torch.tensor([2]), torch.tensor([1.0]).log(), 0.25)
     >>> log_u = averages.update(torch.tensor([2]), torch.tensor([5.0]).log(), 0.25)
     >>> round(log_u.exp().item(), 5), averages.log_u[:2].tolist()  # 3/4 of 1 and 1/4 of 5
-    (2.0, [nan, nan])
+    (2.0, [inf, inf])
 
     Source: Yuan et al., arXiv 2202.12387; the first time and two queries as in the authors' LibAUC.
     """
@@ -43,7 +43,7 @@ class MovingAverages(nn.Module):
 
     def __init__(self, total: int) -> None:
         super().__init__()
-        self.register_buffer("log_u", torch.full((total,), math.nan))
+        self.register_buffer("log_u", torch.full((total,), math.inf))
 
     @torch.no_grad()
     def update(self, rows: Tensor, log_g: Tensor, gamma: float) -> Tensor:
@@ -62,7 +62,7 @@ class MovingAverages(nn.Module):
         before = self.log_u[rows].repeat(len(log_g) // len(rows))
         kept = before + (math.log1p(-gamma) if gamma < 1 else -math.inf)
         moved = torch.logaddexp(kept, log_g + math.log(gamma))
-        log_u = torch.where(before.isnan(), log_g, moved)
+        log_u = torch.where(before.isposinf(), log_g, moved)
         each = log_u.view(-1, len(rows))
         mean = torch.logsumexp(each, dim=0) - math.log(len(each))
         self.log_u[gather(rows)] = gather(mean.to(self.log_u.dtype))
