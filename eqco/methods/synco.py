@@ -129,14 +129,14 @@ class SynCo(MoCo):
 
     def __init__(self, encoder: Encoder, *, num_synthetic: int = 15, **moco: Any) -> None:
         super().__init__(encoder, **moco)
-        check_count(num_synthetic)
+        check_shares(num_synthetic)
         self.num_synthetic = num_synthetic
 
     @staticmethod
     def check(recipe: Settings) -> None:
         """Raise ValueError where a field of MoCo's is wrong, or J is no multiple of 15."""
         MoCo.check(recipe)
-        check_count(recipe.num_synthetic)
+        check_shares(recipe.num_synthetic)
 
     @classmethod
     def of(cls, encoder: Encoder, recipe: Settings, seed: int, device: str) -> Self:
@@ -178,7 +178,7 @@ class SynCo(MoCo):
         return with_own(found, synthetic_negatives(query, hardest, draws))
 
 
-def check_count(num_synthetic: int) -> None:
+def check_shares(num_synthetic: int) -> None:
     """Raise ValueError where the six kinds cannot have their shares."""
     if num_synthetic % sum(SHARES):
         raise ValueError(

@@ -21,7 +21,7 @@ from eqco.runs.pretrain import Pretraining
 from eqco.settings import Machine
 from eqco.work import Work
 from reproductions.scales import SCALES
-from tests.trees import probe_recipe, write_tree
+from tests.trees import files_recipe, probe_recipe, write_tree
 
 RECIPE = replace(SCALES["smoke"].base, epochs=1)
 
@@ -85,6 +85,14 @@ def with_averages(machine: Machine) -> tuple[Work, Recipe]:
     return Pretraining(recipe, 0, open_images(recipe, 0, machine), machine), recipe
 
 
+def with_averages_of_files(machine: Machine) -> tuple[Work, Recipe]:
+    """The same on image files: five steps an epoch."""
+    recipe = replace(
+        files_recipe(machine.data_dir), loss="sogclr", sog_gamma=0.5, epochs=2, precision="float32"
+    )
+    return Pretraining(recipe, 0, open_images(recipe, 0, machine), machine), recipe
+
+
 def with_synthetic(machine: Machine) -> tuple[Work, Recipe]:
     """Pretraining with a queue and synthetic negatives."""
     recipe = replace(SCALES["smoke"].baseline("synco", replace(RECIPE, data_part=0.02)), epochs=1)
@@ -111,7 +119,9 @@ def equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@pytest.mark.parametrize("make", [pretraining, with_averages, with_synthetic, crop_probe])
+@pytest.mark.parametrize(
+    "make", [pretraining, with_averages, with_averages_of_files, with_synthetic, crop_probe]
+)
 def test_interrupted_work_ends_with_the_state_of_uninterrupted_work(
     make: Any, machine: Machine, files: Path
 ) -> None:
