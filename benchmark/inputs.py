@@ -18,7 +18,7 @@ from eqco.negatives import draw_columns, skip
 from eqco.similarity import Similarities
 
 TEMPERATURE = 0.2
-SETTINGS = {"alpha": 256.0, "second_temperature": 1.0}
+SETTINGS = {"alpha": 256.0, "second_temperature": 1.0, "hardness": 1.0, "sog_gamma": 0.9}
 
 
 def embeddings(count: int, seed: int = 0) -> Tensor:

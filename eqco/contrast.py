@@ -26,6 +26,7 @@ from eqco.corrected import (
     flat_nce_jackknife_losses,
 )
 from eqco.gaps import Gaps, log_one_plus_exp, of_similarities
+from eqco.rivals import hard_info_nce, hard_info_nce_losses, sog_clr, sog_clr_losses
 from eqco.theory import log_weight
 
 
@@ -245,6 +246,8 @@ class Loss:
             stands for K.
         corrects: the loss whose bias of few negatives it takes out, or "".
         fewest: negatives that it needs, K at least.
+        averages: whether `losses` takes `average`, which remembers every training image.
+        rival: whether it is compared with the family as another method, not as one of it.
     """
 
     losses: Callable[..., Tensor]
@@ -255,6 +258,8 @@ class Loss:
     limit: float | None = None
     corrects: str = ""
     fewest: int = 1
+    averages: bool = False
+    rival: bool = False
 
     def effective_negatives(self, num_negatives: int, alpha: float | None) -> float:
         """How many negatives the K of a query weigh as much as."""
@@ -290,5 +295,23 @@ LOSSES: dict[str, Loss] = {
         limit=1e300,
         corrects="flat_nce",
         fewest=2,
+    ),
+    "hard_infonce": Loss(
+        hard_info_nce_losses,
+        hard_info_nce,
+        "hard InfoNCE",
+        setting="hardness",
+        example=1,
+        rival=True,
+    ),
+    "sogclr": Loss(
+        sog_clr_losses,
+        sog_clr,
+        "SogCLR",
+        setting="sog_gamma",
+        example=0.9,
+        limit=1e300,
+        averages=True,
+        rival=True,
     ),
 }

@@ -15,6 +15,7 @@ from eqco.methods import METHODS
 from eqco.methods.encoder import BACKBONES, PROJECTORS
 from eqco.negatives import DRAWINGS
 from eqco.probes import PROBES
+from eqco.rivals import HARDNESS, SOG_GAMMA
 from eqco.settings import LATER, Settings
 
 PRECISIONS = ("float32", "bfloat16")
@@ -56,6 +57,10 @@ NUMBERS: dict[str, Number] = {
     "second_temperature": replace(TEMPERATURE, optional=True),
     "image_size": Number(1, 2**14, whole=True, optional=True),
     "draws": COUNT,
+    "probe_penalty": RATE,
+    "hardness": replace(HARDNESS, optional=True),
+    "sog_gamma": replace(SOG_GAMMA, optional=True),
+    "num_synthetic": Number(0, 2**20, whole=True),
 }
 
 
@@ -104,6 +109,11 @@ class Recipe(Settings):
                 raise ValueError(f"loss {self.loss!r} needs {name}, for instance {example}")
             if loss.setting != name and value is not None:
                 raise ValueError(f"{name}={value} has no meaning for loss {self.loss!r}")
+        if LOSSES[self.loss].averages and self.draws > 1:
+            raise ValueError(
+                f"draws={self.draws} does not go with loss {self.loss!r}, which keeps one average "
+                "for each image: leave draws at 1"
+            )
         if self.num_negatives < LOSSES[self.loss].fewest:
             raise ValueError(
                 f"loss {self.loss!r} needs num_negatives of at least {LOSSES[self.loss].fewest}, "

@@ -25,6 +25,10 @@ LATER: dict[str, Any] = {
     "image_size": None,
     "probe": "features",
     "draws": 1,
+    "probe_penalty": 3e-4,
+    "hardness": None,
+    "sog_gamma": None,
+    "num_synthetic": 0,
 }
 
 
@@ -55,7 +59,7 @@ class Settings:
         sgd_momentum: momentum of SGD.
         weight_decay: of all parameters, norm layers too.
         precision: "float32" or "bfloat16" (autocast).
-        probe_epochs: passes of the linear probe.
+        probe_epochs: passes of the linear probe on random crops.
         probe_learning_rate: its peak rate, times 0.1 after 2/3 and 8/9 of its epochs.
         knn_neighbours: how many training images vote in the kNN metric.
         queue_size: keys in MoCo's queue; 0 for methods without one.
@@ -70,6 +74,13 @@ class Settings:
         draws: disjoint draws of K negatives for each query, M; the loss is the mean of their M
             losses, which keeps the bias of K negatives and lowers their noise. K M at most as many
             as there are.
+        probe_penalty: of the squared weights in the linear probe of features, see
+            `eqco.probes.linear`.
+        hardness: of the loss "hard_infonce"; None with other losses.
+        sog_gamma: weight of a new estimate in the averages of the loss "sogclr"; None with other
+            losses.
+        num_synthetic: synthetic negatives that SynCo adds to the K of each query; 0 for other
+            methods.
     """
 
     method: str = "simo"
@@ -102,6 +113,10 @@ class Settings:
     image_size: int | None = None
     probe: str = "features"
     draws: int = 1
+    probe_penalty: float = 3e-4
+    hardness: float | None = None
+    sog_gamma: float | None = None
+    num_synthetic: int = 0
 
     def digest(self, numerics: int | None = None) -> str:
         """First 8 hex digits of the SHA-256 of the recipe and NUMERICS, or older numerics."""

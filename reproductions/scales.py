@@ -13,7 +13,15 @@ from eqco.images import SOURCES
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
 
-FEW = {"simo": (4, 16, 64), "moco": (16, 64, 256), "simclr": (16, 64)}
+FEW = {"simo": (4, 16, 64), "moco": (16, 64, 256), "simclr": (16, 64), "synco": (16, 64, 256)}
+
+
+def with_queue(synthetic: int, **settings: Any) -> dict[str, dict[str, Any]]:
+    """The same settings for both methods that have a queue; SynCo's synthetic negatives beside it.
+
+    The authors add 960 of them to a queue of 65,536 keys.
+    """
+    return {"moco": settings, "synco": {**settings, "num_synthetic": synthetic}}
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ class Scale:
 
 
 GLYPHS = Recipe()
-QUEUE_OF_1024 = {"moco": {"queue_size": 1024}}
+QUEUE_OF_1024 = with_queue(15, queue_size=1024)
 PHOTOGRAPHS = replace(
     GLYPHS, data="folder", views="photos", crop_scale=0.2, backbone="small-rgb", knn_neighbours=200
 )
@@ -66,8 +74,8 @@ SCALES = {
             GLYPHS, data_part=0.1, backbone="tiny-gray", batch_size=64, num_negatives=63, epochs=4
         ),
         run="about 2 s on 2 cores",
-        settings={"moco": {"queue_size": 128}},
-        below={"simo": (4, 16), "moco": (16,), "simclr": (16,)},
+        settings=with_queue(15, queue_size=128),
+        below={"simo": (4, 16), "moco": (16,), "simclr": (16,), "synco": (16,)},
         alphas=(16, 64, 65536),
         evidence=False,
     ),
@@ -92,7 +100,7 @@ SCALES = {
             probe_epochs=90,
         ),
         run="hours on one GPU",
-        settings={"moco": {"queue_size": 4096}},
+        settings=with_queue(60, queue_size=4096),
     ),
     "imagenet": Scale(
         base=replace(
@@ -114,8 +122,8 @@ SCALES = {
         ),
         run="days on 8 GPUs: python -m reproductions plan --scale imagenet",
         # 5 epochs of warm-up as in the authors' copy of MoCo v2; the official code has none
-        settings={"moco": {"queue_size": 65536, "warmup_epochs": 5.0}},
-        below={**FEW, "moco": (16, 64, 256, 1024)},
+        settings=with_queue(960, queue_size=65536, warmup_epochs=5.0),
+        below={**FEW, **dict.fromkeys(("moco", "synco"), (16, 64, 256, 1024))},
         paper=True,
     ),
 }

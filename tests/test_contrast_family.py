@@ -11,6 +11,7 @@ from torch import Tensor
 
 from eqco.contrast import LOSSES, dcl, dual_temperature, eqco_info_nce, flat_nce, info_nce
 from eqco.corrected import dcl_jackknife, eqco_jackknife, eqco_second_order, flat_nce_jackknife
+from eqco.rivals import hard_info_nce, sog_clr
 from eqco.theory import margin
 
 Case = Callable[..., tuple[Tensor, Tensor]]
@@ -24,6 +25,8 @@ FAMILY: dict[str, Callable[..., Tensor]] = {
     "eqco_second_order": partial(eqco_second_order, alpha=64.0),
     "dcl_jackknife": dcl_jackknife,
     "flat_nce_jackknife": flat_nce_jackknife,
+    "hard_infonce": partial(hard_info_nce, hardness=1.0),
+    "sogclr": partial(sog_clr, sog_gamma=0.9),
 }
 EVERY = pytest.mark.parametrize("name", sorted(FAMILY))
 
@@ -69,6 +72,67 @@ def test_dual_temperature_gives_each_query_the_weight_of_the_second(similarity_c
     logits = torch.cat([case[0][:, None], case[1]], dim=1)
     expected = -(1 - logits.softmax(dim=1)[:, 0]) / 0.2 / count
     torch.testing.assert_close(dual, expected)
+
+
+def reweighted(
+    positive: Tensor, negatives: Tensor, *, temperature: float, hardness: float
+) -> Tensor:
+    """The mean over queries with weights of mean 1, as the definition has it, with plain exp."""
+    weight = (hardness * negatives / temperature).exp()
+    weight = weight / weight.mean(dim=1, keepdim=True)
+    own = (positive / temperature).exp()
+    total = own + (weight * (negatives / temperature).exp()).sum(dim=1)
+    return -(own / total).log().mean()
+
+
+@pytest.mark.parametrize("hardness", [0.0, 0.1, 1.0, 3.0], ids="beta{:g}".format)
+def test_hard_info_nce_is_its_definition_with_gradient_through_the_weights(
+    hardness: float, similarity_case: Case
+) -> None:
+    case = similarity_case()
+    ours, theirs = (partial(each, hardness=hardness) for each in (hard_info_nce, reweighted))
+    torch.testing.assert_close(
+        ours(*case, temperature=0.2), theirs(*case, temperature=0.2), rtol=1e-12, atol=0
+    )
+    for one, other in zip(gradients(ours, case), gradients(theirs, case), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-15)
+
+
+def test_hardness_zero_is_info_nce_and_is_reached_without_a_step(similarity_case: Case) -> None:
+    case = similarity_case()
+    for hardness, reach in ((0.0, 0.0), (1e-9, 1e-7), (1e-300, 1e-12)):
+        hard = partial(hard_info_nce, hardness=hardness)
+        torch.testing.assert_close(
+            hard(*case, temperature=0.2), info_nce(*case, temperature=0.2), rtol=reach, atol=0
+        )
+        for ours, theirs in zip(gradients(hard, case), gradients(info_nce, case), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=reach, atol=reach)
+
+
+def test_great_hardness_leaves_k_times_the_hardest_negative(similarity_case: Case) -> None:
+    positive, negatives = similarity_case()
+    hardest = negatives.amax(dim=1, keepdim=True).expand_as(negatives)
+    torch.testing.assert_close(
+        hard_info_nce(positive, negatives, temperature=0.2, hardness=100),
+        info_nce(positive, hardest, temperature=0.2),
+        rtol=0.02,
+        atol=0,
+    )
+
+
+def test_equal_negatives_have_no_hardness(similarity_case: Case) -> None:
+    positive, negatives = similarity_case()
+    same = negatives[:, :1].expand_as(negatives)
+    torch.testing.assert_close(
+        hard_info_nce(positive, same, temperature=0.2, hardness=2),
+        info_nce(positive, same, temperature=0.2),
+    )
+
+
+@pytest.mark.parametrize("value", [-0.1, 101, float("inf"), float("nan"), None], ids=str)
+def test_an_invalid_hardness_is_one_sentence(value: float) -> None:
+    with pytest.raises(ValueError, match=r"^hardness must lie in \[0, 100\], got "):
+        hard_info_nce(torch.zeros(2), torch.zeros(2, 3), temperature=0.2, hardness=value)
 
 
 def test_dcl_has_no_positive_in_its_denominator(similarity_case: Case) -> None:

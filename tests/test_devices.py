@@ -29,7 +29,7 @@ from reproductions.scales import SCALES
 from tests.fake_cuda import FakeCuda, is_on_device, on_device
 
 BATCH = 64
-SETTINGS = {"alpha": 256.0, "second_temperature": 1.0}
+SETTINGS = {"alpha": 256.0, "second_temperature": 1.0, "hardness": 1.0, "sog_gamma": 0.9}
 
 
 @pytest.fixture

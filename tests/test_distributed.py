@@ -29,6 +29,11 @@ RECIPES: dict[str, Recipe] = {
         BASE, method="moco", queue_size=40, num_negatives=7, bn_splits=4, projector="mlp"
     ),
     "moco-few": replace(BASE, method="moco", queue_size=40, num_negatives=1, bn_splits=4),
+    "synco": replace(
+        BASE, method="synco", queue_size=40, num_negatives=20, bn_splits=4, num_synthetic=15
+    ),
+    "sogclr": replace(BASE, data_part=0.001, loss="sogclr", sog_gamma=0.5),
+    "sogclr-simclr": replace(BASE, data_part=0.001, method="simclr", loss="sogclr", sog_gamma=0.5),
     "simclr": replace(BASE, method="simclr"),
     "simclr-few": replace(BASE, method="simclr", num_negatives=1),
     "simo-jackknife": replace(BASE, loss="eqco_jackknife", alpha=16.0),

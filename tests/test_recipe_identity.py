@@ -69,7 +69,8 @@ def test_the_loss_changes_the_digest() -> None:
 def test_no_field_is_left_out_of_the_tests_of_the_digest() -> None:
     """Those that depend on each other have a test of their own."""
     together = {
-        "loss", "method", "queue_size", "bn_splits", "second_temperature", "image_size", "probe"
+        "loss", "method", "queue_size", "bn_splits", "second_temperature", "image_size", "probe",
+        "hardness", "sog_gamma", "num_synthetic",
     }  # fmt: skip
     assert {each.name for each in fields(Recipe)} - together == set(OTHER)
 
@@ -80,7 +81,15 @@ def test_fields_that_came_later_leave_older_digests_alone_and_count_where_they_a
         assert getattr(Recipe(), name) == neutral
     queue = replace(EQCO, method="moco", queue_size=512)
     dual = replace(EQCO, loss="dual_temperature", alpha=None, second_temperature=1.0)
+    hard = replace(EQCO, loss="hard_infonce", alpha=None, hardness=1.0)
+    sogclr = replace(EQCO, loss="sogclr", alpha=None, sog_gamma=0.9)
     variants = [
+        hard,
+        replace(hard, hardness=0.0),
+        sogclr,
+        replace(sogclr, sog_gamma=0.5),
+        replace(queue, method="synco"),
+        replace(queue, method="synco", num_synthetic=15),
         FILES,
         replace(FILES, image_size=128),
         queue,

@@ -19,7 +19,7 @@ from eqco.distributed import first_index
 from eqco.images import glyphs
 from eqco.images.decode import picture
 from eqco.images.tree import scan
-from eqco.images.views import VIEWS, normalise
+from eqco.images.views import MILD, VIEWS, normalise
 from eqco.randomness import Part, Shuffle, generator_for, sample_rows
 from eqco.settings import Machine, Settings
 
@@ -196,11 +196,29 @@ class InMemory:
         )
         return query, key
 
-    def whole(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
-        """Normalised images and labels of "train" or "held_out", in chunks."""
+    def chunks(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images in [0, 1] and labels of "train" or "held_out"."""
         images, labels = {
             "train": (self.data.train_images, self.data.train_labels),
             "held_out": (self.data.test_images, self.data.test_labels),
         }[part]
         for some, right in zip(torch.split(images, CHUNK), torch.split(labels, CHUNK), strict=True):
-            yield normalise(some.float() / 255, self.mean, self.std), right
+            yield some.float() / 255, right
+
+    def whole(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised images and labels of "train" or "held_out", in chunks."""
+        for some, right in self.chunks(part):
+            yield normalise(some, self.mean, self.std), right
+
+    def perturbed(self, part: str, views: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised views of every image and labels, the same for every run and seed.
+
+        Args:
+            part: "train" or "held_out".
+            views: mild random views of each image, see `eqco.images.views.MILD`.
+        """
+        mild = MILD[self.recipe.views]
+        for view in range(views):
+            generator = generator_for(0, "perturbed", part, view)
+            for some, right in self.chunks(part):
+                yield normalise(mild(some, generator), self.mean, self.std), right

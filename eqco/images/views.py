@@ -72,6 +72,15 @@ def glyph_view(images: Tensor, crop_scale: float, generator: Source) -> Tensor:
     )
 
 
+def crop_and_flip(images: Tensor, crop_scale: float, generator: Source) -> Tensor:
+    """A random crop, mirrored for half of the images; images in [0, 1]."""
+    count, device = len(images), images.device
+    width, height, x, y = random_crops(count, crop_scale, generator, device)
+    zero = torch.zeros_like(x)
+    flip = uniform(count, -1.0, 1.0, generator, device).sign()
+    return warp(images, ((flip * width, zero, x), (zero, height, y)), "border")
+
+
 AT_ONCE = 32  # images of 32 pixels whose colours are changed at once: they stay in the cache
 
 
@@ -82,11 +91,7 @@ def photo_view(images: Tensor, crop_scale: float, generator: Source) -> Tensor:
     saturation, hue.
     """
     count, device = len(images), images.device
-    width, height, x, y = random_crops(count, crop_scale, generator, device)
-    zero = torch.zeros_like(x)
-    flip = uniform(count, -1.0, 1.0, generator, device).sign()
-    images = warp(images, ((flip * width, zero, x), (zero, height, y)), "border")
-
+    images = crop_and_flip(images, crop_scale, generator)
     chosen = uniform(count, 0.0, 1.0, generator, CPU) < JITTER_SHARE
     factors = [uniform(count, low, high, generator, device) for low, high in STRENGTHS]
     gray = uniform(count, 0.0, 1.0, generator, CPU) < GRAY_SHARE
@@ -104,6 +109,11 @@ def photo_view(images: Tensor, crop_scale: float, generator: Source) -> Tensor:
 VIEWS: dict[str, Callable[[Tensor, float, Source], Tensor]] = {
     "glyphs": glyph_view,
     "photos": photo_view,
+}
+# Views that a probe perturbs images by: crops of 80 % of the area at least, colours unchanged.
+MILD: dict[str, Callable[[Tensor, Source], Tensor]] = {
+    "glyphs": lambda images, source: glyph_view(images, 0.8, source),
+    "photos": lambda images, source: crop_and_flip(images, 0.8, source),
 }
 AFTER_CROP: dict[str, Callable[[Tensor, Source], Tensor]] = {"moco-v2": moco_view}
 

@@ -9,9 +9,10 @@ from eqco.methods.method import Method
 from eqco.methods.moco import MoCo
 from eqco.methods.simclr import SimCLR
 from eqco.methods.simo import SiMo
+from eqco.methods.synco import SynCo
 from eqco.settings import Settings
 
-METHODS: dict[str, type[Method]] = {"simo": SiMo, "moco": MoCo, "simclr": SimCLR}
+METHODS: dict[str, type[Method]] = {"simo": SiMo, "moco": MoCo, "simclr": SimCLR, "synco": SynCo}
 
 
 def build(recipe: Settings, seed: int, device: str) -> Method:

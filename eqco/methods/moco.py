@@ -36,7 +36,7 @@ class MoCo(Method):
 
     title = "MoCo v2"
     pool = "queue_size"
-    own_fields = ("queue_size", "bn_splits")
+    own_fields: ClassVar[tuple[str, ...]] = ("queue_size", "bn_splits")
     usual: ClassVar[dict[str, Any]] = {"bn_splits": 8, "projector": "mlp"}
     queue: Tensor
     queue_next: Tensor

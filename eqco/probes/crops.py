@@ -155,8 +155,8 @@ class CropProbe(Work):
         found, classes = self.accuracy(), self.images.num_classes
         train, test = self.features("train"), self.features("held_out")
         if rank() == 0:
-            for name in [each for each in METRICS if each not in found]:
-                metric = METRICS[name].function
-                found[name] = metric(train, test, classes, self.recipe, self.seed)
+            for name, metric in METRICS.items():
+                if name not in found and not metric.perturbed:
+                    found[name] = metric.function(train, test, classes, self.recipe)
         check_unchanged(self.frozen.backbone, self.hash)
         return found

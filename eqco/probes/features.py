@@ -1,4 +1,4 @@
-"""Every metric on features of whole images held in memory."""
+"""Every metric on features of images held in memory, whole and perturbed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from eqco.distributed import rank
-from eqco.images import Images
+from eqco.images.memory import InMemory
 from eqco.probes.frozen import Frozen, check_unchanged, state_hash
 from eqco.probes.metrics import METRICS
 from eqco.settings import Machine, Settings
+
+# Perturbed views of each image: the fit sees one, the judgement is on four.
+VIEWS = (("train", 1), ("held_out", 4))
 
 
 class FeatureProbe:
@@ -18,14 +21,20 @@ class FeatureProbe:
     from_files = False
 
     def __init__(
-        self, backbone: nn.Module, images: Images, recipe: Settings, seed: int, machine: Machine
+        self, backbone: nn.Module, images: InMemory, recipe: Settings, seed: int, machine: Machine
     ) -> None:
         self.backbone, self.images, self.recipe, self.seed = backbone, images, recipe, seed
 
-    def features(self, part: str) -> tuple[Tensor, Tensor]:
-        """Features (M, F) and labels (M,) of "train" or "held_out"."""
+    def features(self, part: str, views: int = 0) -> tuple[Tensor, Tensor]:
+        """Features (M, F) and labels (M,) of "train" or "held_out".
+
+        Args:
+            part: of the images.
+            views: perturbed views of each image, or 0 for whole images.
+        """
         frozen = Frozen(self.backbone)
-        found = [(frozen.features(images), labels) for images, labels in self.images.whole(part)]
+        batches = self.images.perturbed(part, views) if views else self.images.whole(part)
+        found = [(frozen.features(images), labels) for images, labels in batches]
         features, labels = zip(*found, strict=True)
         return torch.cat(features), torch.cat(labels)
 
@@ -38,10 +47,13 @@ class FeatureProbe:
         if rank() > 0:
             return {}
         before, classes = state_hash(self.backbone), self.images.num_classes
-        train, test = self.features("train"), self.features("held_out")
-        found = {
-            name: metric.function(train, test, classes, self.recipe, self.seed)
-            for name, metric in METRICS.items()
-        }
+        found = {}
+        for perturbed in (False, True):
+            train, test = (self.features(part, views * perturbed) for part, views in VIEWS)
+            found |= {
+                name: metric.function(train, test, classes, self.recipe)
+                for name, metric in METRICS.items()
+                if metric.perturbed == perturbed
+            }
         check_unchanged(self.backbone, before)
         return found

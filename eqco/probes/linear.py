@@ -97,7 +97,7 @@ def fit(features: Tensor, labels: Tensor, num_classes: int, penalty: float) -> T
         value, weights.grad = objective(weights, features, labels, penalty)
         return value
 
-    optimizer.step(evaluate)  # type: ignore[arg-type]
+    optimizer.step(evaluate)  # type: ignore[no-untyped-call]
     return weights
 
 

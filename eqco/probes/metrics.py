@@ -96,4 +96,11 @@ METRICS: dict[str, Metric] = {
         "nearest class mean",
         lambda train, test, classes, _: nearest_class_mean(train, test, classes),
     ),
+    "perturbed_knn": Metric(
+        "kNN, perturbed",
+        lambda train, test, classes, recipe: weighted_knn(
+            train, test, classes, neighbours=recipe.knn_neighbours
+        ),
+        perturbed=True,
+    ),
 }

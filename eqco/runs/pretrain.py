@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from eqco.runs.loop import STEPS_BETWEEN_READS, Loop
 from eqco.runs.precision import emulation
 from eqco.runs.progress import Progress
 from eqco.settings import Machine
+from eqco.sogclr import MovingAverages
 from eqco.work import Work
 
 CURVE_POINTS = 50
@@ -102,6 +104,9 @@ class Pretraining(Work):
             weight_decay=recipe.weight_decay,
             fused=machine.device.split(":")[0] in ("cpu", "cuda"),
         )
+        self.averages: MovingAverages | None = None
+        if LOSSES[recipe.loss].averages:
+            self.averages = MovingAverages(total).to(machine.device)
         self.curve: list[tuple[int, float]] = []
         self.value = math.nan
 
@@ -110,8 +115,11 @@ class Pretraining(Work):
         low = self.recipe.precision == "bfloat16"
         with torch.autocast(self.machine.device.split(":")[0], torch.bfloat16, enabled=low):
             found = self.forward(*views, generator_for(self.seed, "negatives", self.step))
-        losses = LOSSES[self.recipe.loss].losses
-        return losses(found, **self.recipe.loss_settings()).mean()
+        losses, settings = LOSSES[self.recipe.loss].losses, self.recipe.loss_settings()
+        if self.averages is not None:
+            rows = self.images.shuffle.rows(self.step)[1]
+            losses = partial(losses, average=partial(self.averages.update, rows))
+        return losses(found, **settings).mean()
 
     @property
     def is_curve_point(self) -> bool:
@@ -171,16 +179,21 @@ class Pretraining(Work):
         """
         self.check_weights()
         average_buffers(self.method)
-        return {
+        state = {
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "curve": self.curve,
         }
+        if self.averages is not None:
+            state["averages"] = self.averages.state_dict()
+        return state
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue where `state` was taken."""
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.averages is not None:
+            self.averages.load_state_dict(state["averages"])
         self.curve = [tuple(pair) for pair in state["curve"]]
 
 

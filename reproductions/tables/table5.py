@@ -16,9 +16,9 @@ from reproductions.tables.cells import Claim, Table, beats, equals, with_loss
 
 
 def build(scale: Scale, base: Recipe) -> Table:
-    """Every loss at both K, without corrected forms."""
+    """Every loss of the family at both K; corrected forms and rivals have tables of their own."""
     simo = scale.baseline("simo", base)
-    family = [loss for loss in LOSSES if not LOSSES[loss].corrects]
+    family = [name for name, loss in LOSSES.items() if not loss.corrects and not loss.rival]
     few = {loss: with_loss(simo, loss, 16) for loss in family}
     many = {loss: with_loss(simo, loss, simo.num_negatives) for loss in family}
     claims: list[Claim] = []

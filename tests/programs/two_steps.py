@@ -44,7 +44,9 @@ def steps(name: str, recipe: Recipe) -> None:
         for key, value in work.method.encoder.named_parameters():
             found[f"{name}/{key}{step}"] = value.grad.clone()
         work.optimizer.step()
-    if recipe.method == "moco":
+    if work.averages is not None:
+        found[f"{name}/averages"] = work.averages.log_u.clone()
+    if recipe.queue_size:
         found[f"{name}/queue"] = work.method.state_dict()["queue"].clone()  # with the last keys
     work.cycle = work  # a reference cycle: stop() must end the threads of gloo nevertheless
 

@@ -21,7 +21,7 @@ from eqco.runs.pretrain import Pretraining
 from eqco.settings import Machine
 from eqco.work import Work
 from reproductions.scales import SCALES
-from tests.trees import probe_recipe, write_tree
+from tests.trees import files_recipe, probe_recipe, write_tree
 
 RECIPE = replace(SCALES["smoke"].base, epochs=1)
 
@@ -79,6 +79,26 @@ def pretraining(machine: Machine) -> tuple[Work, Recipe]:
     return Pretraining(RECIPE, 0, open_images(RECIPE, 0, machine), machine), RECIPE
 
 
+def with_averages(machine: Machine) -> tuple[Work, Recipe]:
+    """Pretraining whose loss remembers every image; each is seen three times, but a few."""
+    recipe = replace(RECIPE, data_part=0.02, epochs=3, loss="sogclr", sog_gamma=0.5)
+    return Pretraining(recipe, 0, open_images(recipe, 0, machine), machine), recipe
+
+
+def with_averages_of_files(machine: Machine) -> tuple[Work, Recipe]:
+    """The same on image files: five steps an epoch."""
+    recipe = replace(
+        files_recipe(machine.data_dir), loss="sogclr", sog_gamma=0.5, epochs=2, precision="float32"
+    )
+    return Pretraining(recipe, 0, open_images(recipe, 0, machine), machine), recipe
+
+
+def with_synthetic(machine: Machine) -> tuple[Work, Recipe]:
+    """Pretraining with a queue and synthetic negatives."""
+    recipe = replace(SCALES["smoke"].baseline("synco", replace(RECIPE, data_part=0.02)), epochs=1)
+    return Pretraining(recipe, 0, open_images(recipe, 0, machine), machine), recipe
+
+
 def crop_probe(machine: Machine) -> tuple[Work, Recipe]:
     """The probe of an untrained ResNet-18 on image files."""
     recipe = probe_recipe(machine.data_dir)
@@ -99,7 +119,9 @@ def equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@pytest.mark.parametrize("make", [pretraining, crop_probe])
+@pytest.mark.parametrize(
+    "make", [pretraining, with_averages, with_averages_of_files, with_synthetic, crop_probe]
+)
 def test_interrupted_work_ends_with_the_state_of_uninterrupted_work(
     make: Any, machine: Machine, files: Path
 ) -> None:
@@ -117,6 +139,23 @@ def test_interrupted_work_ends_with_the_state_of_uninterrupted_work(
     assert loop.resumed == 1
     assert seen[0] > reached, "it began anew"
     assert equal(resumed.state(), whole.state())
+
+
+def test_only_a_loss_that_remembers_images_is_saved_with_averages(machine: Machine) -> None:
+    plain, remembering = (make(machine)[0].state() for make in (pretraining, with_averages))
+    assert remembering.keys() - plain.keys() == {"averages"}
+    assert plain.keys() == {"method", "optimizer", "curve"}
+
+
+def test_averages_are_of_the_images_of_the_steps_done(machine: Machine) -> None:
+    work, _ = with_averages(machine)
+    assert isinstance(work, Pretraining)
+    assert work.averages is not None
+    rows = torch.cat([work.images.shuffle.rows(step)[1] for step in range(2)])
+    for _ in range(2):
+        work.advance()
+    seen = work.averages.log_u.isfinite()
+    assert seen.nonzero().flatten().tolist() == sorted(rows.tolist())
 
 
 def test_a_state_that_does_not_fit_begins_anew(often: Machine) -> None:

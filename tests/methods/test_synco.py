@@ -1,0 +1,188 @@
+"""SynCo: MoCo v2 to the bit without synthetic negatives, and each kind by its definition."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from eqco.contrast import LOSSES
+from eqco.methods.encoder import build_encoder
+from eqco.methods.moco import MoCo
+from eqco.methods.synco import SHARES, Draws, SynCo, synthetic_negatives
+from eqco.similarity import Similarities
+
+SIZE, QUEUE, WIDTH = 8, 40, 16
+Views = tuple[Tensor, Tensor]
+
+
+@pytest.fixture
+def views(generator: torch.Generator) -> Views:
+    """Query and key view of eight gray images."""
+    query_view, key_view = torch.rand(2, SIZE, 1, 24, 24, generator=generator)
+    return query_view, key_view
+
+
+def made(kind: type[MoCo] = SynCo, **settings: int) -> MoCo:
+    """A method with a queue of 40 keys."""
+    given = {"num_negatives": 20, "queue_size": QUEUE, "bn_splits": 1, **settings}
+    return kind(build_encoder("tiny-gray", WIDTH, seed=0, projector="mlp"), **given)  # type: ignore[arg-type]
+
+
+def step(method: MoCo, views: Views, seed: int = 0) -> Similarities:
+    """One forward pass with a fixed draw."""
+    found: Similarities = method(*views, torch.Generator().manual_seed(seed))
+    return found
+
+
+@pytest.mark.parametrize("num_negatives", [3, 20, QUEUE], ids="k{}".format)
+def test_without_synthetic_negatives_it_is_moco_to_the_bit(
+    num_negatives: int, views: Views
+) -> None:
+    ours, theirs = made(num_negatives=num_negatives, num_synthetic=0), made(
+        MoCo, num_negatives=num_negatives
+    )  # fmt: skip
+    for seed in range(3):
+        gaps = [step(method, views, seed).gap(0.2) for method in (ours, theirs)]
+        assert torch.equal(*gaps)
+        for gap, method in zip(gaps, (ours, theirs), strict=True):
+            method.encoder.zero_grad()
+            gap.sum().backward()
+        for one, other in zip(ours.encoder.parameters(), theirs.encoder.parameters(), strict=True):
+            assert one.grad is not None
+            assert other.grad is not None
+            assert torch.equal(one.grad, other.grad)
+    assert torch.equal(ours.state_dict()["queue"], theirs.state_dict()["queue"])
+
+
+@pytest.mark.parametrize("num_negatives", [3, 20, QUEUE], ids="k{}".format)
+def test_the_negatives_are_those_of_moco_and_then_the_synthetic_ones(
+    num_negatives: int, views: Views
+) -> None:
+    ours = step(made(num_negatives=num_negatives, num_synthetic=30), views)
+    theirs = step(made(MoCo, num_negatives=num_negatives), views)
+    assert ours.num_negatives == num_negatives + 30
+    assert ours.negatives().shape == (SIZE, num_negatives + 30)
+    torch.testing.assert_close(ours.negatives()[:, :num_negatives], theirs.negatives())
+    assert torch.equal(ours.positive, theirs.positive)
+    explicit = torch.logsumexp(ours.negatives() / 0.2, dim=1) - ours.positive / 0.2
+    torch.testing.assert_close(ours.gap(0.2), explicit)
+    assert (ours.gap(0.2) > theirs.gap(0.2)).all()
+
+
+def kinds(made_of: Tensor) -> tuple[Tensor, ...]:
+    """Synthetic negatives (n, 15, D) by their kind."""
+    return made_of.split(list(SHARES), dim=1)
+
+
+def example(generator: torch.Generator) -> tuple[Tensor, Tensor, Draws, Tensor]:
+    """Queries, hardest keys, their draws for one unit of each kind, and the synthetic negatives."""
+    draw = {"generator": generator, "dtype": torch.float64}
+    query = F.normalize(torch.randn(SIZE, WIDTH, **draw), dim=1)  # type: ignore[call-overload]
+    hardest = F.normalize(torch.randn(SIZE, 5, WIDTH, **draw), dim=2)  # type: ignore[call-overload]
+    draws = Draws.of(query, 15, 5, generator)
+    return query, hardest, draws, synthetic_negatives(query, hardest, draws)
+
+
+def test_every_kind_is_its_definition(generator: torch.Generator) -> None:
+    """One negative at a time, with plain sums."""
+    query, hardest, draws, found = example(generator)
+    assert found.shape == (SIZE, 15, WIDTH)
+    for row in range(SIZE):
+        q, keys = query[row], [hardest[row, place] for place in draws.places[row].tolist()]
+        shares = draws.shares[row].double().tolist()
+        expected = [a / 2 * q + (1 - a / 2) * k for a, k in zip(shares[:4], keys[:4], strict=True)]
+        for b, k in zip(shares[4:8], keys[4:8], strict=True):
+            expected.append(q + (1 + b / 2) * (k - q))
+        for c, k, other in zip(shares[8:], keys[8:12], keys[15:], strict=True):
+            expected.append(c * k + (1 - c) * other)
+        expected.append(keys[12] + 0.01 * draws.noise[row, 0].double())
+        k, other = keys[13].clone().requires_grad_(), keys[14].clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(q @ k, k)
+        expected.append((k + 0.01 * gradient).detach())
+        (gradient,) = torch.autograd.grad(q @ other, other)
+        expected.append((other + 0.01 * gradient.sign()).detach())
+        for ours, theirs in zip(found[row], expected, strict=True):
+            torch.testing.assert_close(ours, theirs / theirs.norm(), rtol=1e-12, atol=1e-12)
+
+
+def test_interpolated_perturbed_and_adversarial_ones_are_harder_and_extrapolated_ones_easier(
+    generator: torch.Generator,
+) -> None:
+    query, hardest, draws, found = example(generator)
+    places = draws.places[:, :15, None].expand(-1, -1, WIDTH)
+    rise = ((found - hardest.gather(1, places)) * query[:, None]).sum(dim=2)
+    interpolated, extrapolated, _, _, perturbed, adversarial = kinds(rise[:, :, None])
+    for harder in (interpolated, perturbed, adversarial):
+        assert (harder > 0).all()
+    assert (extrapolated < 0).all()
+
+
+def test_synthetic_negatives_are_of_length_one_and_carry_no_gradient(views: Views) -> None:
+    found = step(made(num_synthetic=15), views)
+    own = found.keys[QUEUE:]
+    assert own.shape == (SIZE * 15, WIDTH)
+    torch.testing.assert_close(own.norm(dim=1), torch.ones(len(own)))
+    assert not found.keys.requires_grad
+
+
+def test_they_are_made_of_the_hardest_of_the_drawn_negatives(views: Views) -> None:
+    """Of 20 negatives the 16 hardest; of 3 all of them."""
+    for num_negatives, hard in ((20, 16), (3, 3), (QUEUE, 16)):
+        method = made(num_negatives=num_negatives)
+        found = step(made(MoCo, num_negatives=num_negatives), views)
+        keys = method.hardest(found)  # type: ignore[operator]
+        assert keys.shape == (SIZE, hard, WIDTH)
+        cosines = (keys @ found.query[:, :, None])[:, :, 0].sort(dim=1).values
+        expected = found.negatives().sort(dim=1).values[:, -hard:]
+        torch.testing.assert_close(cosines, expected)
+
+
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+def test_every_loss_has_finite_gradients(loss: str, views: Views) -> None:
+    found, entry = step(made(), views), LOSSES[loss]
+    settings = {entry.setting: entry.example} if entry.setting else {}
+    entry.losses(found.gap, found.num_negatives, temperature=0.05, **settings).mean().backward()
+    for each in found.query, found.positive:
+        assert torch.isfinite(each).all()
+
+
+def test_gradient_reaches_the_query_encoder_alone(views: Views) -> None:
+    method = made()
+    step(method, views).gap(0.2).sum().backward()
+    for each in method.encoder.parameters():
+        assert each.grad is not None
+        assert torch.isfinite(each.grad).all()
+    assert all(each.grad is None for each in method.key_encoder.parameters())
+
+
+def test_the_same_generator_draws_the_same_and_another_one_others(views: Views) -> None:
+    gaps = [step(made(num_negatives=QUEUE), views, seed).gap(0.2) for seed in (0, 0, 1)]
+    assert torch.equal(gaps[0], gaps[1])
+    assert not torch.equal(gaps[0], gaps[2])
+
+
+def test_a_loaded_method_continues_as_the_saved_one(views: Views) -> None:
+    method, other = made(), made(seed=5)
+    step(method, views)
+    other.load_state_dict(copy.deepcopy(method.state_dict()))
+    assert torch.equal(step(method, views, 1).gap(0.2), step(other, views, 1).gap(0.2))
+
+
+@pytest.mark.parametrize("count", [1, 14, 16, -1])
+def test_a_number_that_the_kinds_cannot_share_is_one_sentence(count: int) -> None:
+    with pytest.raises(ValueError, match=f"^num_synthetic is {count}, .*a multiple of 15, or 0"):
+        made(num_synthetic=count)
+
+
+def test_noise_of_a_hundredth_turns_a_key_by_about_its_size(generator: torch.Generator) -> None:
+    """0.01 sqrt(D - 1) radians."""
+    query = F.normalize(torch.randn(200, 128, generator=generator), dim=1)
+    hardest = F.normalize(torch.randn(200, 1, 128, generator=generator), dim=2)
+    noisy = kinds(synthetic_negatives(query, hardest, Draws.of(query, 15, 1, generator)))[3]
+    angle = (noisy * hardest).sum(dim=2).clamp(max=1).acos().mean().item()
+    assert angle == pytest.approx(0.01 * math.sqrt(127), rel=0.05)
