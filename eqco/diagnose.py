@@ -42,7 +42,7 @@ def embed(method: Method, images: Images, count: int = 1024) -> tuple[Tensor, Te
 
 
 def describe(method: Method, recipe: Recipe, images: Images) -> dict[str, float]:
-    """CV^2 and 1 - pi_0 of a trained encoder: means over 1,024 queries and their keys."""
+    """CV^2, rho = 1 - pi_0 and rho^2 CV^2 of an encoder: means over 1,024 queries."""
     query, key = embed(method, images)
     similarity = query @ key.T
     positive, negatives = similarity.diagonal(), others(similarity)
@@ -51,7 +51,11 @@ def describe(method: Method, recipe: Recipe, images: Images) -> dict[str, float]
         positive, negatives, temperature=recipe.temperature, effective_negatives=effective
     )
     spread = squared_cv(negatives, temperature=recipe.temperature)
-    return {"cv2": spread.mean().item(), "one_minus_pi0": weight.mean().item()}
+    return {
+        "cv2": spread.mean().item(),
+        "one_minus_pi0": weight.mean().item(),
+        "rho2_cv2": 2 * leading_gap(weight, spread, num_negatives=1),
+    }
 
 
 @dataclass(frozen=True)

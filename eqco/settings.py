@@ -97,7 +97,7 @@ class Settings:
     embedding_dim: int = 128
     key_momentum: float = 0.99
     batch_size: int = 256
-    epochs: int = 15
+    epochs: int = 10
     learning_rate: float = 0.16
     warmup_epochs: float = 1.0
     sgd_momentum: float = 0.9

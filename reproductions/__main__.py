@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reproductions import full, pages, plan, sweep, throughput
-from reproductions.options import add_options, granted_cores, whole
+from reproductions.options import add_options, granted_cores, known_name, whole
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,9 +25,19 @@ def parser() -> argparse.ArgumentParser:
     names = ("scale", "tables", "seeds", "records", "checkpoints", "data", "throughput")
     add_options(command.add_argument, *names, "precision")
     command.set_defaults(function=plan.main)
-    command = commands.add_parser("sweep", help="every run behind the pages, at scale glyphs")
-    add_options(command.add_argument, "records", "checkpoints")
-    add_options(command.add_argument, "seeds", default=5)
+    command = commands.add_parser("sweep", help="every run behind the pages of a scale")
+    add_options(command.add_argument, "scale", "data", "device", "tables", "records", "checkpoints")
+    add_options(command.add_argument, "seeds", default=10)
+    command.add_argument(
+        "--first-seed", type=whole(0), default=0, help="the first of the seeds (default: 0)"
+    )
+    command.add_argument(
+        "--parts",
+        type=known_name("part", sweep.PARTS),
+        nargs="+",
+        default=list(sweep.PARTS),
+        help=f"of the sweep, in order (default: {' '.join(sweep.PARTS)})",
+    )
     command.add_argument(
         "--at-once",
         type=whole(),

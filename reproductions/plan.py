@@ -164,16 +164,21 @@ def plan(
     return "\n".join(lines)
 
 
+def check_tables(numbers: Sequence[int] | None) -> None:
+    """Raise ValueError where there is no table of a number."""
+    for number in numbers or ():
+        if number not in TABLES:
+            known = ", ".join(map(str, TABLES))
+            raise ValueError(f"there is no table {number}: choose from {known}")
+
+
 def main(given: argparse.Namespace) -> int:
     """Print the plan of a scale.
 
     Raises:
         ValueError: an option is wrong.
     """
-    for number in given.tables or ():
-        if number not in TABLES:
-            known = ", ".join(map(str, TABLES))
-            raise ValueError(f"there is no table {number}: choose from {known}")
+    check_tables(given.tables)
     scale, base, images = SCALES[given.scale], SCALES[given.scale].base, IMAGENET[1]
     if given.data:
         base, tree = choose_data(given.data, Path(), scale)

@@ -1,8 +1,9 @@
-"""The runs behind every table at the glyphs scale, and the sweep learning rate x K x loss.
+"""The runs behind every table, and the sweep learning rate x K x loss.
 
-    python -m reproductions sweep --at-once 2 --records reproductions/records
+    python -m reproductions sweep --seeds 10 --records reproductions/records
+    python -m reproductions sweep --parts tables --tables 1 2 3 --first-seed 10 --seeds 5
 
-About 80 s a run on 2 cores, two at a time. Runs that have a record are skipped. A stopped sweep
+One thread a run, as many runs at once as there are cores. Runs that have a record are skipped. A stopped sweep
 continues from its checkpoints with the same command.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,46 +22,77 @@ from eqco.runs.files import check_writable
 from eqco.runs.record import Record
 from eqco.runs.run import Job, run, untrained
 from eqco.settings import Machine
-from reproductions.scales import SCALES
-from reproductions.tables import TABLES, table
+from reproductions.plan import check_tables
+from reproductions.scales import SCALES, Scale
+from reproductions.session import choose_data, choose_device
+from reproductions.tables import TABLES
+from reproductions.tables.cells import with_loss
 
 RATES = (0.01, 0.025, 0.06, 0.16, 0.4, 1.0)
-METHOD_RATES = (0.06, 0.16, 0.4)
-SEEDS = (0, 1, 2)
+METHOD_RATES = (0.03, 0.06, 0.16, 0.4)
+BASELINE_SEEDS = range(3)  # enough to choose a rate
+GRID_SEEDS = range(5)
 
 
-def baselines() -> list[Recipe]:
-    """SiMo with InfoNCE and all negatives at each rate, to choose the rate of table 1."""
-    base = SCALES["glyphs"].base
-    return [replace(base, learning_rate=rate) for rate in RATES]
+def at_rates(recipes: Iterable[Recipe], rates: Iterable[float]) -> list[Recipe]:
+    """Each recipe at each learning rate."""
+    return [replace(recipe, learning_rate=rate) for recipe in recipes for rate in rates]
 
 
-def grid() -> list[Recipe]:
-    """Every cell of table 1 besides the baseline at each rate."""
-    rows = [row.recipe for row in table(1, "glyphs").rows if row.recipe != SCALES["glyphs"].base]
-    return [replace(recipe, learning_rate=rate) for recipe in rows for rate in RATES]
+def baselines(scale: Scale, base: Recipe) -> list[Recipe]:
+    """InfoNCE with all negatives at each rate, by which the rates of all rows are chosen."""
+    others = (scale.baseline(method, base) for method in ("moco", "simclr"))
+    return at_rates([base], RATES) + at_rates(others, METHOD_RATES)
 
 
-def method_baselines() -> list[Recipe]:
-    """Full-K InfoNCE of MoCo v2 and SimCLR at each rate, to choose their rates."""
-    return [
-        replace(SCALES["glyphs"].baseline(method), learning_rate=rate)
-        for method in ("moco", "simclr")
-        for rate in METHOD_RATES
-    ]
+def grid(scale: Scale, base: Recipe) -> list[Recipe]:
+    """Table 1 at each rate; InfoNCE and EqCo of MoCo v2 and SimCLR at K = 16 and full K."""
+    simo = [row.recipe for row in TABLES[1](scale, base).rows]
+    others = []
+    for method in ("moco", "simclr"):
+        full = scale.baseline(method, base)
+        for loss in ("infonce", "eqco"):
+            others += [with_loss(full, loss, k).recipe for k in (16, full.num_negatives)]
+    return at_rates(simo, RATES) + at_rates(others, METHOD_RATES)
 
 
-def jobs(table_seeds: int) -> list[Job]:
-    """Baselines, tables with their seeds, then the grid seed by seed."""
-    rows = [row.recipe for number in TABLES for row in table(number, "glyphs").rows]
-    found = [Job(recipe, seed) for seed in SEEDS for recipe in baselines()]
-    found += [Job(recipe, 0) for recipe in method_baselines()]
-    found += [
+def rows(scale: Scale, base: Recipe, tables: Iterable[int]) -> list[Recipe]:
+    """The untrained backbone and every row of some tables."""
+    found = [row.recipe for number in tables for row in TABLES[number](scale, base).rows]
+    return [untrained(base), *found]
+
+
+PARTS: dict[str, Callable[[Scale, Recipe, Sequence[int]], list[Recipe]]] = {
+    "baselines": lambda scale, base, _: baselines(scale, base),
+    "tables": rows,
+    "grid": lambda scale, base, _: grid(scale, base),
+}
+LIMITED = {"baselines": BASELINE_SEEDS, "grid": GRID_SEEDS}
+
+
+def jobs(
+    scale: Scale,
+    base: Recipe,
+    seeds: range,
+    parts: Sequence[str] = tuple(PARTS),
+    tables: Sequence[int] = tuple(TABLES),
+) -> list[Job]:
+    """Runs part by part, then seed by seed.
+
+    Args:
+        scale: of all runs.
+        base: its SiMo baseline, with the user's images where the scale needs a folder.
+        seeds: of the tables; the other parts have those that are in `LIMITED` too.
+        parts: names in `PARTS`.
+        tables: numbers of tables.
+    """
+    found = [
         Job(recipe, seed)
-        for seed in range(table_seeds)
-        for recipe in [untrained(SCALES["glyphs"].base), *rows]
+        for part in parts
+        for seed in seeds
+        if part not in LIMITED or seed in LIMITED[part]
+        for recipe in PARTS[part](scale, base, tables)
     ]
-    found += [Job(recipe, seed) for seed in SEEDS for recipe in grid()]
     return list({job.run_id: job for job in found}.values())
 
 
@@ -118,10 +150,16 @@ def work_in_parallel(jobs: Sequence[Job], machine: Machine, folder: Path, at_onc
 
 def main(given: argparse.Namespace) -> int:
     """Do the missing runs of the sweep."""
-    folder = given.records / "glyphs"
+    scale = SCALES[given.scale]
+    base, data_dir = choose_data(given.data, Machine.data_dir, scale)
+    folder = given.records / given.scale
     check_writable(folder)
-    wanted = [job for job in jobs(given.seeds) if given.only in job.run_id]
+    check_tables(given.tables)
+    seeds = range(given.first_seed, given.first_seed + given.seeds)
+    wanted = jobs(scale, base, seeds, given.parts, given.tables or list(TABLES))
+    wanted = [job for job in wanted if given.only in job.run_id]
     print(f"{len(missing(wanted, folder))} of {len(wanted)} runs are missing in {folder}")
-    machine = Machine(threads=1, checkpoints=given.checkpoints)
+    device = choose_device(given.device, "here")
+    machine = Machine(device=device, threads=1, checkpoints=given.checkpoints, data_dir=data_dir)
     work_in_parallel(wanted, machine, folder, given.at_once)
     return 0

@@ -72,8 +72,8 @@ def torchvision_resnet(name: str, *, small_images: bool) -> nn.Module:
 
 BACKBONES: dict[str, Callable[[], nn.Module]] = {
     "tiny-gray": lambda: SmallResNet(1, (16, 32)),
-    "small-gray": lambda: SmallResNet(1, (32, 96)),
-    "small-rgb": lambda: SmallResNet(3, (32, 96)),
+    "small-gray": lambda: SmallResNet(1, (32, 128)),
+    "small-rgb": lambda: SmallResNet(3, (32, 128)),
     "resnet18-small-images": lambda: torchvision_resnet("resnet18", small_images=True),
     "resnet18": lambda: torchvision_resnet("resnet18", small_images=False),
     "resnet50-small-images": lambda: torchvision_resnet("resnet50", small_images=True),

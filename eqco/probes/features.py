@@ -47,7 +47,7 @@ class FeatureProbe:
         if rank() > 0:
             return {}
         before, classes = state_hash(self.backbone), self.images.num_classes
-        found = {}
+        found: dict[str, float] = {}
         for perturbed in (False, True):
             train, test = (self.features(part, views * perturbed) for part, views in VIEWS)
             found |= {

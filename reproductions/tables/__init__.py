@@ -6,7 +6,18 @@ from collections.abc import Callable
 
 from eqco.recipe import Recipe
 from reproductions.scales import SCALES, Scale
-from reproductions.tables import table1, table2, table3, table4, table5, table6
+from reproductions.tables import (
+    table1,
+    table2,
+    table3,
+    table4,
+    table5,
+    table6,
+    table7,
+    table8,
+    table9,
+    table10,
+)
 from reproductions.tables.cells import Table
 
 TABLES: dict[int, Callable[[Scale, Recipe], Table]] = {
@@ -16,6 +27,10 @@ TABLES: dict[int, Callable[[Scale, Recipe], Table]] = {
     4: table4.build,
     5: table5.build,
     6: table6.build,
+    7: table7.build,
+    8: table8.build,
+    9: table9.build,
+    10: table10.build,
 }
 
 

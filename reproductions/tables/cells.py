@@ -56,6 +56,8 @@ class Claim:
         test: a function of `reproductions.judge`.
         paper: the paper's claim that it tests, such as "C1", or "".
         aspect: what of it, in a few words.
+        predicted: the difference in points that was predicted at the glyphs scale before any run;
+            None where nothing was.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Claim:
     test: Test
     paper: str = ""
     aspect: str = ""
+    predicted: float | None = None
 
     @property
     def num_negatives(self) -> int:
@@ -117,19 +120,45 @@ def with_loss(
     return Row(recipe, suffix, remark)
 
 
-def equals(name: str, statement: str, left: Row, right: Row, *paper: str) -> Claim:
-    """The rows agree within a point; `paper` is the paper's claim and the aspect."""
-    return Claim(name, f"{statement}, within 1 point", left, right, equivalent, *paper)
+def equals(
+    name: str,
+    statement: str,
+    left: Row,
+    right: Row,
+    paper: str = "",
+    aspect: str = "",
+    predicted: float | None = None,
+) -> Claim:
+    """The rows agree within a point."""
+    whole = f"{statement}, within 1 point"
+    return Claim(name, whole, left, right, equivalent, paper, aspect, predicted)
 
 
-def beats(name: str, statement: str, left: Row, right: Row, *paper: str) -> Claim:
+def beats(
+    name: str,
+    statement: str,
+    left: Row,
+    right: Row,
+    paper: str = "",
+    aspect: str = "",
+    predicted: float | None = None,
+) -> Claim:
     """The left row is more accurate."""
-    return Claim(name, statement, left, right, better, *paper)
+    return Claim(name, statement, left, right, better, paper, aspect, predicted)
 
 
-def not_worse(name: str, statement: str, left: Row, right: Row, *paper: str) -> Claim:
+def not_worse(
+    name: str,
+    statement: str,
+    left: Row,
+    right: Row,
+    paper: str = "",
+    aspect: str = "",
+    predicted: float | None = None,
+) -> Claim:
     """The left row is not worse by a point or more."""
-    return Claim(name, f"{statement}, by a margin of 1 point", left, right, not_inferior, *paper)
+    whole = f"{statement}, by a margin of 1 point"
+    return Claim(name, whole, left, right, not_inferior, paper, aspect, predicted)
 
 
 def against_full(

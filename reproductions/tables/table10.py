@@ -1,0 +1,86 @@
+"""Table 10: does longer training close the gap at K = 16, and do later methods do better there?
+
+    pytest reproductions/ -k table10
+
+Schedules of a third, 1, 3 and 9 times the usual epochs. Rivals: SogCLR (arXiv 2202.12387),
+negatives reweighted by hardness (arXiv 2010.04592), and SynCo (arXiv 2410.02401) beside MoCo v2;
+each at three learning rates, and claims at the rate of the baseline. Nothing is published.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from eqco.methods import METHODS
+from eqco.recipe import Recipe
+from reproductions.scales import Scale
+from reproductions.tables.cells import Claim, Row, Table, beats, equals, with_loss
+
+STRETCH = (1 / 3, 1, 3, 9)
+RATES = (0.4, 1, 2.5)  # times the rate of the scale
+GAPS = {0: 2.5, 1: 1.2, 2: 0.6, 3: 0.4}  # predicted points of all negatives over K = 16
+RIVALS = (("simo", "hard_infonce"), ("simo", "sogclr"), ("synco", "infonce"))
+
+
+def build(scale: Scale, base: Recipe) -> Table:
+    """EqCo at 16 and full K over schedules; EqCo and its rivals at K = 16 over rates."""
+    rows, claims = schedules(scale, base)
+    more_rows, more_claims = rivals(scale, base)
+    return Table(
+        "longer training, and rivals at K = 16", (*rows, *more_rows), (*claims, *more_claims)
+    )
+
+
+def schedules(scale: Scale, base: Recipe) -> tuple[list[Row], list[Claim]]:
+    """EqCo at 16 and full K for each number of epochs."""
+    simo = scale.baseline("simo", base)
+    rows: list[Row] = []
+    claims: list[Claim] = []
+    for place, stretch in enumerate(STRETCH):
+        epochs = max(1, round(simo.epochs * stretch))
+        longer, suffix = replace(simo, epochs=epochs), f"-epochs{epochs}"
+        few, full = (
+            with_loss(longer, "eqco", k, suffix, f"{epochs} ep.") for k in (16, simo.num_negatives)
+        )
+        rows += [few, full]
+        claims.append(
+            beats(
+                f"eqco-k16-drops{suffix}",
+                f"after {epochs} epochs EqCo with K=16 is less accurate than with all negatives",
+                full,
+                few,
+                predicted=GAPS[place],
+            )
+        )
+    return rows, claims
+
+
+def rivals(scale: Scale, base: Recipe) -> tuple[list[Row], list[Claim]]:
+    """Each rival, and EqCo in the same method, at three rates and K = 16."""
+    rows: dict[str, Row] = {}
+    claims: list[Claim] = []
+    for method, loss in RIVALS:
+        other = "moco" if method == "synco" else method
+        full, usual = scale.baseline(other, base), scale.baseline(method, base)
+        for factor in RATES:
+            suffix = f"-rate{factor:g}"
+            for each, name in ((usual, loss), (full, "eqco")):
+                rate = float(f"{each.learning_rate * factor:.2g}")
+                made = replace(each, learning_rate=rate)
+                row = with_loss(made, name, 16, suffix, f"rate {rate:g}")
+                rows.setdefault(row.name, row)
+        rival, plain = (
+            rows[f"{each.method}-{name}-k16-rate1"]
+            for each, name in ((usual, loss), (full, "eqco"))
+        )
+        title = METHODS[method].title if method == "synco" else rival.title
+        claims.append(
+            equals(
+                f"{method}-{loss}-equals-eqco-k16",
+                f"{title} is as accurate as EqCo with K=16",
+                rival,
+                plain,
+                predicted=0.0,
+            )
+        )
+    return list(rows.values()), claims

@@ -1,0 +1,53 @@
+"""Table 9: temperature x K x loss, the cells behind the law of what few negatives cost.
+
+    pytest reproductions/ -k table9        then: python -m figures.law
+
+A low temperature raises CV^2, and with it E[rho^2 CV^2] / (2K) of the full-K encoder, the leading
+order of the loss that K negatives miss. Nothing is published.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from eqco.contrast import LOSSES
+from eqco.recipe import Recipe
+from reproductions.scales import Scale
+from reproductions.tables.cells import Claim, Row, Table, beats, with_loss
+
+TEMPERATURES = (0.1, 0.2, 0.5)
+# Points of EqCo with all negatives over EqCo at K that were predicted at the glyphs scale: twice
+# E[rho^2 CV^2] / (2K) nats, cut where few negatives train little.
+PREDICTED = {
+    (0.1, 4): 9.0, (0.1, 16): 3.0, (0.1, 64): 1.0,
+    (0.2, 4): 4.5, (0.2, 16): 1.2, (0.2, 64): 0.4,
+    (0.5, 4): 1.0, (0.5, 16): 0.3, (0.5, 64): 0.1,
+}  # fmt: skip
+
+
+def build(scale: Scale, base: Recipe) -> Table:
+    """Both losses at each K and temperature; a claim for EqCo at each K below full K."""
+    rows: list[Row] = []
+    claims: list[Claim] = []
+    for temperature in TEMPERATURES:
+        simo = replace(scale.baseline("simo", base), temperature=temperature)
+        counts = (*scale.below["simo"], simo.num_negatives)
+        at = f"-t{temperature:g}"
+        found = {
+            (loss, k): with_loss(simo, loss, k, at, f"t={temperature:g}")
+            for loss in ("infonce", "eqco")
+            for k in counts
+        }
+        rows += found.values()
+        claims += [
+            beats(
+                f"eqco-k{k}-drops{at}",
+                f"at temperature {temperature:g} {LOSSES['eqco'].title} with K={k} is less "
+                f"accurate than with all {simo.num_negatives} negatives",
+                found["eqco", counts[-1]],
+                found["eqco", k],
+                predicted=PREDICTED.get((temperature, k)),
+            )
+            for k in counts[:-1]
+        ]
+    return Table("temperature across K", tuple(rows), tuple(claims))
