@@ -98,7 +98,7 @@ class Settings:
     key_momentum: float = 0.99
     batch_size: int = 256
     epochs: int = 10
-    learning_rate: float = 0.16
+    learning_rate: float = 0.4
     warmup_epochs: float = 1.0
     sgd_momentum: float = 0.9
     weight_decay: float = 1e-4

@@ -66,7 +66,13 @@ class Scale:
 GLYPHS = Recipe()
 QUEUE_OF_1024 = with_queue(15, queue_size=1024)
 PHOTOGRAPHS = replace(
-    GLYPHS, data="folder", views="photos", crop_scale=0.2, backbone="small-rgb", knn_neighbours=200
+    GLYPHS,
+    data="folder",
+    views="photos",
+    crop_scale=0.2,
+    backbone="small-rgb",
+    learning_rate=0.16,  # not swept here yet
+    knn_neighbours=200,
 )
 SCALES = {
     "smoke": Scale(
