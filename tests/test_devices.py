@@ -49,6 +49,8 @@ def method_of(
 ) -> Method:
     """A method of the scale "smoke" on the device; all negatives where none are given."""
     recipe = SCALES["smoke"].baseline(name)
+    if draws > 1 and recipe.num_synthetic:
+        recipe = replace(recipe, num_synthetic=0)  # they are made for one draw
     if negatives:
         recipe = replace(recipe, num_negatives=negatives, drawing=drawing, draws=draws)
     method = build(recipe, 0, "cpu")

@@ -181,6 +181,14 @@ def test_a_number_that_the_kinds_cannot_share_is_one_sentence(count: int) -> Non
         made(num_synthetic=count)
 
 
+def test_several_draws_go_with_no_synthetic_negatives_alone(views: Views) -> None:
+    with pytest.raises(ValueError, match=r"^draws=2 does not go with num_synthetic=15: "):
+        made(num_negatives=4, draws=2)
+    ours = made(num_negatives=4, draws=2, num_synthetic=0)
+    theirs = made(MoCo, num_negatives=4, draws=2)
+    assert torch.equal(step(ours, views).gap(0.2), step(theirs, views).gap(0.2))
+
+
 def test_noise_of_a_hundredth_turns_a_key_by_about_its_size(generator: torch.Generator) -> None:
     """0.01 sqrt(D - 1) radians."""
     query = F.normalize(torch.randn(200, 128, generator=generator), dim=1)
