@@ -64,6 +64,7 @@ def hard_info_nce(
         ValueError: shapes do not match, a similarity is not finite, temperature <= 0, or hardness
             is out of its range.
 
+    >>> import torch
     >>> negatives = torch.tensor([[0.2, 0.0], [0.2, 0.0]])
     >>> round(hard_info_nce(torch.zeros(2), negatives, temperature=0.2, hardness=1).item(), 4)
     1.707
@@ -110,6 +111,7 @@ def sog_clr(
         ValueError: shapes do not match, a similarity is not finite, temperature <= 0, or sog_gamma
             is out of its range.
 
+    >>> import torch
     >>> half = lambda log_g, gamma: log_g + math.log(2)  # u = 2 g
     >>> case = torch.zeros(2), torch.zeros(2, 3)
     >>> round(sog_clr(*case, temperature=0.2, sog_gamma=0.9, average=half).item(), 4)  # log 6

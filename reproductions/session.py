@@ -285,10 +285,10 @@ def checked_session(config: pytest.Config) -> Session:
     )
     if is_evidence and not never:
         raise ValueError(f"{folder} holds the evidence: judge it with --run never")
-    if not listing:
-        check_folders(session)
     if not listing and not never:
         check_speed(option("precision"), base, machine.device)
+    if not listing:
+        check_folders(session)
     return session
 
 

@@ -3,8 +3,8 @@
     python -m reproductions sweep --seeds 10 --records reproductions/records
     python -m reproductions sweep --parts tables --tables 1 2 3 --first-seed 10 --seeds 5
 
-One thread a run, as many runs at once as there are cores. Runs that have a record are skipped. A stopped sweep
-continues from its checkpoints with the same command.
+One thread a run, as many runs at once as there are cores. Runs that have a record are skipped. A
+stopped sweep continues from its checkpoints with the same command.
 """
 
 from __future__ import annotations
@@ -149,17 +149,21 @@ def work_in_parallel(jobs: Sequence[Job], machine: Machine, folder: Path, at_onc
 
 
 def main(given: argparse.Namespace) -> int:
-    """Do the missing runs of the sweep."""
+    """Do the missing runs of the sweep.
+
+    Raises:
+        ValueError: an option is wrong.
+    """
+    check_tables(given.tables)
     scale = SCALES[given.scale]
     base, data_dir = choose_data(given.data, Machine.data_dir, scale)
+    device = choose_device(given.device, "here")
+    machine = Machine(device=device, threads=1, checkpoints=given.checkpoints, data_dir=data_dir)
     folder = given.records / given.scale
     check_writable(folder)
-    check_tables(given.tables)
     seeds = range(given.first_seed, given.first_seed + given.seeds)
     wanted = jobs(scale, base, seeds, given.parts, given.tables or list(TABLES))
     wanted = [job for job in wanted if given.only in job.run_id]
     print(f"{len(missing(wanted, folder))} of {len(wanted)} runs are missing in {folder}")
-    device = choose_device(given.device, "here")
-    machine = Machine(device=device, threads=1, checkpoints=given.checkpoints, data_dir=data_dir)
     work_in_parallel(wanted, machine, folder, given.at_once)
     return 0

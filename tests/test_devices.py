@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,7 @@ from eqco.images.memory import Dataset, InMemory
 from eqco.methods import METHODS, build
 from eqco.methods.method import Method
 from eqco.negatives import DRAWINGS
-from eqco.probes import metrics
+from eqco.probes import linear, metrics
 from eqco.probes.frozen import Frozen
 from eqco.randomness import Part
 from eqco.recipe import Recipe
@@ -49,6 +49,8 @@ def method_of(
 ) -> Method:
     """A method of the scale "smoke" on the device; all negatives where none are given."""
     recipe = SCALES["smoke"].baseline(name)
+    if draws > 1 and recipe.num_synthetic:
+        recipe = replace(recipe, num_synthetic=0)  # they are made for one draw
     if negatives:
         recipe = replace(recipe, num_negatives=negatives, drawing=drawing, draws=draws)
     method = build(recipe, 0, "cpu")
@@ -136,6 +138,14 @@ def test_every_view_of_whole_images(
     assert view.shape == images.shape
 
 
+@pytest.mark.parametrize("name", views.MILD)
+def test_every_mild_view(device: FakeCuda, name: str, generator: torch.Generator) -> None:
+    images = made(BATCH, 1 if name == "glyphs" else 3, 24, 24)
+    view = views.MILD[name](images, generator)
+    assert is_on_device(view)
+    assert view.shape == images.shape
+
+
 @pytest.mark.parametrize("name", views.AFTER_CROP)
 def test_every_view_after_the_crop(device: FakeCuda, name: str, generator: torch.Generator) -> None:
     view = views.AFTER_CROP[name](made(16, 3, 40, 40), generator)
@@ -151,8 +161,9 @@ def test_views_of_images_in_memory(device: FakeCuda, monkeypatch: pytest.MonkeyP
     data = Dataset(images, labels, images[:8], labels[:8], 2, "none")
     found = InMemory(data, Recipe(batch_size=BATCH, num_negatives=4), 0, Machine(device="cuda"))
     assert is_on_device(*found.views(0), *found.sample(8))
-    for whole, right in found.whole("held_out"):
-        assert is_on_device(whole, right)
+    for part in ("train", "held_out"):
+        for view, right in (*found.whole(part), *found.perturbed(part, 2)):
+            assert is_on_device(view, right)
 
 
 def test_views_of_crops_from_files(device: FakeCuda) -> None:
@@ -166,19 +177,26 @@ def test_views_of_crops_from_files(device: FakeCuda) -> None:
 
 @pytest.mark.parametrize("name", metrics.METRICS)
 def test_every_metric(device: FakeCuda, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Up to the number itself; the linear probe's gradients are left out."""
+    """Up to the number itself; of the linear probe's fit one evaluation, without a step."""
     compared: list[Tensor] = []
 
     def percent(predicted: Tensor, labels: Tensor) -> float:
         compared.append(predicted == labels)
         return 0.0
 
-    monkeypatch.setattr(metrics, "percent", percent)
-    monkeypatch.setattr(Tensor, "backward", lambda loss: compared.append(loss))
+    def step(optimizer: torch.optim.LBFGS, evaluate: Callable[[], Tensor]) -> None:
+        compared.append(evaluate())
+        (weights,) = optimizer.param_groups[0]["params"]
+        assert weights.grad.shape == weights.shape == (5, 17)
+        compared.append(weights.grad)
+
+    for module in (metrics, linear):
+        monkeypatch.setattr(module, "percent", percent)
+    monkeypatch.setattr(torch.optim.LBFGS, "step", step)
     labels = (torch.arange(40) % 5).to("cuda")
-    recipe = Recipe(probe_epochs=2)
-    metrics.METRICS[name].function((made(40, 16), labels), (made(40, 16), labels), 5, recipe, 0)
+    metrics.METRICS[name].function((made(40, 16), labels), (made(40, 16), labels), 5, Recipe())
     assert is_on_device(*compared)
+    assert len(compared) == (3 if name == "linear" else 1)
     assert compared[-1].shape == (40,)
 
 

@@ -146,5 +146,13 @@ def test_embeddings_have_length_one_and_come_from_both_encoders(
     for each in (query, key):
         torch.testing.assert_close(each.norm(dim=1), torch.ones(6))
     found = describe(build(recipe, 0, "cpu"), recipe, images)
-    assert set(found) == {"cv2", "one_minus_pi0"}
-    assert 0 < found["one_minus_pi0"] < 1
+    query, key = embed(build(recipe, 0, "cpu"), images)  # of all M images
+    weights = (query @ key.T / recipe.temperature).double().exp()  # (M, M)
+    rest = ~torch.eye(len(query), dtype=torch.bool)
+    positive, others = weights.diagonal(), weights[rest].view(len(query), -1)
+    total = (recipe.alpha or recipe.num_negatives) * others.mean(dim=1)
+    rho = total / (positive + total)
+    cv2 = others.var(dim=1) / others.mean(dim=1) ** 2
+    expected = {"cv2": cv2, "one_minus_pi0": rho, "rho2_cv2": rho**2 * cv2}
+    means = {name: each.mean().item() for name, each in expected.items()}
+    assert found == pytest.approx(means, rel=1e-4)

@@ -141,6 +141,10 @@ def test_values_that_earlier_versions_accepted_raise_an_error(field: str, value:
             {**QUEUE, "method": "synco", "num_synthetic": 16},
             "^num_synthetic is 16, which the six kinds .*: choose a multiple of 15, or 0 for none$",
         ),
+        (
+            {**QUEUE, "method": "synco", "num_synthetic": 15, "num_negatives": 16, "draws": 2},
+            "^draws=2 does not go with num_synthetic=15: .* or num_synthetic at 0$",
+        ),
         ({"method": "moco"}, "queue holds 0 keys, the batch brings 256: enlarge queue_size"),
         ({"method": "moco", "queue_size": 255}, "queue holds 255 keys, the batch brings 256"),
         ({"queue_size": 512}, "queue_size=512 has no meaning for method 'simo'"),

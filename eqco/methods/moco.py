@@ -95,16 +95,19 @@ class MoCo(Method):
     @classmethod
     def of(cls, encoder: Encoder, recipe: Settings, seed: int, device: str) -> Self:
         """MoCo v2 of a recipe."""
-        return cls(
-            encoder,
-            num_negatives=recipe.num_negatives,
-            queue_size=recipe.queue_size,
-            seed=seed,
-            key_momentum=recipe.key_momentum,
-            drawing=recipe.drawing,
-            draws=recipe.draws,
-            bn_splits=recipe.bn_splits,
-        )
+        return cls(encoder, seed=seed, **cls.arguments(recipe))
+
+    @staticmethod
+    def arguments(recipe: Settings) -> dict[str, Any]:
+        """What the constructor takes of a recipe."""
+        return {
+            "num_negatives": recipe.num_negatives,
+            "queue_size": recipe.queue_size,
+            "key_momentum": recipe.key_momentum,
+            "drawing": recipe.drawing,
+            "draws": recipe.draws,
+            "bn_splits": recipe.bn_splits,
+        }
 
     @torch.no_grad()
     def keys(self, key_view: Tensor, generator: torch.Generator) -> Tensor:

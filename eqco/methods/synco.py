@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -129,21 +129,19 @@ class SynCo(MoCo):
 
     def __init__(self, encoder: Encoder, *, num_synthetic: int = 15, **moco: Any) -> None:
         super().__init__(encoder, **moco)
-        check_shares(num_synthetic)
+        check_synthetic(num_synthetic, self.draws)
         self.num_synthetic = num_synthetic
 
     @staticmethod
     def check(recipe: Settings) -> None:
-        """Raise ValueError where a field of MoCo's is wrong, or J is no multiple of 15."""
+        """Raise ValueError where a field of MoCo's is wrong, or `check_synthetic` does."""
         MoCo.check(recipe)
-        check_shares(recipe.num_synthetic)
+        check_synthetic(recipe.num_synthetic, recipe.draws)
 
-    @classmethod
-    def of(cls, encoder: Encoder, recipe: Settings, seed: int, device: str) -> Self:
-        """SynCo of a recipe."""
-        method = super().of(encoder, recipe, seed, device)
-        method.num_synthetic = recipe.num_synthetic
-        return method
+    @staticmethod
+    def arguments(recipe: Settings) -> dict[str, Any]:
+        """What the constructor takes of a recipe."""
+        return {**MoCo.arguments(recipe), "num_synthetic": recipe.num_synthetic}
 
     @torch.no_grad()
     def hardest(self, found: Similarities) -> Tensor:
@@ -178,8 +176,13 @@ class SynCo(MoCo):
         return with_own(found, synthetic_negatives(query, hardest, draws))
 
 
-def check_shares(num_synthetic: int) -> None:
-    """Raise ValueError where the six kinds cannot have their shares."""
+def check_synthetic(num_synthetic: int, draws: int) -> None:
+    """Raise ValueError where the six kinds cannot have their shares, or there are several draws."""
+    if num_synthetic and draws > 1:
+        raise ValueError(
+            f"draws={draws} does not go with num_synthetic={num_synthetic}: synthetic negatives "
+            "are made for one draw, leave draws at 1 or num_synthetic at 0"
+        )
     if num_synthetic % sum(SHARES):
         raise ValueError(
             f"num_synthetic is {num_synthetic}, which the six kinds of synthetic negatives cannot "

@@ -35,7 +35,7 @@ def whiten(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
     mean = train.mean(dim=0)
     centred = train - mean
     variance, directions = torch.linalg.eigh((centred.T @ centred).double() / len(train))
-    scale = variance.clamp(min=max(LEAST_VARIANCE * variance[-1].item(), 1e-12)).rsqrt()
+    scale = variance.clamp(min=(LEAST_VARIANCE * variance[-1]).clamp(min=1e-12)).rsqrt()
     matrix = (directions * scale).to(train.dtype)
     return centred @ matrix, (test - mean) @ matrix
 

@@ -25,7 +25,7 @@ RIVALS = (("simo", "hard_infonce"), ("simo", "sogclr"), ("synco", "infonce"))
 def build(scale: Scale, base: Recipe) -> Table:
     """EqCo at 16 and full K over schedules; EqCo and its rivals at K = 16 over rates."""
     rows, claims = schedules(scale, base)
-    more_rows, more_claims = rivals(scale, base)
+    more_rows, more_claims = rivals(scale, base, {row.recipe: row for row in rows})
     return Table(
         "longer training, and rivals at K = 16", (*rows, *more_rows), (*claims, *more_claims)
     )
@@ -55,24 +55,29 @@ def schedules(scale: Scale, base: Recipe) -> tuple[list[Row], list[Claim]]:
     return rows, claims
 
 
-def rivals(scale: Scale, base: Recipe) -> tuple[list[Row], list[Claim]]:
-    """Each rival, and EqCo in the same method, at three rates and K = 16."""
-    rows: dict[str, Row] = {}
+def rivals(scale: Scale, base: Recipe, known: dict[Recipe, Row]) -> tuple[list[Row], list[Claim]]:
+    """Each rival, and EqCo in the same method, at three rates and K = 16.
+
+    Args:
+        scale: of the runs.
+        base: its SiMo baseline.
+        known: rows that the table has already.
+
+    Returns:
+        Further rows, and claims about rows of both kinds.
+    """
+    rows: dict[tuple[str, str, float], Row] = {}
     claims: list[Claim] = []
     for method, loss in RIVALS:
         other = "moco" if method == "synco" else method
         full, usual = scale.baseline(other, base), scale.baseline(method, base)
         for factor in RATES:
-            suffix = f"-rate{factor:g}"
             for each, name in ((usual, loss), (full, "eqco")):
-                rate = float(f"{each.learning_rate * factor:.2g}")
+                rate = float(f"{each.learning_rate * factor:.6g}")
                 made = replace(each, learning_rate=rate)
-                row = with_loss(made, name, 16, suffix, f"rate {rate:g}")
-                rows.setdefault(row.name, row)
-        rival, plain = (
-            rows[f"{each.method}-{name}-k16-rate1"]
-            for each, name in ((usual, loss), (full, "eqco"))
-        )
+                row = with_loss(made, name, 16, f"-rate{factor:g}", f"rate {rate:g}")
+                rows[each.method, name, factor] = known.get(row.recipe, row)
+        rival, plain = rows[usual.method, loss, 1], rows[full.method, "eqco", 1]
         title = METHODS[method].title if method == "synco" else rival.title
         claims.append(
             equals(
@@ -83,4 +88,4 @@ def rivals(scale: Scale, base: Recipe) -> tuple[list[Row], list[Claim]]:
                 predicted=0.0,
             )
         )
-    return list(rows.values()), claims
+    return [row for row in rows.values() if row.recipe not in known], claims

@@ -26,7 +26,7 @@ REST = {16: 0.5, 4: 2.0}  # full K over EqCo with the most draws
 def draws_of(k: int, available: int) -> list[int]:
     """Numbers of draws of K whose totals are K, 64 and the most of 16 times a whole number."""
     most = 16 * (available // 16)
-    return [total // k for total in (k, 64, most) if total <= most and (total != 64 or most > 64)]
+    return [total // k for total in sorted({k, 64, most}) if total <= most]
 
 
 def build(scale: Scale, base: Recipe) -> Table:

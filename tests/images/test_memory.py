@@ -207,13 +207,14 @@ def test_an_unknown_data_set_is_answered_with_the_nearest_names(name: str, right
 
 def test_the_glyph_set_is_the_rendered_glyphs_with_labels() -> None:
     _, train, test = glyphs.render()
-    data = glyph_set(1.0)
+    data, new = glyph_set(1.0), glyphs.unseen()
     assert data.num_classes == len(train)
     assert data.train_images.shape == (9 * len(train), 1, 24, 24)
-    assert data.test_images.shape == (3 * len(train), 1, 24, 24)
+    assert data.test_images.shape == (int(new.sum()), 1, 24, 24)
     for label in (0, 777, len(train) - 1):
         assert torch.equal(data.train_images[data.train_labels == label][:, 0], train[label])
-        assert torch.equal(data.test_images[data.test_labels == label][:, 0], test[label])
+        held_out = data.test_images[data.test_labels == label][:, 0]
+        assert torch.equal(held_out, test[label][new[label]])
 
 
 @pytest.mark.parametrize("part", [0.05, 0.1, 0.25, 0.4, 0.7, 1.0], ids="part{}".format)
@@ -221,7 +222,9 @@ def test_a_part_of_the_glyphs_is_that_fraction_of_the_classes(part: float) -> No
     data = glyph_set(part)
     assert data.num_classes == pytest.approx(part * len(glyphs.render()[0]), abs=1.5)
     assert data.train_labels.unique().tolist() == list(range(data.num_classes))
-    assert len(data.test_labels) == 3 * data.num_classes
+    chosen = torch.arange(data.num_classes) * len(glyphs.unseen()) // data.num_classes
+    left = glyphs.unseen()[chosen].sum(dim=1)  # held-out pictures of each class
+    assert torch.equal(torch.bincount(data.test_labels, minlength=data.num_classes), left)
 
 
 def test_glyphs_drawn_by_other_libraries_leave_a_note(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,9 +146,11 @@ def test_they_are_made_of_the_hardest_of_the_drawn_negatives(views: Views) -> No
 def test_every_loss_has_finite_gradients(loss: str, views: Views) -> None:
     found, entry = step(made(), views), LOSSES[loss]
     settings = {entry.setting: entry.example} if entry.setting else {}
-    entry.losses(found.gap, found.num_negatives, temperature=0.05, **settings).mean().backward()
-    for each in found.query, found.positive:
-        assert torch.isfinite(each).all()
+    found.query.retain_grad()
+    entry.losses(found, temperature=0.05, **settings).mean().backward()
+    assert found.query.grad is not None
+    assert torch.isfinite(found.query.grad).all()
+    assert found.query.grad.abs().max() > 0
 
 
 def test_gradient_reaches_the_query_encoder_alone(views: Views) -> None:
@@ -177,6 +179,14 @@ def test_a_loaded_method_continues_as_the_saved_one(views: Views) -> None:
 def test_a_number_that_the_kinds_cannot_share_is_one_sentence(count: int) -> None:
     with pytest.raises(ValueError, match=f"^num_synthetic is {count}, .*a multiple of 15, or 0"):
         made(num_synthetic=count)
+
+
+def test_several_draws_go_with_no_synthetic_negatives_alone(views: Views) -> None:
+    with pytest.raises(ValueError, match=r"^draws=2 does not go with num_synthetic=15: "):
+        made(num_negatives=4, draws=2)
+    ours = made(num_negatives=4, draws=2, num_synthetic=0)
+    theirs = made(MoCo, num_negatives=4, draws=2)
+    assert torch.equal(step(ours, views).gap(0.2), step(theirs, views).gap(0.2))
 
 
 def test_noise_of_a_hundredth_turns_a_key_by_about_its_size(generator: torch.Generator) -> None:

@@ -13,7 +13,7 @@ from eqco.probes.metrics import METRICS
 from eqco.recipe import Recipe
 from eqco.settings import Machine
 
-RECIPE = Recipe(probe_epochs=1, batch_size=4, num_negatives=3)
+RECIPE = Recipe(batch_size=4, num_negatives=3)
 
 
 class Restless(nn.Module):
@@ -35,10 +35,10 @@ def tiny_set() -> Dataset:
     return Dataset(images, labels, images, labels, 2, "0" * 16)
 
 
-def probe(backbone: nn.Module) -> FeatureProbe:
-    """A probe of twenty random images."""
-    images = InMemory(tiny_set(), RECIPE, 0, Machine())
-    return FeatureProbe(backbone, images, RECIPE, 0, Machine())
+def probe(backbone: nn.Module, data: Dataset | None = None, seed: int = 0) -> FeatureProbe:
+    """A probe of twenty random images, or of other data."""
+    images = InMemory(data or tiny_set(), RECIPE, seed, Machine())
+    return FeatureProbe(backbone, images, RECIPE, seed, Machine())
 
 
 def test_metrics_of_a_backbone_that_changes_raise_an_error() -> None:
@@ -52,8 +52,33 @@ def test_a_backbone_with_batch_norm_is_left_as_it_was() -> None:
     metrics = probe(backbone).metrics()
     assert state_hash(backbone) == before
     assert backbone.training == training
-    assert set(metrics) == set(METRICS) == {"linear", "knn", "class_mean"}
+    assert set(metrics) == set(METRICS) == {"linear", "knn", "class_mean", "perturbed_knn"}
     assert all(0 <= value <= 100 for value in metrics.values())
+
+
+def test_metrics_are_the_same_for_every_seed_of_the_run() -> None:
+    backbone, data = nn.Flatten(), tiny_set()
+    assert probe(backbone, data, 0).metrics() == probe(backbone, data, 7).metrics()
+
+
+def test_features_of_perturbed_views_come_view_after_view_with_their_labels() -> None:
+    found = probe(nn.Flatten())
+    features, labels = found.features("held_out", 4)
+    assert features.shape == (4 * 20, 16)
+    assert torch.equal(labels, found.images.data.test_labels.repeat(4))
+    again = torch.cat([images for images, _ in found.images.perturbed("held_out", 4)])
+    assert torch.equal(features, again.flatten(1))
+    assert len(found.features("held_out")[0]) == 20
+
+
+def test_perturbed_metrics_alone_are_of_perturbed_views() -> None:
+    """One view of each training image, four of each held-out one."""
+    found = probe(nn.Flatten())
+    whole = (found.features("train"), found.features("held_out"))
+    mild = (found.features("train", 1), found.features("held_out", 4))
+    for name, metric in METRICS.items():
+        given = mild if metric.perturbed else whole
+        assert found.metrics()[name] == metric.function(*given, 2, RECIPE)
 
 
 def test_features_are_those_of_the_backbone_in_evaluation_mode() -> None:

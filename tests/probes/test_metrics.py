@@ -1,12 +1,16 @@
-"""The three metrics of features against slow definitions."""
+"""Metrics by neighbours and class means against slow definitions; the recipe sets them."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from eqco.probes.metrics import linear_probe, nearest_class_mean, weighted_knn
+from eqco.probes.linear import linear_probe
+from eqco.probes.metrics import METRICS, nearest_class_mean, weighted_knn
+from eqco.recipe import Recipe
 
 
 def clusters(spread: float = 1.0) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
@@ -19,22 +23,6 @@ def clusters(spread: float = 1.0) -> tuple[tuple[torch.Tensor, torch.Tensor], ..
         noise = torch.randn(count, 8, generator=generator) * spread
         parts.append((centres[labels] + noise, labels))
     return tuple(parts)
-
-
-def test_linear_probe_agrees_with_scikit_learn_within_two_points() -> None:
-    linear_model = pytest.importorskip("sklearn.linear_model")
-    train, test = clusters()
-    ours = linear_probe(train, test, 5, epochs=60, learning_rate=0.3, seed=0, batch_size=64)
-    theirs = linear_model.LogisticRegression(C=1e6, max_iter=2000).fit(*(p.numpy() for p in train))
-    assert ours == pytest.approx(100 * theirs.score(*(p.numpy() for p in test)), abs=2.0)
-    assert 50 < ours < 100
-
-
-def test_linear_probe_is_free_of_the_scale_of_its_features() -> None:
-    train, test = clusters()
-    small = tuple((features / 1000, labels) for features, labels in (train, test))
-    options = {"epochs": 5, "learning_rate": 0.3, "seed": 0, "batch_size": 64}
-    assert linear_probe(*small, 5, **options) == linear_probe(train, test, 5, **options)
 
 
 @pytest.mark.parametrize("neighbours", [1, 7, 10_000])
@@ -60,3 +48,23 @@ def test_nearest_class_mean_agrees_with_a_slow_loop() -> None:
         for feature, label in zip(*test, strict=True)
     )
     assert nearest_class_mean(train, test, 5) == pytest.approx(right / 2)
+
+
+def test_metrics_are_those_functions_with_the_settings_of_the_recipe() -> None:
+    train, test = clusters()
+    recipe = Recipe(knn_neighbours=7, probe_penalty=0.5)
+    found = {name: metric.function(train, test, 5, recipe) for name, metric in METRICS.items()}
+    knn = weighted_knn(train, test, 5, neighbours=7)
+    assert found == {
+        "linear": linear_probe(train, test, 5, penalty=0.5),
+        "knn": knn,
+        "class_mean": nearest_class_mean(train, test, 5),
+        "perturbed_knn": knn,
+    }
+    other = replace(recipe, knn_neighbours=1, probe_penalty=3e-4)
+    again = {name: metric.function(train, test, 5, other) for name, metric in METRICS.items()}
+    assert {name for name in found if found[name] != again[name]} == set(found) - {"class_mean"}
+
+
+def test_perturbed_pictures_are_asked_for_by_one_metric_alone() -> None:
+    assert [name for name, metric in METRICS.items() if metric.perturbed] == ["perturbed_knn"]

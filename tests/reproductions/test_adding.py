@@ -23,12 +23,13 @@ from eqco.recipe import Recipe
 from eqco.runs.record import Record
 from eqco.runs.run import run
 from eqco.settings import Machine
-from reproductions import evidence, options, pages, plan, sweep_page
+from reproductions import evidence, options, pages, plan, sweep, sweep_page
 from reproductions.__main__ import main
 from reproductions.report import Cell, closing
 from reproductions.scales import SCALES, Scale
 from reproductions.tables import TABLES, table
 from reproductions.tables.cells import Row, Table, beats, with_loss
+from tests.reproductions.conftest import Commit
 from tests.reproductions.test_report import make_record
 
 SHORT = replace(
@@ -190,10 +191,15 @@ def depth(scale: Scale, base: Recipe) -> Table:
 
 
 def test_a_table_is_one_entry(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    commit: Commit,
 ) -> None:
     number = max(TABLES) + 1
     monkeypatch.setitem(TABLES, number, depth)
+    rows = table(number, "glyphs").rows
+    commit([make_record(row.recipe, seed, 80.0 + seed) for row in rows for seed in range(3)])
     shown = pages.all_tables().partition(f"## Table {number}: few against all\n")[2]
     assert pages.table_page(number, "glyphs") in shown
     assert f"-k table{number}`" in pages.prices()
@@ -205,13 +211,17 @@ def test_a_table_is_one_entry(
     assert f"table {number}  few against all: 2 rows, 1 claims at scale glyphs" in text
 
 
-def test_a_metric_appears_in_the_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+def rates_of_table_1() -> list[Recipe]:
+    """Recipes that the page of the sweep shows."""
+    scale = SCALES["glyphs"]
+    return [*sweep.baselines(scale, scale.base), *sweep.grid(scale, scale.base)]
+
+
+def test_a_metric_appears_in_the_pages(monkeypatch: pytest.MonkeyPatch, commit: Commit) -> None:
     """Committed records lack it: its cells are empty, and no page fails."""
+    rows = [*table(1, "glyphs").rows, *(Row(recipe) for recipe in rates_of_table_1())]
+    commit([make_record(row.recipe, seed, 80.0 + seed) for row in rows for seed in range(3)])
     mine = Metric("share of the first class", lambda train, test, *_: 100.0)
     monkeypatch.setitem(METRICS, "mine", mine)
-    evidence.runs.cache_clear()
-    try:
-        assert "share of the first class" in pages.table_page(1, "glyphs")
-        assert "share of the first class" in sweep_page.metrics_by_rate()
-    finally:
-        evidence.runs.cache_clear()
+    assert "share of the first class" in pages.table_page(1, "glyphs")
+    assert "share of the first class" in sweep_page.metrics_by_rate()

@@ -15,15 +15,18 @@ from eqco.runs.checkpoint import checkpoint_path
 from eqco.runs.run import untrained
 from eqco.settings import Machine
 from reproductions import conftest, published
-from reproductions.evidence import RECORDS, committed_records
+from reproductions.evidence import RECORDS
 from reproductions.scales import SCALES
 from reproductions.session import Session
 from reproductions.tables import TABLES, table
+from tests.reproductions.conftest import Commit
+from tests.reproductions.test_report import make_record
 
 Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
 SELECTIONS = [
     "table1", "table1 and k16", "table1 and infonce-k255", "test_cell and table1",
-    "table2 and moco", "table3", "table4", "table5", "table6", "test_published",
+    "table2 and moco", "table3", "table4", "table5", "table6",
+    "table7", "table8 and jackknife", "table9-simo-eqco", "table10 and sogclr", "test_published",
 ]  # fmt: skip
 
 
@@ -173,12 +176,14 @@ def session_at(scale: str, folder: Path, data: str = "") -> Session:
     return Session(scale, "missing", range(1), base, Machine(), folder, "pytest")
 
 
-def test_the_prediction_of_a_cell_is_of_the_committed_records(tmp_path: Path) -> None:
-    base = SCALES["glyphs"].base
-    values = [r.metrics["linear"] for r in committed_records("glyphs") if r.recipe == base]
-    low, high = session_at("glyphs", tmp_path).predictions(1)["simo-infonce-k255"]
-    assert values
+def test_the_prediction_of_a_cell_is_of_the_committed_records(
+    tmp_path: Path, commit: Commit
+) -> None:
+    row, values = table(1, "glyphs").row("simo-infonce-k255"), [80.0, 81.0, 83.0]
+    commit([make_record(row.recipe, seed, value) for seed, value in enumerate(values)])
+    low, high = session_at("glyphs", tmp_path).predictions(1)[row.name]
     assert low < min(values) <= max(values) < high
+    assert list(session_at("glyphs", tmp_path).predictions(1)) == [row.name]
     assert session_at("smoke", tmp_path).predictions(1) == {}
     assert session_at("glyphs", RECORDS / "glyphs").predictions(1) == {}
 

@@ -23,8 +23,8 @@ BAD_INPUT = {
     ),
     "unknown scale of tables": (["tables", "--scale", "glyf"], "did you mean glyphs"),
     "unknown table": (
-        ["plan", "--scale", "imagenet", "--tables", "9"],
-        "there is no table 9: choose from " + ", ".join(map(str, TABLES)),
+        ["plan", "--scale", "imagenet", "--tables", "99"],
+        "there is no table 99: choose from " + ", ".join(map(str, TABLES)),
     ),
     "table that is no number": (["plan", "--tables", "one"], "argument --tables: must be a whole"),
     "no seeds": (
@@ -32,6 +32,21 @@ BAD_INPUT = {
         "argument --seeds: must be a whole number of at least 1, got '0'",
     ),
     "no seeds of the sweep": (["sweep", "--seeds", "0"], "argument --seeds: must be a whole"),
+    "unknown table of the sweep": (
+        ["sweep", "--tables", "1", "99"], "there is no table 99: choose from 1, 2",
+    ),
+    "unknown part of the sweep": (
+        ["sweep", "--parts", "tabels"], "argument --parts: unknown part 'tabels': did you mean",
+    ),
+    "first seed below 0": (
+        ["sweep", "--first-seed", "-1"], "argument --first-seed: must be a whole number of at",
+    ),
+    "sweep of photographs without any": (
+        ["sweep", "--scale", "photos"], "this scale needs --data folder:PATH",
+    ),
+    "unknown device of the sweep": (
+        ["sweep", "--device", "banana"], "unknown device 'banana'",
+    ),
     "empty folder": (["plan", "--records="], "argument --records: must be the path of a folder"),
     "missing throughput file": (
         ["plan", "--scale", "imagenet", "--throughput", "/none"],
@@ -75,12 +90,12 @@ def test_bad_input_is_an_error_of_one_sentence_with_status_2(
 
 def test_the_module_ends_bad_input_without_a_traceback(environment: dict[str, str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "reproductions", "plan", "--tables", "9"],
+        [sys.executable, "-m", "reproductions", "plan", "--tables", "99"],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        "error: there is no table 9: choose from " + ", ".join(map(str, TABLES))
+        "error: there is no table 99: choose from " + ", ".join(map(str, TABLES))
     ]
 
 

@@ -266,6 +266,8 @@ def test_a_scale_of_bfloat16_is_refused_where_this_cpu_emulates_it(
     with pytest.raises(pytest.UsageError, match=r"--precision float32 or, .* --precision bfloat16"):
         read_session(config)
     assert not list(tmp_path.iterdir())
+    row = SCALES["cifar10"].base
+    Record.of(row, 0, Machine(), now(), metrics={}).write(tmp_path / "records" / "cifar10")
     for more, expected in (
         ("--precision=float32", "float32"),
         ("--precision=bfloat16", "bfloat16"),

@@ -105,8 +105,8 @@ def test_k_and_alpha_of_a_scale_ascend_and_fit_its_batch(scale: str) -> None:
 
 @pytest.mark.parametrize("number", TABLES)
 def test_a_table_uses_the_data_of_its_base(number: int) -> None:
-    base = Recipe(learning_rate=0.05)
-    assert {row.recipe.learning_rate for row in table(number, "glyphs", base).rows} == {0.05}
+    base = Recipe(weight_decay=0.05)
+    assert {row.recipe.weight_decay for row in table(number, "glyphs", base).rows} == {0.05}
 
 
 def test_a_claim_is_judged_on_the_seeds_that_both_rows_have() -> None:
