@@ -51,8 +51,12 @@ def grid(scale: Scale, base: Recipe) -> list[Recipe]:
     others = []
     for method in ("moco", "simclr"):
         full = scale.baseline(method, base)
-        for loss in ("infonce", "eqco"):
-            others += [with_loss(full, loss, k).recipe for k in (16, full.num_negatives)]
+        others += [
+            with_loss(full, loss, k).recipe
+            for loss in ("infonce", "eqco")
+            for k in (16, full.num_negatives)
+            if (loss, k) != ("eqco", full.pool())  # alpha = K is InfoNCE
+        ]
     return at_rates(simo, RATES) + at_rates(others, METHOD_RATES)
 
 
