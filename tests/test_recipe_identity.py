@@ -46,7 +46,7 @@ OTHER: dict[str, Any] = {
 
 
 def test_the_digest_of_a_recipe_is_the_one_that_names_records() -> None:
-    """Those of 15 epochs at rate 0.16 were taken on 2026-11-24 at NUMERICS 1, the others on 2026-11-28 at 2.
+    """The long ones were taken on 2026-11-24 at NUMERICS 1, the others on 2026-11-28 at 2.
 
     Where this fails, the identity of every run has changed and every committed record is void:
     change the recipe back, or accept that all of the evidence is to be made again.
