@@ -69,6 +69,10 @@ LOOKS: dict[str, tuple[str, str, tuple[float, ...]]] = {
     "MoCo v2": (DARK, "^", SOLID),
     "SimCLR": (DARK, "v", SOLID),
 }
+LOOKS["EqCo jackknife"] = (GREEN, "^", MIXED)
+LOOKS["line"] = (GRAY, "o", SOLID)
+for temperature, colour in (("0.1", RED), ("0.2", BLUE), ("0.5", ORANGE)):
+    LOOKS[f"t = {temperature}"] = LOOKS[f"t = {temperature}, not fitted"] = (colour, "o", SOLID)
 for scale, *look in (("glyphs", BLUE, "o"), ("photos", ORANGE, "s"), ("cifar10", GREEN, "D")):
     LOOKS[scale] = LOOKS[f"{scale}, measured"] = (look[0], look[1], SOLID)
     LOOKS[f"{scale}, CV² / 2K"] = (look[0], look[1], DASHED)
@@ -76,7 +80,13 @@ for scale, *look in (("glyphs", BLUE, "o"), ("photos", ORANGE, "s"), ("cifar10",
 COLOURS = {name: colour for name, (colour, _, _) in LOOKS.items()}
 MARKERS = {name: marker for name, (_, marker, _) in LOOKS.items()}
 DASHES = {name: dashes for name, (_, _, dashes) in LOOKS.items()}
-SHIFTS = {"EqCo": 0.97, "InfoNCE": 1.03, "EqCo, K = 16": 0.95, "EqCo, K = 255": 1.05}  # times x
+SHIFTS = {
+    "EqCo jackknife": 1.03,
+    "EqCo": 0.97,
+    "InfoNCE": 1.03,
+    "EqCo, K = 16": 0.95,
+    "EqCo, K = 255": 1.05,
+}  # times x
 THIN: dict[str, Any] = {"linewidth": 0.7, "zorder": 0}  # lines that are no data
 BAR: dict[str, Any] = {"elinewidth": 0.8, "capsize": 2}
 
@@ -101,8 +111,7 @@ def curves(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, **more: Any)
     more = {"palette": COLOURS, "markers": MARKERS, "dashes": DASHES, "markeredgewidth": 0} | more
     sns.lineplot(data, x=x, y=y, hue=by, style=by, ax=axis, **more)
     if "hollow" in data and data["hollow"].any():
-        dots(axis, data[data["hollow"]], x, y, by, linewidth=1)
-        axis.collections[-1].set(edgecolor=axis.collections[-1].get_facecolor(), facecolor="white")
+        hollow(axis, data[data["hollow"]], x, y, by)
 
 
 def lines(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, **more: Any) -> None:
@@ -132,6 +141,22 @@ def dots(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, **more: Any) -
     look = {"palette": COLOURS, "markers": MARKERS, "s": 16, "linewidth": 0, "zorder": 3}
     more = {"style": by, "legend": False} | look | more
     sns.scatterplot(data, x=x, y=y, hue=by, ax=axis, **more)
+
+
+def hollow(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, **more: Any) -> None:
+    """Markers that are white inside; none where there is no data."""
+    if len(data):
+        dots(axis, data, x, y, by, linewidth=1, **more)
+        axis.collections[-1].set(edgecolor=axis.collections[-1].get_facecolor(), facecolor="white")
+
+
+def key(axis: Axes, names: Iterable[str]) -> None:
+    """Entries of the legend for colours and markers; hollow for what was not fitted."""
+    for name in names:
+        look: dict[str, Any] = {"color": COLOURS[name], "marker": MARKERS[name], "ls": "none"}
+        axis.plot([], [], label=name, **look)
+        if name.endswith("not fitted"):
+            axis.lines[-1].set_markerfacecolor("white")
 
 
 def labels(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str) -> None:
@@ -204,17 +229,39 @@ def save(figure: Figure, name: str, folder: Path) -> None:
     plt.close(figure)
 
 
-def build(compute: Callable[[], pd.DataFrame], draw: Callable[[pd.DataFrame], Figure]) -> None:
+def remove(name: str, out: Path) -> None:
+    """Take a figure away that no record stands behind."""
+    for ending in ("csv", "pdf", "png"):
+        (out / f"{name}.{ending}").unlink(missing_ok=True)
+
+
+def build(
+    compute: Callable[[], pd.DataFrame],
+    draw: Callable[[pd.DataFrame], Figure],
+    needed: Callable[[], str] = lambda: "",
+    report: Callable[[pd.DataFrame], str] | None = None,
+) -> None:
     """Compute NAME.csv and draw NAME.pdf and NAME.png from it; NAME is that of the script.
+
+    Where the frame is empty nothing is drawn, files of older records are removed, and one sentence
+    says what is missing.
 
     Args:
         compute: the tidy frame.
         draw: the figure of a frame.
+        needed: what makes the records behind it, and at what price.
+        report: what is printed besides, of the frame.
     """
     name = Path(compute.__code__.co_filename).stem
     parser = argparse.ArgumentParser(prog=f"python -m figures.{name}", description=draw.__doc__)
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write to")
-    out = parser.parse_args().out
-    write(compute(), out / f"{name}.csv")
+    out, frame = parser.parse_args().out, compute()
+    if frame.empty:
+        remove(name, out)
+        print(f"{name}: not drawn, no record is behind it; {needed() or 'more seeds are needed'}")
+        return
+    write(frame, out / f"{name}.csv")
     save(drawn(draw, pd.read_csv(out / f"{name}.csv")), name, out)
+    if report:
+        print(report(frame))
     print(f"{name}: .csv, .pdf and .png in {out}")

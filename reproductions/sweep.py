@@ -3,8 +3,8 @@
     python -m reproductions sweep --seeds 10 --records reproductions/records
     python -m reproductions sweep --parts tables --tables 1 2 3 --first-seed 10 --seeds 5
 
-One thread a run, as many runs at once as there are cores. Runs that have a record are skipped. A stopped sweep
-continues from its checkpoints with the same command.
+One thread a run, as many runs at once as there are cores. Runs that have a record are skipped. A
+stopped sweep continues from its checkpoints with the same command.
 """
 
 from __future__ import annotations
