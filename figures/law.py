@@ -18,7 +18,6 @@ def compute() -> pd.DataFrame:
 def draw(frame: pd.DataFrame) -> Figure:
     """Accuracy lost against the predicted loss gap, and how far each cell lies from the line."""
     frame = frame.assign(t=frame["temperature"].map("t = {:g}".format), line_of="line")
-    frame = frame.assign(t=frame["t"].where(frame["fitted"], frame["t"] + ", not fitted"))
     figure, axes = style.panels(["accuracy that EqCo loses", "distance from the line"])
     for axis, (y, label) in zip(axes, LABELS.items(), strict=True):
         for fitted, cells in frame.groupby("fitted"):
@@ -26,8 +25,8 @@ def draw(frame: pd.DataFrame) -> Figure:
             put(axis, cells, "nats", y, "t", half="half", style="scale")
         axis.set(xlabel=NATS, ylabel=label)
     style.lines(axes[0], frame, "nats", "line", "line_of")
-    style.level(axes[1], 0.0, "the line")
-    style.key(axes[0], [*frame["t"].unique(), *frame["scale"].unique()])
+    style.level(axes[1], 0.0)
+    style.key(axes[0], sorted(frame["t"].unique()), ["not fitted", *frame["scale"].unique()])
     style.legend_below(figure, "bar: 90 % interval of the mean")
     return figure
 

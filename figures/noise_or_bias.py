@@ -33,7 +33,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         known = cells["predicted"].first().query("panel == @name").dropna()
         style.hollow(axis, known, "draws", "predicted", "loss")
         axis.set_title(f"{name} ({style.seeds_in(part.groupby(['loss', 'draws']).size())})")
-        style.level(axis, 0.0, "all negatives")
+        style.level(axis, 0.0)
         style.log_axis(axis, part["draws"], "points below all negatives")
         axis.set_xlabel("disjoint draws that the loss is averaged over")
     style.legend_below(figure, "bar: 90 % interval of the mean; hollow: predicted before the runs")

@@ -70,9 +70,9 @@ LOOKS: dict[str, tuple[str, str, tuple[float, ...]]] = {
     "SimCLR": (DARK, "v", SOLID),
 }
 LOOKS["EqCo jackknife"] = (GREEN, "^", MIXED)
-LOOKS["line"] = (GRAY, "o", SOLID)
+LOOKS["line"] = LOOKS["not fitted"] = (GRAY, "o", SOLID)
 for temperature, colour in (("0.1", RED), ("0.2", BLUE), ("0.5", ORANGE)):
-    LOOKS[f"t = {temperature}"] = LOOKS[f"t = {temperature}, not fitted"] = (colour, "o", SOLID)
+    LOOKS[f"t = {temperature}"] = (colour, "o", SOLID)
 for scale, *look in (("glyphs", BLUE, "o"), ("photos", ORANGE, "s"), ("cifar10", GREEN, "D")):
     LOOKS[scale] = LOOKS[f"{scale}, measured"] = (look[0], look[1], SOLID)
     LOOKS[f"{scale}, CV² / 2K"] = (look[0], look[1], DASHED)
@@ -150,13 +150,16 @@ def hollow(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, **more: Any)
         axis.collections[-1].set(edgecolor=axis.collections[-1].get_facecolor(), facecolor="white")
 
 
-def key(axis: Axes, names: Iterable[str]) -> None:
-    """Entries of the legend for colours and markers; hollow for what was not fitted."""
-    for name in names:
-        look: dict[str, Any] = {"color": COLOURS[name], "marker": MARKERS[name], "ls": "none"}
-        axis.plot([], [], label=name, **look)
-        if name.endswith("not fitted"):
-            axis.lines[-1].set_markerfacecolor("white")
+def key(axis: Axes, coloured: Iterable[str], plain: Iterable[str]) -> None:
+    """Entries of a legend where colour and marker differ in meaning; "not fitted" is hollow."""
+    for name, colour in [
+        *((each, COLOURS[each]) for each in coloured),
+        *((p, DARK) for p in plain),
+    ]:
+        look: dict[str, Any] = {"color": colour, "marker": MARKERS[name], "linestyle": "none"}
+        (entry,) = axis.plot([], [], label=name, **look)
+        if name == "not fitted":
+            entry.set_markerfacecolor("white")
 
 
 def labels(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str) -> None:
@@ -172,7 +175,7 @@ def marks(axis: Axes, data: pd.DataFrame, x: str, by: str) -> None:
         axis.axvline(value, color=COLOURS[str(name)], **THIN)
 
 
-def level(axis: Axes, value: float, text: str) -> None:
+def level(axis: Axes, value: float, text: str = "") -> None:
     """A thin horizontal line with a text at its left end."""
     axis.axhline(value, color=GRAY, **THIN)
     at: Any = {"xycoords": axis.get_yaxis_transform(), "textcoords": "offset points"}
