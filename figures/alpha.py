@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
+from reproductions import missing
 from reproductions.evidence import table_runs
 
 NAMES = ["loss", "num_negatives", "alpha", "seed", "linear", "one_minus_pi0", "cv2"]
@@ -13,6 +14,8 @@ LABELS = {"linear": "linear probe, top-1 %", "one_minus_pi0": "1 − π₀ of th
 def compute() -> pd.DataFrame:
     """Runs of table 4, and DCL of table 5, at scale glyphs."""
     found = pd.concat([table_runs(4, "glyphs"), table_runs(5, "glyphs").query("loss == 'dcl'")])
+    if "eqco" not in set(found["loss"]):
+        return found[:0]
     return found.assign(loss=found["loss_title"])[NAMES].sort_values(NAMES[:4])
 
 
@@ -35,4 +38,4 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 
 if __name__ == "__main__":
-    style.build(compute, draw)
+    style.build(compute, draw, lambda: missing.table_not_run(4, "glyphs"))

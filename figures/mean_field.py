@@ -4,16 +4,21 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from reproductions.evidence import gaps_to_full, table_runs
+from reproductions.evidence import gaps_to_full, shown_scales, table_runs
+from reproductions.scales import SCALES
 
+NEEDED = "run table 1 and keep its checkpoints: `python -m figures.measure.diagnoses CHECKPOINTS`"
 GAPS = {"measured": "measured", "coarse": "CV² / 2K", "sharp": "leading order"}
 
 
 def compute() -> pd.DataFrame:
-    """Loss gaps of the encoders, each with the accuracy gap of EqCo at the same K and scale."""
-    found = pd.read_csv(style.OUT / "diagnoses.csv")
-    runs = {scale: table_runs(1, scale) for scale in found["scale"].unique()}
-    gaps = [gaps_to_full(r[r["loss"] == "eqco"]).assign(scale=scale) for scale, r in runs.items()]
+    """Loss gaps of encoders of today's rows, each with the accuracy gap of EqCo at the same K."""
+    found = pd.read_csv(style.OUT / "diagnoses.csv", dtype={"digest": str})
+    runs = {scale: table_runs(1, scale) for scale in shown_scales()}
+    found = found[found["digest"].isin(pd.concat(runs.values())["digest"])]
+    eqco = {scale: each[each["loss"] == "eqco"] for scale, each in runs.items()}
+    full = {scale: SCALES[scale].base.num_negatives for scale in runs}
+    gaps = [gaps_to_full(each, full[scale]).assign(scale=scale) for scale, each in eqco.items()]
     return found.merge(pd.concat(gaps), on=["scale", "k"], how="left")
 
 
@@ -42,4 +47,4 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 
 if __name__ == "__main__":
-    style.build(compute, draw)
+    style.build(compute, draw, lambda: NEEDED)

@@ -69,6 +69,10 @@ LOOKS: dict[str, tuple[str, str, tuple[float, ...]]] = {
     "MoCo v2": (DARK, "^", SOLID),
     "SimCLR": (DARK, "v", SOLID),
 }
+LOOKS["EqCo jackknife"] = (GREEN, "^", MIXED)
+LOOKS["line"] = LOOKS["not fitted"] = (GRAY, "o", SOLID)
+for temperature, colour in (("0.1", RED), ("0.2", BLUE), ("0.5", ORANGE)):
+    LOOKS[f"t = {temperature}"] = (colour, "o", SOLID)
 for scale, *look in (("glyphs", BLUE, "o"), ("photos", ORANGE, "s"), ("cifar10", GREEN, "D")):
     LOOKS[scale] = LOOKS[f"{scale}, measured"] = (look[0], look[1], SOLID)
     LOOKS[f"{scale}, CV² / 2K"] = (look[0], look[1], DASHED)
@@ -76,7 +80,13 @@ for scale, *look in (("glyphs", BLUE, "o"), ("photos", ORANGE, "s"), ("cifar10",
 COLOURS = {name: colour for name, (colour, _, _) in LOOKS.items()}
 MARKERS = {name: marker for name, (_, marker, _) in LOOKS.items()}
 DASHES = {name: dashes for name, (_, _, dashes) in LOOKS.items()}
-SHIFTS = {"EqCo": 0.97, "InfoNCE": 1.03, "EqCo, K = 16": 0.95, "EqCo, K = 255": 1.05}  # times x
+SHIFTS = {
+    "EqCo jackknife": 1.03,
+    "EqCo": 0.97,
+    "InfoNCE": 1.03,
+    "EqCo, K = 16": 0.95,
+    "EqCo, K = 255": 1.05,
+}  # times x
 THIN: dict[str, Any] = {"linewidth": 0.7, "zorder": 0}  # lines that are no data
 BAR: dict[str, Any] = {"elinewidth": 0.8, "capsize": 2}
 
@@ -101,8 +111,7 @@ def curves(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, **more: Any)
     more = {"palette": COLOURS, "markers": MARKERS, "dashes": DASHES, "markeredgewidth": 0} | more
     sns.lineplot(data, x=x, y=y, hue=by, style=by, ax=axis, **more)
     if "hollow" in data and data["hollow"].any():
-        dots(axis, data[data["hollow"]], x, y, by, linewidth=1)
-        axis.collections[-1].set(edgecolor=axis.collections[-1].get_facecolor(), facecolor="white")
+        hollow(axis, data[data["hollow"]], x, y, by)
 
 
 def lines(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, **more: Any) -> None:
@@ -134,6 +143,25 @@ def dots(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, **more: Any) -
     sns.scatterplot(data, x=x, y=y, hue=by, ax=axis, **more)
 
 
+def hollow(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, **more: Any) -> None:
+    """Markers that are white inside; none where there is no data."""
+    if len(data):
+        dots(axis, data, x, y, by, linewidth=1, **more)
+        axis.collections[-1].set(edgecolor=axis.collections[-1].get_facecolor(), facecolor="white")
+
+
+def key(axis: Axes, coloured: Iterable[str], plain: Iterable[str]) -> None:
+    """Entries of a legend where colour and marker differ in meaning; "not fitted" is hollow."""
+    for name, colour in [
+        *((each, COLOURS[each]) for each in coloured),
+        *((p, DARK) for p in plain),
+    ]:
+        look: dict[str, Any] = {"color": colour, "marker": MARKERS[name], "linestyle": "none"}
+        (entry,) = axis.plot([], [], label=name, **look)
+        if name == "not fitted":
+            entry.set_markerfacecolor("white")
+
+
 def labels(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str) -> None:
     """Name and value above each point."""
     for name, at in zip(data[by], zip(data[x], data[y], strict=True), strict=True):
@@ -147,7 +175,7 @@ def marks(axis: Axes, data: pd.DataFrame, x: str, by: str) -> None:
         axis.axvline(value, color=COLOURS[str(name)], **THIN)
 
 
-def level(axis: Axes, value: float, text: str) -> None:
+def level(axis: Axes, value: float, text: str = "") -> None:
     """A thin horizontal line with a text at its left end."""
     axis.axhline(value, color=GRAY, **THIN)
     at: Any = {"xycoords": axis.get_yaxis_transform(), "textcoords": "offset points"}
@@ -204,17 +232,39 @@ def save(figure: Figure, name: str, folder: Path) -> None:
     plt.close(figure)
 
 
-def build(compute: Callable[[], pd.DataFrame], draw: Callable[[pd.DataFrame], Figure]) -> None:
+def remove(name: str, out: Path) -> None:
+    """Take a figure away that no record stands behind."""
+    for ending in ("csv", "pdf", "png"):
+        (out / f"{name}.{ending}").unlink(missing_ok=True)
+
+
+def build(
+    compute: Callable[[], pd.DataFrame],
+    draw: Callable[[pd.DataFrame], Figure],
+    needed: Callable[[], str] = lambda: "",
+    report: Callable[[pd.DataFrame], str] | None = None,
+) -> None:
     """Compute NAME.csv and draw NAME.pdf and NAME.png from it; NAME is that of the script.
+
+    Where the frame is empty nothing is drawn, files of older records are removed, and one sentence
+    says what is missing.
 
     Args:
         compute: the tidy frame.
         draw: the figure of a frame.
+        needed: what makes the records behind it, and at what price.
+        report: what is printed besides, of the frame.
     """
     name = Path(compute.__code__.co_filename).stem
     parser = argparse.ArgumentParser(prog=f"python -m figures.{name}", description=draw.__doc__)
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write to")
-    out = parser.parse_args().out
-    write(compute(), out / f"{name}.csv")
+    out, frame = parser.parse_args().out, compute()
+    if frame.empty:
+        remove(name, out)
+        print(f"{name}: not drawn, no record is behind it; {needed() or 'more seeds are needed'}")
+        return
+    write(frame, out / f"{name}.csv")
     save(drawn(draw, pd.read_csv(out / f"{name}.csv")), name, out)
+    if report:
+        print(report(frame))
     print(f"{name}: .csv, .pdf and .png in {out}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from reproductions.judge import STATUSES, UNDETERMINED, Verdict, correct
+from reproductions.judge import LEAST_SEEDS, STATUSES, UNDETERMINED, Verdict, correct
 from reproductions.tables.cells import Claim, Row
 
 PRIMARY = "linear"  # as in the paper; tests of claims pass and fail by it
@@ -33,6 +33,13 @@ def judge_claims(claims: Sequence[Claim], values: Values) -> dict[str, Verdicts]
         for name, verdict in zip(known, correct(list(known.values())), strict=True):
             found[name][metric] = verdict
     return found
+
+
+def inside(claim: Claim, verdict: Verdict | None) -> bool | None:
+    """Whether the predicted points lie in the interval; None without a prediction or interval."""
+    if claim.predicted is None or verdict is None or verdict.n < LEAST_SEEDS:
+        return None
+    return verdict.low <= claim.predicted <= verdict.high
 
 
 def tally(verdicts: Iterable[Verdict]) -> str:

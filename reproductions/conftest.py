@@ -203,12 +203,16 @@ def pytest_report_header() -> Generator[None, list[str | list[str]], list[str | 
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """Count claims that neither pass nor fail by their verdict.
+    """Count cells without a record as not run, and claims that neither pass nor fail by verdict.
 
     The closing table says what became of them; among "skipped" and "xfailed" the summary of pytest
     would list each one again. A failure is left to pytest.
     """
-    if "::test_claim[" not in report.nodeid or not report.skipped or report.when != "call":
+    if not report.skipped or report.when != "call":
+        return None
+    if dict(report.user_properties).get("not run"):
+        return "not run", "s", "SKIPPED"
+    if "::test_claim[" not in report.nodeid:
         return None
     verdict = dict(report.user_properties).get("verdict", "without a verdict")
     expected = hasattr(report, "wasxfail")
@@ -223,6 +227,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     width = max(80, min(100, full)) if colour else 80
     for number in sorted({case[0] for case in [*session.statuses, *session.claims]}):
         try:
+            if session.policy == "never" and not any(
+                map(session.found, session.table(number).rows)
+            ):
+                terminalreporter.write(f"\ntable {number}: no record, not run\n")
+                continue
             text = closing_text(session, number, width, colour)
         except RecordError as error:
             text = f"table {number} is not shown: {error}\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import cache
 from pathlib import Path
 
@@ -16,16 +16,18 @@ from eqco.recipe import Recipe
 from eqco.runs.record import Record
 from reproductions.agreement import prediction_intervals
 from reproductions.claims import PRIMARY, Verdicts, judge_claims
-from reproductions.judge import interval
+from reproductions.judge import Verdict, interval
 from reproductions.scales import SCALES
 from reproductions.tables import table
-from reproductions.tables.cells import Row
+from reproductions.tables.cells import Claim, Row
 
-# The committed evidence was made under numerics 1. Numerics 2 rounds differently and draws other
-# negatives, from the same distribution; its own evidence goes to records/SCALE.
-EVIDENCE_NUMERICS = 1
-RECORDS = Path(__file__).parent / "records" / "v1"
+# Records of numerics 1 stay in records/v1 as history: their recipes are those of no row of today.
+EVIDENCE_NUMERICS = 2
+RECORDS = Path(__file__).parent / "records"
+HISTORY = RECORDS / "v1"
 UNTRAINED = "untrained"
+DIAGNOSTICS = ("cv2", "one_minus_pi0", "rho2_cv2")
+OTHER_COLUMNS = ("digest", "seed", "loss_title", "method_title", "seconds", *DIAGNOSTICS)
 
 
 def metric_titles() -> dict[str, str]:
@@ -59,9 +61,9 @@ def committed_records(scale: str) -> tuple[Record, ...]:
 
 @cache
 def runs(scale: str) -> pd.DataFrame:
-    """Committed records of a scale as a frame; empty where there are none."""
+    """Committed records of a scale as a frame; empty, with all columns, where there are none."""
     found = frame(committed_records(scale))
-    needed = ["digest", "seed", "data", "loss_title", "method_title", "seconds", *METRICS]
+    needed = [*(each.name for each in fields(Recipe)), *OTHER_COLUMNS, *METRICS]
     return found.reindex(columns=[*found.columns, *(n for n in needed if n not in found)])
 
 
@@ -76,6 +78,11 @@ def evidence_base(scale: str) -> Recipe:
 def judged_scales() -> list[str]:
     """Scales at which claims are judged and records are committed."""
     return [name for name, each in SCALES.items() if each.evidence and len(runs(name))]
+
+
+def shown_scales(first: str = "glyphs") -> list[str]:
+    """Scales that pages show: the first one in any case, others where they have records."""
+    return [first, *(name for name in judged_scales() if name != first)]
 
 
 def recipe_runs(scale: str, recipes: Iterable[Recipe]) -> pd.DataFrame:
@@ -119,6 +126,11 @@ def verdicts(number: int, scale: str, base: Recipe | None = None) -> dict[str, V
     return judge_claims(claims, lambda row, metric: row_values(scale, row, metric))
 
 
+def judge_claim(number: int, scale: str, claim: Claim, metric: str = PRIMARY) -> Verdict | None:
+    """Verdict of the committed records on a table's claim; None where a row has none."""
+    return verdicts(number, scale)[claim.name].get(metric)
+
+
 @cache
 def predictions(number: int, scale: str, base: Recipe) -> dict[str, tuple[float, float]]:
     """Where a new run of each row of a table falls by the committed records, linear probe.
@@ -139,10 +151,25 @@ def half_interval(values: pd.Series) -> float:
     return (high - low) / 2
 
 
-def gaps_to_full(found: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy at the largest K minus that at each other K, points, paired by seed."""
-    wide = found.pivot(index="seed", columns="num_negatives", values="linear")
-    full = wide.pop(wide.columns.max())
-    gaps = (-wide.sub(full, axis=0)).melt(var_name="k", value_name="points").dropna()
+def gaps_to_full(found: pd.DataFrame, full: int) -> pd.DataFrame:
+    """Accuracy with all `full` negatives minus that at each other K, points, paired by seed.
+
+    Empty where no seed has a run with all of them.
+    """
+    wide = found.pivot(index="seed", columns="num_negatives", values="linear").astype(float)
+    most = wide[full] if full in wide else pd.Series(dtype=float)
+    below = wide[[k for k in wide if k != full]]
+    gaps = (-below.sub(most, axis=0)).melt(var_name="k", value_name="points").dropna()
+    gaps = gaps.astype({"k": int})
     grouped = gaps.groupby("k")["points"]
     return grouped.agg(points="mean", half=half_interval, n="count").reset_index()
+
+
+def lost_against(found: pd.DataFrame, full: str) -> pd.DataFrame:
+    """Runs of a table with `points`: the accuracy of row `full`, same seed, minus their own.
+
+    Without the runs of that row; nan where it has none of the seed.
+    """
+    most = by_seed(found[found["row"] == full])
+    found = found[found["row"] != full]
+    return found.assign(points=found["seed"].map(most).astype(float) - found["linear"])

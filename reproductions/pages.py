@@ -12,20 +12,38 @@ import argparse
 import csv
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from eqco.methods import METHODS
+from eqco.recipe import Recipe
 from eqco.runs.files import write_atomically
 from eqco.runs.progress import duration
-from reproductions import evidence, markdown, published, sweep_page
-from reproductions.claims import JUDGED, PRIMARY
-from reproductions.evidence import evidence_base, judged_scales, metric_titles
+from reproductions import (
+    evidence,
+    findings,
+    front_page,
+    instrument,
+    markdown,
+    missing,
+    published,
+    sweep_page,
+)
+from reproductions.claims import JUDGED, inside
+from reproductions.evidence import (
+    evidence_base,
+    judge_claim,
+    judged_scales,
+    metric_titles,
+    shown_scales,
+)
+from reproductions.gallery import PICTURES, picture
 from reproductions.judge import Verdict
 from reproductions.markdown import points, short
 from reproductions.report import spread
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
-from reproductions.tables.cells import ASPECTS, Claim, Row
+from reproductions.tables.cells import Claim, Row
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -33,161 +51,107 @@ CONTRADICTED = HERE / "contradicted.csv"
 GLYPHS = "glyphs"
 
 
-def judge_claim(number: int, scale: str, claim: Claim, metric: str = PRIMARY) -> Verdict | None:
-    """Verdict of the committed records on a table's claim; None where a row has none."""
-    return evidence.verdicts(number, scale)[claim.name].get(metric)
-
-
 def row_cells(number: int, scale: str, row: Row) -> list[str]:
-    """A row of a table's page."""
+    """A row of a table's page; a row without a record says so, with the price of a run."""
     mine = evidence.recipe_runs(scale, [row.recipe])
-    return [
+    cells = [
         row.title,
         METHODS[row.recipe.method].title,
         str(row.recipe.num_negatives),
         published.shown(number, row.name),
-        *(spread(list(mine[m].dropna())) if len(mine) else "not run" for m in metric_titles()),
-        duration(mine["seconds"].median()) if len(mine) else "–",
     ]
+    if mine.empty:
+        return [*cells, *("not run" for _ in metric_titles()), missing.cost(scale, [row.recipe])]
+    metrics = (spread(list(mine[metric].dropna())) for metric in metric_titles())
+    return [*cells, *metrics, duration(mine["seconds"].median())]
+
+
+def prediction_cells(claim: Claim, verdict: Verdict | None) -> list[str]:
+    """What was predicted, what came out by the linear probe, and whether that agrees."""
+    if claim.predicted is None:
+        return ["–"] * len(PREDICTION)
+    words = {True: "yes", False: "no", None: "–"}
+    measured = f"{points(verdict)} n={verdict.n}" if verdict and verdict.n > 1 else short(verdict)
+    return [f"{claim.predicted:+.1f}", measured, words[inside(claim, verdict)]]
+
+
+PREDICTION = ("predicted", "measured", "inside?")
+
+
+def claim_lines(number: int, scale: str) -> str:
+    """The claims of a table at a scale; where points were predicted, with them."""
+    claims = table(number, scale, evidence_base(scale)).claims
+    predicted = scale == GLYPHS and any(claim.predicted is not None for claim in claims)
+    header, lines = ["claim", *(PREDICTION if predicted else ())], []
+    for claim in claims:
+        beside = prediction_cells(claim, judge_claim(number, scale, claim)) if predicted else []
+        verdicts = (short(judge_claim(number, scale, claim, metric)) for metric in JUDGED)
+        lines.append([claim.statement, *beside, *verdicts])
+    header += [f"{metric_titles()[metric]}: verdict" for metric in JUDGED]
+    return markdown.table(header, lines)
 
 
 def table_page(number: int, scale: str) -> str:
-    """A table at a scale: cells, then claims."""
-    found = table(number, scale, evidence_base(scale))
+    """A table at a scale: cells, claims, and what has no record; or that it was not run."""
+    rows = table(number, scale, evidence_base(scale)).rows
+    left = sentence(missing.table_not_run(number, scale))
+    if len(missing.without_runs(number, scale)) == len(rows):
+        return f"### Scale {scale}\n\n{left}"
     header = ["loss", "method", "K", "published (ImageNet)", *metric_titles().values(), "a run"]
-    cells = markdown.table(header, [row_cells(number, scale, row) for row in found.rows])
-    claims = markdown.table(
-        ["claim", *(f"{metric_titles()[metric]}: verdict" for metric in JUDGED)],
-        [
-            [claim.statement, *(short(judge_claim(number, scale, claim, m)) for m in JUDGED)]
-            for claim in found.claims
-        ],
-    )
-    return f"### Scale {scale}\n\n{cells}\n\n{claims}"
+    cells = markdown.table(header, [row_cells(number, scale, row) for row in rows])
+    parts = [f"### Scale {scale}", cells, left, claim_lines(number, scale)]
+    return "\n\n".join(filter(None, parts))
 
 
-def has_records(number: int, scale: str) -> bool:
-    """Whether three of four rows of a table, or more, have a committed record at a scale."""
-    rows = {row.name for row in table(number, scale, evidence_base(scale)).rows}
-    return len(rows & set(evidence.table_runs(number, scale)["row"])) >= 0.75 * len(rows)
+def sentence(text: str) -> str:
+    """With a capital and a full stop; "" stays."""
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def all_tables() -> str:
-    """Every table at every scale where most of its rows have a record."""
+    """Every table at glyphs and at every scale that has a record."""
     pages = []
     for number in TABLES:
         pages.append(f"## Table {number}: {table(number, GLYPHS).title}")
-        pages += [
-            table_page(number, scale) for scale in judged_scales() if has_records(number, scale)
-        ]
-    return "\n\n".join(pages)
+        pages += [table_page(number, scale) for scale in shown_scales()]
+    return "\n\n".join([*pages, other_scales()])
+
+
+def other_scales() -> str:
+    """Scales without any record, with the command that prices them; "" where there are none."""
+    names = [n for n, each in SCALES.items() if each.evidence and n not in shown_scales()]
+    plans = ", ".join(f"`python -m reproductions plan --scale {name}`" for name in names)
+    return f"Without any record: the runs and their prices are printed by {plans}." if names else ""
 
 
 def prices() -> str:
     """Runs and time of each table at scale glyphs, one seed."""
-    second = evidence.runs(GLYPHS)["seconds"].median()
-    lines, seen = [], set[str]()
+    lines, seen = [], set[Recipe]()
     for number in TABLES:
         found = table(number, GLYPHS)
-        own = {row.recipe.digest() for row in found.rows}
+        own = {row.recipe for row in found.rows}
         lines.append(
             [
-                f"`pytest reproductions/ -k table{number}`",
+                f"`{missing.table_command(number, GLYPHS)}`",
                 f"{found.title}: {len(own)} runs, {len(own & seen)} shared with earlier tables",
-                duration(len(own - seen) * second),
+                missing.cost(GLYPHS, own - seen) if own - seen else "nothing more",
             ]
         )
         seen |= own
-    return markdown.table(["command", "what", f"one thread, {duration(second)} a run"], lines)
+    known = missing.price(GLYPHS)
+    return markdown.table(["command", "what", known.origin if known else "price"], lines)
 
 
-def first_table(paper: str) -> int:
-    """Number of the first table with a claim that tests a claim of the paper."""
-    return next(n for n in TABLES if any(c.paper == paper for c in table(n, GLYPHS).claims))
-
-
-def paper_verdicts(paper: str) -> list[tuple[Claim, Verdict]]:
-    """Claims of that table at scale glyphs that test it, with their verdicts."""
-    number = first_table(paper)
-    claims = [c for c in table(number, GLYPHS).claims if c.paper == paper]
-    pairs = [(claim, judge_claim(number, GLYPHS, claim)) for claim in claims]
-    return [(claim, verdict) for claim, verdict in pairs if verdict]
-
-
-def by_aspect(paper: str) -> str:
-    """`falls without the rule: supported at K = 4, 16, 64; ...`."""
-    counts: dict[str, dict[str, list[str]]] = {}
-    for claim, verdict in paper_verdicts(paper):
-        at = counts.setdefault(claim.aspect, {}).setdefault(verdict.status, [])
-        at.append(str(claim.num_negatives))
-    return "; ".join(
-        f"{aspect}: " + ", ".join(f"**{s}** at K = {', '.join(k)}" for s, k in found.items())
-        for aspect, found in counts.items()
-    )
-
-
-FEW = 16  # negatives of the paper's headline
-
-
-def few(aspect: str) -> Verdict:
-    """The verdict on an aspect of C1 with few negatives."""
-    found = [v for c, v in paper_verdicts("C1") if (c.aspect, c.num_negatives) == (aspect, FEW)]
-    return found[0]
-
-
-def answer() -> str:
-    """The answer in one sentence, with intervals and n."""
-    level, better, falls = (few(ASPECTS[name]) for name in ("level", "better", "falls"))
-    word = "Partly, here." if better.status == "supported" else "Yes, here they do."
-    word = f"No, {FEW} are enough here." if level.status == "supported" else word
-    return (
-        f"**{word}** With {FEW} negatives instead of {SCALES[GLYPHS].base.num_negatives} InfoNCE "
-        f"loses {falls.mean:.1f} points [{falls.low:.1f}, {falls.high:.1f}]; EqCo with {FEW} "
-        f"recovers {better.mean:.1f} [{better.low:.1f}, {better.high:.1f}] of them and remains "
-        f"{-level.mean:.1f} [{-level.high:.1f}, {-level.low:.1f}] below EqCo with all negatives "
-        f"(n = {level.n} seeds; SiMo, linear probe, scale `{GLYPHS}`; brackets are 90 % intervals)."
-    )
-
-
-def summary() -> str:
-    """Accuracy of both losses with few and with all negatives, at each scale."""
-    rows = [row for row in table(first_table("C1"), GLYPHS).rows if row.recipe.num_negatives >= FEW]
-    most = max(row.recipe.num_negatives for row in rows)
-    rows = [row for row in rows if row.recipe.num_negatives in (FEW, most)]
-    lines = []
-    for row in rows:
-        cells = [
-            spread(list(evidence.row_values(s, row_at(s, row)).values())) for s in judged_scales()
-        ]
-        lines.append([row.title, str(row.recipe.num_negatives), *cells])
-    return markdown.table(["loss", "K", *(f"`{scale}`" for scale in judged_scales())], lines)
-
-
-def row_at(scale: str, row: Row) -> Row:
-    """The row of the same name at another scale, in the table of C1."""
-    return table(first_table("C1"), scale, evidence_base(scale)).row(row.name)
-
-
-def paper_claims() -> str:
-    """The claims of the paper, C1 to C5, each with the result here."""
-    (_, with_moco), *_ = paper_verdicts("C5")
-    lines = [
-        ["C1", "accuracy hardly depends on K with EqCo, and falls without it",
-         f"SiMo: {by_aspect('C1')}"],
-        ["C2", "the mutual-information bound stays steady in K",
-         "**false** as a bound for alpha > K; its value is level from K of a few dozen on"],
-        ["C3", "the gradient magnitude stays steady in K",
-         "**holds** for the mean; its noise falls as 1/√K with EqCo too"],
-        ["C4", f"{FEW} negatives are enough", f"{points(few(ASPECTS['level']))} against all: "
-         f"**{few(ASPECTS['level']).status}**"],
-        ["C5", f"SiMo with {FEW} is comparable to MoCo v2 with its whole queue", short(with_moco)],
-    ]  # fmt: skip
-    return markdown.table(["", "claim of the paper", f"here (scale `{GLYPHS}`)"], lines)
-
-
+README, GALLERY = ROOT / "README.md", ROOT / "figures" / "README.md"
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {
-    ROOT / "README.md": {"answer": answer, "summary": summary, "claims": paper_claims},
-    ROOT / "docs" / "tables.md": {"tables": all_tables},
+    README: {
+        "answer": lambda: f"{front_page.answer()}\n\n{picture('accuracy_vs_k', README)}",
+        "summary": front_page.summary,
+        "claims": front_page.paper_claims,
+    },
+    GALLERY: {name: partial(picture, name, GALLERY) for name in PICTURES},
+    ROOT / "FINDINGS.md": {"verdicts": findings.every_claim},
+    ROOT / "docs" / "tables.md": {"instrument": instrument.section, "tables": all_tables},
     ROOT / "docs" / "commands.md": {"prices": prices},
     ROOT / "docs" / "sweep.md": sweep_page.SECTIONS,
 }

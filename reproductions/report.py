@@ -237,7 +237,8 @@ def closing(
     notes = {record.note for cell in cells for record in cell.measured.values()} - {""}
     for note in sorted(notes):
         console.print(f"note: {note}", highlight=False)
-    done = f"table {table}: {sum(bool(c.measured) for c in cells)} of {len(cells)} cells measured"
+    measured = sum(bool(cell.measured) for cell in cells)
+    done = f"table {table}: {measured} of {len(cells)} cells measured"
     console.print(f"\n{done}", style="bold", highlight=False)
     last = "; ".join(filter(None, (agreement(cells), counts(claims))))
     if last:

@@ -65,6 +65,17 @@ class Session:
         pairs = ((seed, Record.find(*place, seed, self.numerics)) for seed in self.seeds)
         return {seed: record for seed, record in pairs if record is not None}
 
+    def seeds_to_judge(self, recipe: Recipe, baseline: Recipe) -> list[int]:
+        """All seeds where runs may be made; with --run never those that both recipes have."""
+        if self.policy != "never":
+            return list(self.seeds)
+        numerics = self.numerics
+        return [
+            seed
+            for seed in self.seeds
+            if all(record_path(self.folder, r, seed, numerics).exists() for r in (recipe, baseline))
+        ]
+
     def verdicts(self, number: int) -> dict[str, Verdicts]:
         """Own verdicts on a table's claims, selected or not: they are corrected together."""
         if number not in self.judged:
@@ -186,11 +197,13 @@ def recorded_base(folder: Path, scale: Scale, numerics: int) -> Recipe:
 
 
 def check_records(session: Session) -> None:
-    """Refuse --run never where there is nothing to judge.
+    """Refuse --run never where there is nothing to judge, but for evidence that is still to come.
 
     Raises:
         ValueError: no row of any table has a record.
     """
+    if session.evidence is None:
+        return
     rows = [row for number in TABLES for row in session.table(number).rows]
     pairs = ((row.recipe, seed) for row in rows for seed in session.seeds)
     if not any(record_path(session.folder, *pair, session.numerics).exists() for pair in pairs):

@@ -2,51 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from reproductions import evidence, markdown, sweep
-from reproductions.evidence import by_seed, metric_titles
-from reproductions.judge import Verdict, better, equivalent
+from eqco.contrast import LOSSES
+from eqco.methods import METHODS
+from eqco.recipe import Recipe
+from reproductions import evidence, markdown, missing, sweep
+from reproductions.evidence import by_seed, evidence_base, metric_titles, shown_scales
+from reproductions.judge import LEAST_SEEDS, Verdict, better, equivalent
 from reproductions.markdown import short
 from reproductions.report import spread
+from reproductions.scales import SCALES
 
-GLYPHS = "glyphs"
-
-
-def grid_runs() -> pd.DataFrame:
-    """Runs of the sweep rate x K x loss, its own seeds."""
-    found = evidence.recipe_runs(GLYPHS, [*sweep.baselines(), *sweep.grid()])
-    return found[found["seed"].isin(sweep.SEEDS)]
+Cell = tuple[str, int, float]  # loss, K, learning rate
+METHOD_NAMES = ("simo", "moco", "simclr")
+NOT_RUN = "not run"
 
 
-def by_rate(cell: Callable[[pd.DataFrame], str], bold: str = "") -> str:
-    """Loss and K down, learning rate across; the best rate by the metric `bold` in bold."""
-    found, lines = grid_runs(), []
-    rates = sorted(found["learning_rate"].unique())
-    for (loss, k), part in found.groupby(["loss_title", "num_negatives"], sort=True):
-        texts = {rate: cell(part[part["learning_rate"] == rate]) for rate in rates}
-        if bold and part[bold].notna().any():
-            best = part.groupby("learning_rate")[bold].mean().idxmax()
-            texts[best] = f"**{texts[best]}**"
-        lines.append([str(loss), str(k), *texts.values()])
-    return markdown.table(["loss", "K", *(f"lr {rate:g}" for rate in rates)], lines)
+class Grid:
+    """The sweep of a method at a scale: its cells, and their runs of the sweep's seeds."""
+
+    def __init__(self, scale: str, method: str) -> None:
+        base = evidence_base(scale)
+        self.scale, self.method = scale, method
+        self.recipes = {
+            (each.loss, each.num_negatives, each.learning_rate): each
+            for each in sweep.grid(SCALES[scale], base)
+            if each.method == method
+        }
+        found = evidence.recipe_runs(scale, self.recipes.values())
+        found = found[found["seed"].isin(sweep.GRID_SEEDS)]
+        self.runs = {
+            cell: found[found["digest"] == recipe.digest()] for cell, recipe in self.recipes.items()
+        }
+
+    @property
+    def rates(self) -> list[float]:
+        """Ascending."""
+        return sorted({rate for _, _, rate in self.recipes})
+
+    @property
+    def counts(self) -> list[int]:
+        """Each K, ascending."""
+        return sorted({k for _, k, _ in self.recipes})
+
+    @property
+    def lines(self) -> list[tuple[str, int]]:
+        """Loss and K of each line."""
+        return list(dict.fromkeys((loss, k) for loss, k, _ in self.recipes))
+
+    def values(self, cell: Cell, metric: str = "linear") -> dict[int, float]:
+        """The metric of a cell by seed."""
+        return by_seed(self.runs[cell], metric)
+
+    def mean(self, cell: Cell, metric: str = "linear") -> float:
+        """Mean over the seeds there are; below any accuracy where there are none."""
+        values = self.values(cell, metric).values()
+        return sum(values) / len(values) if values else -1.0
+
+    def best(self, loss: str, k: int, metric: str = "linear") -> Cell | None:
+        """The cell of the best rate; None until every rate has a run."""
+        cells = [(loss, k, rate) for rate in self.rates]
+        done = all(self.values(cell, metric) for cell in cells)
+        return max(cells, key=lambda cell: self.mean(cell, metric)) if done else None
 
 
-def metrics_by_rate() -> str:
-    """Every metric of the sweep, under its title."""
+def head(title: str, text: str) -> str:
+    """A part of the page under its title."""
+    return f"### {title}\n\n{text}"
+
+
+def with_runs() -> list[Grid]:
+    """Grids that have runs; others are named in the section of what is missing."""
+    grids = [Grid(scale, method) for scale in shown_scales() for method in METHOD_NAMES]
+    return [grid for grid in grids if any(len(runs) for runs in grid.runs.values())]
+
+
+def in_each(write: Callable[[Grid], str]) -> str:
+    """A part for each grid that has runs."""
+    parts = [
+        head(f"{METHODS[grid.method].title}, scale {grid.scale}", write(grid))
+        for grid in with_runs()
+    ]
+    return "\n\n".join(parts) or sentence_of_missing("glyphs")
+
+
+def by_rate(grid: Grid, shown: Callable[[pd.DataFrame], str], metric: str = "") -> str:
+    """Loss and K down, learning rate across; the best rate by the metric in bold."""
+    lines = []
+    for loss, k in grid.lines:
+        best = grid.best(loss, k, metric) if metric else None
+        texts = []
+        for rate in grid.rates:
+            runs = grid.runs[loss, k, rate]
+            text = shown(runs) if len(runs) else NOT_RUN
+            texts.append(f"**{text}**" if best == (loss, k, rate) else text)
+        lines.append([LOSSES[loss].title, str(k), *texts])
+    return markdown.table(["loss", "K", *(f"lr {rate:g}" for rate in grid.rates)], lines)
+
+
+def metrics_of(grid: Grid) -> str:
+    """Every metric, under its title."""
 
     def one(metric: str) -> str:
-        return by_rate(lambda part: spread(list(part[metric].dropna())), metric)
+        return by_rate(grid, lambda runs: spread(list(runs[metric].dropna())), metric)
 
-    return "\n\n".join(f"### {title}\n\n{one(name)}" for name, title in metric_titles().items())
+    return "\n\n".join(f"#### {title}\n\n{one(name)}" for name, title in metric_titles().items())
 
 
-def diagnostics_by_rate() -> str:
+def diagnostics_of(grid: Grid) -> str:
     """Mean 1 - pi_0 and CV^2 of the trained encoders."""
-    return by_rate(lambda p: f"{p['one_minus_pi0'].mean():.2f} / {p['cv2'].mean():.1f}")
+    return by_rate(grid, lambda r: f"{r['one_minus_pi0'].mean():.2f} / {r['cv2'].mean():.1f}")
 
 
 def compared(full: dict[int, float], plain: dict[int, float], eqco: dict[int, float]) -> list[str]:
@@ -73,51 +141,91 @@ VERDICTS = (
 )
 
 
-def at_one_rate() -> str:
+def fixed_of(grid: Grid) -> str:
     """The paper's protocol: one learning rate for every cell, verdicts at each rate."""
-    found, lines = grid_runs(), []
-    *below, most = sorted(found["num_negatives"].unique())
-    for rate in sorted(found["learning_rate"].unique()):
-        at = found[found["learning_rate"] == rate]
-        full = by_seed(at, loss="infonce", num_negatives=most)
+    *below, most = grid.counts
+    lines = []
+    for rate in grid.rates:
         for k in below:
-            losses = (by_seed(at, loss=loss, num_negatives=k) for loss in ("infonce", "eqco"))
-            lines.append([f"{rate:g}", str(k), *compared(full, *losses)])
+            cells: Sequence[Cell] = (
+                ("infonce", most, rate), ("infonce", k, rate), ("eqco", k, rate),
+            )  # fmt: skip
+            lines.append([f"{rate:g}", str(k), *compared(*map(grid.values, cells))])
     return markdown.table(("learning rate", *VERDICTS), lines)
 
 
-def at_best_rates() -> str:
+def best_of(grid: Grid) -> str:
     """Verdicts with each cell at its own best rate, by the mean over its seeds."""
-    found, lines = grid_runs(), []
-    *below, most = sorted(found["num_negatives"].unique())
-
-    def best(loss: str, k: int) -> tuple[float, dict[int, float]]:
-        part = found[(found["loss"] == loss) & (found["num_negatives"] == k)]
-        rate: Any = part.groupby("learning_rate")["linear"].mean().idxmax()
-        return float(rate), by_seed(part, learning_rate=rate)
-
+    *below, most = grid.counts
+    lines = []
     for k in below:
-        cells = [best("infonce", most), best("infonce", k), best("eqco", k)]
-        rates = " / ".join(f"{rate:g}" for rate, _ in cells)
-        lines.append([rates, str(k), *compared(*(values for _, values in cells))])
+        cells = [grid.best(*each) for each in (("infonce", most), ("infonce", k), ("eqco", k))]
+        rates = " / ".join(f"{cell[2]:g}" if cell else NOT_RUN for cell in cells)
+        values = [grid.values(cell) if cell else {} for cell in cells]
+        lines.append([rates, str(k), *compared(*values)])
     return markdown.table(("full / InfoNCE / EqCo at lr", *VERDICTS), lines)
 
 
-def method_rates() -> str:
-    """Full-K InfoNCE of MoCo v2 and SimCLR at each rate tried."""
-    found = evidence.recipe_runs(GLYPHS, sweep.method_baselines())
+def baseline_line(scale: str, recipes: Sequence[Recipe], rates: Sequence[float]) -> list[str]:
+    """Full-K InfoNCE of a method at each rate, the best one in bold once all are there."""
+    at = {recipe.learning_rate: evidence.recipe_runs(scale, [recipe]) for recipe in recipes}
+    done = all(len(runs) for runs in at.values())
+    best = max(at, key=lambda rate: at[rate]["linear"].mean()) if done else None
+    texts = []
+    for rate in rates:
+        runs = at.get(rate)
+        text = "–" if runs is None else spread(list(runs["linear"].dropna()))
+        text = NOT_RUN if runs is not None and runs.empty else text
+        texts.append(f"**{text}**" if rate == best else text)
+    return [METHODS[recipes[0].method].title, scale, *texts]
+
+
+def baseline_rates() -> str:
+    """Full-K InfoNCE of every method at each rate, by which the rates of all rows are chosen."""
+    rates = sorted({*sweep.RATES, *sweep.METHOD_RATES})
     lines = []
-    for method, part in found.groupby("method_title", sort=False):
-        rates = [part[part["learning_rate"] == rate] for rate in sweep.METHOD_RATES]
-        lines.append([str(method), *(spread(list(each["linear"])) for each in rates)])
-    return markdown.table(["method", *(f"lr {rate:g}" for rate in sweep.METHOD_RATES)], lines)
+    for scale in shown_scales():
+        found = sweep.baselines(SCALES[scale], evidence_base(scale))
+        for method in METHOD_NAMES:
+            own = [recipe for recipe in found if recipe.method == method]
+            lines.append(baseline_line(scale, own, rates))
+    return markdown.table(["method", "scale", *(f"lr {rate:g}" for rate in rates)], lines)
+
+
+def missing_runs(scale: str) -> list[tuple[Recipe, int]]:
+    """Runs of the grid and the baselines that have no record."""
+    base = evidence_base(scale)
+    wanted = sweep.jobs(SCALES[scale], base, sweep.GRID_SEEDS, ("baselines", "grid"))
+    found = evidence.runs(scale)
+    known = set(zip(found["digest"], found["seed"], strict=True))
+    return [(j.recipe, j.seed) for j in wanted if (j.recipe.digest(), j.seed) not in known]
+
+
+def sentence_of_missing(scale: str) -> str:
+    """How many runs the sweep of a scale has, and the command that makes the others."""
+    left, seeds = missing_runs(scale), len(sweep.GRID_SEEDS)
+    wanted = sweep.jobs(
+        SCALES[scale], evidence_base(scale), sweep.GRID_SEEDS, ("baselines", "grid")
+    )
+    done = f"Scale {scale}: {len(wanted) - len(left)} of {len(wanted)} runs of {seeds} seeds."
+    if not left:
+        return done
+    command = f"python -m reproductions sweep --parts baselines grid --seeds {seeds}"
+    command += f"{missing.options(scale)} --records reproductions/records"
+    return f"{done} Not run: {len(left)}; `{command}` makes them ({missing.total(scale, left)})."
+
+
+def count() -> str:
+    """What of the sweep is there, by scale; seeds of a cell are told in its brackets."""
+    least = f"A verdict needs {LEAST_SEEDS} seeds of both cells."
+    return "\n\n".join([*(sentence_of_missing(scale) for scale in shown_scales()), least])
 
 
 SECTIONS: dict[str, Callable[[], str]] = {
-    "count": lambda: f"{len(grid_runs())} runs of {len(sweep.SEEDS)} seeds.",
-    "metrics": metrics_by_rate,
-    "fixed": at_one_rate,
-    "best": at_best_rates,
-    "diagnostics": diagnostics_by_rate,
-    "methods": method_rates,
+    "count": count,
+    "metrics": lambda: in_each(metrics_of),
+    "fixed": lambda: in_each(fixed_of),
+    "best": lambda: in_each(best_of),
+    "diagnostics": lambda: in_each(diagnostics_of),
+    "methods": baseline_rates,
 }

@@ -24,7 +24,8 @@ from figures.style import OUT, write
 from reproductions.evidence import evidence_base, judged_scales
 from reproductions.tables import table
 
-NAMES = ["scale", "encoder", "cv2", "rho", "enough", "k", "coarse", "sharp", "measured", "error"]
+GAPS = ["cv2", "rho", "enough", "k", "coarse", "sharp", "measured", "error"]
+NAMES = ["scale", "encoder", "digest", *GAPS]
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 255, 512, 1024)
 
 
@@ -55,7 +56,8 @@ def compute(checkpoints: Path, folders: dict[str, Path]) -> pd.DataFrame:
         for row in table(1, scale, evidence_base(scale)).rows:
             path = checkpoint_path(row.recipe, 0, machine)
             if path.exists():
-                lines += [(scale, row.name, *each) for each in gaps_of(path, row.recipe, machine)]
+                about = (scale, row.name, row.recipe.digest())
+                lines += [(*about, *each) for each in gaps_of(path, row.recipe, machine)]
     return pd.DataFrame(lines, columns=NAMES)
 
 

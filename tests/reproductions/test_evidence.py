@@ -9,12 +9,13 @@ import pytest
 
 from eqco.recipe import Recipe
 from eqco.runs.record import Record
-from reproductions import evidence, plan, sweep
+from reproductions import evidence, sweep
 from reproductions.claims import PRIMARY
 from reproductions.judge import LEAST_SEEDS
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 from reproductions.tables.cells import Row
+from tests import synthetic
 from tests.reproductions.test_report import make_record
 
 
@@ -61,7 +62,7 @@ def test_of_row_has_the_runs_of_the_row_alone(
 
 
 def test_gaps_to_full_are_paired_by_seed(small: pd.DataFrame) -> None:
-    gaps = evidence.gaps_to_full(small).set_index("k")
+    gaps = evidence.gaps_to_full(small, 255).set_index("k")
     assert dict(gaps["points"]) == {4: 11.0, 16: 2.5}  # full K has no seed 2
     assert dict(gaps["n"]) == {4: 2, 16: 2}
     sd = 2**0.5  # of 10 and 12
@@ -83,12 +84,33 @@ def test_a_scale_without_records_has_an_empty_frame() -> None:
     assert "cifar10" not in evidence.judged_scales()
 
 
-def test_the_baseline_of_photos_has_the_data_of_its_records() -> None:
-    base = evidence.evidence_base("photos")
-    assert base.data.startswith("folder:")
-    assert {record.recipe.data for record in evidence.committed_records("photos")} == {base.data}
-    assert replace(base, data="folder") == SCALES["photos"].base
+def test_without_runs_of_all_negatives_there_is_no_gap(small: pd.DataFrame) -> None:
+    assert evidence.gaps_to_full(small[small["num_negatives"] != 255], 255).empty
+    assert evidence.gaps_to_full(small[:0], 255).empty
+
+
+def test_points_lost_are_against_the_same_seed_of_the_full_row(small: pd.DataFrame) -> None:
+    small = small.assign(row="k" + small["num_negatives"].astype(str))
+    lost = evidence.lost_against(small, "k255")
+    assert list(lost[lost["row"] == "k4"]["points"]) == [10.0, 12.0]
+    assert list(lost[lost["row"] == "k16"]["points"].isna()) == [False, False, True]
+    assert evidence.lost_against(small[small["row"] == "k4"], "k255")["points"].isna().all()
+
+
+def test_a_user_folder_has_the_data_of_its_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = "folder:mine-01234567"
+    own = replace(SCALES["photos"].base, data=data)
+    monkeypatch.setattr(evidence, "runs", lambda scale: evidence.frame([make_record(own, 0, 50)]))
+    assert evidence.evidence_base("photos") == own
     assert evidence.evidence_base("glyphs") == SCALES["glyphs"].base
+
+
+def test_records_of_numerics_1_still_read() -> None:
+    for scale, least in (("glyphs", 200), ("photos", 20)):
+        found = Record.read_all(evidence.HISTORY / scale, 1)
+        assert len(found) > least
+        assert len(found) == len(list((evidence.HISTORY / scale).glob("*.json")))
+        assert Record.read_all(evidence.HISTORY / scale) == []  # no evidence today
 
 
 @pytest.mark.parametrize("scale", evidence.judged_scales())
@@ -130,15 +152,22 @@ def test_evidence_is_silent_on_the_images_of_a_user() -> None:
     assert evidence.predictions(1, "photos", base) == {}
 
 
-def test_a_new_run_is_predicted_around_the_committed_ones() -> None:
+def test_a_new_run_is_predicted_around_the_committed_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    synthetic.commit(monkeypatch, synthetic.records_of([1], grid=False))
     base = SCALES["glyphs"].base
     found = evidence.predictions(1, "glyphs", base)
     for row in table(1, "glyphs").rows:
         values = evidence.row_values("glyphs", row).values()
         assert found[row.name][0] < min(values) <= max(values) < found[row.name][1]
+    synthetic.forget()
 
 
-@pytest.mark.parametrize("scale", sorted(path.name for path in evidence.RECORDS.iterdir()))
+OF_SCALES = sorted(path.name for path in evidence.RECORDS.iterdir() if path != evidence.HISTORY)
+
+
+@pytest.mark.parametrize("scale", OF_SCALES)
 def test_committed_records_are_whole_and_of_todays_recipes(scale: str) -> None:
     assert scale in SCALES
     found = evidence.committed_records(scale)
@@ -151,13 +180,9 @@ def test_committed_records_are_whole_and_of_todays_recipes(scale: str) -> None:
     assert files == {record.run_id for record in found}
 
 
-def test_committed_records_of_glyphs_are_the_runs_of_the_sweep() -> None:
-    committed = {(record.recipe, record.seed) for record in evidence.committed_records("glyphs")}
-    assert committed == {(job.recipe, job.seed) for job in sweep.jobs(5)}
-
-
-def test_committed_records_of_photos_are_runs_of_its_tables() -> None:
-    seeds = 1 + max(record.seed for record in evidence.committed_records("photos"))
-    jobs = plan.jobs("photos", evidence.evidence_base("photos"), list(TABLES), seeds)
-    committed = {(record.recipe, record.seed) for record in evidence.committed_records("photos")}
+@pytest.mark.parametrize("scale", OF_SCALES)
+def test_committed_records_are_runs_of_the_sweep(scale: str) -> None:
+    committed = {(record.recipe, record.seed) for record in evidence.committed_records(scale)}
+    seeds = range(1 + max(seed for _, seed in committed))
+    jobs = sweep.jobs(SCALES[scale], evidence.evidence_base(scale), seeds)
     assert committed <= {(job.recipe, job.seed) for job in jobs}

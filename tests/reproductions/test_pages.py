@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import argparse
 import ast
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from reproductions import evidence, pages
+from reproductions import evidence, findings, front_page, pages
 from reproductions.claims import JUDGED
 from reproductions.conftest import contradictions
-from reproductions.evidence import evidence_base, judged_scales
+from reproductions.evidence import judged_scales
 from reproductions.judge import better, correct
 from reproductions.markdown import short
 from reproductions.tables import TABLES, table
 from reproductions.tables.cells import ASPECTS
-
-NUMBERS_OF_TABLES_AND_SCALES = [(n, scale) for scale in judged_scales() for n in TABLES]
+from tests import synthetic
 
 
 def test_pages_are_up_to_date() -> None:
@@ -36,7 +36,6 @@ def test_expected_failures_are_claims_with_numbers() -> None:
             assert table(number, scale).claim(claim)
             assert why.startswith("contradicted: ")
             assert "n=" in why
-    assert contradictions("glyphs")
 
 
 @pytest.fixture
@@ -84,38 +83,70 @@ def test_every_page_exists_and_has_its_sections_once() -> None:
             assert text.count(f"<!-- /{name} -->") == 1, f"{path.name}: {name}"
 
 
-@pytest.fixture(scope="module")
-def sections() -> dict[int, str]:
-    """The sections of `all_tables` by number of the table."""
-    parts = pages.all_tables().split("## Table ")[1:]
-    return {int(part.partition(":")[0]): part for part in parts}
+@pytest.fixture
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Records of table 1, and of two rows of table 7, that nobody ran."""
+    rows = {row.recipe for row in table(7, "glyphs").rows[:3]}
+    records = synthetic.records_of([1], grid=False)
+    records += [synthetic.record(recipe, seed) for recipe in rows for seed in synthetic.SEEDS]
+    synthetic.commit(monkeypatch, {each.run_id: each for each in records}.values())
+    yield
+    synthetic.forget()
 
 
-def test_every_table_has_a_section_with_its_title(sections: dict[int, str]) -> None:
-    assert list(sections) == list(TABLES)
-    for number, section in sections.items():
-        assert section.startswith(f"{number}: {table(number, 'glyphs').title}\n")
+@pytest.fixture
+def nothing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No record at all."""
+    synthetic.commit(monkeypatch, [])
+    yield
+    synthetic.forget()
 
 
-@pytest.mark.parametrize(("number", "scale"), NUMBERS_OF_TABLES_AND_SCALES)
-def test_a_table_is_shown_at_each_scale_where_all_of_its_rows_have_records(
-    number: int, scale: str, sections: dict[int, str]
-) -> None:
-    rows = table(number, scale, evidence_base(scale)).rows
-    complete = all(evidence.row_values(scale, row) for row in rows)
-    assert (f"### Scale {scale}\n" in sections[number]) == complete
-    if complete:
-        assert pages.table_page(number, scale) in sections[number]
-
-
-def test_a_page_of_a_table_shows_every_row_and_claim() -> None:
+@pytest.mark.usefixtures("nothing")
+def test_without_records_every_page_says_what_makes_them_and_no_cell_is_empty() -> None:
+    for path, sections in pages.PAGES.items():
+        for name, content in sections.items():
+            text = content()
+            assert text, f"{path.name}: {name}"
+            assert "|  |" not in text.replace("|  | claim of the paper", "")
+            assert "nan" not in text
+    text = pages.all_tables()
     for number in TABLES:
-        text, found = pages.table_page(number, "glyphs"), table(number, "glyphs")
-        cells, claims = text.split("| claim |")
-        assert cells.count("\n| ") == 2 + len(found.rows)  # the head and its rule
-        assert [claim.statement in claims for claim in found.claims] == [True] * len(found.claims)
-        for metric in JUDGED:
-            assert f" {pages.metric_titles()[metric]}: verdict |" in claims
+        command = f"`pytest reproductions/ -k table{number}`"
+        assert f"Not run: {command} makes them (" in text.split(f"## Table {number}: ")[1]
+    assert pages.contradicted() == "scale,table,claim,verdict\n"
+    assert "**No answer yet.**" in front_page.answer()
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_table_in_part_shows_rows_that_were_not_run_and_the_command_that_runs_them() -> None:
+    text, found = pages.table_page(7, "glyphs"), table(7, "glyphs")
+    cells, claims = text.split("| claim |")
+    assert cells.count("| not run |") >= 5
+    assert "Not run: 6 of 10 rows; `pytest reproductions/ -k table7` makes them (6 runs, " in cells
+    assert [claim.statement in claims for claim in found.claims] == [True] * len(found.claims)
+    for metric in JUDGED:
+        assert f" {pages.metric_titles()[metric]}: verdict |" in claims
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_prediction_stands_beside_what_was_measured() -> None:
+    lines = pages.claim_lines(7, "glyphs").splitlines()
+    (claim,) = (c for c in table(7, "glyphs").claims if c.name == "eqco-k16-draws4-beats-draws1")
+    verdict = evidence.judge_claim(7, "glyphs", claim)
+    assert verdict is not None
+    word = "yes" if verdict.low <= 0.5 <= verdict.high else "no"
+    (line,) = (line for line in lines if claim.statement in line)
+    assert f"| +0.5 | {pages.points(verdict)} n={verdict.n} | {word} |" in line
+    assert "predicted" not in pages.claim_lines(1, "glyphs")
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_findings_have_a_line_for_each_claim_metric_and_scale() -> None:
+    text = findings.every_claim()
+    assert text.count("\n| 1 | ") == len(table(1, "glyphs").claims) * len(JUDGED)
+    assert "- Table 2: not run: `pytest reproductions/ -k table2` makes them (" in text
+    assert findings.methods_of(table(3, "glyphs").claims[0]) == "SiMo, MoCo v2"
 
 
 def test_a_corrected_verdict_has_both_p_values_and_the_uncorrected_verdict() -> None:
@@ -146,23 +177,27 @@ def test_no_k_and_no_table_number_is_written_in_the_code_of_pages() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and type(node.value) in (int, float)
     ]
-    assert [number for number in numbers if number > 2] == [pages.FEW]
+    assert [number for number in numbers if number > 2] == []
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         if isinstance(call.func, ast.Name) and "table" in call.func.id and call.args:
             first = call.args[0]
             assert not (isinstance(first, ast.Constant) and isinstance(first.value, int))
 
 
+@pytest.mark.usefixtures("stand_ins")
 def test_the_tables_of_the_papers_claims_are_found_by_their_claims() -> None:
     for paper in ("C1", "C5"):
-        number = pages.first_table(paper)
+        number = front_page.first_table(paper)
         assert paper in {claim.paper for claim in table(number, "glyphs").claims}
-    level = table(1, "glyphs").claim(f"eqco-k{pages.FEW}-equals-full")
-    assert pages.few(ASPECTS["level"]) == pages.judge_claim(1, "glyphs", level)
+    level = table(1, "glyphs").claim(f"eqco-k{front_page.FEW}-equals-full")
+    assert front_page.few(ASPECTS["level"]) == evidence.judge_claim(1, "glyphs", level)
 
 
+@pytest.mark.usefixtures("stand_ins")
 def test_the_answer_and_the_claims_have_the_numbers_of_the_verdicts() -> None:
-    falls = pages.few(ASPECTS["falls"])
-    assert f"{falls.mean:.1f} points [{falls.low:.1f}, {falls.high:.1f}]" in pages.answer()
-    level = pages.few(ASPECTS["level"])
-    assert f"{pages.points(level)} against all: **{level.status}**" in pages.paper_claims()
+    falls, level = front_page.few(ASPECTS["falls"]), front_page.few(ASPECTS["level"])
+    assert falls is not None
+    assert level is not None
+    assert f"{falls.mean:.1f} points [{falls.low:.1f}, {falls.high:.1f}]" in front_page.answer()
+    assert f"{pages.points(level)} against all: **{level.status}**" in front_page.paper_claims()
+    assert "not run: 2 of 5 rows; `pytest reproductions/ -k table3`" in front_page.paper_claims()

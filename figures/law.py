@@ -1,0 +1,35 @@
+"""Does E[rho^2 CV^2] / (2K) of the full-K encoder predict the accuracy lost at K?"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from figures import style
+from reproductions import law, missing
+
+NATS = "E[ρ² CV²] / (2K) of the full-K encoder, nats"
+LABELS = {"points": "accuracy at full K − at K, points", "error": "that − the line, points"}
+
+
+def compute() -> pd.DataFrame:
+    """A cell for each scale, temperature and K of EqCo in table 9; every other one is fitted."""
+    return law.law()
+
+
+def draw(frame: pd.DataFrame) -> Figure:
+    """Accuracy lost against the predicted loss gap, and how far each cell lies from the line."""
+    frame = frame.assign(t=frame["temperature"].map("t = {:g}".format), line_of="line")
+    figure, axes = style.panels(["accuracy that EqCo loses", "distance from the line"])
+    for axis, (y, label) in zip(axes, LABELS.items(), strict=True):
+        for fitted, cells in frame.groupby("fitted"):
+            put = style.dots if fitted else style.hollow
+            put(axis, cells, "nats", y, "t", half="half", style="scale")
+        axis.set(xlabel=NATS, ylabel=label)
+    style.lines(axes[0], frame, "nats", "line", "line_of")
+    style.level(axes[1], 0.0)
+    style.key(axes[0], sorted(frame["t"].unique()), ["not fitted", *frame["scale"].unique()])
+    style.legend_below(figure, "bar: 90 % interval of the mean")
+    return figure
+
+
+if __name__ == "__main__":
+    style.build(compute, draw, lambda: missing.table_not_run(law.TABLE, "glyphs"), law.report)

@@ -1,0 +1,124 @@
+"""How sharp the suite's own instrument is: each metric's effect, and what pairing is worth.
+
+The effect is EqCo with 16 negatives minus EqCo with all, the difference that the suite is about.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from eqco.probes.metrics import METRICS
+from reproductions import markdown, missing
+from reproductions.evidence import evidence_base, metric_titles, row_values, shown_scales
+from reproductions.judge import LEAST_SEEDS, paired
+from reproductions.tables import table
+from reproductions.tables.cells import Row
+
+TABLE = 1  # whose rows are measured
+FEW = 16
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Two rows of the same seeds, on one metric.
+
+    Attributes:
+        n: seeds that both have.
+        effect: mean difference, points.
+        sd: its standard deviation over seeds.
+        unpaired: that of the difference of two runs of different seeds.
+        correlation: of the rows over seeds; nan where one of them is constant.
+    """
+
+    n: int
+    effect: float
+    sd: float
+    unpaired: float
+    correlation: float
+
+    @property
+    def sharpness(self) -> float:
+        """|effect| / sd: the larger, the fewer seeds a verdict needs; inf where sd is 0."""
+        return abs(self.effect) / self.sd if self.sd else math.inf
+
+    @property
+    def gain(self) -> float:
+        """sd paired / sd unpaired: 1 where pairing is worth nothing; nan where nothing varies."""
+        return self.sd / self.unpaired if self.unpaired else math.nan
+
+
+def pair(left: Mapping[int, float], right: Mapping[int, float]) -> Pairing | None:
+    """left - right over the seeds that both have; None below three of them.
+
+    >>> pair({0: 80.0, 1: 81.0, 2: 82.0}, {0: 81.0, 1: 82.0, 2: 83.0}).gain
+    0.0
+    """
+    seeds = sorted(left.keys() & right.keys())
+    if len(seeds) < LEAST_SEEDS:
+        return None
+    one, two = (np.array([values[seed] for seed in seeds]) for values in (left, right))
+    differences = paired(list(one), list(two))
+    varies = np.ptp(one) > 0 and np.ptp(two) > 0
+    return Pairing(
+        n=len(seeds),
+        effect=float(differences.mean()),
+        sd=float(differences.std(ddof=1)),
+        unpaired=float(np.hypot(one.std(ddof=1), two.std(ddof=1))),
+        correlation=float(np.corrcoef(one, two)[0, 1]) if varies else math.nan,
+    )
+
+
+def headline(scale: str) -> tuple[Row, Row]:
+    """EqCo with few and with all negatives."""
+    found = table(TABLE, scale, evidence_base(scale))
+    eqco = {row.recipe.num_negatives: row for row in found.rows if row.recipe.loss == "eqco"}
+    return eqco[FEW], eqco[max(eqco)]
+
+
+def of_metric(scale: str, metric: str) -> tuple[Pairing | None, list[Pairing]]:
+    """The pair of the headline, and every pair of rows of the table that share three seeds."""
+    rows = table(TABLE, scale, evidence_base(scale)).rows
+    values = {row.name: row_values(scale, row, metric) for row in rows}
+    few, full = headline(scale)
+    every = (pair(values[a.name], values[b.name]) for a, b in combinations(rows, 2))
+    return pair(values[few.name], values[full.name]), [each for each in every if each]
+
+
+HEADER = (
+    "metric", "n", "EqCo K = 16 − full", "sd", "effect / sd", "correlation over seeds",
+    "sd paired / unpaired", "the same, median over all pairs of rows",
+)  # fmt: skip
+
+
+def line(scale: str, metric: str) -> list[str]:
+    """A metric's line; "not run" where the headline lacks seeds."""
+    found, every = of_metric(scale, metric)
+    title = metric_titles()[metric]
+    if found is None:
+        return [title, *(f"under {LEAST_SEEDS} seeds" for _ in HEADER[1:])]
+    gains = [each.gain for each in every if not math.isnan(each.gain)]
+    median = f"{np.median(gains):.2f} ({len(gains)})" if gains else "–"
+    spreads = (f"{found.correlation:.2f}", f"{found.gain:.2f}", median)
+    effect = (f"{found.effect:+.2f}", f"{found.sd:.2f}", f"{found.sharpness:.1f}")
+    return [title, str(found.n), *effect, *spreads]
+
+
+def section() -> str:
+    """Every metric at each scale shown."""
+    parts = []
+    for scale in shown_scales():
+        rows = headline(scale)
+        if all(of_metric(scale, metric)[0] is None for metric in METRICS):
+            command = f"{missing.table_command(TABLE, scale)} --seeds {LEAST_SEEDS}"
+            recipes = [row.recipe for row in rows]
+            text = f"Not measured, both rows need {LEAST_SEEDS} seeds: `{command}`"
+            text += f" (of which {missing.cost(scale, recipes)})."
+        else:
+            text = markdown.table(HEADER, [line(scale, metric) for metric in METRICS])
+        parts.append(f"### Scale {scale}\n\n{text}")
+    return "\n\n".join(parts)

@@ -1,0 +1,53 @@
+"""The law: cells, the line of half of them, and the errors of the others."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from reproductions import law
+from reproductions.tables import table
+from reproductions.tables.predicted import losses
+from tests import synthetic
+
+
+def exact(slope: float, count: int = 6) -> pd.DataFrame:
+    """Cells that lie on a line."""
+    frame = pd.DataFrame({"k": range(1, count + 1)}).assign(scale="glyphs", temperature=0.2)
+    frame["nats"] = 1 / frame["k"]
+    return frame.assign(points=slope * frame["nats"], n=5, half=0.1)
+
+
+def test_a_law_that_holds_is_found_with_no_error() -> None:
+    found = law.fit(exact(3.0))
+    assert list(found["fitted"]) == [True, False] * 3
+    assert found["error"].abs().max() == pytest.approx(0.0, abs=1e-12)
+    assert "3.00 points a nat, fitted on 3 cells; 3 others lie 0.00" in law.report(found)
+
+
+def test_cells_that_are_not_fitted_do_not_move_the_line() -> None:
+    frame = exact(3.0)
+    frame.loc[1::2, "points"] += 1.0
+    found = law.fit(frame)
+    assert list(found["error"].round(9)) == [0.0, 1.0] * 3
+    assert "1.00 points from the line in the mean, 1.00 at most" in law.report(found)
+
+
+def test_cells_are_of_the_encoder_with_all_negatives(monkeypatch: pytest.MonkeyPatch) -> None:
+    synthetic.commit(monkeypatch, synthetic.records_of([9], grid=False))
+    found = law.law()
+    synthetic.commit(monkeypatch, [])
+    assert law.law().empty
+    synthetic.forget()
+    assert len(found) == 9
+    first = found.iloc[0]
+    assert (first["temperature"], first["k"], first["n"]) == (0.1, 4, 4)
+    assert first["nats"] == pytest.approx(10 / 8)  # rho2_cv2 is 10 there
+
+
+def test_predictions_of_a_table_are_put_together_from_its_claims() -> None:
+    found = losses(table(7, "glyphs").claims, table(7, "glyphs").rows[0])
+    assert found["simo-eqco-k16"] == pytest.approx(0.5 + 0.1 + 0.5)
+    assert found["simo-eqco-k4"] == pytest.approx(2.0 + 0.2 + 1.8)
+    assert found["simo-eqco_jackknife-k16-draws15"] == pytest.approx(0.1)
+    assert found.keys() == {row.name for row in table(7, "glyphs").rows}
