@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -36,8 +37,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 SESSION = pytest.StashKey[Session]()
 
 
+def whole_tables(keyword: str) -> str:
+    """An expression of -k in which `table1` is table 1 alone, not table 10 too.
+
+    >>> whole_tables("table1 and k16 or not table10-simo")
+    'table1- and k16 or not table10-simo'
+    """
+    return re.sub(r"\b(table\d+)(?![\w-])", r"\1-", keyword)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options once; a wrong one ends the session with one sentence."""
+    config.option.keyword = whole_tables(config.option.keyword)
     config.stash[SESSION] = read_session(config)
 
 
