@@ -20,6 +20,7 @@ def compute() -> pd.DataFrame:
         return found
     found = found.assign(method=found["method_title"], loss=found["loss_title"])
     found = found.assign(panel=found["method_title"] + ", " + found["scale"])
+    found = style.compared(found, "panel", "num_negatives")
     known = [each for each in published() if each.metric == "top1" and each.num_negatives]
     values = {(METHODS[p.method].title, p.num_negatives, float(p.value)) for p in known}
     said = pd.DataFrame(sorted(values), columns=["method", "num_negatives", "linear"])

@@ -14,8 +14,8 @@ LABELS = {"linear": "linear probe, top-1 %", "one_minus_pi0": "1 − π₀ of th
 def compute() -> pd.DataFrame:
     """Runs of table 4, and DCL of table 5, at scale glyphs."""
     found = pd.concat([table_runs(4, "glyphs"), table_runs(5, "glyphs").query("loss == 'dcl'")])
-    if "eqco" not in set(found["loss"]):
-        return found[:0]
+    eqco = style.compared(found[found["loss"] == "eqco"], "num_negatives", "alpha")
+    found = pd.concat([eqco, found[found["loss"] == "dcl"]]) if len(eqco) else eqco
     return found.assign(loss=found["loss_title"])[NAMES].sort_values(NAMES[:4])
 
 

@@ -17,6 +17,7 @@ def compute() -> pd.DataFrame:
     found = recipe_runs("glyphs", grid(SCALES["glyphs"], evidence_base("glyphs")))
     found = found[found["seed"].isin(GRID_SEEDS)]
     found = found.assign(method=found["method_title"], loss=found["loss_title"])
+    found = style.compared(found, ["method", "num_negatives"], "learning_rate")
     return found[NAMES].sort_values(NAMES[:5])
 
 

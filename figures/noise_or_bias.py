@@ -21,7 +21,8 @@ def compute() -> pd.DataFrame:
         found = lost_against(found, full.name).assign(predicted=found["row"].map(known))
         panels = scale + ", K = " + found["num_negatives"].astype(str)
         frames.append(found.assign(panel=panels, loss=found["loss_title"]))
-    return pd.concat(frames).dropna(subset="points")[NAMES].sort_values(NAMES[:5])
+    found = pd.concat(frames).dropna(subset="points")[NAMES].sort_values(NAMES[:5])
+    return style.compared(found, "panel", "draws")
 
 
 def draw(frame: pd.DataFrame) -> Figure:

@@ -166,7 +166,7 @@ def labels(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str) -> None:
     """Name and value above each point."""
     for name, at in zip(data[by], zip(data[x], data[y], strict=True), strict=True):
         axis.annotate(f"{name} {at[1]:.1f}", at, (0, 4), ha="center", textcoords="offset points")
-    axis.margins(0.1, 0.25)
+    axis.margins(0.2, 0.25)
 
 
 def marks(axis: Axes, data: pd.DataFrame, x: str, by: str) -> None:
@@ -238,6 +238,11 @@ def remove(name: str, out: Path) -> None:
         (out / f"{name}.{ending}").unlink(missing_ok=True)
 
 
+def compared(frame: pd.DataFrame, groups: str | list[str], column: str) -> pd.DataFrame:
+    """The groups in which `column` has two values at least: a single one is no comparison."""
+    return frame[frame.groupby(groups)[column].transform("nunique") > 1]
+
+
 def build(
     compute: Callable[[], pd.DataFrame],
     draw: Callable[[pd.DataFrame], Figure],
@@ -261,7 +266,7 @@ def build(
     out, frame = parser.parse_args().out, compute()
     if frame.empty:
         remove(name, out)
-        print(f"{name}: not drawn, no record is behind it; {needed() or 'more seeds are needed'}")
+        print(f"{name}: not drawn, too few records are behind it; {needed() or 'more seeds are needed'}")
         return
     write(frame, out / f"{name}.csv")
     save(drawn(draw, pd.read_csv(out / f"{name}.csv")), name, out)

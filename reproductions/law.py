@@ -7,6 +7,7 @@ import pandas as pd
 from reproductions.evidence import gaps_to_full, shown_scales, table_runs
 
 TABLE = 9
+LEAST_CELLS = 6  # of which three are fitted
 NAMES = ["scale", "temperature", "k", "n", "nats", "points", "half", "fitted", "line", "error"]
 
 
@@ -40,14 +41,15 @@ def fit(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def law() -> pd.DataFrame:
-    """Every cell that has records, of every scale, with the line."""
+    """Every cell that has records, of every scale, with the line; empty where there are too few."""
     frames = []
     for scale in shown_scales():
         runs = table_runs(TABLE, scale)
         eqco = runs[runs["loss"] == "eqco"].dropna(subset="rho2_cv2")
         if len(eqco):
             frames.append(cells(eqco, eqco["num_negatives"].max()).assign(scale=scale))
-    return fit(pd.concat([f for f in frames if len(f)] or [pd.DataFrame(columns=NAMES)]))
+    found = fit(pd.concat([f for f in frames if len(f)] or [pd.DataFrame(columns=NAMES)]))
+    return found if len(found) >= LEAST_CELLS else found[:0]
 
 
 def report(found: pd.DataFrame) -> str:

@@ -199,12 +199,13 @@ def test_every_interval_of_the_learning_rates_is_inside_its_panel() -> None:
 def test_the_intervals_drawn_are_those_of_the_verdicts() -> None:
     frame = committed("learning_rate")
     cells = frame.groupby(["method", "num_negatives", "loss", "learning_rate"])["linear"]
-    wanted = sorted(judge.interval(cell.to_numpy()) for _, cell in cells)
+    wanted = sorted(judge.interval(cell.to_numpy()) for _, cell in cells if len(cell) > 1)
     segments = [
         segment[:, 1]
         for axes in figure_of("learning_rate").axes
         for bars in axes.containers
         for segment in bars.get_children()[-1].get_segments()  # type: ignore[attr-defined]
+        if len(segment)  # a single seed has no interval
     ]
     np.testing.assert_allclose(sorted(map(tuple, segments)), wanted)
 
@@ -212,7 +213,7 @@ def test_the_intervals_drawn_are_those_of_the_verdicts() -> None:
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_script_is_short_and_leaves_looks_to_the_style(name: str) -> None:
     text = find_source(name)
-    assert len(text.splitlines()) <= 45
+    assert len(text.splitlines()) <= 50
     nodes = list(ast.walk(ast.parse(text)))
     strings = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
     keywords = {node.arg for node in nodes if isinstance(node, ast.keyword)}
@@ -281,7 +282,7 @@ def test_without_records_a_sentence_says_what_is_missing_and_the_old_figure_goes
         style.build(script.compute, script.draw, lambda: "not run: `a command`")
     synthetic.forget()
     assert list(tmp_path.iterdir()) == []
-    expected = f"{name}: not drawn, no record is behind it; not run: `a command`\n"
+    expected = f"{name}: not drawn, too few records are behind it; not run: `a command`\n"
     assert capsys.readouterr().out == expected
 
 
