@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from eqco.cores import granted_cores
 from reproductions import full, pages, plan, sweep, throughput
-from reproductions.options import add_options, granted_cores, known_name, whole
+from reproductions.options import add_options, known_name, whole
 
 
 def parser() -> argparse.ArgumentParser:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from eqco.cores import granted_cores
 from eqco.images import SOURCES
 from eqco.recipe import Recipe
 from eqco.runs.checkpoint import check_free
@@ -23,7 +24,6 @@ from eqco.settings import NUMERICS, Machine
 from reproductions import evidence
 from reproductions.claims import Verdicts, judge_claims
 from reproductions.evidence import EVIDENCE_NUMERICS, RECORDS
-from reproductions.options import granted_cores
 from reproductions.scales import SCALES, Scale
 from reproductions.tables import TABLES, table
 from reproductions.tables.cells import Row, Table
