@@ -91,7 +91,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "processes": {"default": 1, "type": whole(),
                   "help": "processes of a run, one per GPU; with torchrun and slurm"},
     "launcher-options": {"default": "", "help": "torchrun's options, or NAME=VALUE for submitit, "
-                         "such as slurm_partition=gpu"},
+                         "such as slurm_partition=gpu; cluster=local submits to this machine"},
+    "write-jobs": {"action": "store_true",
+                   "help": "train nothing, write a job file for each missing run: eqco run FILE"},
     "throughput": {"type": Path, "help": "measurement of `python -m reproductions throughput`"},
     "tables": {"type": whole(), "nargs": "+", "help": "numbers of tables (default: all)"},
 }  # fmt: skip
