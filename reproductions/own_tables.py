@@ -73,6 +73,12 @@ def grid_of(number: int, scale: str, found: list[Record], own: Table) -> Grid:
     return Grid(title, tuple(header), tuple(lines), numbers, note)
 
 
+def is_measured(grid: Grid) -> bool:
+    """Whether any row of a table has a number of the user's own."""
+    place = grid.header.index(METRIC_TITLES["linear"])
+    return any(line[place] != spread([]) for line in grid.lines)
+
+
 def main(given: argparse.Namespace) -> int:
     """Print tables of the records of a folder.
 
@@ -91,7 +97,12 @@ def main(given: argparse.Namespace) -> int:
         grid_of(number, given.scale, found, table(number, given.scale, base))
         for number in given.tables or TABLES
     ]
-    measured = [g for g in grids if given.tables or any("(" in word for line in g.lines
-                                                        for word in line[3:])]  # fmt: skip
+    known = {row.recipe for n in TABLES for row in table(n, given.scale, base).rows}
+    if not any(record.recipe in known for record in found):
+        raise ValueError(
+            f"none of the {len(found)} records in {folder} is of a row of a table at scale "
+            f"{given.scale}: eqco show {folder} lists them"
+        )
+    measured = [grid for grid in grids if given.tables or is_measured(grid)]
     print(rendered(measured, given.format))
     return 0
