@@ -62,11 +62,11 @@ def test_the_rate_grows_with_the_batch(folder: Path) -> None:
 
 
 def test_options_that_do_not_fit_are_named(folder: Path) -> None:
-    with pytest.raises(ValueError, match="--batch-size 512 is more than the 300 images of .* 64"):
+    with pytest.raises(ValueError, match=r"--batch-size 512 is more than the 300 images of .* 64"):
         own_recipe(folder, 32, {"batch_size": 512})
     with pytest.raises(ValueError, match="unknown method 'simoo': did you mean simo"):
         own_recipe(folder, 32, {"method": "simoo"})
     with pytest.raises(ValueError, match="unknown loss 'eqko': did you mean eqco"):
         own_recipe(folder, 32, {"loss": "eqko"})
-    with pytest.raises(ValueError, match="alpha=3 has no meaning for loss 'infonce'"):
+    with pytest.raises(ValueError, match="alpha=3.0 has no meaning for loss 'infonce'"):
         own_recipe(folder, 32, {"loss": "infonce", "alpha": 3})

@@ -29,7 +29,7 @@ def test_every_image_below_a_folder_is_one_of_one_class(tmp_path: Path) -> None:
     tree = scan_loose(root)
     assert tree.counts == (1, 9, 0)
     assert tree.train.labels.tolist() == [0] * 9
-    assert [path.name for path in tree.train.paths()][0] == "ä.PNG"
+    assert next(path.name for path in tree.train.paths()) == "ä.PNG"
     assert all(path.is_file() for path in tree.train.paths())
 
 
