@@ -34,6 +34,7 @@ LAYERS = [
     ["runs.pretrain"],
     ["foreign", "runs.run", "speed"],
     ["runs.launch"],
+    ["commands.probing", "commands.training"],
     ["commands.diagnose", "commands.doctor", "commands.export", "commands.probe", "commands.run",
      "commands.show", "commands.train"],
     ["commands"],

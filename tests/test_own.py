@@ -68,5 +68,5 @@ def test_options_that_do_not_fit_are_named(folder: Path) -> None:
         own_recipe(folder, 32, {"method": "simoo"})
     with pytest.raises(ValueError, match="unknown loss 'eqko': did you mean eqco"):
         own_recipe(folder, 32, {"loss": "eqko"})
-    with pytest.raises(ValueError, match="alpha=3.0 has no meaning for loss 'infonce'"):
+    with pytest.raises(ValueError, match=r"alpha=3\.0 has no meaning for loss 'infonce'"):
         own_recipe(folder, 32, {"loss": "infonce", "alpha": 3})

@@ -115,10 +115,13 @@ def words(found: dict[str, Any]) -> list[str]:
 
 
 def price(minutes: float) -> str:
-    """`12 min`, `3.4 h` or `56 days`."""
+    """`12 min`, `3.4 h`, `56 days` or `4 years`."""
     if minutes < 120:
         return f"{minutes:.0f} min" if minutes >= 10 else f"{minutes:.1f} min"
-    return f"{minutes / 60:.1f} h" if minutes < 2880 else f"{minutes / 1440:.0f} days"
+    days = minutes / 1440
+    if days < 2:
+        return f"{minutes / 60:.1f} h"
+    return f"{days:.0f} days" if days < 730 else f"{days / 365:.0f} years"
 
 
 def doctor(given: argparse.Namespace) -> None:
@@ -133,5 +136,5 @@ def doctor(given: argparse.Namespace) -> None:
     elif given.seconds:
         print(f"\nscale      one run    images/s   (training in float32, {given.seconds:g} s)")
         for name, each in found["scales"].items():
-            rate = f"{each['images_per_second']:,.0f}"
+            rate = f"{each['images_per_second']:,.{0 if each['images_per_second'] > 10 else 2}f}"
             print(f"{name:11s}{price(each['minutes']):11s}{rate:>8s}")

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 from eqco.checks import Number, argument
 from eqco.commands.options import Commands, add_json, choose_device, command, path, print_json
 from eqco.cores import default_threads
-
-if TYPE_CHECKING:
-    from eqco.foreign import Loaded
-    from eqco.images import Images
-    from eqco.settings import Machine
 
 
 def add(commands: Commands) -> None:
@@ -44,72 +37,11 @@ def add(commands: Commands) -> None:
     add_json(made)
 
 
-def labelled(loaded: Loaded, given: argparse.Namespace, machine: Machine) -> tuple[Images, str]:
-    """The labelled images as the backbone takes them, and how their pixels are normalised.
-
-    Raises:
-        ValueError: there is no such tree, or the backbone takes other images.
-    """
-    from eqco.images import memory, open_images
-    from eqco.images.files import FromFiles
-    from eqco.images.tree import scan
-    from eqco.recipe import Recipe
-
-    recipe = loaded.recipe
-    if given.data is None:
-        if recipe is None or recipe.data != "glyphs":
-            raise ValueError(
-                "give --data with a tree of labelled images: train/CLASS/*, val/CLASS/*"
-            )
-        return open_images(recipe, loaded.seed, machine), "glyphs"
-    if loaded.channels != 3:
-        raise ValueError(
-            f"backbone {loaded.name} takes images of {loaded.channels} channel, those of --data "
-            "have 3: leave --data out to probe it on the glyphs it was trained on"
-        )
-    size = given.image_size or loaded.image_size
-    if recipe is not None and not recipe.from_files and size == 32:
-        data = memory.folder_set(given.data)
-        return memory.InMemory(data, recipe, 0, machine), "of the training images"
-    known = Recipe(
-        data="part:any", image_size=size, views="moco-v2", probe="crops", backbone="resnet18"
-    )
-    return FromFiles(scan(given.data), known, 0, machine), "of ImageNet"
-
-
-def measured(loaded: Loaded, images: Images, neighbours: int, device: str) -> dict[str, Any]:
-    """Metrics in percent, counts, and the accuracy of always naming the largest class."""
-    import torch
-
-    from eqco.probes.frozen import Frozen
-    from eqco.probes.metrics import METRICS
-    from eqco.recipe import Recipe
-
-    frozen, parts = Frozen(loaded.backbone.to(device)), []
-    for part in ("train", "held_out"):
-        found = [(frozen.features(i.to(device)), right) for i, right in images.whole(part)]
-        features, labels = zip(*found, strict=True)
-        parts.append((torch.cat(features).cpu(), torch.cat(labels).cpu()))
-    recipe = replace(Recipe(), knn_neighbours=neighbours)
-    held_out = parts[1][1]
-    return {
-        "backbone": loaded.name,
-        "classes": images.num_classes,
-        "train": len(parts[0][1]),
-        "held_out": len(held_out),
-        "largest_class": 100 * held_out.bincount().max().item() / len(held_out),
-        "metrics": {
-            name: metric.function(parts[0], parts[1], images.num_classes, recipe)
-            for name, metric in METRICS.items()
-            if not metric.perturbed
-        },
-    }
-
-
 def probe(given: argparse.Namespace) -> None:
     """Measure and print."""
     import torch
 
+    from eqco.commands.probing import labelled, measured
     from eqco.foreign import load_backbone
     from eqco.probes.metrics import METRICS
     from eqco.settings import Machine
@@ -118,7 +50,7 @@ def probe(given: argparse.Namespace) -> None:
     machine = Machine(device=device, threads=given.threads, workers=given.workers)
     torch.set_num_threads(given.threads)
     loaded = load_backbone(given.checkpoint, given.backbone)
-    images, pixels = labelled(loaded, given, machine)
+    images, pixels = labelled(loaded, given.data, given.image_size, machine)
     found = measured(loaded, images, given.neighbours, device)
     if given.json:
         print_json({**found, "checkpoint": str(given.checkpoint), "pixels": pixels})

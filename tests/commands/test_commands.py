@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from eqco.__main__ import main
-from eqco.commands import parser
-from eqco.runs import run as runs
+from eqco.commands import parser, training
 
 COMMANDS = parser()[1]
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,7 +80,7 @@ def test_ctrl_c_has_status_130(
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "run", stopped)
+    monkeypatch.setattr(training, "run", stopped)
     places = ["--records", str(tmp_path), "--checkpoints", str(tmp_path)]
     assert main(["train", "--data", "glyphs", *places]) == 130
     assert "the same command continues" in capsys.readouterr().err

@@ -12,7 +12,8 @@ import torchvision
 from PIL import Image
 
 from eqco.__main__ import main
-from eqco.commands.train import with_options
+from eqco.commands.train import NUMBERS
+from eqco.commands.training import with_options
 from eqco.runs.progress import Live
 from eqco.runs.record import Record
 from tests.trees import write_tree
@@ -100,8 +101,8 @@ def test_a_probe_of_foreign_weights(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_sentence_about_a_field_names_its_option() -> None:
     text = "num_negatives is 99, but SiMo with batch_size=64 has alpha=3 negatives"
     wanted = "--num-negatives is 99, but SiMo with --batch-size=64 has --alpha=3 negatives"
-    assert with_options(text) == wanted
-    assert with_options("unknown loss 'x'") == "unknown loss 'x'"
+    assert with_options(text, list(NUMBERS)) == wanted
+    assert with_options("unknown loss 'x'", list(NUMBERS)) == "unknown loss 'x'"
 
 
 def test_a_terminal_has_one_line_of_progress(capsys: pytest.CaptureFixture[str]) -> None:
