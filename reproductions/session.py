@@ -305,11 +305,11 @@ def checked_session(config: pytest.Config) -> Session:
     )
     if is_evidence and not never:
         raise ValueError(f"{folder} holds the evidence: judge it with --run never")
-    if not listing:
-        check_folders(session)
     if not listing and not never:
         check_speed(option("precision"), base, machine.device)
         check_batch(base, data_dir)
+    if not listing:
+        check_folders(session)
     return session
 
 
