@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from reproductions import full, pages, plan, sweep, throughput
-from reproductions.options import add_options, granted_cores, known_name, whole
+from eqco.cores import granted_cores
+from reproductions import compare, full, own_tables, pages, plan, render, sweep, throughput
+from reproductions.options import add_options, folder, known_name, whole
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,6 +26,17 @@ def parser() -> argparse.ArgumentParser:
     names = ("scale", "tables", "seeds", "records", "checkpoints", "data", "throughput")
     add_options(command.add_argument, *names, "precision")
     command.set_defaults(function=plan.main)
+    command = commands.add_parser("table", help="tables of your records beside the committed ones")
+    add_options(command.add_argument, "scale", "records", "tables")
+    command.add_argument(
+        "--format", type=known_name("format", render.FORMATS), default="md",
+        help=f"one of {', '.join(render.FORMATS)} (default: md)",
+    )  # fmt: skip
+    command.set_defaults(function=own_tables.main)
+    command = commands.add_parser("compare", help="where two folders of records differ")
+    command.add_argument("a", type=folder, help="folder of records")
+    command.add_argument("b", type=folder, help="another one")
+    command.set_defaults(function=compare.main)
     command = commands.add_parser("sweep", help="every run behind the pages of a scale")
     add_options(command.add_argument, "scale", "data", "device", "tables", "records", "checkpoints")
     add_options(command.add_argument, "seeds", default=10)

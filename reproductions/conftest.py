@@ -19,10 +19,11 @@ from eqco.runs.run import Job, run, untrained
 from reproductions import published
 from reproductions.claims_table import Judged
 from reproductions.evidence import row_values
+from reproductions.launching import launched, write_job
 from reproductions.options import OF_PYTEST, add_options
 from reproductions.report import Cell, closing
 from reproductions.scales import SCALES
-from reproductions.session import Session, launched, read_session
+from reproductions.session import Session, read_session
 from reproductions.tables import TABLES
 
 HERE = Path(__file__).parent
@@ -162,7 +163,7 @@ class Bar:
 def train(request: pytest.FixtureRequest, session: Session) -> Train:
     """Get the record of a job under the --run policy; a missing one is trained or skipped.
 
-    None where the job was submitted to a cluster, and its record will be there later.
+    None where the job was submitted to a cluster or written to a file: its record comes later.
     """
     bar = Bar(request.config)
 
@@ -173,6 +174,9 @@ def train(request: pytest.FixtureRequest, session: Session) -> Train:
         if session.policy == "never":
             price = SCALES[session.scale].run
             pytest.skip(f"not run: leave --run never out to train it ({price})")
+        if session.write_jobs:
+            write_job(session, Job(recipe, seed))
+            return None
         try:
             if session.launcher != "here" and (recipe.epochs or recipe.from_files):
                 with bar.uncaptured():
@@ -247,6 +251,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         except RecordError as error:
             text = f"table {number} is not shown: {error}\n"
         terminalreporter.write("\n" + text)
+    if session.job_files:
+        count, folder = len(session.job_files), session.job_files[0].parent
+        terminalreporter.write(f"\n{count} job file(s) in {folder}: eqco run FILE does one\n")
 
 
 def closing_text(session: Session, number: int, width: int, colour: bool) -> str:

@@ -3,40 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from eqco.checks import check_name
+from eqco.cores import default_threads
 from eqco.recipe import PRECISIONS
 from eqco.runs.launch import LAUNCHERS
 from reproductions.scales import SCALES
 
 POLICIES = ("missing", "always", "never")
-CPU_MAX = Path("/sys/fs/cgroup/cpu.max")  # microseconds of processor time in a period of so many
 PRECISION = ("auto", *PRECISIONS)
-
-
-def granted_cores() -> int:
-    """Cores that this process may use: by its affinity mask and its container's quota."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    try:
-        quota, period = map(int, CPU_MAX.read_text(encoding="ascii").split())
-    except (OSError, ValueError):  # no control group, or the quota is "max"
-        return cores
-    return max(1, min(cores, quota // period))
-
-
-def default_threads() -> int:
-    """CPU threads of torch: OMP_NUM_THREADS where it is set, else up to four granted cores."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    return (
-        int(given)
-        if given.isascii() and given.isdigit() and int(given)
-        else min(4, granted_cores())
-    )
 
 
 def known_name(kind: str, known: Collection[str]) -> Callable[[str], str]:
@@ -113,7 +91,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "processes": {"default": 1, "type": whole(),
                   "help": "processes of a run, one per GPU; with torchrun and slurm"},
     "launcher-options": {"default": "", "help": "torchrun's options, or NAME=VALUE for submitit, "
-                         "such as slurm_partition=gpu"},
+                         "such as slurm_partition=gpu; cluster=local submits to this machine"},
+    "write-jobs": {"action": "store_true",
+                   "help": "train nothing, write a job file for each missing run: eqco run FILE"},
     "throughput": {"type": Path, "help": "measurement of `python -m reproductions throughput`"},
     "tables": {"type": whole(), "nargs": "+", "help": "numbers of tables (default: all)"},
 }  # fmt: skip

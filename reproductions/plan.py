@@ -25,7 +25,7 @@ from eqco.runs.run import Job, untrained
 from eqco.settings import Machine
 from reproductions.evidence import EVIDENCE_NUMERICS, committed_records
 from reproductions.scales import SCALES
-from reproductions.session import choose_data, choose_precision
+from reproductions.session import check_batch, choose_data, choose_precision
 from reproductions.tables import TABLES, table
 
 STATED_HOURS = 53.0 * 8  # GPU-hours: facebookresearch/moco README, 8 V100, 200 epochs
@@ -141,18 +141,38 @@ def run_state(job: Job, folder: Path, machine: Machine) -> str:
     return "begun" if path.exists() else "missing"
 
 
+def alpha_column(wanted: Sequence[Job]) -> dict[str, str]:
+    """A column of alpha by run, with its title at ""; empty where no two runs differ in it alone.
+
+    Names of runs have method, loss and K, so that rows of the table of alpha read alike.
+    """
+    same: dict[tuple[str, str, int], set[float]] = {}
+    for job in wanted:
+        if job.recipe.alpha is not None:
+            key = (job.recipe.method, job.recipe.loss, job.recipe.num_negatives)
+            same.setdefault(key, set()).add(job.recipe.alpha)
+    if not any(len(alphas) > 1 for alphas in same.values()):
+        return {}
+    texts = {
+        job.run_id: "" if job.recipe.alpha is None else f"{job.recipe.alpha:g}" for job in wanted
+    }
+    return {name: f"{text:>7s}" for name, text in {"": "alpha", **texts}.items()}
+
+
 def plan(
     wanted: Sequence[Job], folder: Path, machine: Machine, price: Price | None, unit: str
 ) -> str:
     """The plan as text: one line a run, then the sums; `unit` names the hours of one device."""
     states = {job.run_id: run_state(job, folder, machine) for job in wanted}
-    lines = [f"{'run':48s}{'state':>10s}{unit:>12s}"]
+    alphas = alpha_column(wanted)
+    lines = [f"{'run':48s}{alphas.get('', '')}{'state':>10s}{unit:>12s}"]
     left = 0.0
     for job in wanted:
         state = states[job.run_id]
         hours = price.hours(job.recipe) if price else float("nan")
         left += 0.0 if state == "done" else hours
-        lines.append(f"{job.run_id:48s}{state:>10s}{hours:12,.2f}")
+        alpha = alphas.get(job.run_id, "")
+        lines.append(f"{job.run_id:48s}{alpha}{state:>10s}{hours:12,.2f}")
     counts = {name: list(states.values()).count(name) for name in ("done", "running", "begun")}
     missing = len(wanted) - sum(counts.values())
     told = ", ".join(f"{count} {name}" for name, count in {**counts, "missing": missing}.items())
@@ -182,6 +202,7 @@ def main(given: argparse.Namespace) -> int:
     scale, base, images = SCALES[given.scale], SCALES[given.scale].base, IMAGENET[1]
     if given.data:
         base, tree = choose_data(given.data, Path(), scale)
+        check_batch(base, tree)
         images = len(scan(tree).train) if base.from_files else images
     base = choose_precision(given.precision, base, given.scale)
     folder = given.records / given.scale

@@ -11,19 +11,17 @@ from typing import Any
 import pytest
 import torch
 
+from eqco.cores import granted_cores
 from eqco.images import SOURCES
+from eqco.images.tree import scan
 from eqco.recipe import Recipe
-from eqco.runs.checkpoint import check_free
 from eqco.runs.files import check_writable
-from eqco.runs.launch import Order, by_slurm, by_torchrun
 from eqco.runs.precision import emulation
 from eqco.runs.record import Record, record_path
-from eqco.runs.run import Job
 from eqco.settings import NUMERICS, Machine
 from reproductions import evidence
 from reproductions.claims import Verdicts, judge_claims
 from reproductions.evidence import EVIDENCE_NUMERICS, RECORDS
-from reproductions.options import granted_cores
 from reproductions.scales import SCALES, Scale
 from reproductions.tables import TABLES, table
 from reproductions.tables.cells import Row, Table
@@ -44,6 +42,8 @@ class Session:
     processes: int = 1
     launcher_options: tuple[str, ...] = ()
     numerics: int = NUMERICS
+    write_jobs: bool = False
+    job_files: list[Path] = field(default_factory=list)
     submitted: set[str] = field(default_factory=set)
     statuses: dict[tuple[int, str], str] = field(default_factory=dict)
     claims: list[tuple[int, str]] = field(default_factory=list)  # those selected
@@ -125,6 +125,18 @@ def choose_data(option: str, data_dir: Path, scale: Scale) -> tuple[Recipe, Path
     assert source.identify
     folder = Path(path).expanduser()
     return replace(base, data=source.identify(folder)), folder
+
+
+def check_batch(base: Recipe, folder: Path) -> None:
+    """Raise ValueError where a batch takes more images than a user's tree has."""
+    if SOURCES[base.data.partition(":")[0]].identify is None:
+        return
+    images = len(scan(folder).train)
+    if base.batch_size > images:
+        raise ValueError(
+            f"{folder} has {images} training images, a batch of this scale takes "
+            f"{base.batch_size}: add images, or train on them by eqco train --data {folder}"
+        )
 
 
 def choose_precision(option: str, base: Recipe, scale: str) -> Recipe:
@@ -228,6 +240,8 @@ def check_launcher(option: Callable[[str], Any]) -> tuple[str, ...]:
         raise ValueError(f"--processes {processes} needs --launcher torchrun or slurm")
     if launcher == "slurm" and not all("=" in word for word in options):
         raise ValueError(f"--launcher-options of slurm are NAME=VALUE, got {options}")
+    if option("write_jobs") and option("run") == "never":
+        raise ValueError("--write-jobs is for runs that are missing: leave --run never out")
     if option("run") == "always" and launcher != "here":
         raise ValueError("--run always works in this process only: leave --launcher out")
     return options
@@ -245,13 +259,18 @@ def read_session(config: pytest.Config) -> Session:
         raise pytest.UsageError(str(error)) from error
 
 
+def is_dry_run(option: Callable[[str], Any]) -> bool:
+    """Whether jobs of a cluster are tried on this machine, by submitit's local executor."""
+    return option("launcher") == "slurm" and "cluster=local" in option("launcher_options").split()
+
+
 def machine_of(option: Callable[[str], Any], base: Recipe, data_dir: Path) -> Machine:
     """Where and how runs are made.
 
     Raises:
         ValueError: the device is not here.
     """
-    launcher = option("launcher")
+    launcher = "torchrun" if is_dry_run(option) else option("launcher")
     return Machine(
         device=choose_device(option("device"), launcher),
         threads=option("threads"),
@@ -295,11 +314,13 @@ def checked_session(config: pytest.Config) -> Session:
         processes=option("processes"),
         launcher_options=launcher_options,
         numerics=numerics,
+        write_jobs=option("write_jobs"),
     )
     if is_evidence and not never:
         raise ValueError(f"{folder} holds the evidence: judge it with --run never")
     if not listing and not never:
         check_speed(option("precision"), base, machine.device)
+        check_batch(base, data_dir)
     if not listing:
         check_folders(session)
     return session
@@ -316,19 +337,3 @@ def check_folders(session: Session) -> None:
         return
     for needed in (session.folder, session.machine.checkpoints):
         check_writable(needed)
-
-
-def launched(session: Session, job: Job) -> Record | None:
-    """Run a job in other processes: its record, or None where it was submitted to a cluster."""
-    order = Order(job, session.machine, session.folder)
-    if job.run_id in session.submitted:  # a row that tables share
-        return None
-    check_free(job.recipe, job.seed, session.machine)
-    if session.launcher == "torchrun":
-        return by_torchrun(order, session.processes, session.launcher_options)
-    given = (word.split("=", 1) for word in session.launcher_options)
-    parameters: dict[str, Any] = {n: int(v) if v.isdigit() else v for n, v in given}
-    logs = session.machine.checkpoints / "slurm"
-    by_slurm(order, session.processes, logs, **parameters)
-    session.submitted.add(job.run_id)
-    return None

@@ -15,11 +15,12 @@ PACKAGE = ROOT / "eqco"
 # Lowest first; modules of a layer do not import each other. "" is eqco/__init__.py, "images" is
 # eqco/images/__init__.py. The modules of a sub-package may rank below the package itself.
 LAYERS = [
-    ["", "checks", "distributed", "negatives", "similarity", "waiting", "work", "runs",
+    ["", "checks", "cores", "distributed", "negatives", "similarity", "waiting", "work", "runs",
      "runs.files", "runs.precision", "runs.progress", "images.colour", "images.decode",
      "images.glyphs", "images.tree", "methods.encoder", "probes.frozen", "probes.linear"],
-    ["methods.batch_norm", "gaps", "randomness", "settings", "sogclr", "theory"],
-    ["corrected", "rivals"],
+    ["embeddings", "images.loose", "methods.batch_norm", "gaps", "randomness", "settings", "sogclr",
+     "theory"],
+    ["commands.options", "corrected", "rivals"],
     ["contrast", "images.photometric", "methods.method", "probes.metrics"],
     ["bounds", "images.views", "methods.moco", "methods.simclr", "methods.simo", "modules"],
     ["methods.synco"],
@@ -28,11 +29,15 @@ LAYERS = [
     ["probes.features"],
     ["probes"],
     ["recipe"],
-    ["diagnose", "runs.checkpoint", "runs.record"],
+    ["diagnose", "own", "runs.checkpoint", "runs.record"],
     ["export", "runs.loop"],
     ["runs.pretrain"],
-    ["runs.run"],
+    ["foreign", "runs.run", "speed"],
     ["runs.launch"],
+    ["commands.probing", "commands.training"],
+    ["commands.diagnose", "commands.doctor", "commands.export", "commands.probe", "commands.run",
+     "commands.show", "commands.train"],
+    ["commands"],
     ["__main__"],
 ]  # fmt: skip
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from eqco.__main__ import main
 from eqco.bounds import Gaussians
-from eqco.diagnose import describe, diagnose, embed, report
+from eqco.diagnose import Diagnosis, as_json, capped, describe, diagnose, embed, report
 from eqco.images import open_images
 from eqco.images.tree import identity
 from eqco.methods import build
+from eqco.negatives import others
 from eqco.recipe import Recipe
 from eqco.runs.checkpoint import checkpoint_path
 from eqco.runs.pretrain import pretrain
@@ -66,6 +67,46 @@ def test_a_k_that_is_not_below_the_negatives_raises_an_error() -> None:
     positive, negatives, _ = Gaussians(0.5).draw(10, 20, torch.Generator().manual_seed(0))
     with pytest.raises(ValueError, match="K = 20 is not below the 20 negatives at hand"):
         diagnose(positive, negatives, temperature=1.0, alpha=16.0, counts=(4, 20))
+
+
+def test_k_is_cut_to_what_is_there() -> None:
+    assert capped((4, 255, 16, 64), 20) == (4, 16, 19)
+    assert capped((4,), 20) == (4,)
+    with pytest.raises(ValueError, match="2 images are too few: a diagnosis needs 3"):
+        capped((4,), 1)
+
+
+def cosines(query: Tensor, key: Tensor) -> Diagnosis:
+    """The diagnosis of unit embeddings, alpha 256, t 0.2."""
+    query, key = (torch.nn.functional.normalize(each, dim=1) for each in (query, key))
+    found = query @ key.T
+    return diagnose(found.diagonal(), others(found), temperature=0.2, alpha=256.0, counts=(4, 16))
+
+
+def test_a_collapsed_and_a_hardly_trained_encoder_are_not_praised() -> None:
+    draw = torch.Generator().manual_seed(0)
+    noise = torch.randn(200, 64, generator=draw, dtype=torch.float64)
+    other = torch.randn(200, 64, generator=draw, dtype=torch.float64)
+    cases = {
+        "collapsed": (1e-3 * noise + 1.0, 1e-3 * other + 1.0),
+        "hardly trained": (noise, other),  # the positive is like any negative
+        "trained": (noise, noise + 0.3 * other),
+    }
+    for state, (query, key) in cases.items():
+        found = cosines(query, key)
+        text = report(found, alpha=256.0)
+        assert found.state == state
+        assert max(map(len, text.splitlines())) <= 80
+        if state != "trained":
+            assert f"The encoder is {state}" in text
+            assert "At K =" not in text
+            assert as_json(found, alpha=256.0)["enough"] is None
+
+
+def test_an_encoder_that_cannot_tell_the_positive_has_the_loss_log_1_alpha() -> None:
+    same = torch.full((50, 20), 0.3, dtype=torch.float64)
+    found = diagnose(same[:, 0], same, temperature=0.2, alpha=256.0, counts=(4,))
+    assert found.share == pytest.approx(1.0, abs=1e-12)
 
 
 def test_a_tolerance_of_zero_raises_an_error() -> None:
@@ -132,8 +173,8 @@ def test_the_command_reads_a_checkpoint_of_images_of_ones_own(
     other = write_tree(tmp_path / "others", each=1)
     assert main(["diagnose", path, "--data", str(other), *counts]) == 2
     assert f"the recipe wants {recipe.data}" in capsys.readouterr().err
-    assert main(["diagnose", path, "--data", str(root), "--negatives", "16"]) == 2
-    assert "K = 16 is not below the 15 negatives at hand" in capsys.readouterr().err
+    assert main(["diagnose", path, "--data", str(root), "--negatives", "4", "16"]) == 0
+    assert "K of 16 is cut to 14: there are 15 negatives." in capsys.readouterr().out
 
 
 def test_embeddings_have_length_one_and_come_from_both_encoders(

@@ -15,6 +15,7 @@ from torch import Tensor
 from eqco.checks import check_name
 from eqco.images import memory
 from eqco.images.files import FromFiles
+from eqco.images.loose import loose_identity, scan_loose
 from eqco.images.tree import identity, imagenet_name, scan
 from eqco.randomness import Shuffle
 from eqco.settings import Machine, Settings
@@ -25,7 +26,7 @@ class Images(Protocol):
 
     Attributes:
         shuffle: order of the training images; `shuffle.total` is their number.
-        num_classes: labels are 0 .. num_classes - 1.
+        num_classes: labels are 0 .. num_classes - 1; 1 where the images have no labels.
         fingerprint: 16 hex digits that identify the data.
         note: what a reader of a record should know, or "".
     """
@@ -77,6 +78,17 @@ SOURCES: dict[str, Source] = {
     "part": Source(
         lambda _, folder: scan(folder),
         lambda folder: f"part:{identity(folder)}",
+        from_files=True,
+        hashed=True,
+    ),
+    "images": Source(
+        lambda _, folder: memory.loose_set(folder),
+        lambda folder: f"images:{loose_identity(folder)}",
+        hashed=True,
+    ),
+    "files": Source(
+        lambda _, folder: scan_loose(folder),
+        lambda folder: f"files:{loose_identity(folder)}",
         from_files=True,
         hashed=True,
     ),

@@ -6,7 +6,7 @@ N images in the batch of all processes, n of them on this one, C channels, side 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from torch import Tensor
 from eqco.distributed import first_index
 from eqco.images import glyphs
 from eqco.images.decode import picture
+from eqco.images.loose import scan_loose
 from eqco.images.tree import scan
 from eqco.images.views import MILD, VIEWS, normalise
 from eqco.randomness import Part, Shuffle, generator_for, sample_rows
@@ -129,16 +130,30 @@ def read_image(image: Path, side: int) -> np.ndarray:
     return np.asarray(pixels).transpose(2, 0, 1)
 
 
+def read_images(paths: Sequence[Path], side: int) -> Tensor:
+    """Images as uint8 (M, 3, side, side)."""
+    pixels = np.empty((len(paths), 3, side, side), dtype=np.uint8)
+    for row, image in enumerate(paths):
+        pixels[row] = read_image(image, side)
+    return torch.from_numpy(pixels)
+
+
 @cache
 def folder_set(folder: Path, side: int = 32) -> Dataset:
     """An image tree `train/CLASS/*`, `val|test/CLASS/*`, resized to 32 pixels."""
     tree = scan(folder)
-    paths = tree.train.paths() + tree.held_out.paths()
-    pixels = np.empty((len(paths), 3, side, side), dtype=np.uint8)
-    for row, image in enumerate(paths):
-        pixels[row] = read_image(image, side)
-    images, split = torch.from_numpy(pixels), len(tree.train)
+    images = read_images(tree.train.paths() + tree.held_out.paths(), side)
+    split = len(tree.train)
     parts = (images[:split], tree.train.labels, images[split:], tree.held_out.labels)
+    return Dataset(*parts, tree.num_classes, hash_tensors(*parts))
+
+
+@cache
+def loose_set(folder: Path, side: int = 32) -> Dataset:
+    """Every image below a folder, resized to 32 pixels; one class, nothing held out."""
+    tree = scan_loose(folder)
+    images = read_images(tree.train.paths(), side)
+    parts = (images, tree.train.labels, images[:0], tree.held_out.labels)
     return Dataset(*parts, tree.num_classes, hash_tensors(*parts))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 
@@ -32,12 +33,28 @@ class Log:
         clock = time.monotonic()
         if stage != self.stage:
             self.stage, self.since, self.first, self.printed = stage, clock, step, clock
-            print(f"{stage} from step {step} of {steps}", flush=True)
+            self.write(f"{stage} from step {step} of {steps}", False)
         elif clock - self.printed >= self.seconds or step == steps:
             rate = (step - self.first) / max(clock - self.since, 1e-9)  # steps a second
-            print(
+            self.write(
                 f"{stage} {step}/{steps}  loss {loss:.3f}  {rate * self.images:,.0f} images/s  "
                 f"{duration((steps - step) / max(rate, 1e-9))} left",
-                flush=True,
+                step == steps,
             )
             self.printed = clock
+
+    def write(self, text: str, last: bool) -> None:
+        """Print a line; `last` of a stage."""
+        print(text, flush=True)
+
+
+class Live(Log):
+    """Progress as one line of a terminal, written over itself."""
+
+    def __init__(self, images: int, seconds: float = 0.25) -> None:
+        super().__init__(images, seconds)
+
+    def write(self, text: str, last: bool) -> None:
+        """Write over the line; what is longer than the terminal is cut."""
+        width = shutil.get_terminal_size().columns - 1
+        print(f"\r\x1b[K{text[:width]}", end="\n" if last else "", flush=True)

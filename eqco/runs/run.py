@@ -14,8 +14,9 @@ import torch
 from eqco import distributed
 from eqco.contrast import LOSSES
 from eqco.diagnose import describe
-from eqco.images import open_images
+from eqco.images import Images, open_images
 from eqco.methods import METHODS
+from eqco.methods.method import Method
 from eqco.probes import PROBES
 from eqco.probes.crops import CropProbe
 from eqco.probes.features import FeatureProbe
@@ -91,6 +92,25 @@ def run(
     return done if distributed.rank() == 0 else None
 
 
+def probed(
+    method: Method,
+    images: Images,
+    recipe: Recipe,
+    seed: int,
+    machine: Machine,
+    progress: Progress | None,
+) -> dict[str, float]:
+    """Every metric of the recipe's probe, percent; nothing where the images have no labels."""
+    if images.num_classes < 2:
+        return {}
+    build: Callable[..., FeatureProbe | CropProbe] = PROBES[recipe.probe]
+    probe = build(method.encoder.backbone, images, recipe, seed, machine)
+    path = checkpoint_path(recipe, seed, machine).with_suffix(".probe.pt")
+    if isinstance(probe, Work):
+        Loop(probe, recipe, seed, machine, path, "probing").run(progress)
+    return probe.metrics()
+
+
 def measured(
     recipe: Recipe, seed: int, machine: Machine, progress: Progress | None
 ) -> Record | None:
@@ -101,13 +121,7 @@ def measured(
     images = open_images(recipe, seed, machine)
     trained = pretrain(recipe, seed, images, machine, progress)
     probe_clock = time.monotonic()
-    backbone = trained.method.encoder.backbone
-    build: Callable[..., FeatureProbe | CropProbe] = PROBES[recipe.probe]
-    probe = build(backbone, images, recipe, seed, machine)
-    path = checkpoint_path(recipe, seed, machine).with_suffix(".probe.pt")
-    if isinstance(probe, Work):
-        Loop(probe, recipe, seed, machine, path, "probing").run(progress)
-    metrics = probe.metrics()
+    metrics = probed(trained.method, images, recipe, seed, machine, progress)
     if distributed.rank() > 0:
         return None
     return Record.of(

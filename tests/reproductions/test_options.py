@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from reproductions import conftest, options
+from reproductions import conftest
 from reproductions.__main__ import parser
 from reproductions.options import (
     OF_PYTEST,
@@ -118,31 +117,3 @@ def test_an_unknown_name_is_an_error_with_the_nearest_ones() -> None:
         parse("glyf")
     known["glyf"] = 2  # a registry may grow after the options are declared
     assert parse("glyf") == "glyf"
-
-
-def test_threads_follow_omp_num_threads_and_the_granted_cores(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5}, raising=False)
-    for given, expected in (("3", 3), ("", 1), ("0", 1), ("many", 1)):
-        monkeypatch.setenv("OMP_NUM_THREADS", given)
-        assert options.default_threads() == expected
-    assert options.granted_cores() == 1
-
-
-@pytest.mark.parametrize(
-    ("quota", "expected"),
-    [
-        ("200000 100000", 2), ("150000 100000", 1), ("5000 100000", 1), ("9900000 100000", 4),
-        ("max 100000", 4), ("", 4), (None, 4),
-    ],
-    ids=str,
-)  # fmt: skip
-def test_a_quota_of_a_container_grants_fewer_cores(
-    quota: str | None, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
-    if quota is not None:
-        (tmp_path / "cpu.max").write_text(quota, encoding="ascii")
-    monkeypatch.setattr(options, "CPU_MAX", tmp_path / "cpu.max")
-    assert options.granted_cores() == expected

@@ -19,6 +19,7 @@ from reproductions import plan
 from reproductions.__main__ import main
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
+from tests.trees import write_tree
 
 IMAGENET_BASE = SCALES["imagenet"].base
 NO_FOLDER = Path("/nowhere")
@@ -139,3 +140,23 @@ def test_done_runs_are_not_in_the_sum(tmp_path: Path) -> None:
     assert "2 runs: 1 done, 0 running, 0 begun, 1 missing." in text
     assert f"Left: {price.hours(missing.recipe):,.1f} hours.\nPrice: a test." in text
     assert "No price is known" in plan.plan([missing], tmp_path, machine, None, "hours")
+
+
+def test_runs_that_differ_in_alpha_alone_show_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--scale", "smoke", "--tables", "4", "--records", "/nowhere"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    alphas = [f"{row.recipe.alpha:g}" for row in table(4, "smoke").rows]
+    assert lines[0].split() == ["run", "alpha", "state", "hours"]
+    assert [line.split()[1] for line in lines[1 : len(alphas) + 1]] == alphas
+    assert max(map(len, lines)) <= 80
+    assert main(["plan", "--scale", "smoke", "--tables", "1", "--records", "/nowhere"]) == 0
+    assert "alpha" not in capsys.readouterr().out
+
+
+def test_a_batch_of_more_images_than_the_tree_has_is_an_error(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    root = write_tree(tmp_path / "tree", each=3)
+    assert main(["plan", "--scale", "photos", "--data", f"folder:{root}"]) == 2
+    error = capsys.readouterr().err
+    assert f"{root} has 12 training images, a batch of this scale takes 256" in error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,24 +13,18 @@ import pytest
 import torch
 
 from eqco.images.tree import identity
-from eqco.recipe import Recipe
 from eqco.runs import precision
-from eqco.runs.launch import Order
 from eqco.runs.record import Record, now
-from eqco.runs.run import Job
 from eqco.settings import Machine
 from reproductions import evidence
-from reproductions import session as sessions_module
 from reproductions.evidence import EVIDENCE_NUMERICS, RECORDS
 from reproductions.options import OF_PYTEST, add_options
 from reproductions.scales import SCALES
 from reproductions.session import (
     CLUSTER_WORKERS,
-    Session,
     choose_data,
     choose_device,
     choose_workers,
-    launched,
     read_session,
 )
 from tests.trees import write_tree
@@ -188,36 +181,6 @@ def test_records_of_a_row_are_found_by_seed(tmp_path: Path) -> None:
     assert {seed: each.seed for seed, each in session.found(row).items()} == {0: 0, 2: 2}
 
 
-def order_in(folder: Path, recipe: Recipe = RECIPE) -> Order:
-    """A run of seconds."""
-    machine = Machine(threads=1, checkpoints=folder / "checkpoints")
-    return Order(Job(recipe, 0), machine, folder / "records")
-
-
-def slurm_session(order: Order, *options: str) -> Session:
-    """A session that submits to a cluster."""
-    return Session(
-        scale="smoke",
-        policy="missing",
-        seeds=range(2),
-        base=order.job.recipe,
-        machine=order.machine,
-        folder=order.folder,
-        command="pytest",
-        launcher="slurm",
-        launcher_options=options,
-    )
-
-
-def test_a_cluster_gets_each_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[Order] = []
-    monkeypatch.setattr(sessions_module, "by_slurm", lambda order, *_, **__: given.append(order))
-    session = slurm_session(order_in(tmp_path))
-    for seed in (0, 1, 0):
-        assert launched(session, Job(RECIPE, seed)) is None
-    assert [each.job.seed for each in given] == [0, 1]
-
-
 def test_a_cluster_has_gpus_though_this_host_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     base = SCALES["imagenet"].base
@@ -228,28 +191,6 @@ def test_a_cluster_has_gpus_though_this_host_has_none(monkeypatch: pytest.Monkey
     assert (choose_workers(0, base, 8, "slurm"), choose_workers(3, base, 8, "here")) == (0, 3)
     with pytest.raises(ValueError, match="--device cuda: torch sees no GPU here"):
         choose_device("cuda", "torchrun")
-
-
-def test_launcher_options_reach_submitit_with_numbers_as_numbers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: dict[str, object] = {}
-    monkeypatch.setattr(sessions_module, "by_slurm", lambda *_, **options: given.update(options))
-    session = slurm_session(order_in(tmp_path), "cluster=local", "timeout_min=5", "comment=a=b")
-    launched(session, Job(RECIPE, 0))
-    assert given == {"cluster": "local", "timeout_min": 5, "comment": "a=b"}
-
-
-def test_options_of_the_tables_reach_submitit_which_does_the_run(tmp_path: Path) -> None:
-    """A process of this machine stands in for a cluster."""
-    pytest.importorskip("submitit")
-    order = order_in(tmp_path)
-    session = slurm_session(order, "cluster=local", "timeout_min=5")
-    assert launched(session, order.job) is None
-    deadline = time.monotonic() + 120
-    while Record.find(order.folder, RECIPE, 0) is None and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert Record.find(order.folder, RECIPE, 0) is not None
 
 
 def test_a_scale_of_bfloat16_is_refused_where_this_cpu_emulates_it(
