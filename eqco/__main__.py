@@ -147,6 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sleep_while_waiting()
     try:
         given.function(given)
+    except ModuleNotFoundError as error:
+        print(f"error: this needs {error.name}: pip install 'eqco[suite]'", file=sys.stderr)
+        return 2
     except (ValueError, RuntimeError, OSError, MemoryError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
