@@ -14,7 +14,7 @@ from benchmark.measure import WALL_TIME, Compare, Part
 pytestmark = pytest.mark.benchmark(group="start-up")
 CASES = {
     "eqco --help": ("import runpy, sys; sys.argv = ['eqco', '--help']; import eqco.__main__", ""),
-    "import a loss": ("from eqco import EqCoInfoNCE", "from lightly.loss import NTXentLoss"),
+    "import a loss": ("from eqco import EqCoLoss", "from lightly.loss import NTXentLoss"),
     "import a run": ("import eqco.runs.run", "import lightly.loss, lightly.transforms"),
 }
 

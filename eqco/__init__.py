@@ -10,29 +10,60 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from eqco.contrast import eqco_info_nce, info_nce
     from eqco.corrected import eqco_jackknife
-    from eqco.modules import EqCoInfoNCE, EqCoJackknife, InfoNCE
+    from eqco.embeddings import similarities
+    from eqco.labels import LabelLoss
+    from eqco.modules import (
+        DCLJackknifeLoss,
+        DCLLoss,
+        DualTemperatureLoss,
+        EqCoJackknifeLoss,
+        EqCoLoss,
+        EqCoSecondOrderLoss,
+        FlatNCEJackknifeLoss,
+        FlatNCELoss,
+        HardInfoNCELoss,
+        InfoNCELoss,
+    )
     from eqco.theory import margin
 
 __version__ = "0.1.0"
 __all__ = [
-    "EqCoInfoNCE",
-    "EqCoJackknife",
-    "InfoNCE",
+    "DCLJackknifeLoss",
+    "DCLLoss",
+    "DualTemperatureLoss",
+    "EqCoJackknifeLoss",
+    "EqCoLoss",
+    "EqCoSecondOrderLoss",
+    "FlatNCEJackknifeLoss",
+    "FlatNCELoss",
+    "HardInfoNCELoss",
+    "InfoNCELoss",
+    "LabelLoss",
     "__version__",
     "eqco_info_nce",
     "eqco_jackknife",
     "info_nce",
     "margin",
+    "similarities",
 ]
 
 MODULES = {
-    "EqCoInfoNCE": "eqco.modules",
-    "EqCoJackknife": "eqco.modules",
-    "InfoNCE": "eqco.modules",
+    "DCLJackknifeLoss": "eqco.modules",
+    "DCLLoss": "eqco.modules",
+    "DualTemperatureLoss": "eqco.modules",
+    "EqCoJackknifeLoss": "eqco.modules",
+    "EqCoLoss": "eqco.modules",
+    "EqCoSecondOrderLoss": "eqco.modules",
+    "FlatNCEJackknifeLoss": "eqco.modules",
+    "FlatNCELoss": "eqco.modules",
+    "HardInfoNCELoss": "eqco.modules",
+    "InfoNCELoss": "eqco.modules",
+    "LabelLoss": "eqco.labels",
     "eqco_info_nce": "eqco.contrast",
     "eqco_jackknife": "eqco.corrected",
     "info_nce": "eqco.contrast",
     "margin": "eqco.theory",
+    "similarities": "eqco.embeddings",
 }
 
 

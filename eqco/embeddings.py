@@ -1,105 +1,103 @@
-"""Embeddings from files of other programs: queries and keys of N images, D dimensions."""
+"""Cosine similarities of embeddings of any length. N queries, K negatives, D dimensions."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.checks import shown
-from eqco.negatives import others
-
-ENDINGS = (".npy", ".npz", ".pt", ".pth")
-PAIR = ("query", "key")
-TEMPERATURE = 0.2  # MoCo v2's
+from eqco.negatives import skip
+from eqco.similarity import FEW
 
 
-def is_checkpoint(content: Any) -> bool:
-    """Whether what was read is a checkpoint of this suite, rather than embeddings."""
-    return isinstance(content, dict) and "method" in content and "digest" in content
+def unit(embedding: Tensor) -> Tensor:
+    """Embeddings of length 1 along the last dimension, float32 or wider, also under autocast."""
+    return F.normalize(embedding.to(torch.promote_types(embedding.dtype, torch.float32)), dim=-1)
 
 
-def read_content(path: Path) -> Any:
-    """What a file of numpy or torch holds: arrays, tensors or a table of them.
-
-    Raises:
-        ValueError: the file is missing, damaged or of another kind.
-    """
-    try:
-        if path.suffix in (".npy", ".npz"):
-            found = np.load(path, allow_pickle=False)
-            return found if path.suffix == ".npy" else dict(found)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # both raise many types on damaged files
-        reason = str(error).partition("\n")[0].partition(". ")[0]
-        raise ValueError(f"{path} cannot be read ({reason})") from error
-
-
-def checked(path: Path, name: str, values: Any) -> Tensor:
-    """Embeddings (..., N, D) of length 1 in float64, or ValueError saying what is wrong."""
-    try:
-        found = torch.as_tensor(values).double()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{path}: {name} is no array of numbers, got {shown(values)}") from error
-    if found.ndim < 2 or found.shape[-2] < 3:
-        shape = tuple(found.shape)
+def check_embeddings(query: Tensor, key: Tensor) -> None:
+    """Raise ValueError where these are not the embeddings of two views of N >= 2 images."""
+    if query.ndim != 2 or query.shape != key.shape or len(query) < 2:
         raise ValueError(
-            f"{path}: {name} has shape {shape}: embeddings are (N, D) with N of at least 3, pairs "
-            "of queries and keys (2, N, D)"
+            "the embeddings of both views must have the same shape (N, D) with N >= 2, got "
+            f"{tuple(query.shape)} and {tuple(key.shape)}"
         )
-    if not torch.isfinite(found).all():
-        raise ValueError(f"{path}: {name} holds NaN or infinity: leave such rows out")
-    lengths = found.norm(dim=-1)
-    if not lengths.all():
-        raise ValueError(f"{path}: {name} has a row of zeros, which has no direction")
-    return F.normalize(found, dim=-1)
 
 
-def read_embeddings(path: Path) -> tuple[Tensor, Tensor | None]:
-    """Queries (N, D) and keys (N, D) of length 1; None for keys that the file does not have.
+def check_negatives(positive_key: Tensor, negative_keys: Tensor) -> None:
+    """Raise ValueError where the negatives hold the positives: both the first and the last."""
+    if torch.compiler.is_compiling():
+        return
+    own = negative_keys if negative_keys.ndim == 2 else negative_keys[[0, -1]]
+    ends = positive_key[[0, -1], None]  # (2, 1, D)
+    found = (own == ends).all(dim=2).any(dim=1).all()
+    if found and not torch.equal(ends[0], ends[1]):
+        raise ValueError(
+            "negative_keys hold the positive keys too, which would be counted as negatives: leave "
+            "each query's own key out, or call EqCoLoss()(query, key), which does"
+        )
+
+
+def similarities(
+    query: Tensor, positive_key: Tensor, negative_keys: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Cosine similarities of embeddings to negatives of your own, for a loss of `eqco.contrast`.
 
     Args:
-        path: .npy or .pt with shape (2, N, D) or (N, D); .npz or .pt with `query` and `key`.
+        query: embeddings, shape (N, D), any length.
+        positive_key: keys of the same images, shape (N, D).
+        negative_keys: keys of other images, (K, D) for all queries or (N, K, D) for each its own;
+            the positive keys must not be among them.
+
+    Returns:
+        positive (N,) and negatives (N, K).
 
     Raises:
-        ValueError: the file cannot be read or holds something else.
+        ValueError: the shapes do not match, or the positive keys are among the negatives.
+
+    >>> from eqco import eqco_info_nce
+    >>> query, key, others = torch.eye(4, 8), torch.eye(4, 8), torch.ones(16, 8)
+    >>> eqco_info_nce(*similarities(query, key, others), temperature=0.2, alpha=256).shape
+    torch.Size([])
     """
-    content = read_content(path)
-    if isinstance(content, dict):
-        if not set(PAIR) <= set(content):
-            raise ValueError(
-                f"{path} holds {shown(sorted(map(str, content)))}: embeddings are an array, or the "
-                "two entries query and key; weights of an encoder are no embeddings"
-            )
-        query, key = (checked(path, name, content[name]) for name in PAIR)
-    else:
-        both = checked(path, "the array", content)
-        if both.ndim == 2:
-            return both, None
-        if both.ndim != 3 or len(both) != 2:
-            raise ValueError(
-                f"{path} has shape {tuple(both.shape)}: embeddings are (N, D) or (2, N, D)"
-            )
-        query, key = both
-    if query.shape != key.shape or query.ndim != 2:
+    fits = (
+        query.ndim == 2
+        and query.shape == positive_key.shape
+        and negative_keys.ndim in (2, 3)
+        and negative_keys.shape[-1] == query.shape[1]
+        and (negative_keys.ndim == 2 or len(negative_keys) == len(query))
+    )
+    if not fits:
         raise ValueError(
-            f"{path}: queries {tuple(query.shape)} do not pair with {tuple(key.shape)}"
+            "query and positive_key must be (N, D), negative_keys (K, D) or (N, K, D), got "
+            f"{tuple(query.shape)}, {tuple(positive_key.shape)}, {tuple(negative_keys.shape)}"
         )
-    return query, key
+    check_negatives(positive_key, negative_keys)
+    with torch.autocast(query.device.type, enabled=False):
+        query, positive_key, negative_keys = map(unit, (query, positive_key, negative_keys))
+        keys = "kd" if negative_keys.ndim == 2 else "nkd"
+        negatives = torch.einsum(f"nd,{keys}->nk", query, negative_keys)
+        return (query * positive_key).sum(dim=1), negatives
 
 
-def similarities(query: Tensor, key: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Positive (N,) and negative (N, N - 1) cosines.
+def others(columns: Tensor | None, total: int, *own: Tensor) -> Tensor:
+    """Columns (n, K) among the other keys, None for all, as columns among all `total` keys.
 
-    Without keys the positives are at -1, where the loss gap is largest, so that the K found is
-    enough whatever the positives are; negatives are the other queries.
+    Args:
+        columns: from 0 to total - len(own) - 1.
+        total: how many keys there are.
+        own: keys that are no negatives of each query, shape (n,) each, rising.
     """
-    cosines = query @ (query if key is None else key).T
-    positive = -torch.ones_like(cosines[0]) if key is None else cosines.diagonal()
-    return positive, others(cosines)
+    if columns is None:
+        columns = torch.arange(total - len(own), device=own[0].device).expand(len(own[0]), -1)
+    for each in own:
+        columns = skip(columns, each)
+    return columns
+
+
+def products(query: Tensor, keys: Tensor, columns: Tensor | None) -> Tensor:
+    """Products of each query (n, D) with its own of the keys (M, D), columns (n, K): (n, K)."""
+    if columns is not None and columns.shape[1] * FEW <= len(keys):
+        return torch.bmm(keys[columns], query[:, :, None])[:, :, 0]
+    similarity = query @ keys.clone().T  # a queue changes before the backward pass
+    return similarity if columns is None else similarity.gather(1, columns)

@@ -72,7 +72,8 @@ def checked(positive: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
         )
     if len(positive) == 0 or negatives.shape[1] == 0:
         raise ValueError(f"there is nothing to contrast: negatives {tuple(negatives.shape)}")
-    if positive.device.type == "cpu":  # on a GPU this test would wait for the device at every step
+    compiling = torch.compiler.is_compiling()  # a branch on numbers has no place in a graph
+    if positive.device.type == "cpu" and not compiling:  # a GPU would wait for it at every step
         for name, values in (("positive", positive), ("negatives", negatives)):
             if not torch.isfinite(values).all():
                 raise ValueError(f"{name} holds NaN or infinite similarities")

@@ -1,110 +1,151 @@
-"""Losses as modules, on embeddings of any length. N queries, K negatives, D dimensions."""
+"""Losses for any training loop: `EqCoLoss()(query, key)` and its family.
+
+They take the embeddings of two views of the same images and find the negatives themselves, see
+`eqco.two_views`. SogCLR is not among them: it remembers every training image, see `eqco.sogclr`.
+"""
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from typing import Unpack
 
 from eqco.checks import positive_finite
-from eqco.contrast import eqco_info_nce
-from eqco.corrected import eqco_jackknife
+from eqco.rivals import HARDNESS
+from eqco.two_views import ContrastiveLoss, Options
 
 
-def similarities(
-    query: Tensor, positive_key: Tensor, negative_keys: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Cosine similarities of embeddings.
+class InfoNCELoss(ContrastiveLoss):
+    """InfoNCE, cross-entropy of picking the positive among K + 1 keys: NT-Xent in its usual form.
 
-    Args:
-        query: embeddings, shape (N, D), any length.
-        positive_key: keys of the same images, shape (N, D).
-        negative_keys: keys of other images, (K, D) for all queries or (N, K, D) for each its own.
+    See `ContrastiveLoss` for the arguments; `num_negatives` is all there are.
 
-    Returns:
-        positive (N,) and negatives (N, K).
-
-    Raises:
-        ValueError: the shapes do not match.
-    """
-    fits = (
-        query.ndim == 2
-        and query.shape == positive_key.shape
-        and negative_keys.ndim in (2, 3)
-        and negative_keys.shape[-1] == query.shape[1]
-        and (negative_keys.ndim == 2 or len(negative_keys) == len(query))
-    )
-    if not fits:
-        raise ValueError(
-            "query and positive_key must be (N, D), negative_keys (K, D) or (N, K, D), got "
-            f"{tuple(query.shape)}, {tuple(positive_key.shape)}, {tuple(negative_keys.shape)}"
-        )
-    wide = torch.promote_types(query.dtype, torch.float32)
-    with torch.autocast(query.device.type, enabled=False):
-        query, positive_key, negative_keys = (
-            F.normalize(part.to(wide), dim=-1) for part in (query, positive_key, negative_keys)
-        )
-        keys = "kd" if negative_keys.ndim == 2 else "nkd"
-        negatives = torch.einsum(f"nd,{keys}->nk", query, negative_keys)
-        return (query * positive_key).sum(dim=1), negatives
-
-
-class EqCoInfoNCE(nn.Module):
-    """`eqco_info_nce` on embeddings of any length, for a training loop of your own.
-
-    Args:
-        temperature: softmax temperature, > 0.
-        alpha: effective number of negatives, > 0; None gives InfoNCE.
-
-    >>> loss = EqCoInfoNCE(temperature=0.2, alpha=256)
-    >>> loss(torch.eye(4, 8), torch.eye(4, 8), torch.ones(16, 8)).shape
+    >>> loss = InfoNCELoss(temperature=0.5)
+    >>> loss(torch.eye(4, 8), torch.eye(4, 8)).shape
     torch.Size([])
+
+    Source: `eqco.contrast.info_nce`.
     """
 
-    def __init__(self, *, temperature: float = 0.2, alpha: float | None = 256.0) -> None:
-        super().__init__()
-        self.temperature = positive_finite("temperature", temperature)
-        self.alpha = None if alpha is None else positive_finite("alpha", alpha)
-
-    def forward(self, query: Tensor, positive_key: Tensor, negative_keys: Tensor) -> Tensor:
-        """Mean loss of query (N, D), positive_key (N, D), negative_keys (K, D) or (N, K, D)."""
-        positive, negatives = similarities(query, positive_key, negative_keys)
-        return eqco_info_nce(positive, negatives, temperature=self.temperature, alpha=self.alpha)
-
-    def extra_repr(self) -> str:
-        """What `print(loss)` shows."""
-        return f"temperature={self.temperature}, alpha={self.alpha}"
+    name = "infonce"
 
 
-class InfoNCE(EqCoInfoNCE):
-    """`info_nce` on embeddings of any length, for a training loop of your own.
+class EqCoLoss(ContrastiveLoss):
+    """EqCo: InfoNCE in which K negatives weigh as much as alpha negatives would.
 
     Args:
-        temperature: softmax temperature, > 0.
-    """
-
-    def __init__(self, *, temperature: float = 0.2) -> None:
-        super().__init__(temperature=temperature, alpha=None)
-
-
-class EqCoJackknife(EqCoInfoNCE):
-    """`eqco_jackknife` on embeddings of any length, for a training loop of your own.
-
-    Args:
-        temperature: softmax temperature, > 0.
+        num_negatives: K, drawn for each query at each call; None takes all there are.
         alpha: effective number of negatives, > 0.
+        options: see `ContrastiveLoss`.
 
-    >>> loss = EqCoJackknife(temperature=0.2, alpha=256)
-    >>> loss(torch.eye(4, 8), torch.eye(4, 8), torch.ones(16, 8)).shape
-    torch.Size([])
+    >>> loss = EqCoLoss(num_negatives=2, alpha=256, temperature=0.2)
+    >>> z = torch.eye(4, 8)
+    >>> round(loss(z, z).item(), 4)  # log(1 + 256 e^-5)
+    1.0022
+    >>> loss(z, z, z)
+    Traceback (most recent call last):
+    ...
+    TypeError: EqCoLoss takes two tensors, ...
+
+    Source: `eqco.contrast.eqco_info_nce`.
     """
 
-    alpha: float
+    name = "eqco"
 
-    def __init__(self, *, temperature: float = 0.2, alpha: float = 256.0) -> None:
-        super().__init__(temperature=temperature, alpha=positive_finite("alpha", alpha))
+    def __init__(
+        self,
+        num_negatives: int | None = 16,
+        *,
+        alpha: float = 256.0,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(num_negatives, **options)
+        self.alpha = positive_finite("alpha", alpha)
 
-    def forward(self, query: Tensor, positive_key: Tensor, negative_keys: Tensor) -> Tensor:
-        """Mean loss of query (N, D), positive_key (N, D), negative_keys (K, D) or (N, K, D)."""
-        positive, negatives = similarities(query, positive_key, negative_keys)
-        return eqco_jackknife(positive, negatives, temperature=self.temperature, alpha=self.alpha)
+
+class EqCoJackknifeLoss(EqCoLoss):
+    """EqCo with its bias of few negatives taken out by leaving out each in turn, K >= 2.
+
+    The arguments are those of `EqCoLoss`. Source: `eqco.corrected.eqco_jackknife`.
+    """
+
+    name = "eqco_jackknife"
+
+
+class EqCoSecondOrderLoss(EqCoLoss):
+    """EqCo with the leading term of its bias of few negatives added, K >= 2.
+
+    The arguments are those of `EqCoLoss`. Source: `eqco.corrected.eqco_second_order`.
+    """
+
+    name = "eqco_second_order"
+
+
+class DCLLoss(ContrastiveLoss):
+    """Decoupled contrastive learning. Source: `eqco.contrast.dcl`."""
+
+    name = "dcl"
+
+
+class DCLJackknifeLoss(ContrastiveLoss):
+    """DCL with its bias of few negatives taken out, K >= 2. Source: `eqco.corrected`."""
+
+    name = "dcl_jackknife"
+
+
+class FlatNCELoss(ContrastiveLoss):
+    """FlatNCE: always 1, with the gradient of DCL. Source: `eqco.contrast.flat_nce`."""
+
+    name = "flat_nce"
+
+
+class FlatNCEJackknifeLoss(ContrastiveLoss):
+    """FlatNCE with its bias of few negatives taken out, K >= 2. Source: `eqco.corrected`."""
+
+    name = "flat_nce_jackknife"
+
+
+class DualTemperatureLoss(ContrastiveLoss):
+    """InfoNCE with each query weighted as at a second temperature.
+
+    Args:
+        num_negatives: K, drawn for each query at each call; None takes all there are.
+        second_temperature: between queries, > 0.
+        options: see `ContrastiveLoss`.
+
+    Source: `eqco.contrast.dual_temperature`.
+    """
+
+    name = "dual_temperature"
+
+    def __init__(
+        self,
+        num_negatives: int | None = None,
+        *,
+        second_temperature: float = 1.0,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(num_negatives, **options)
+        self.second_temperature = positive_finite("second_temperature", second_temperature)
+
+
+class HardInfoNCELoss(ContrastiveLoss):
+    """InfoNCE whose negatives weigh the more, the more similar they are.
+
+    Args:
+        num_negatives: K, drawn for each query at each call; None takes all there are.
+        hardness: from 0, which is InfoNCE, to 100.
+        options: see `ContrastiveLoss`.
+
+    Source: `eqco.rivals.hard_info_nce`.
+    """
+
+    name = "hard_infonce"
+
+    def __init__(
+        self,
+        num_negatives: int | None = None,
+        *,
+        hardness: float = 1.0,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(num_negatives, **options)
+        self.hardness = HARDNESS.check("hardness", hardness)

@@ -15,15 +15,15 @@ PACKAGE = ROOT / "eqco"
 # Lowest first; modules of a layer do not import each other. "" is eqco/__init__.py, "images" is
 # eqco/images/__init__.py. The modules of a sub-package may rank below the package itself.
 LAYERS = [
-    ["", "checks", "cores", "distributed", "negatives", "similarity", "waiting", "work", "runs",
+    ["", "checks", "cores", "distributed", "key_queue", "negatives", "similarity", "waiting", "work", "runs",
      "runs.files", "runs.precision", "runs.progress", "images.colour", "images.decode",
      "images.glyphs", "images.tree", "methods.encoder", "probes.frozen", "probes.linear"],
-    ["embeddings", "images.loose", "methods.batch_norm", "gaps", "randomness", "settings", "sogclr",
+    ["embedding_files", "embeddings", "images.loose", "methods.batch_norm", "gaps", "randomness", "settings", "sogclr",
      "theory"],
     ["commands.options", "corrected", "rivals"],
     ["contrast", "images.photometric", "methods.method", "probes.metrics"],
-    ["bounds", "images.views", "methods.moco", "methods.simclr", "methods.simo", "modules"],
-    ["methods.synco"],
+    ["bounds", "images.views", "methods.moco", "methods.simclr", "methods.simo", "two_views"],
+    ["labels", "methods.synco", "modules"],
     ["images.files", "images.memory", "methods"],
     ["images", "probes.crops"],
     ["probes.features"],
@@ -216,7 +216,7 @@ def test_the_package_and_its_command_line_load_without_torch(environment: dict[s
 
 
 def test_a_public_name_loads_torch_and_no_images(environment: dict[str, str]) -> None:
-    loaded = modules_after("from eqco import EqCoInfoNCE; EqCoInfoNCE()", environment)
+    loaded = modules_after("from eqco import EqCoLoss; EqCoLoss()", environment)
     assert "torch" in loaded
     assert not {name for name in loaded if name.startswith(("eqco.images", "torchvision"))}
 

@@ -16,7 +16,7 @@ from torch import Tensor
 import eqco
 from eqco.contrast import LOSSES, dual_temperature, eqco_info_nce, info_nce
 from eqco.gaps import REDUCTIONS
-from eqco.modules import EqCoInfoNCE
+from eqco.modules import EqCoLoss
 from tests.formulas import as_defined
 
 Case = Callable[..., tuple[Tensor, Tensor]]
@@ -195,7 +195,7 @@ def test_alpha_and_temperature_must_be_finite_and_above_zero(name: str, value: f
     with pytest.raises(ValueError, match=message):
         eqco_info_nce(torch.zeros(2), torch.zeros(2, 3), **settings)
     with pytest.raises(ValueError, match=message):
-        EqCoInfoNCE(**settings)
+        EqCoLoss(**settings)
 
 
 @pytest.mark.parametrize("value", [0.0, -0.2, math.nan], ids=str)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -48,6 +49,13 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
+LOSS_OPTIONS: dict[str, dict[str, Any]] = {
+    "two-sided": {"num_negatives": 5},
+    "two-sided-all": {"num_negatives": None},
+    "one-sided": {"num_negatives": 5, "two_sided": False},
+    "queue": {"num_negatives": 5, "queue_size": 24},
+    "queue-all": {"num_negatives": None, "queue_size": 24},
+}
 Outcome = dict[str, torch.Tensor]
 Launch = Callable[..., Outcome]
 
@@ -60,12 +68,15 @@ def outcome(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str
     @cache
     def found(processes: int, gather: str = "whole", *names: str) -> Outcome:
         out = folder / f"{processes}-{gather}.pt"
+        program = ["tests.programs.two_steps", str(out), gather]
+        if gather == "losses":
+            program = ["tests.programs.losses_of_two_views", str(out)]
         launch = [sys.executable]
         if processes > 1:
             launch += ["-m", "torch.distributed.run", "--standalone"]
             launch += [f"--nproc-per-node={processes}"]
         done = subprocess.run(
-            [*launch, "-m", "tests.programs.two_steps", str(out), gather, *names],
+            [*launch, "-m", *program, *names],
             cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[:3000]
@@ -86,6 +97,15 @@ def differing(name: str, one: Outcome, two: Outcome) -> list[str]:
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_two_processes_equal_one(name: str, outcome: Launch) -> None:
     assert differing(name, outcome(1), outcome(2)) == []
+
+
+@pytest.mark.parametrize("options", LOSS_OPTIONS)
+def test_a_loss_of_two_views_is_the_same_on_two_processes(options: str, outcome: Launch) -> None:
+    one, two = outcome(1, "losses"), outcome(2, "losses")
+    names = [name for name in one if name.startswith(f"{options}/")]
+    assert len(names) == 6
+    for name in names:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-12, atol=1e-15)
 
 
 def test_the_comparison_fails_where_the_gather_drops_gradient(outcome: Launch) -> None:

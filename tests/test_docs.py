@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 Outcomes = list[tuple[int, str]]
 Sessions = Callable[[list[list[str]], Path], Outcomes]
@@ -93,11 +94,12 @@ def test_links_lead_to_files(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_the_python_example_runs() -> None:
+def test_the_python_example_runs(generator: torch.Generator) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert blocks
     for block in blocks:
-        names: dict[str, object] = {}
+        z0, z1 = torch.randn(2, 32, 128, generator=generator)
+        names: dict[str, object] = {"z0": z0, "z1": z1}
         exec(block, names)
         assert names["loss"].item() > 0  # type: ignore[attr-defined]
 
@@ -121,5 +123,5 @@ def test_no_source_file_is_ignored_by_git() -> None:
     done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip("not a git checkout")
-    inside = ("eqco/", "reproductions/", "figures/", "benchmark/", "tests/")
+    inside = ("eqco/", "examples/", "reproductions/", "figures/", "benchmark/", "tests/")
     assert [name for name in done.stdout.split() if name.startswith(inside)] == []

@@ -1,86 +1,86 @@
-"""Embeddings of other programs: every layout gives the same cosines, and wrong files are named."""
+"""Cosine similarities of embeddings of any length, with negatives of one's own."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+import math
 
-import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from eqco.__main__ import main
-from eqco.embeddings import read_embeddings, similarities
-
-DRAW = np.random.default_rng(0)
-QUERY = DRAW.normal(size=(40, 16)).astype("float32")
-KEY = QUERY + 0.3 * DRAW.normal(size=(40, 16)).astype("float32")
+from eqco.contrast import eqco_info_nce
+from eqco.embeddings import similarities
+from tests.formulas import as_defined
 
 
-def layouts(folder: Path) -> list[Path]:
-    """The same pairs in each layout."""
-    both, tensors = np.stack([QUERY, KEY]), [torch.from_numpy(each) for each in (QUERY, KEY)]
-    np.save(folder / "a.npy", both)
-    np.savez(folder / "b.npz", query=QUERY, key=KEY)
-    torch.save(torch.stack(tensors), folder / "c.pt")
-    torch.save(dict(zip(("query", "key"), tensors, strict=True)), folder / "d.pt")
-    return sorted(folder.iterdir())
+@pytest.mark.parametrize("keys_of_its_own", [False, True], ids=["shared-keys", "own-keys"])
+def test_similarities_are_cosines(generator: torch.Generator, keys_of_its_own: bool) -> None:
+    query, key = torch.randn(2, 5, 8, generator=generator)
+    others = torch.randn((5, 9, 8) if keys_of_its_own else (9, 8), generator=generator)
+    positive = F.cosine_similarity(query, key)
+    rows = others if keys_of_its_own else others.expand(5, 9, 8)
+    negatives = F.cosine_similarity(query[:, None], rows, dim=2)
+    expected = as_defined(positive, negatives, 0.1, 64.0)
+    found = similarities(3 * query, key, 7 * others)
+    loss = eqco_info_nce(*found, temperature=0.1, alpha=64)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_every_layout_is_read_alike_with_length_one(tmp_path: Path) -> None:
-    for path in layouts(tmp_path):
-        query, key = read_embeddings(path)
-        assert key is not None
-        for found, given in ((query, QUERY), (key, KEY)):
-            given = given / np.linalg.norm(given.astype("float64"), axis=1, keepdims=True)
-            np.testing.assert_allclose(found.numpy(), given, rtol=1e-6)
+def test_cosines_are_not_rounded_to_bfloat16_by_autocast(generator: torch.Generator) -> None:
+    query, key, others = torch.randn(3, 6, 32, generator=generator)
+    outside = similarities(query, key, others)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = similarities(query, key, others)
+    for one, other in zip(inside, outside, strict=True):
+        assert one.dtype == torch.float32
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 
 
-def test_without_keys_the_gap_is_at_its_largest(tmp_path: Path) -> None:
-    """Positives at cosine -1 give the largest weight of negatives that there can be."""
-    query, key = (torch.from_numpy(each).double() for each in (QUERY, KEY))
-    query, key = (torch.nn.functional.normalize(each, dim=1) for each in (query, key))
-    worst, negatives = similarities(query, None)
-    positive, _ = similarities(query, key)
-    assert (worst <= positive).all()
-    assert negatives.shape == (40, 39)
-    assert (negatives < 1).all()  # no query is its own negative
-
-
-WRONG: dict[str, tuple[Any, str]] = {
-    "short": (np.ones((2, 4)), r"the array has shape \(2, 4\): embeddings are"),
-    "three": (np.ones((3, 9, 4)), r"has shape \(3, 9, 4\): embeddings are"),
-    "nan": (np.full((9, 4), np.nan), "holds NaN or infinity"),
-    "zero": (np.zeros((9, 4)), "a row of zeros, which has no direction"),
-    "text": (np.array(["a", "b", "c"]), "no array of numbers"),
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_what_is_no_embedding_ends_with_one_sentence(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("wrong", ["keys", "both", "own"])
+def test_positive_keys_among_the_negatives_are_refused(
+    generator: torch.Generator, wrong: str
 ) -> None:
-    content, sentence = WRONG[name]
-    path = tmp_path / "x.npy"
-    np.save(path, content)
-    with pytest.raises(ValueError, match=sentence):
-        read_embeddings(path)
-    assert main(["diagnose", str(path)]) == 2
-    assert capsys.readouterr().err.startswith("error: ")
+    query, key, other = torch.randn(3, 6, 8, generator=generator)
+    negatives = {
+        "keys": key.clone(),
+        "both": torch.cat([other, key]),
+        "own": torch.stack([other, key], dim=1),
+    }
+    with pytest.raises(ValueError, match="hold the positive keys"):
+        similarities(query, key, negatives[wrong])
 
 
-def test_the_command_diagnoses_each_file_and_caps_k(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_one_equal_key_and_a_collapsed_encoder_are_no_mistake(generator: torch.Generator) -> None:
+    query, key, other = torch.randn(3, 6, 8, generator=generator)
+    other[3] = key[0]
+    similarities(query, key, other)
+    similarities(query, torch.ones(6, 8), torch.ones(4, 8))
+
+
+@pytest.mark.parametrize(
+    ("query", "positive_key", "negative_keys"),
+    [
+        ((3, 8), (2, 8), (4, 8)),
+        ((3, 8), (3, 8), (4, 7)),
+        ((3, 8), (3, 8), (2, 4, 8)),
+        ((8,), (8,), (4, 8)),
+        ((3, 8), (3, 8), (8,)),
+    ],
+    ids=["positives", "dimension", "own-keys", "query-1d", "keys-1d"],
+)
+def test_embeddings_whose_shapes_do_not_match_are_named(
+    query: tuple, positive_key: tuple, negative_keys: tuple
 ) -> None:
-    texts = set()
-    for path in layouts(tmp_path):
-        assert main(["diagnose", str(path)]) == 0
-        texts.add(capsys.readouterr().out.partition("\n")[2])
-    (text,) = texts
-    assert "K of 64, 255 is cut to 38: there are 39 negatives." in text
-    np.save(tmp_path / "one.npy", QUERY)
-    assert main(["diagnose", str(tmp_path / "one.npy"), "--temperature", "0.5"]) == 0
-    assert "No positives in the file" in capsys.readouterr().out
-    torch.save({"conv1.weight": torch.ones(2, 2)}, tmp_path / "w.pt")
-    assert main(["diagnose", str(tmp_path / "w.pt")]) == 2
-    assert "weights of an encoder are no embeddings" in capsys.readouterr().err
+    shapes = (query, positive_key, negative_keys)
+    with pytest.raises(ValueError, match=r"must be \(N, D\)") as caught:
+        similarities(*(torch.ones(shape) for shape in shapes))
+    assert str(query) in str(caught.value)
+    assert str(negative_keys) in str(caught.value)
+
+
+def test_embeddings_with_nan_raise_an_error() -> None:
+    broken = torch.ones(3, 8)
+    broken[1, 2] = math.nan
+    found = similarities(broken, torch.ones(3, 8), torch.ones(4, 8))
+    with pytest.raises(ValueError, match="NaN"):
+        eqco_info_nce(*found, temperature=0.2, alpha=16)

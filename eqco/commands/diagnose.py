@@ -63,7 +63,7 @@ def of_embeddings(given: argparse.Namespace) -> Case:
     Raises:
         ValueError: it holds no embeddings.
     """
-    from eqco.embeddings import TEMPERATURE, read_embeddings, similarities
+    from eqco.embedding_files import TEMPERATURE, read_embeddings, similarities
 
     query, key = read_embeddings(given.checkpoint)
     count = min(given.images, len(query))
@@ -106,7 +106,7 @@ def of_encoder(given: argparse.Namespace) -> Case:
 
 def holds_embeddings(file: Path) -> bool:
     """Whether a file is to be read as embeddings rather than as a checkpoint."""
-    from eqco.embeddings import is_checkpoint, read_content
+    from eqco.embedding_files import is_checkpoint, read_content
 
     if file.suffix in (".npy", ".npz"):
         return True

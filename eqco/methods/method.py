@@ -8,9 +8,12 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from eqco.checks import COUNT, shown
 from eqco.methods.encoder import Encoder
 from eqco.settings import Settings
 from eqco.similarity import Similarities
+
+LENGTH_TOLERANCE = 0.01  # bfloat16 rounds a length of 1 by less than 0.004
 
 
 class Method(nn.Module, ABC):
@@ -30,6 +33,7 @@ class Method(nn.Module, ABC):
     usual: ClassVar[dict[str, Any]] = {}
     encoder: Encoder
     key_encoder: Encoder
+    looked: bool = False  # whether the first embeddings were looked at
 
     @staticmethod
     @abstractmethod
@@ -50,6 +54,40 @@ class Method(nn.Module, ABC):
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
     ) -> Similarities:
         """Cosine similarities of a batch, for a loss."""
+
+    def look(self, embedding: Tensor) -> None:
+        """Raise ValueError where the first embeddings of an encoder are not (N, D) of length 1.
+
+        Later ones are not looked at: on a GPU this would wait for the device at every step.
+        """
+        if not self.looked:
+            check_unit_length(type(self).__name__, embedding)
+            self.looked = True
+
+
+def check_unit_length(method: str, embedding: Tensor) -> None:
+    """Raise ValueError where embeddings are not (N, D), or one is not finite and of length 1."""
+    if embedding.ndim != 2:
+        raise ValueError(
+            f"the encoder of {method} must return embeddings (N, D), got {tuple(embedding.shape)}: "
+            "end it with nn.Flatten() and a projector"
+        )
+    lengths = embedding.detach().float().norm(dim=1)
+    if (lengths - 1).abs().max() > LENGTH_TOLERANCE:
+        raise ValueError(
+            f"the encoder of {method} must return embeddings of length 1, got lengths from "
+            f"{lengths.min():.3g} to {lengths.max():.3g}: end it with F.normalize(embedding, dim=1)"
+        )
+
+
+def check_embedding_dim(method: str, encoder: nn.Module) -> None:
+    """Raise ValueError where an encoder does not say how long its embeddings are."""
+    dim = getattr(encoder, "embedding_dim", None)
+    if not COUNT.holds(dim):
+        raise ValueError(
+            f"{method} fills a queue of embeddings and needs to know D: give your "
+            f"{type(encoder).__name__} an attribute, encoder.embedding_dim = D, got {shown(dim)}"
+        )
 
 
 def check_key_momentum(key_momentum: float) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from eqco.distributed import first_index, gather
 from eqco.methods.batch_norm import use_split_batch_norm
 from eqco.methods.encoder import Encoder, frozen_copy, momentum_update
-from eqco.methods.method import Method, check_key_momentum
+from eqco.methods.method import Method, check_embedding_dim, check_key_momentum
 from eqco.negatives import draw_columns
 from eqco.settings import Settings
 from eqco.similarity import Similarities
@@ -60,6 +60,7 @@ class MoCo(Method):
             raise ValueError(
                 f"num_negatives is {num_negatives}, but the queue holds {queue_size} keys"
             )
+        check_embedding_dim(type(self).__name__, encoder)
         use_split_batch_norm(encoder, bn_splits)
         self.encoder = encoder
         self.key_encoder = frozen_copy(encoder)
@@ -167,6 +168,7 @@ class MoCo(Method):
         self.enqueue_pending()
         keys = self.keys(key_view, generator)  # (N, D)
         query = self.encoder(query_view)  # (n, D)
+        self.look(query)
         own = first_index(len(query)) + torch.arange(len(query))
         columns = draw_columns(
             self.num_negatives,

@@ -80,7 +80,9 @@ class SimCLR(Method):
             images' views each. With several processes, each has its own n of the N images, and
             draws from all.
         """
-        query, key = self.encoder(torch.cat([query_view, key_view])).chunk(2)  # (n, D) each
+        embedding = self.encoder(torch.cat([query_view, key_view]))  # (2n, D)
+        self.look(embedding)
+        query, key = embedding.chunk(2)  # (n, D) each
         queries, keys = gather(query), gather(key)  # (N, D), with gradient
         total, own = len(keys), first_index(len(query)) + torch.arange(len(query))
         place = torch.cat([own, own + total])  # of this process's 2n queries among the 2N

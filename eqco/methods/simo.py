@@ -88,6 +88,7 @@ class SiMo(Method):
         """
         key = gather(self.keys(key_view))  # (N, D), the whole batch
         query = self.encoder(query_view)  # (n, D), this process's part of it
+        self.look(query)
         own = first_index(len(query)) + torch.arange(len(query))  # which key is the positive
         columns = draw_columns(
             self.num_negatives,
