@@ -19,6 +19,7 @@ from reproductions.tables.cells import Claim
 NOT_RUN = "not run"
 ORDER = (*STATUSES, UNDETERMINED, NOT_RUN)
 PREDICTED_AT = "glyphs"  # the scale of `Claim.predicted`
+FEW = 16  # negatives of the paper's headline
 LEAST_REACH = 2.0  # points, of the axis of intervals
 PAPER = {
     "C1": "accuracy hardly depends on K with EqCo, and falls without it",
@@ -139,6 +140,16 @@ def lines(evidence: Evidence) -> list[Line]:
     return found
 
 
+def headline(found: Sequence[Line]) -> list[Line]:
+    """Judged claims of the first table that tests C1, at the K of the paper's headline."""
+    first = next((line.table for line in found if line.claim.paper == "C1"), None)
+    return [
+        line
+        for line in found
+        if line.verdict and line.table == first and line.claim.num_negatives == FEW
+    ]
+
+
 def tally_of(found: Sequence[Line]) -> str:
     """`3 supported, 2 contradicted, ..., 4 not run`."""
     judged = tally(line.verdict for line in found if line.verdict)
@@ -151,7 +162,8 @@ def by_paper(found: Sequence[Line], paper: str) -> dict[str, dict[str, list[int]
     for line in found:
         if line.claim.paper == paper:
             method = METHODS[line.claim.left.recipe.method].title
-            what = f"{method}: {line.claim.aspect or line.claim.statement}"
+            aspect = line.claim.aspect
+            what = f"{method}: {aspect}" if aspect else line.claim.statement
             statuses = groups.setdefault(what, {})
             statuses.setdefault(line.statuses[0], []).append(line.claim.num_negatives)
     return groups

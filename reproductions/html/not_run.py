@@ -65,10 +65,10 @@ def command(number: int, scale: str, seeds: int, folder: Path | None) -> str:
     return " ".join(words)
 
 
-def told(scale: str, price: Price | None, hours: float | None, runs: int) -> str:
+def told(scale: str, price: Price | None, hours: float | None) -> str:
     """A price in words."""
     if price is None or hours is None:
-        return f"{runs} times: {SCALES[scale].run.split(':')[0]}"
+        return f"a run: {SCALES[scale].run.split(':')[0]}"
     if SCALES[scale].paper:
         return f"{hours:,.0f} GPU-hours ({price.origin})"
     return f"{duration(3600 * hours)} ({price.origin})"
@@ -95,7 +95,7 @@ def missing(evidence: Evidence, folder: Path | None) -> list[Missing]:
                 [row.name for row in table.rows if lacking[row.recipe]],
                 command(number, evidence.scale, seeds, folder),
                 hours,
-                told(evidence.scale, price, hours, runs),
+                told(evidence.scale, price, hours),
             )
         )
     return found

@@ -81,6 +81,7 @@ def scale_parts(found: Evidence, machines: Machines) -> dict[str, Any]:
         "left_out": found.left_out,
         "seconds": sum(r.seconds["train"] + r.seconds["probe"] for r in found.records if r.seconds),
         "claims": lines,
+        "headline": claims.headline(lines),
         "tally": claims.tally_of(lines) if lines else "",
         "paper": {paper: claims.by_paper(lines, paper) for paper in claims.PAPER},
         "predicts": any(line.claim.predicted is not None and line.predicts for line in lines),

@@ -93,10 +93,8 @@ def read(folder: Path, scale: str) -> Evidence:
             left_out.append(str(error))
     newest = max((record.numerics for record in found), default=0)
     kept = tuple(record for record in found if record.numerics == newest)
-    if len(kept) < len(found):
-        left_out.append(
-            f"{len(found) - len(kept)} records of older numerics than {newest} are left out"
-        )
+    if older := len(found) - len(kept):
+        left_out.append(f"{older} of {len(found)} records, of numerics below {newest}")
     return Evidence(scale, kept, tuple(left_out))
 
 

@@ -22,7 +22,7 @@ def inline(text: str) -> Markup:
     found = [
         f"<code>{escape(part)}</code>"
         if place % 2
-        else BOLD.sub(r"<strong>\1</strong>", escape(part))
+        else BOLD.sub(r"<strong>\1</strong>", str(escape(part)))
         for place, part in enumerate(parts)
     ]
     return Markup("".join(found))
