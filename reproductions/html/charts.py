@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from reproductions.judge import MARGIN, Verdict
 
-BAR = (150, 20)  # width and height of an interval
+BAR = (110, 20)  # width and height of an interval
 PLOT = (220, 110)  # of a training curve
 LEFT, BOTTOM = 26, 16  # room for the labels of its axes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,9 +70,13 @@ def told(scale: str, price: Price | None, hours: float | None) -> str:
     """A price in words."""
     if price is None or hours is None:
         return f"a run: {SCALES[scale].run.split(':')[0]}"
-    if SCALES[scale].paper:
-        return f"{hours:,.0f} GPU-hours ({price.origin})"
-    return f"{duration(3600 * hours)} ({price.origin})"
+    return f"{hours:,.0f} GPU-hours" if SCALES[scale].paper else duration(3600 * hours)
+
+
+def origins(found: Sequence[Evidence]) -> dict[str, str]:
+    """Where the prices of scales come from, by scale; those without a price are left out."""
+    prices = {each.scale: price_of(each) for each in found}
+    return {scale: price.origin for scale, price in prices.items() if price}
 
 
 def missing(evidence: Evidence, folder: Path | None) -> list[Missing]:

@@ -108,6 +108,7 @@ def context(folder: Path, shown: Path | None) -> dict[str, Any]:
         "scales": scales,
         "judged": [scale for scale in scales if scale["records"]],
         "missing": [line for each in found for line in not_run.missing(each, shown)],
+        "prices": not_run.origins(found),
         "machines": machines.lines(),
         "figures": figures(),
         "departures": text.html(pages["docs/deviations.md"], 3, "Departures from the paper"),

@@ -142,6 +142,8 @@ def test_what_was_not_run_has_its_command_and_price(source: str, folder: Path) -
     (first, *_) = not_run.missing(read(folder, "glyphs"), None)
     assert (first.runs, first.wanted, first.rows) == (5, 40, ["simo-eqco-k255"])
     assert first.hours == pytest.approx(5 * 45 / 3600)  # 40 s of training and 5 of the probe
+    assert first.price == "4 min"
+    assert "at glyphs: median of 35 records, " in source
 
 
 def test_without_records_the_page_says_what_to_run(tmp_path: Path) -> None:
