@@ -34,7 +34,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   for (const head of table.tHead.querySelectorAll("th")) {
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = head.textContent;
+    button.textContent = head.dataset.title = head.textContent;
     head.replaceChildren(button);
     button.addEventListener("click", () => sortBy(table, head));
   }

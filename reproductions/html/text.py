@@ -37,7 +37,8 @@ def table(lines: Sequence[str], caption: str) -> Markup:
     """A table whose second line is the rule."""
     head, body = cells(lines[0]), [cells(line) for line in lines[2:]]
     heads = Markup("").join(
-        Markup('<th scope="col">{}</th>').format(inline(cell) or Markup("&nbsp;")) for cell in head
+        Markup('<th scope="col">{}</th>').format(inline(cell)) if cell else Markup("<td></td>")
+        for cell in head
     )
     rows = Markup("").join(
         Markup("<tr>{}</tr>").format(
@@ -51,7 +52,7 @@ def table(lines: Sequence[str], caption: str) -> Markup:
         for line in body
     )
     return Markup(
-        '<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table>'
+        '<div class="scroll" tabindex="0" role="group" aria-label="{caption}"><table>'
         "<caption>{caption}</caption><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>"
         "</table></div>"
     ).format(caption=caption, heads=heads, rows=rows)

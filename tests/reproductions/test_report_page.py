@@ -340,6 +340,9 @@ def test_the_page_prints_on_light_paper_with_its_entries_open(opened: Page) -> N
     opened.look(1280, scheme="dark", media="print")
     assert opened.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert opened.run("getComputedStyle(document.querySelector('nav')).display") == "none"
+    heads = 'document.querySelector("table.claims thead th")'  # buttons would stop its repetition
+    assert opened.run(f"getComputedStyle({heads}.firstChild).display") == "none"
+    assert opened.run(f"getComputedStyle({heads}, '::before').content") == '"claim"'
     opened.run("dispatchEvent(new Event('beforeprint'))")
     assert opened.run("document.querySelectorAll('details.long:not([open])').length") == 0
     opened.run("dispatchEvent(new Event('afterprint'))")
