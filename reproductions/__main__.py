@@ -9,6 +9,7 @@ from pathlib import Path
 
 from eqco.cores import granted_cores
 from reproductions import compare, full, own_tables, pages, plan, render, sweep, throughput
+from reproductions.html import page
 from reproductions.options import add_options, folder, known_name, whole
 
 
@@ -61,6 +62,12 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("pages", help="write README and docs from committed records")
     command.add_argument("--check", action="store_true", help="change nothing, fail where stale")
     command.set_defaults(function=pages.main)
+    command = commands.add_parser("report", help="one HTML page of all that the records say")
+    words = "folder of records (default: the committed ones)"
+    add_options(command.add_argument, "records", default=None, help=words)
+    words = "where the page goes (default: runs/report.html)"
+    command.add_argument("--out", type=Path, default=Path("runs/report.html"), help=words)
+    command.set_defaults(function=page.main)
     command = commands.add_parser("throughput", help="images a second of this machine, for plan")
     add_options(command.add_argument, "scale", default="imagenet")
     add_options(command.add_argument, "workers", "device", "threads", "compile")

@@ -1,0 +1,1 @@
+"""The report: what the records say, as one HTML page that needs nothing else."""
