@@ -266,9 +266,8 @@ def build(
     out, frame = parser.parse_args().out, compute()
     if frame.empty:
         remove(name, out)
-        print(
-            f"{name}: not drawn, too few records are behind it; {needed() or 'more seeds are needed'}"
-        )
+        why = needed() or "more seeds are needed"
+        print(f"{name}: not drawn, too few records are behind it; {why}")
         return
     write(frame, out / f"{name}.csv")
     save(drawn(draw, pd.read_csv(out / f"{name}.csv")), name, out)
