@@ -37,6 +37,7 @@ class EqCoLoss(ContrastiveLoss):
         options: see `ContrastiveLoss`.
 
     >>> loss = EqCoLoss(num_negatives=2, alpha=256, temperature=0.2)
+    >>> import torch
     >>> z = torch.eye(4, 8)
     >>> round(loss(z, z).item(), 4)  # log(1 + 256 e^-5)
     1.0022

@@ -256,10 +256,10 @@ def test_moving_a_data_set_keeps_all_of_it(tree: Path) -> None:
 def test_every_source_is_found_by_the_data_of_a_recipe(name: str, tree: Path) -> None:
     source = SOURCES[name]
     assert find_source(name) is source
-    if name in ("folder", "part"):  # users bring them: the recipe names what is in them
+    if source.hashed:  # users bring them: the recipe names what is in them
         assert source.identify is not None
         data = source.identify(tree)
-        assert data == f"{name}:{identity(tree)}"
+        assert data.startswith(f"{name}:")
         assert find_source(data) is source
     else:
         with pytest.raises(ValueError, match="unknown data set"):

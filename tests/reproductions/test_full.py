@@ -16,7 +16,7 @@ from tests.trees import write_tree
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A tree of four classes, which is not the whole of ImageNet."""
-    return write_tree(tmp_path / "photos")
+    return write_tree(tmp_path / "photos", each=70)  # a batch takes 256
 
 
 def test_without_the_path_of_imagenet_the_error_names_the_variable(
