@@ -14,7 +14,6 @@ from PIL import Image
 
 from eqco.images import SOURCES, find_source, glyphs, open_images
 from eqco.images.memory import Dataset, InMemory, glyph_set
-from eqco.images.tree import identity
 from eqco.recipe import Recipe
 from eqco.settings import Machine
 from reproductions.scales import SCALES

@@ -224,4 +224,4 @@ def test_a_metric_appears_in_the_pages(monkeypatch: pytest.MonkeyPatch, commit: 
     mine = Metric("share of the first class", lambda train, test, *_: 100.0)
     monkeypatch.setitem(METRICS, "mine", mine)
     assert "share of the first class" in pages.table_page(1, "glyphs")
-    assert "share of the first class" in sweep_page.metrics_by_rate()
+    assert "share of the first class" in sweep_page.in_each(sweep_page.metrics_of)

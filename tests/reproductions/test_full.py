@@ -41,7 +41,7 @@ def test_plan_only_prints_the_tree_and_the_plan_and_writes_nothing(
     monkeypatch.setenv("EQCO_IMAGENET", f"part:{tree}")
     assert main(["full", "--plan-only", f"--records={tmp_path / 'records'}"]) == 0
     text = capsys.readouterr().out
-    assert "4 classes, 20 training and 8 held-out images" in text
+    assert "4 classes, 280 training and 8 held-out images" in text
     jobs = plan.jobs("imagenet", SCALES["imagenet"].base, list(TABLES), 1)
     assert f"{len(jobs)} runs" in text
     assert not (tmp_path / "records").exists()

@@ -31,7 +31,7 @@ def test_a_run_writes_one_record_and_again_replaces_it(tmp_path: Path) -> None:
     assert anew.checksum != first.checksum
     assert first.resumed == anew.resumed == 0
     assert set(first.metrics) == {"linear", "knn", "class_mean", "perturbed_knn"}
-    assert set(first.diagnostics) == {"cv2", "one_minus_pi0"}
+    assert set(first.diagnostics) == {"cv2", "one_minus_pi0", "rho2_cv2"}
     assert first.steps == first.curve["step"][-1] + 1
 
 
