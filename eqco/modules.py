@@ -42,8 +42,10 @@ class EqCoLoss(ContrastiveLoss):
     >>> z = torch.eye(4, 8)
     >>> round(loss(z, z).item(), 4)  # log(1 + 256 e^-5)
     1.0024
-
-    A third tensor is a TypeError: the negatives are the other images'.
+    >>> loss(z, z, z)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    TypeError: EqCoLoss takes two tensors, ...
 
     Source: `eqco.contrast.eqco_info_nce`.
     """
