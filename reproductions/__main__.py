@@ -6,20 +6,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from eqco.cores import granted_cores
 from reproductions import compare, full, own_tables, pages, plan, render, sweep, throughput
 from reproductions.html import page
 from reproductions.options import add_options, folder, known_name, whole
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
-def parser() -> argparse.ArgumentParser:
-    """Commands and options."""
-    top = argparse.ArgumentParser(
-        prog="python -m reproductions",
-        description="Plans, sweeps and pages of the tables; `pytest reproductions` runs tables.",
-    )
-    commands = top.add_subparsers(required=True, metavar="command")
+
+def add_planning(commands: Commands) -> None:
+    """What there is, and what a scale costs."""
     command = commands.add_parser("tables", help="scales and tables, with their runs and records")
     add_options(command.add_argument, "scale", "records")
     command.set_defaults(function=plan.scales)
@@ -27,6 +25,10 @@ def parser() -> argparse.ArgumentParser:
     names = ("scale", "tables", "seeds", "records", "checkpoints", "data", "throughput")
     add_options(command.add_argument, *names, "precision")
     command.set_defaults(function=plan.main)
+
+
+def add_comparing(commands: Commands) -> None:
+    """Tables of a reader's own records, and two folders beside each other."""
     command = commands.add_parser("table", help="tables of your records beside the committed ones")
     add_options(command.add_argument, "scale", "records", "tables")
     command.add_argument(
@@ -38,6 +40,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("a", type=folder, help="folder of records")
     command.add_argument("b", type=folder, help="another one")
     command.set_defaults(function=compare.main)
+
+
+def add_sweeping(commands: Commands) -> None:
+    """The runs behind the pages."""
     command = commands.add_parser("sweep", help="every run behind the pages of a scale")
     add_options(command.add_argument, "scale", "data", "device", "tables", "records", "checkpoints")
     add_options(command.add_argument, "seeds", default=10)
@@ -59,6 +65,10 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--only", default="", help="only runs whose name holds this text")
     command.set_defaults(function=sweep.main)
+
+
+def add_writing(commands: Commands) -> None:
+    """The pages and the report."""
     command = commands.add_parser("pages", help="write README and docs from committed records")
     command.add_argument("--check", action="store_true", help="change nothing, fail where stale")
     command.set_defaults(function=pages.main)
@@ -68,6 +78,10 @@ def parser() -> argparse.ArgumentParser:
     words = "where the page goes (default: runs/report.html)"
     command.add_argument("--out", type=Path, default=Path("runs/report.html"), help=words)
     command.set_defaults(function=page.main)
+
+
+def add_measuring(commands: Commands) -> None:
+    """The speed of this machine."""
     command = commands.add_parser("throughput", help="images a second of this machine, for plan")
     add_options(command.add_argument, "scale", default="imagenet")
     add_options(command.add_argument, "workers", "device", "threads", "compile")
@@ -82,11 +96,43 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--out", type=Path, help="JSON file, for plan --throughput")
     command.set_defaults(function=throughput.main)
+
+
+def add_everything(commands: Commands) -> None:
+    """All tables on ImageNet."""
     command = commands.add_parser("full", help="all tables on ImageNet; other options go to pytest")
     add_options(command.add_argument, "data", "seeds", "records", "checkpoints")
     add_options(command.add_argument, "throughput", "precision")
     command.add_argument("--plan-only", action="store_true", help="check and plan, run nothing")
     command.set_defaults(function=full.main)
+
+
+PARTS = (
+    add_planning,
+    add_comparing,
+    add_sweeping,
+    add_writing,
+    add_measuring,
+    add_everything,
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Commands and options."""
+    top = argparse.ArgumentParser(
+        prog="python -m reproductions",
+        description="Plans, sweeps and pages of the tables; `pytest reproductions` runs tables.",
+    )
+    commands = top.add_subparsers(required=True, metavar="command")
+    for add in (
+        add_planning,
+        add_comparing,
+        add_sweeping,
+        add_writing,
+        add_measuring,
+        add_everything,
+    ):
+        add(commands)
     return top
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cache
 
 from eqco.recipe import Recipe
 from eqco.runs.progress import duration
+from eqco.runs.record import Record
 from reproductions.evidence import committed_records, evidence_base, recipe_runs
 from reproductions.plan import Price, price_from_records, stated
 from reproductions.scales import SCALES
@@ -16,11 +17,16 @@ from reproductions.tables.cells import Row
 FIRST = "glyphs"  # the scale of commands without --scale
 
 
+def price_by(records: Sequence[Record], scale: str) -> Price | None:
+    """Price of a run by records of a scale, else the stated one of the paper's own scale."""
+    found = price_from_records(records)
+    return stated() if found is None and SCALES[scale].paper else found
+
+
 @cache
 def price(scale: str) -> Price | None:
-    """Price of a run by the committed records, else the stated one of the paper's own scale."""
-    found = price_from_records(committed_records(scale))
-    return stated() if found is None and SCALES[scale].paper else found
+    """Price of a run by the committed records of a scale."""
+    return price_by(committed_records(scale), scale)
 
 
 def cost(scale: str, recipes: Collection[Recipe]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from eqco.methods import METHODS
-from reproductions.claims import PRIMARY, SECOND_METRIC, Verdicts, tally
+from reproductions.claims import FEW, PRIMARY, SECOND_METRIC, Verdicts, tally
 from reproductions.claims_table import short_p
 from reproductions.html.charts import interval_bar
 from reproductions.html.records import Evidence
@@ -19,15 +19,7 @@ from reproductions.tables.cells import Claim
 NOT_RUN = "not run"
 ORDER = (*STATUSES, UNDETERMINED, NOT_RUN)
 PREDICTED_AT = "glyphs"  # the scale of `Claim.predicted`
-FEW = 16  # negatives of the paper's headline
 LEAST_REACH = 2.0  # points, of the axis of intervals
-PAPER = {
-    "C1": "accuracy hardly depends on K with EqCo, and falls without it",
-    "C2": "the mutual-information bound stays steady in K",
-    "C3": "the gradient magnitude stays steady in K",
-    "C4": "16 negatives are enough",
-    "C5": "SiMo with 16 negatives is comparable to MoCo v2 with its whole queue",
-}
 ELSEWHERE = {
     "C2": "judged by figure 1, see the findings",
     "C3": "judged by figure 2, see the findings",

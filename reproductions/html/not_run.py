@@ -11,8 +11,8 @@ from eqco.recipe import Recipe
 from eqco.runs.progress import duration
 from reproductions.html.records import Evidence
 from reproductions.judge import LEAST_SEEDS
-from reproductions.options import OPTIONS
-from reproductions.plan import Price, price_from_records, stated
+from reproductions.missing import price_by, table_command
+from reproductions.plan import Price
 from reproductions.scales import SCALES
 
 
@@ -42,9 +42,8 @@ class Missing:
 
 
 def price_of(evidence: Evidence) -> Price | None:
-    """Price of a run by the records, else the stated one at the paper's own scale."""
-    found = price_from_records(evidence.records)
-    return stated() if found is None and SCALES[evidence.scale].paper else found
+    """Price of a run of the scale."""
+    return price_by(evidence.records, evidence.scale)
 
 
 def seeds_wanted(evidence: Evidence) -> int:
@@ -55,15 +54,8 @@ def seeds_wanted(evidence: Evidence) -> int:
 
 def command(number: int, scale: str, seeds: int, folder: Path | None) -> str:
     """The command that runs a table; `folder` is that of the records, None for the usual one."""
-    words = [f"pytest reproductions/ -k table{number}"]
-    if scale != OPTIONS["scale"]["default"]:
-        words.append(f"--scale {scale}")
-    if SCALES[scale].needs_folder:
-        words.append("--data folder:PATH")
-    words.append(f"--seeds {seeds}")
-    if folder is not None:
-        words.append(f"--records {shlex.quote(str(folder))}")
-    return " ".join(words)
+    records = "" if folder is None else f" --records {shlex.quote(str(folder))}"
+    return f"{table_command(number, scale)} --seeds {seeds}{records}"
 
 
 def told(scale: str, price: Price | None, hours: float | None) -> str:

@@ -22,7 +22,7 @@ from eqco.runs.files import write_atomically
 from eqco.runs.record import git, now
 from reproductions import evidence, published
 from reproductions.agreement import near_published
-from reproductions.claims import PRIMARY
+from reproductions.claims import PAPER, PRIMARY
 from reproductions.html import claims, curves, not_run, text
 from reproductions.html.figures import figures
 from reproductions.html.provenance import Machines, origins
@@ -83,7 +83,7 @@ def scale_parts(found: Evidence, machines: Machines) -> dict[str, Any]:
         "claims": lines,
         "headline": claims.headline(lines),
         "tally": claims.tally_of(lines) if lines else "",
-        "paper": {paper: claims.by_paper(lines, paper) for paper in claims.PAPER},
+        "paper": {paper: claims.by_paper(lines, paper) for paper in PAPER},
         "predicts": any(line.claim.predicted is not None and line.predicts for line in lines),
         "tables": table_lines(found),
         "curves": curves.plots(found),
@@ -119,7 +119,7 @@ def context(folder: Path, shown: Path | None) -> dict[str, Any]:
         "metrics": {name: metric.title for name, metric in METRICS.items()},
         "primary": PRIMARY,
         "least_seeds": LEAST_SEEDS,
-        "paper": claims.PAPER,
+        "paper": PAPER,
         "elsewhere": claims.ELSEWHERE,
         "symbols": SYMBOLS,
         "order": claims.ORDER,
