@@ -5,7 +5,7 @@ from __future__ import annotations
 from reproductions import evidence, markdown, missing
 from reproductions.claims import FEW, PAPER
 from reproductions.evidence import evidence_base, judge_claim, shown_scales
-from reproductions.judge import LEAST_SEEDS, Verdict
+from reproductions.judge import LEAST_SEEDS, STATUSES, Verdict
 from reproductions.markdown import points, short
 from reproductions.report import spread
 from reproductions.scales import SCALES
@@ -13,6 +13,7 @@ from reproductions.tables import TABLES, table
 from reproductions.tables.cells import ASPECTS, Claim, Row
 
 GLYPHS = "glyphs"
+SUPPORTED, CONTRADICTED, WITHIN = STATUSES
 
 
 def first_table(paper: str) -> int:
@@ -54,6 +55,16 @@ def few(aspect: str) -> Verdict | None:
     return next((verdict for verdict in found if verdict.n >= LEAST_SEEDS), None)
 
 
+def in_a_word(level: str, better: str, falls: str) -> str:
+    """Are many negatives needed? By the verdicts on the three aspects of C1 with few of them."""
+    if level == SUPPORTED:
+        return f"No, {FEW} are enough here."
+    if better == SUPPORTED:
+        return "Partly, here."
+    gains_nothing = better in (WITHIN, CONTRADICTED)
+    return "Yes, here they do." if falls == SUPPORTED and gains_nothing else "Undecided, here."
+
+
 def answer() -> str:
     """The answer in one sentence, with intervals and n."""
     level, better, falls = (few(ASPECTS[name]) for name in ("level", "better", "falls"))
@@ -61,13 +72,7 @@ def answer() -> str:
         command = f"{missing.table_command(first_table('C1'), GLYPHS)} --seeds {LEAST_SEEDS}"
         cost = missing.cost(GLYPHS, [row.recipe for row in table(first_table("C1"), GLYPHS).rows])
         return f"**No answer yet.** Too few records under these numerics: `{command}` ({cost})."
-    word = "Undecided, here."
-    if level.status == "supported":
-        word = f"No, {FEW} are enough here."
-    elif better.status == "supported":
-        word = "Partly, here."
-    elif falls.status == "supported" and better.status in ("within a point", "contradicted"):
-        word = "Yes, here they do."
+    word = in_a_word(level.status, better.status, falls.status)
     return (
         f"**{word}** With {FEW} negatives instead of {SCALES[GLYPHS].base.num_negatives} InfoNCE "
         f"loses {falls.mean:.1f} points [{falls.low:.1f}, {falls.high:.1f}]; EqCo with {FEW} "

@@ -201,3 +201,20 @@ def test_the_answer_and_the_claims_have_the_numbers_of_the_verdicts() -> None:
     assert f"{falls.mean:.1f} points [{falls.low:.1f}, {falls.high:.1f}]" in front_page.answer()
     assert f"{pages.points(level)} against all: **{level.status}**" in front_page.paper_claims()
     assert "not run: 2 of 5 rows; `pytest reproductions/ -k table3`" in front_page.paper_claims()
+
+
+@pytest.mark.parametrize(
+    ("level", "better", "falls", "word"),
+    [
+        ("supported", "supported", "supported", "No"),
+        ("contradicted", "supported", "supported", "Partly"),
+        ("undetermined", "within a point", "supported", "Yes"),
+        ("contradicted", "contradicted", "supported", "Yes"),
+        ("undetermined", "undetermined", "supported", "Undecided"),
+        ("undetermined", "within a point", "undetermined", "Undecided"),
+    ],
+)
+def test_the_answer_says_no_more_than_the_verdicts(
+    level: str, better: str, falls: str, word: str
+) -> None:
+    assert front_page.in_a_word(level, better, falls).startswith(word)
