@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from eqco.checks import TrainingError, check_name
 from eqco.methods.encoder import BACKBONES
 from eqco.recipe import Recipe
-from eqco.runs.checkpoint import read, save
-from eqco.runs.files import check_writable
+from eqco.runs.checkpoint import read_trained
+from eqco.runs.files import check_writable, write_atomically
 
 LAYOUTS = ("torchvision", "moco")
 
@@ -24,10 +25,13 @@ def backbone_state(path: Path) -> tuple[dict[str, Tensor], str]:
             one of torchvision's.
     """
     try:
-        state = read(path, "method", "recipe")
+        state = read_trained(path, "method", "recipe")
     except TrainingError as error:
         raise ValueError(f"{error}: give a checkpoint of this suite") from error
-    weights, name = state["method"], Recipe.of(state["recipe"]).backbone
+    try:
+        weights, name = state["method"], Recipe.of(state["recipe"]).backbone
+    except ValueError as error:
+        raise ValueError(f"checkpoint {path} is damaged ({error})") from error
     resnets = [each for each in BACKBONES if each.startswith("resnet")]
     if name not in resnets:
         raise ValueError(
@@ -67,4 +71,5 @@ def export(checkpoint: Path, layout: str, out: Path) -> None:
         raise ValueError(f"export writes a file, {str(out)!r} is a folder: name a file in it")
     check_writable(out.parent)
     state, name = backbone_state(checkpoint)
-    save(out, exported(state, name, layout))
+    body = exported(state, name, layout)
+    write_atomically(out, lambda stream: torch.save(body, stream))

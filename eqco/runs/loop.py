@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
+
+from eqco.checks import Number, TrainingError
 from eqco.distributed import broadcast_flag, rank
 from eqco.recipe import Recipe
-from eqco.runs.checkpoint import load, save
+from eqco.runs.checkpoint import Damaged, earlier, first_line, load, save, set_aside
 from eqco.runs.progress import Progress
 from eqco.settings import Machine
 from eqco.work import Work
@@ -40,15 +44,72 @@ class Loop:
         self.seconds, self.resumed = 0.0, 0
 
     def resume(self) -> None:
-        """Continue from the checkpoint, where one is there and fits."""
-        if not self.path.exists():
+        """Continue from the last checkpoint that can be used, where there is one that fits.
+
+        The first process chooses; the others take the same one.
+
+        Raises:
+            TrainingError: there are checkpoints, none of which can be used.
+        """
+        chosen = self.take_usable() if rank() == 0 else None
+        if not broadcast_flag(chosen is not None, self.machine.device):
             return
-        state = load(self.path, self.recipe.digest(), self.seed)
-        if broadcast_flag(self.work.fits(state), self.machine.device):
+        before = broadcast_flag(chosen == earlier(self.path), self.machine.device)
+        if rank() > 0:
+            self.take(earlier(self.path) if before else self.path)
+
+    def take(self, path: Path) -> bool:
+        """Continue from a checkpoint; False, and nothing changed, where it is of other work.
+
+        Raises:
+            Damaged: it cannot be read, or its content cannot be of this run.
+            TrainingError: it belongs to another recipe or seed.
+        """
+        state = load(path, self.recipe.digest(), self.seed)
+        try:
+            if not self.work.fits(state):
+                return False
+            step = Number(0, self.work.steps, whole=True).check("step", state["step"])
+            seconds = Number(0).check("seconds", state.get("seconds", 0.0))
+            resumed = Number(0, whole=True).check("resumed", state.get("resumed", 0))
+            self.work.step = step
             self.work.restore(state)
-            self.work.step = state["step"]
-            self.seconds = state.get("seconds", 0.0)
-            self.resumed = state.get("resumed", 0) + 1
+        except torch.OutOfMemoryError:
+            raise
+        except KeyError as error:
+            raise Damaged(f"checkpoint {path} is damaged (it does not hold {error})") from error
+        except (AttributeError, IndexError, TypeError, ValueError, RuntimeError) as error:
+            raise Damaged(f"checkpoint {path} is damaged ({first_line(error)})") from error
+        self.seconds, self.resumed = seconds, resumed + 1
+        return True
+
+    def take_usable(self) -> Path | None:
+        """Continue from the checkpoint, or where it is damaged from the one before it."""
+        before = earlier(self.path)
+        if not self.path.exists() and not before.exists():
+            return None
+        try:
+            return self.path if self.take(self.path) else None
+        except Damaged as error:
+            first = error
+        name = self.recipe.run_id(self.seed)
+        if not before.exists():
+            raise TrainingError(
+                f"{first}, and no earlier one is there: move it away to train {name} from the start"
+            ) from first
+        try:
+            fits = self.take(before)
+        except TrainingError as second:
+            raise TrainingError(
+                f"{first}, nor can the one before it be used ({second}): move both away to train "
+                f"{name} from the start"
+            ) from second
+        if self.path.exists():
+            first = Damaged(f"{first}, it is kept as {set_aside(self.path)}")
+        if fits:
+            told = f"continuing from the one before it, {before}, step {self.work.step} of"
+            warnings.warn(f"{first}: {told} {self.work.steps}", RuntimeWarning, stacklevel=2)
+        return before if fits else None
 
     def due(self, seconds: float, before: int) -> bool:
         """Whether to save now; every process follows the first one's clock."""

@@ -20,7 +20,7 @@ from eqco.probes import PROBES
 from eqco.probes.crops import CropProbe
 from eqco.probes.features import FeatureProbe
 from eqco.recipe import Recipe
-from eqco.runs.checkpoint import checkpoint_path, hold
+from eqco.runs.checkpoint import checkpoint_path, forget, hold
 from eqco.runs.loop import Loop
 from eqco.runs.pretrain import pretrain
 from eqco.runs.progress import Progress
@@ -80,7 +80,7 @@ def run(
     """
     with hold(recipe, seed, machine):
         if again and distributed.rank() == 0:
-            checkpoint_path(recipe, seed, machine).unlink(missing_ok=True)
+            forget(recipe, seed, machine)
         # Another process may just have ended this run.
         done = None if again else Record.find(folder, recipe, seed)
         if distributed.broadcast_flag(done is None, machine.device):
