@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from eqco import __version__
 from eqco.checks import Number, argument
+from eqco.runs.signals import Stopped, catching
 from eqco.waiting import sleep_while_waiting
 
 
@@ -141,12 +143,24 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def again(given: argparse.Namespace) -> str:
+    """The command that continues a run, for a shell; "" behind torchrun, which has another."""
+    if given.function is not run or "RANK" in os.environ:
+        return ""
+    return shlex.join([sys.executable, "-m", "eqco", "run", str(given.order.resolve())])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse and run; bad input ends with one sentence and status 2."""
+    """Parse and run; a bad input ends with status 2, a signal with 128 + its number."""
     given = parser().parse_args(arguments)
     sleep_while_waiting()
     try:
-        given.function(given)
+        with catching():
+            given.function(given)
+    except Stopped as stop:
+        if os.environ.get("RANK", "0") == "0":  # torchrun's other processes say the same
+            print(stop.sentence(again(given)), file=sys.stderr)
+        return stop.status
     except (ValueError, RuntimeError, OSError, MemoryError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -44,8 +44,8 @@ class Settings:
         drawing: a name in `eqco.negatives.DRAWINGS`: "independent" per query or "shared".
         temperature: softmax temperature t, from 1e-4 on. Losses use log-sum-exp and are finite
             there; below 0.023 e^{2/t} leaves the range of float32: far negatives weigh nothing.
-        data: a name in `eqco.images.SOURCES`: "glyphs", "cifar10" or "folder:NAME-HASH", held in
-            memory; "imagenet" or "part:NAME-HASH", read from files.
+        data: a name in `eqco.images.SOURCES`: "glyphs", "cifar10" or "folder:HASH", held in
+            memory; "imagenet" or "part:HASH", read from files.
         data_part: fraction of the classes that is used, in (0, 1].
         views: a name in `eqco.images.views`: "glyphs" or "photos"; "moco-v2" of files.
         crop_scale: smallest area of a random crop, as a fraction.

@@ -114,6 +114,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
                   "help": "processes of a run, one per GPU; with torchrun and slurm"},
     "launcher-options": {"default": "", "help": "torchrun's options, or NAME=VALUE for submitit, "
                          "such as slurm_partition=gpu"},
+    "strict-busy": {"action": "store_true",
+                    "help": "fail where another process is doing a run, instead of skipping it"},
     "throughput": {"type": Path, "help": "measurement of `python -m reproductions throughput`"},
     "tables": {"type": whole(), "nargs": "+", "help": "numbers of tables (default: all)"},
 }  # fmt: skip

@@ -13,8 +13,9 @@ import torch
 
 from eqco.images import SOURCES
 from eqco.recipe import Recipe
-from eqco.runs.checkpoint import check_free
-from eqco.runs.files import check_writable
+from eqco.runs.checkpoint import check_free, hold
+from eqco.runs.cluster import queue_state
+from eqco.runs.files import check_locks, check_writable
 from eqco.runs.launch import Order, by_slurm, by_torchrun
 from eqco.runs.precision import emulation
 from eqco.runs.record import Record, record_path
@@ -47,6 +48,8 @@ class Session:
     submitted: set[str] = field(default_factory=set)
     statuses: dict[tuple[int, str], str] = field(default_factory=dict)
     claims: list[tuple[int, str]] = field(default_factory=list)  # those selected
+    strict_busy: bool = False
+    busy: set[str] = field(default_factory=set)  # runs that another process holds
     judged: dict[int, dict[str, Verdicts]] = field(default_factory=dict)
 
     @property
@@ -282,6 +285,7 @@ def checked_session(config: pytest.Config) -> Session:
         processes=option("processes"),
         launcher_options=launcher_options,
         numerics=numerics,
+        strict_busy=option("strict_busy"),
     )
     if is_evidence and not never:
         raise ValueError(f"{folder} holds the evidence: judge it with --run never")
@@ -303,19 +307,28 @@ def check_folders(session: Session) -> None:
         return
     for needed in (session.folder, session.machine.checkpoints):
         check_writable(needed)
+    check_locks(session.machine.checkpoints)
 
 
 def launched(session: Session, job: Job) -> Record | None:
     """Run a job in other processes: its record, or None where it was submitted to a cluster."""
-    order = Order(job, session.machine, session.folder)
+    order = Order(job, session.machine, session.folder).absolute()
     if job.run_id in session.submitted:  # a row that tables share
         return None
-    check_free(job.recipe, job.seed, session.machine)
     if session.launcher == "torchrun":
+        check_free(job.recipe, job.seed, session.machine)
         return by_torchrun(order, session.processes, session.launcher_options)
-    given = (word.split("=", 1) for word in session.launcher_options)
-    parameters: dict[str, Any] = {n: int(v) if v.isdigit() else v for n, v in given}
-    logs = session.machine.checkpoints / "slurm"
-    by_slurm(order, session.processes, logs, **parameters)
+    with hold(job.recipe, job.seed, session.machine):  # against the same command beside this one
+        submit(session, order)
     session.submitted.add(job.run_id)
     return None
+
+
+def submit(session: Session, order: Order) -> None:
+    """Submit a job to the cluster, unless an earlier command did and it waits or runs there."""
+    if queue_state(order.machine.checkpoints, order.job.run_id):
+        return
+    given = (word.split("=", 1) for word in session.launcher_options)
+    parameters: dict[str, Any] = {n: int(v) if v.isdigit() else v for n, v in given}
+    logs = order.machine.checkpoints / "slurm"
+    by_slurm(order, session.processes, logs, **parameters)

@@ -16,8 +16,9 @@ PACKAGE = ROOT / "eqco"
 # eqco/images/__init__.py. The modules of a sub-package may rank below the package itself.
 LAYERS = [
     ["", "checks", "distributed", "negatives", "similarity", "waiting", "work", "runs",
-     "runs.files", "runs.precision", "runs.progress", "images.colour", "images.decode",
-     "images.glyphs", "images.tree", "methods.encoder", "probes.frozen", "probes.linear"],
+     "runs.files", "runs.precision", "runs.progress", "runs.signals", "images.colour",
+     "images.decode", "images.glyphs", "images.tree", "methods.encoder", "probes.frozen",
+     "probes.linear"],
     ["methods.batch_norm", "gaps", "randomness", "settings", "sogclr", "theory"],
     ["corrected", "rivals"],
     ["contrast", "images.photometric", "methods.method", "probes.metrics"],
@@ -28,7 +29,7 @@ LAYERS = [
     ["probes.features"],
     ["probes"],
     ["recipe"],
-    ["diagnose", "runs.checkpoint", "runs.record"],
+    ["diagnose", "runs.checkpoint", "runs.cluster", "runs.record"],
     ["export", "runs.loop"],
     ["runs.pretrain"],
     ["runs.run"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from eqco.checks import TrainingError
 from eqco.distributed import rank
 from eqco.recipe import Recipe
-from eqco.runs.files import write_atomically
+from eqco.runs.files import lock_error, write_atomically
 from eqco.settings import Machine
 
 
@@ -182,23 +182,55 @@ def forget(recipe: Recipe, seed: int, machine: Machine) -> None:
 def hold(recipe: Recipe, seed: int, machine: Machine) -> Iterator[None]:
     """Lock a run against other processes; the lock of a killed process is free.
 
-    May be nested in one process.
+    May be nested in one process. A file beside the lock names the session of the holder.
 
     Raises:
         Busy: another process holds the run.
+        TrainingError: the disk has no file locks, or refuses this one.
     """
     if rank() > 0:  # the first process holds the lock for all
         yield
         return
     path = checkpoint_path(recipe, seed, machine).with_suffix(".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0, is_singleton=True)
+    nested = lock.is_locked
     try:
-        with FileLock(path, timeout=0, is_singleton=True):
-            yield
-    except Timeout as error:
-        raise Busy(
-            f"{path.stem} is being run by another process: wait for it, or stop it"
-        ) from error
+        lock.acquire()
+    except (Timeout, OSError, NotImplementedError) as error:
+        raise lock_refused(path, error) from error
+    holder = path.with_suffix(".holder")
+    try:
+        with suppress(OSError):  # of use to readers, not to this run
+            holder.write_text(os.environ.get(SESSION) or "none", encoding="utf-8")
+        yield
+    finally:
+        if not nested:
+            holder.unlink(missing_ok=True)
+        lock.release()
+
+
+SESSION = "EQCO_SESSION"  # environment: what processes of one session have in common
+
+
+def lock_refused(path: Path, error: Exception) -> TrainingError:
+    """The error of a lock that was not granted: Busy only where another process holds it."""
+    if why := lock_error(path.parent):
+        return TrainingError(
+            f"the disk of {path.parent} has no file locks ({why}): give --checkpoints a folder on "
+            "another disk"
+        )
+    if type(error) is not Timeout:
+        return TrainingError(f"lock {path} cannot be taken ({first_line(error)})")
+    return Busy(f"{path.stem} is being run by another process: wait for it, or stop it")
+
+
+def holder_of(recipe: Recipe, seed: int, machine: Machine) -> str:
+    """Session of the process that holds a run, "none" for one of no session; "" if unknown."""
+    try:
+        return checkpoint_path(recipe, seed, machine).with_suffix(".holder").read_text("utf-8")
+    except OSError:
+        return ""
 
 
 def check_free(recipe: Recipe, seed: int, machine: Machine) -> None:

@@ -6,14 +6,16 @@ import time
 import warnings
 from dataclasses import asdict
 from pathlib import Path
+from signal import SIGTERM
 
 import torch
 
 from eqco.checks import Number, TrainingError
-from eqco.distributed import broadcast_flag, rank
+from eqco.distributed import any_rank, broadcast_flag, rank, wait, world_size
 from eqco.recipe import Recipe
 from eqco.runs.checkpoint import Damaged, earlier, first_line, load, save, set_aside
 from eqco.runs.progress import Progress
+from eqco.runs.signals import Stopped, deferred, pending
 from eqco.settings import Machine
 from eqco.work import Work
 
@@ -113,13 +115,30 @@ class Loop:
 
     def due(self, seconds: float, before: int) -> bool:
         """Whether to save now; every process follows the first one's clock."""
-        step = self.work.step
-        if step == self.work.steps:
+        if self.work.step == self.work.steps:
             return True
-        on_gpu = self.machine.device != "cpu"
-        if on_gpu and step // STEPS_BETWEEN_READS == before // STEPS_BETWEEN_READS:
+        if not self.may_agree(before):
             return False
         return broadcast_flag(seconds > self.machine.checkpoint_seconds, self.machine.device)
+
+    def may_agree(self, before: int) -> bool:
+        """Whether processes agree after this step: on a GPU at every tenth step only."""
+        on_gpu, step = self.machine.device != "cpu", self.work.step
+        return not on_gpu or step // STEPS_BETWEEN_READS != before // STEPS_BETWEEN_READS
+
+    def signal(self, before: int) -> int:
+        """The signal that asks the run to stop, of any process; 0 where none does."""
+        if world_size() == 1:
+            return pending()
+        if not self.may_agree(before) or not any_rank(bool(pending()), self.machine.device):
+            return 0
+        return pending() or SIGTERM
+
+    def stop(self, number: int) -> None:
+        """Raise Stopped, after the first process has saved."""
+        wait()
+        done = f"step {self.work.step} of {self.work.steps} of {self.stage}"
+        raise Stopped(number, f"{self.recipe.run_id(self.seed)} is saved at {done}")
 
     def save(self) -> None:
         """Write a checkpoint from the first process; every process must call it."""
@@ -140,17 +159,26 @@ class Loop:
 
         Raises:
             TrainingError: divergence, or a checkpoint that cannot be used.
+            Stopped: by a signal, at the end of a step, whose state is saved.
         """
         self.resume()
-        earlier, started = self.seconds, time.monotonic()
+        with deferred():
+            self.advance(progress)
+
+    def advance(self, progress: Progress | None) -> None:
+        """Train from where the work is; a signal waits for the end of a step."""
+        sofar, started = self.seconds, time.monotonic()
         saved = started
         while self.work.step < self.work.steps:
             before = self.work.step
             value = self.work.advance()
             clock = time.monotonic()
-            self.seconds = earlier + clock - started
-            if self.due(clock - saved, before):
+            self.seconds = sofar + clock - started
+            due, number = self.due(clock - saved, before), self.signal(before)
+            if due or number:
                 self.save()
                 saved = clock
+            if number:
+                self.stop(number)
             if progress:
                 progress(self.stage, self.work.step, self.work.steps, value)

@@ -270,15 +270,14 @@ def damaged_at_random(content: bytes, draw: random.Random) -> bytes:
 
 @pytest.mark.parametrize("count", [60, pytest.param(2000, marks=pytest.mark.long)])
 def test_no_random_damage_gives_another_state(count: int, halfway: Path, tmp_path: Path) -> None:
-    """Either the file is refused, or it holds what was written: bytes of padding have no meaning."""
+    """Either the file is refused, or it holds what was written (padding has no meaning)."""
     draw, whole, path = random.Random(count), read(halfway), tmp_path / "damaged.pt"
     content, refused = halfway.read_bytes(), 0
     for _ in range(count):
         path.write_bytes(damaged_at_random(content, draw))
         try:
             found = read(path, "digest", "seed", "step", "method")
-        except Damaged as error:
-            assert "\n" not in str(error)
+        except Damaged:
             refused += 1
         else:
             assert equal(found, whole)
