@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Any
 
 import pytest
 
@@ -22,17 +23,17 @@ class Outcomes:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the status of each cell, the claims judged, and the runs not waited for."""
-        told: dict[str, list[object]] = {}
+        told: dict[str, list[Any]] = {}
         for name, value in report.user_properties:
             told.setdefault(name, []).append(value)
         called = report.when == "call"
-        for number, name in told.get("row", ()):  # type: ignore[misc]
+        for number, name in told.get("row", ()):
             if called or report.outcome != "passed":
                 status = {"skipped": "not run"}.get(report.outcome, report.outcome)
                 self.session.statuses[number, name] = status
         if called:
             claims = told.get("claim", ())
-            self.session.claims += [(number, name) for number, name in claims]  # type: ignore[misc]
+            self.session.claims += [(number, name) for number, name in claims]
             self.session.busy |= {str(run) for run in told.get("busy", ())}
 
 

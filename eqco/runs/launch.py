@@ -66,8 +66,9 @@ class Order:
     def absolute(self) -> Order:
         """The same order with paths that do not depend on the current folder."""
         own = self.machine
-        places = {"data_dir": own.data_dir.resolve(), "checkpoints": own.checkpoints.resolve()}
-        return replace(self, machine=replace(own, **places), folder=self.folder.resolve())
+        data, checkpoints = own.data_dir.resolve(), own.checkpoints.resolve()
+        own = replace(own, data_dir=data, checkpoints=checkpoints)
+        return replace(self, machine=own, folder=self.folder.resolve())
 
     def write(self) -> Path:
         """Write the job file beside the checkpoints, with absolute paths; returns its path."""
@@ -118,8 +119,8 @@ class Order:
         if home.parts[-len(parts) :] != parts:
             raise ValueError(f"its checkpoints {own.checkpoints} are relative to an unknown folder")
         root = Path(*home.parts[: -len(parts)])
-        places = {"data_dir": root / own.data_dir, "checkpoints": home}
-        return replace(self, machine=replace(own, **places), folder=root / self.folder)
+        own = replace(own, data_dir=root / own.data_dir, checkpoints=home)
+        return replace(self, machine=own, folder=root / self.folder)
 
     def do(self, progress: Progress | None = None) -> Record | None:
         """Do the run in this process, together with the others that torchrun started.
