@@ -46,7 +46,7 @@ def test_a_disk_without_file_locks_is_named_and_is_not_busy(
     monkeypatch.setattr(fcntl, "flock", flock)
     machine = machine_in(tmp_path)
     machine.checkpoints.mkdir()
-    with pytest.raises(ValueError, match="has no file locks .* on another disk"):
+    with pytest.raises(ValueError, match=r"has no file locks .* on another disk"):
         check_locks(machine.checkpoints)
     with pytest.raises(ValueError, match="has no file locks"):
         Order(Job(RECIPE, 0), machine, tmp_path / "records").do()

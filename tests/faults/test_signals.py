@@ -191,13 +191,14 @@ def test_a_record_that_is_being_written_is_written(
 def test_a_repeated_signal_waits_too_and_a_second_ctrl_c_does_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(Stopped, match="15"), catching(), deferred():
+    reached = []
+    with pytest.raises(Stopped, match="15"), catching(), deferred():  # noqa: PT012
         for _ in range(3):
             os.kill(os.getpid(), signal.SIGTERM)
-        reached = True
+        reached.append(True)
     assert reached
     monkeypatch.setattr(signals, "IMPATIENT", -1.0)
-    with pytest.raises(Stopped), catching(), deferred():
+    with pytest.raises(Stopped), catching(), deferred():  # noqa: PT012
         os.kill(os.getpid(), signal.SIGINT)
         pytest.fail("it waited")
 
