@@ -42,7 +42,7 @@ def test_what_a_disk_refuses_later_is_refused_before_the_run(
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(os, name, refused)
-    with pytest.raises(ValueError, match="cannot be written .*not permitted"):
+    with pytest.raises(ValueError, match=r"cannot be written .*not permitted"):
         check_writable(tmp_path)
     assert not list(tmp_path.iterdir())
 
