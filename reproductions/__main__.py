@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(function=pages.main)
     command = commands.add_parser("check", help="open every image of a tree, before a long run")
     add_options(command.add_argument, "data", required=True, help="folder:PATH or part:PATH")
-    add_options(command.add_argument, "workers", default=granted_cores())
+    add_options(command.add_argument, "workers")
     command.set_defaults(function=check.main)
     command = commands.add_parser("throughput", help="images a second of this machine, for plan")
     add_options(command.add_argument, "scale", default="imagenet")

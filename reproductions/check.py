@@ -15,6 +15,7 @@ from pathlib import Path
 
 from eqco.images.decode import decode
 from eqco.images.tree import identity, scan
+from reproductions.options import granted_cores
 
 SHOWN = 20
 
@@ -52,8 +53,9 @@ def main(given: argparse.Namespace) -> int:
     folder = Path(path).expanduser()
     tree = scan(folder)
     paths = tree.train.paths() + tree.held_out.paths()
+    processes = granted_cores() if given.workers is None else max(1, given.workers)
     bad = 0
-    for count, why in enumerate(problems(paths, given.workers or 1), start=1):
+    for count, why in enumerate(problems(paths, processes), start=1):
         bad += bool(why)
         if why and bad <= SHOWN:
             print(why, flush=True)
