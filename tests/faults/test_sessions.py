@@ -159,7 +159,15 @@ def test_killed_workers_set_the_status_of_a_sweep(
 def test_pytest_xdist_shows_the_closing_table_and_waits_for_its_own_runs(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    words = ["reproductions", "--scale=smoke", "-k", "table1-simo and k16", "-n", "2", "--threads=1"]
+    words = [
+        "reproductions",
+        "--scale=smoke",
+        "-k",
+        "table1-simo and k16",
+        "-n",
+        "2",
+        "--threads=1",
+    ]
     words += [f"--records={tmp_path / 'r'}", f"--checkpoints={tmp_path / 'c'}"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *words, "-p", "no:cacheprovider"],

@@ -18,7 +18,7 @@ from eqco.images.files import one_thread
 from eqco.recipe import Recipe
 from eqco.runs import signals
 from eqco.runs.checkpoint import checkpoint_path, read
-from eqco.runs.launch import Order, torchrun_command
+from eqco.runs.launch import Order, by_slurm, torchrun_command
 from eqco.runs.record import Record
 from eqco.runs.run import Job, run
 from eqco.runs.signals import Stopped, catching, deferred
@@ -131,6 +131,29 @@ def test_a_sweep_passes_a_signal_on_and_waits_for_its_workers(
     ]  # fmt: skip
     assert told.count("stopped by") == 3
     assert not list((tmp_path / "c").glob("*.holder"))
+
+
+def test_a_preempted_job_of_submitit_saves_and_resumes(tmp_path: Path) -> None:
+    """submitit's signal for preemption; a process of this machine stands in for the cluster."""
+    pytest.importorskip("submitit")
+    order = order_in(tmp_path, replace(RECIPE, epochs=300))
+    order = replace(order, machine=replace(order.machine, checkpoint_seconds=0.5))
+    job = by_slurm(order, 1, tmp_path / "logs", cluster="local", timeout_min=5)
+    path = checkpoint_path(order.job.recipe, 0, order.machine)
+    deadline = time.monotonic() + 120
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    (task,) = subprocess.run(
+        ["pgrep", "-f", f"submitit.core._submit {tmp_path}"], capture_output=True, text=True
+    ).stdout.split()
+    os.kill(int(task), signal.SIGUSR2)
+    assert job.result() == order.job.run_id
+    record = Record.find(order.folder, order.job.recipe, 0)
+    assert record is not None
+    assert record.resumed == 1
+    logs = "".join(each.read_text() for each in (tmp_path / "logs").glob("*_log.*"))
+    assert "stopped by SIGTERM: " in logs
+    assert "is saved at step" in logs
 
 
 def signal_self(number: int, at: int) -> Any:
