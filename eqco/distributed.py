@@ -114,6 +114,13 @@ def broadcast_flag(flag: bool, device: str) -> bool:
     return flag if world_size() == 1 else bool(mean_over_ranks(first) > 0)
 
 
+def any_rank(flag: bool, device: str) -> bool:
+    """Whether the flag of any process is set, on every process."""
+    if world_size() == 1:
+        return flag
+    return bool(mean_over_ranks(torch.tensor(float(flag), device=device)) > 0)
+
+
 @torch.no_grad()
 def average_buffers(module: nn.Module) -> None:
     """Replace running statistics by their mean over the ranks: all ranks then hold one encoder."""

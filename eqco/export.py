@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from eqco.checks import TrainingError, check_name
 from eqco.methods.encoder import BACKBONES
 from eqco.recipe import Recipe
-from eqco.runs.checkpoint import read, save
-from eqco.runs.files import check_writable
+from eqco.runs.checkpoint import read_trained
+from eqco.runs.files import check_writable, write_atomically
 
 LAYOUTS = ("torchvision", "moco", "own")
 SMALL_IMAGES = "-small-images"  # end of the names of ResNets with a stem for 32 pixels
@@ -76,10 +77,13 @@ def backbone_state(path: Path) -> tuple[dict[str, Tensor], str]:
         ValueError: the file is missing, damaged, or no checkpoint of ours.
     """
     try:
-        state = read(path, "method", "recipe")
+        state = read_trained(path, "method", "recipe")
     except TrainingError as error:
         raise ValueError(f"{error}: give a checkpoint of this suite") from error
-    weights, name = state["method"], Recipe.of(state["recipe"]).backbone
+    try:
+        weights, name = state["method"], Recipe.of(state["recipe"]).backbone
+    except ValueError as error:
+        raise ValueError(f"checkpoint {path} is damaged ({error})") from error
     prefix = "encoder.backbone."
     own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     if not own:
@@ -150,7 +154,8 @@ def export(checkpoint: Path, layout: str | None, out: Path) -> Written:
     check_writable(out.parent)
     state, name = backbone_state(checkpoint)
     layout = chosen_layout(name, layout)
-    save(out, exported(state, name, layout))
+    body = exported(state, name, layout)
+    write_atomically(out, lambda stream: torch.save(body, stream))
     trained = [
         v.numel() for k, v in state.items() if "running_" not in k and "num_batches" not in k
     ]

@@ -44,9 +44,9 @@ class Settings:
         drawing: a name in `eqco.negatives.DRAWINGS`: "independent" per query or "shared".
         temperature: softmax temperature t, from 1e-4 on. Losses use log-sum-exp and are finite
             there; below 0.023 e^{2/t} leaves the range of float32: far negatives weigh nothing.
-        data: a name in `eqco.images.SOURCES`: "glyphs", "cifar10", "folder:NAME-HASH" or
-            "images:NAME-HASH" (without labels), held in memory; "imagenet", "part:NAME-HASH" or
-            "files:NAME-HASH" (without labels), read from files.
+        data: a name in `eqco.images.SOURCES`: "glyphs", "cifar10", "folder:HASH" or "images:HASH"
+            (without labels), held in memory; "imagenet", "part:HASH" or "files:HASH" (without
+            labels), read from files.
         data_part: fraction of the classes that is used, in (0, 1].
         views: a name in `eqco.images.views`: "glyphs" or "photos"; "moco-v2" of files.
         crop_scale: smallest area of a random crop, as a fraction.

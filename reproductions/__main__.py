@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from eqco.cores import granted_cores
-from reproductions import compare, full, own_tables, pages, plan, render, sweep, throughput
+from eqco.runs.signals import Stopped, catching
+from reproductions import check, compare, full, own_tables, pages, plan, render, sweep, throughput
 from reproductions.html import page
 from reproductions.options import add_options, folder, known_name, whole
 
@@ -64,6 +66,7 @@ def add_sweeping(commands: Commands) -> None:
         help="runs at once, of one thread each (default: one for each granted core)",
     )
     command.add_argument("--only", default="", help="only runs whose name holds this text")
+    add_options(command.add_argument, "strict-busy")
     command.set_defaults(function=sweep.main)
 
 
@@ -81,7 +84,11 @@ def add_writing(commands: Commands) -> None:
 
 
 def add_measuring(commands: Commands) -> None:
-    """The speed of this machine."""
+    """The images of a tree, and the speed of this machine."""
+    command = commands.add_parser("check", help="open every image of a tree, before a long run")
+    add_options(command.add_argument, "data", required=True, help="folder:PATH or part:PATH")
+    add_options(command.add_argument, "workers")
+    command.set_defaults(function=check.main)
     command = commands.add_parser("throughput", help="images a second of this machine, for plan")
     add_options(command.add_argument, "scale", default="imagenet")
     add_options(command.add_argument, "workers", "device", "threads", "compile")
@@ -143,8 +150,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words and not takes_words:
         parser().error(f"unknown options: {' '.join(words)}")
     try:
-        status: int = given.function(given, words) if takes_words else given.function(given)
-        return status
+        if takes_words:  # pytest, which says itself how to continue
+            return int(given.function(given, words))
+        with catching():
+            return int(given.function(given))
+    except Stopped as stop:
+        given_words = sys.argv[1:] if arguments is None else arguments
+        command = shlex.join(["python", "-m", "reproductions", *given_words])
+        print(stop.sentence(command), file=sys.stderr)
+        return stop.status
     except (ValueError, RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -16,11 +16,13 @@ from eqco.recipe import Recipe
 from eqco.runs.checkpoint import Busy
 from eqco.runs.record import Record, RecordError
 from eqco.runs.run import Job, run, untrained
+from eqco.runs.signals import Stopped
 from reproductions import published
 from reproductions.claims_table import Judged
 from reproductions.evidence import row_values
 from reproductions.launching import launched, write_job
 from reproductions.options import OF_PYTEST, add_options
+from reproductions.outcomes import Outcomes, Wait, busy_line, give_up, same_session
 from reproductions.report import Cell, closing
 from reproductions.scales import SCALES
 from reproductions.session import Session, read_session
@@ -51,6 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the options once; a wrong one ends the session with one sentence."""
     config.option.keyword = whole_tables(config.option.keyword)
     config.stash[SESSION] = read_session(config)
+    same_session(getattr(config, "workerinput", None))
+    config.pluginmanager.register(Outcomes(config.stash[SESSION]), "eqco-outcomes")
 
 
 def case_name(case: tuple[int, str]) -> str:
@@ -159,6 +163,19 @@ class Bar:
                 return done(run(job.recipe, job.seed, *place, show, again=again))
 
 
+def made(session: Session, bar: Bar, job: Job) -> Record | None:
+    """The record of a job that is trained now; None where it was submitted to a cluster.
+
+    A cluster does every run: this host may have no GPU. torchrun does not share the probe of
+    an untrained encoder on images in memory.
+    """
+    shared = job.recipe.epochs or job.recipe.from_files
+    if session.launcher == "slurm" or (session.launcher == "torchrun" and shared):
+        with bar.uncaptured():
+            return launched(session, job)
+    return bar.train(session, job)
+
+
 @pytest.fixture
 def train(request: pytest.FixtureRequest, session: Session) -> Train:
     """Get the record of a job under the --run policy; a missing one is trained or skipped.
@@ -174,20 +191,22 @@ def train(request: pytest.FixtureRequest, session: Session) -> Train:
         if session.policy == "never":
             price = SCALES[session.scale].run
             pytest.skip(f"not run: leave --run never out to train it ({price})")
+        job = Job(recipe, seed)
         if session.write_jobs:
-            write_job(session, Job(recipe, seed))
+            write_job(session, job)
             return None
+        wait = Wait(session, job)
         try:
-            if session.launcher != "here" and (recipe.epochs or recipe.from_files):
-                with bar.uncaptured():
-                    return launched(session, Job(recipe, seed))
-            return bar.train(session, Job(recipe, seed))
-        except Busy as error:
-            pytest.skip(str(error))
+            while True:
+                try:
+                    return made(session, bar, job)
+                except Busy as error:
+                    if not wait.goes_on():
+                        give_up(session, request.node, job, error)
+        except Stopped as stop:
+            pytest.exit(stop.sentence(session.command), returncode=stop.status)
         except KeyboardInterrupt:
-            pytest.exit(
-                f"stopped; the checkpoint is kept, continue with: {session.command}", returncode=130
-            )
+            pytest.exit(f"stopped by Ctrl-C; continue with: {session.command}", returncode=130)
 
     return obtain
 
@@ -200,14 +219,13 @@ def baseline(session: Session) -> Recipe:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Keep the status of each cell for the closing table."""
+    """Name the cell in the report, for the closing table."""
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
     spec = getattr(item, "callspec", None)
     row = spec and spec.params.get("row")
-    if row and (report.when == "call" or report.outcome != "passed"):
-        status = {"skipped": "not run"}.get(report.outcome, report.outcome)
-        item.config.stash[SESSION].statuses[row] = status
+    if row:
+        report.user_properties.append(("row", row))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -254,6 +272,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if session.job_files:
         count, folder = len(session.job_files), session.job_files[0].parent
         terminalreporter.write(f"\n{count} job file(s) in {folder}: eqco run FILE does one\n")
+    if line := busy_line(session):
+        terminalreporter.write_line(line)
 
 
 def closing_text(session: Session, number: int, width: int, colour: bool) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from eqco.checks import TrainingError
-from eqco.runs.checkpoint import check_free
+from eqco.runs.checkpoint import check_free, hold
+from eqco.runs.cluster import queue_state
 from eqco.runs.launch import Order, by_slurm, by_torchrun
 from eqco.runs.record import Record
 from eqco.runs.run import Job
@@ -15,20 +16,28 @@ from reproductions.session import Session
 
 def launched(session: Session, job: Job) -> Record | None:
     """Run a job in other processes: its record, or None where it was submitted to a cluster."""
-    order = Order(job, session.machine, session.folder)
+    order = Order(job, session.machine, session.folder).absolute()
     if job.run_id in session.submitted:  # a row that tables share
         return None
-    check_free(job.recipe, job.seed, session.machine)
     if session.launcher == "torchrun":
+        check_free(job.recipe, job.seed, session.machine)
         return by_torchrun(order, session.processes, session.launcher_options)
     given = (word.split("=", 1) for word in session.launcher_options)
     parameters: dict[str, Any] = {n: int(v) if v.isdigit() else v for n, v in given}
-    logs = session.machine.checkpoints / "slurm"
-    submitted = by_slurm(order, session.processes, logs, **parameters)
-    if parameters.get("cluster") == "local":
+    logs = order.machine.checkpoints / "slurm"
+    with hold(job.recipe, job.seed, session.machine):  # against the same command beside this one
+        submitted = submit(session, order, logs, parameters)
+    if submitted is not None and parameters.get("cluster") == "local":
         return waited_for(submitted, order, logs)
     session.submitted.add(job.run_id)
     return None
+
+
+def submit(session: Session, order: Order, logs: Path, parameters: dict[str, Any]) -> Any:
+    """Submit a job; None where an earlier command did, and it waits or runs on the cluster."""
+    if queue_state(order.machine.checkpoints, order.job.run_id):
+        return None
+    return by_slurm(order, session.processes, logs, **parameters)
 
 
 def waited_for(submitted: Any, order: Order, logs: Path) -> Record | None:

@@ -94,6 +94,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
                          "such as slurm_partition=gpu; cluster=local submits to this machine"},
     "write-jobs": {"action": "store_true",
                    "help": "train nothing, write a job file for each missing run: eqco run FILE"},
+    "strict-busy": {"action": "store_true",
+                    "help": "fail where another process is doing a run, instead of skipping it"},
     "throughput": {"type": Path, "help": "measurement of `python -m reproductions throughput`"},
     "tables": {"type": whole(), "nargs": "+", "help": "numbers of tables (default: all)"},
 }  # fmt: skip

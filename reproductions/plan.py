@@ -19,7 +19,7 @@ from typing import Any
 from eqco.checks import positive_finite
 from eqco.images.tree import IMAGENET, scan
 from eqco.recipe import Recipe
-from eqco.runs.checkpoint import Busy, check_free, checkpoint_path
+from eqco.runs.checkpoint import Busy, check_free, checkpoint_path, earlier
 from eqco.runs.record import Record
 from eqco.runs.run import Job, untrained
 from eqco.settings import Machine
@@ -138,7 +138,7 @@ def run_state(job: Job, folder: Path, machine: Machine) -> str:
             check_free(job.recipe, job.seed, machine)
         except Busy:
             return "running"
-    return "begun" if path.exists() else "missing"
+    return "begun" if path.exists() or earlier(path).exists() else "missing"
 
 
 def alpha_column(wanted: Sequence[Job]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from eqco.cores import granted_cores
 from eqco.images import SOURCES
 from eqco.images.tree import scan
 from eqco.recipe import Recipe
-from eqco.runs.files import check_writable
+from eqco.runs.files import check_locks, check_writable
 from eqco.runs.precision import emulation
 from eqco.runs.record import Record, record_path
 from eqco.settings import NUMERICS, Machine
@@ -47,6 +47,8 @@ class Session:
     submitted: set[str] = field(default_factory=set)
     statuses: dict[tuple[int, str], str] = field(default_factory=dict)
     claims: list[tuple[int, str]] = field(default_factory=list)  # those selected
+    strict_busy: bool = False
+    busy: set[str] = field(default_factory=set)  # runs that another process holds
     judged: dict[int, dict[str, Verdicts]] = field(default_factory=dict)
 
     @property
@@ -315,6 +317,7 @@ def checked_session(config: pytest.Config) -> Session:
         launcher_options=launcher_options,
         numerics=numerics,
         write_jobs=option("write_jobs"),
+        strict_busy=option("strict_busy"),
     )
     if is_evidence and not never:
         raise ValueError(f"{folder} holds the evidence: judge it with --run never")
@@ -337,3 +340,4 @@ def check_folders(session: Session) -> None:
         return
     for needed in (session.folder, session.machine.checkpoints):
         check_writable(needed)
+    check_locks(session.machine.checkpoints)

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from eqco.checks import TrainingError
 from eqco.recipe import Recipe
-from eqco.runs.checkpoint import Busy
-from eqco.runs.files import check_writable
+from eqco.runs.checkpoint import Busy, check_free
+from eqco.runs.files import check_locks, check_writable
 from eqco.runs.record import Record
 from eqco.runs.run import Job, run, untrained
+from eqco.runs.signals import Stopped, catching
 from eqco.settings import Machine
 from reproductions.plan import check_tables
 from reproductions.scales import SCALES, Scale
@@ -117,7 +119,7 @@ def work(jobs: Sequence[Job], machine: Machine, folder: Path) -> Iterator[str]:
             done = run(job.recipe, job.seed, machine, folder)
         except Busy:
             continue
-        except TrainingError as error:
+        except (ValueError, RuntimeError, OSError) as error:
             yield f"failed  {error}"
             continue
         assert done is not None
@@ -134,6 +136,16 @@ def work_and_print(jobs: Sequence[Job], machine: Machine, folder: Path) -> None:
             return
 
 
+def worker(jobs: Sequence[Job], machine: Machine, folder: Path) -> None:
+    """`work_and_print` of a process; a signal ends it with 128 + its number, its run saved."""
+    try:
+        with catching():
+            work_and_print(jobs, machine, folder)
+    except Stopped as stop:
+        print(stop.sentence(), flush=True)
+        sys.exit(stop.status)
+
+
 def work_in_parallel(jobs: Sequence[Job], machine: Machine, folder: Path, at_once: int) -> None:
     """Do the missing runs with several processes of `machine.threads` threads each.
 
@@ -143,20 +155,47 @@ def work_in_parallel(jobs: Sequence[Job], machine: Machine, folder: Path, at_onc
         work_and_print(jobs, machine, folder)
         return
     context = multiprocessing.get_context("spawn")
-    team = [
-        context.Process(target=work_and_print, args=(jobs, machine, folder)) for _ in range(at_once)
-    ]
+    team = [context.Process(target=worker, args=(jobs, machine, folder)) for _ in range(at_once)]
+    try:
+        for each in team:
+            each.start()
+        for each in team:
+            each.join()
+    except Stopped as stop:
+        for each in team:
+            if each.pid and each.is_alive():
+                os.kill(each.pid, stop.number)
+        for each in team:
+            if each.pid:
+                each.join()
+        raise
     for each in team:
-        each.start()
-    for each in team:
-        each.join()
+        if each.exitcode:
+            print(f"a worker ended with status {each.exitcode}, before its runs were done")
+
+
+def closing(wanted: Sequence[Job], machine: Machine, folder: Path, *, strict_busy: bool) -> int:
+    """Print what has no record yet, and why; returns 1 where it should have one."""
+    left, busy = missing(wanted, folder), 0
+    for job in left:
+        try:
+            check_free(job.recipe, job.seed, machine)
+        except Busy:
+            busy += 1
+    if busy:
+        print(f"{busy} runs are being run by another process: the same command later counts them")
+    if len(left) > busy:
+        names = ", ".join(job.run_id for job in left[:3])
+        print(f"{len(left) - busy} of {len(wanted)} runs have no record: {names}, ...")
+    return int(len(left) > busy or (strict_busy and busy > 0))
 
 
 def main(given: argparse.Namespace) -> int:
-    """Do the missing runs of the sweep.
+    """Do the missing runs of the sweep; returns 1 where a run failed or a worker was killed.
 
     Raises:
-        ValueError: an option is wrong.
+        ValueError: an option is wrong, --only names no run, or a folder cannot be used.
+        Stopped: by a signal; runs that were going on are saved.
     """
     check_tables(given.tables)
     scale = SCALES[given.scale]
@@ -164,10 +203,19 @@ def main(given: argparse.Namespace) -> int:
     device = choose_device(given.device, "here")
     machine = Machine(device=device, threads=1, checkpoints=given.checkpoints, data_dir=data_dir)
     folder = given.records / given.scale
-    check_writable(folder)
+    for needed in (folder, given.checkpoints):
+        check_writable(needed)
+    check_locks(given.checkpoints)
     seeds = range(given.first_seed, given.first_seed + given.seeds)
     wanted = jobs(scale, base, seeds, given.parts, given.tables or list(TABLES))
+    names = [job.run_id for job in wanted]
     wanted = [job for job in wanted if given.only in job.run_id]
+    if not wanted:
+        raise ValueError(f"--only {given.only!r} is in no name of {len(names)} runs, as {names[0]}")
     print(f"{len(missing(wanted, folder))} of {len(wanted)} runs are missing in {folder}")
-    work_in_parallel(wanted, machine, folder, given.at_once)
-    return 0
+    try:
+        work_in_parallel(wanted, machine, folder, given.at_once)
+    except Stopped as stop:
+        left = f"{len(missing(wanted, folder))} of {len(wanted)} runs have no record in {folder}"
+        raise Stopped(stop.number, stop.kept or left) from stop
+    return closing(wanted, machine, folder, strict_busy=given.strict_busy)

@@ -77,7 +77,7 @@ def test_claim(
     """The statement holds over the seeds that both of its rows have."""
     if not SCALES[session.scale].evidence:
         pytest.skip(f"scale {session.scale} shows that things run; it is never evidence")
-    session.claims.append(claim)
+    record_property("claim", claim)
     number, name = claim
     stated, verdict = session.table(number).claim(name), session.verdicts(number)[name].get(PRIMARY)
     if verdict is None:

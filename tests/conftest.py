@@ -22,6 +22,20 @@ ROOT = Path(__file__).resolve().parents[1]
 Outcomes = list[tuple[int, str]]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare --long, for `tox -e faults`."""
+    parser.addoption("--long", action="store_true", help="also run tests marked long")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip tests marked long, unless --long is given."""
+    if not config.getoption("--long", False):
+        skipped = pytest.mark.skip(reason="long: give --long, as tox -e faults does")
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(skipped)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """Sums are bit-identical from run to run only where the number of threads is."""

@@ -16,9 +16,9 @@ PACKAGE = ROOT / "eqco"
 # eqco/images/__init__.py. The modules of a sub-package may rank below the package itself.
 LAYERS = [
     ["", "checks", "cores", "distributed", "key_queue", "negatives", "similarity", "waiting",
-     "work", "runs", "runs.files", "runs.precision", "runs.progress", "images.colour",
-     "images.decode", "images.glyphs", "images.tree", "methods.encoder", "probes.frozen",
-     "probes.linear"],
+     "work", "runs", "runs.files", "runs.precision", "runs.progress", "runs.signals",
+     "images.colour", "images.decode", "images.glyphs", "images.tree", "methods.encoder",
+     "probes.frozen", "probes.linear"],
     ["embedding_files", "embeddings", "images.loose", "methods.batch_norm", "gaps", "randomness",
      "settings", "sogclr", "theory"],
     ["commands.options", "corrected", "rivals"],
@@ -30,7 +30,7 @@ LAYERS = [
     ["probes.features"],
     ["probes"],
     ["recipe"],
-    ["diagnose", "own", "runs.checkpoint", "runs.record"],
+    ["diagnose", "own", "runs.checkpoint", "runs.cluster", "runs.record"],
     ["export", "runs.loop"],
     ["runs.pretrain"],
     ["foreign", "runs.run", "speed"],

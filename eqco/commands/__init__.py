@@ -16,7 +16,8 @@ MODULES = (train, probe, diagnose, export, show, doctor, run)
 EPILOG = """exit status:
   0    done
   2    wrong input, or it cannot be done; one sentence on stderr says why
-  130  stopped by Ctrl-C; the checkpoint is kept, the same command continues
+  130  stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP; train and run save the step first,
+       and the same command continues
 
 eqco COMMAND --help has an example of each command."""
 
@@ -57,4 +58,4 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         top.error(nearest("command", words[0], commands))
     if words:
         commands.get(words[0], top).check_options(words)
-    return top.parse_args(words)
+    return top.parse_args(words, argparse.Namespace(words=words, resumes=False))

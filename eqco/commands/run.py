@@ -11,6 +11,7 @@ def add(commands: Commands) -> None:
     """Declare the command."""
     text = "do one run from its job file, also behind torchrun"
     made = command(commands, "run", text, "eqco run runs/checkpoints/NAME.job.json", run)
+    made.set_defaults(resumes=True)
     made.add_argument("order", type=path, help="job file, written beside the checkpoints")
 
 

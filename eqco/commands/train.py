@@ -45,6 +45,7 @@ def add(commands: Commands) -> None:
         "eqco train --data PATH\n  eqco train --data PATH --image-size 224 --backbone resnet50"
     )
     made = command(commands, "train", text, example, train)
+    made.set_defaults(resumes=True)
     made.add_argument(
         "--data", type=path, required=True, help="folder of images, with or without subfolders; "
         "train/ alone where it has one; glyphs for a drawn set",

@@ -16,7 +16,7 @@ from eqco.checks import check_name
 from eqco.images import memory
 from eqco.images.files import FromFiles
 from eqco.images.loose import loose_identity, scan_loose
-from eqco.images.tree import identity, imagenet_name, scan
+from eqco.images.tree import identity, imagenet_name, same_content, scan
 from eqco.randomness import Shuffle
 from eqco.settings import Machine, Settings
 
@@ -57,7 +57,7 @@ class Source:
         open: (part, folder) -> data set; `part` is the fraction of its classes.
         identify: folder -> the recipe's `data`, for trees that users bring.
         from_files: whether images are read during a run, rather than held in memory.
-        hashed: whether `data` names the folder's content too: "folder:NAME-HASH".
+        hashed: whether `data` names the folder's content too: "folder:HASH".
     """
 
     open: Callable[[float, Path], Any]
@@ -96,7 +96,7 @@ SOURCES: dict[str, Source] = {
 
 
 def find_source(data: str) -> Source:
-    """The source of a recipe's `data`, such as "glyphs" or "folder:NAME-HASH".
+    """The source of a recipe's `data`, such as "glyphs" or "folder:HASH".
 
     Raises:
         ValueError: there is none of that name.
@@ -105,7 +105,7 @@ def find_source(data: str) -> Source:
     hashed = kind in SOURCES and SOURCES[kind].hashed
     check_name("data set", kind if colon and hashed else data, SOURCES)
     if colon and not identity_part:
-        raise ValueError(f"data {data!r} lacks the name and hash of a folder: give --data")
+        raise ValueError(f"data {data!r} lacks the hash of a folder: give --data")
     return SOURCES[kind]
 
 
@@ -118,8 +118,12 @@ def open_images(recipe: Settings, seed: int, machine: Machine) -> Images:
     source = find_source(recipe.data)
     if source.identify:
         here = source.identify(machine.data_dir)
-        if here != recipe.data:
-            raise ValueError(f"the recipe wants {recipe.data}, but {machine.data_dir} is {here}")
+        if not same_content(here, recipe.data):
+            raise ValueError(
+                f"the recipe wants {recipe.data}, but {machine.data_dir} is {here}: files were "
+                "added, removed, renamed or changed in size; put the earlier ones back, or train "
+                "anew on these"
+            )
     data = source.open(recipe.data_part, machine.data_dir)
     if source.from_files:
         return FromFiles(data, recipe, seed, machine)

@@ -18,6 +18,7 @@ from eqco.images.decode import decode
 from eqco.images.tree import ImageTree, Split
 from eqco.images.views import AFTER_CROP, normalise
 from eqco.randomness import Part, Shuffle, generator_for, sample_rows, seed_for
+from eqco.runs.signals import ignore
 from eqco.settings import Machine, Settings
 
 VIEW_NAMES = ("query", "key")
@@ -101,8 +102,12 @@ class Steps(Sampler[list[tuple[int, int]]]):
 
 
 def one_thread(_: int) -> None:
-    """Set a worker process to one thread, since the workers run in parallel already."""
+    """Set a worker process to one thread, since the workers run in parallel already.
+
+    A signal to the whole job must not end it before the step that needs its images.
+    """
     torch.set_num_threads(1)
+    ignore()
 
 
 def loader(dataset: Dataset[Any], machine: Machine, **batches: Any) -> DataLoader[Any]:

@@ -55,9 +55,9 @@ def scan_loose(root: Path) -> ImageTree:
 
 
 def loose_identity(root: Path) -> str:
-    """`NAME-HASH` of the images below a folder: its name, their relative paths and sizes."""
+    """8 hex digits of the images below a folder: their relative paths and sizes, not its name."""
     split = scan_loose(root).train
     digest = hashlib.sha256()
     for name, path in zip(split.names.tolist(), split.paths(), strict=True):
         digest.update(name + b" %d\n" % path.stat().st_size)
-    return f"{root.resolve().name}-{digest.hexdigest()[:8]}"
+    return digest.hexdigest()[:8]

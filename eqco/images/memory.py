@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from eqco.images.loose import scan_loose
 from eqco.images.tree import scan
 from eqco.images.views import MILD, VIEWS, normalise
 from eqco.randomness import Part, Shuffle, generator_for, sample_rows
+from eqco.runs.files import alone
 from eqco.settings import Machine, Settings
 
 CHUNK = 1024  # images through a backbone at once
@@ -109,12 +111,22 @@ def hash_tensors(*parts: Tensor) -> str:
 
 
 def cifar10_set(data_dir: Path) -> Dataset:
-    """CIFAR-10 through torchvision, downloaded into `data_dir` where it is not there yet."""
+    """CIFAR-10 through torchvision, downloaded into `data_dir` where it is not there yet.
+
+    One process downloads, others on the same disk wait for it.
+    """
     from torchvision.datasets import CIFAR10
+
+    def part(train: bool) -> Any:
+        try:
+            return CIFAR10(str(data_dir), train=train)
+        except RuntimeError:  # not there, or not whole
+            with alone(data_dir):
+                return CIFAR10(str(data_dir), train=train, download=True)
 
     parts: list[Tensor] = []
     for train in (True, False):
-        source = CIFAR10(str(data_dir), train=train, download=True)
+        source = part(train)
         parts.append(torch.from_numpy(source.data).permute(0, 3, 1, 2).contiguous())
         parts.append(torch.tensor(source.targets))
     return Dataset(parts[0], parts[1], parts[2], parts[3], 10, hash_tensors(*parts))

@@ -140,15 +140,26 @@ def scan(root: Path) -> ImageTree:
 
 
 def identity(root: Path) -> str:
-    """`NAME-HASH` of an image tree: its folder's name, its relative paths and file sizes."""
+    """8 hex digits that name the content of an image tree: relative paths and sizes of its files.
+
+    Where the tree lies and what its folder is called do not count. A file that is added, removed,
+    renamed or of another size makes other data, which has records of its own.
+    """
     tree = scan(root)
     lines = (
         f"{path.relative_to(root)} {path.stat().st_size}"
         for split in (tree.train, tree.held_out)
         for path in split.paths()
     )
-    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
-    return f"{root.resolve().name}-{digest}"
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
+
+
+def same_content(one: str, other: str) -> bool:
+    """Whether two names of data are of one content: "part:HASH", or early "part:NAME-HASH"."""
+    kinds = {name.partition(":")[0] for name in (one, other)}
+    return (
+        len(kinds) == 1 and len({name.split(":")[-1].split("-")[-1] for name in (one, other)}) == 1
+    )
 
 
 def imagenet_name(root: Path) -> str:

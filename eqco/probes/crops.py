@@ -21,7 +21,7 @@ from eqco.probes.frozen import Frozen, check_unchanged, state_hash
 from eqco.probes.metrics import METRICS, MILESTONES
 from eqco.randomness import Shuffle, generator_for
 from eqco.settings import Machine, Settings
-from eqco.work import Work
+from eqco.work import Work, restore_optimizer
 
 # The backbone is frozen, so images of several steps go through it at once: a GPU that has 32 of a
 # batch's 256 images would be idle for most of the time.
@@ -116,7 +116,7 @@ class CropProbe(Work):
     def restore(self, state: dict[str, Any]) -> None:
         """Continue where `state` was taken."""
         self.classifier.load_state_dict(state["classifier"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        restore_optimizer(self.optimizer, state["optimizer"], self.step)
 
     @torch.no_grad()
     def features(self, part: str) -> tuple[Tensor, Tensor]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
+
+from filelock import FileLock
 
 
 def write_atomically(path: Path, content: str | Callable[[IO[bytes]], None]) -> None:
@@ -34,13 +37,62 @@ def write_atomically(path: Path, content: str | Callable[[IO[bytes]], None]) -> 
 
 
 def check_writable(folder: Path) -> None:
-    """Make a folder, and raise ValueError where no file can be written into it."""
+    """Make a folder, and write a file as results are written later: twice, renamed, removed.
+
+    Raises:
+        ValueError: one of these steps is refused, as by some network disks.
+    """
+    probe = folder / f".writable.{uuid4().hex[:8]}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable."):
-            pass
+        for _ in range(2):  # the second time, it replaces a file
+            write_atomically(probe, "probe\n")
+        os.replace(probe, probe.with_suffix(".renamed"))
+        probe.with_suffix(".renamed").unlink()
     except OSError as error:
         raise ValueError(
             f"folder {folder} cannot be written ({error.strerror}): give another one, or the right "
             "to write there"
         ) from error
+
+
+def lock_error(folder: Path) -> str:
+    """Why a file of a folder cannot be locked; "" where it can.
+
+    The file is new, so that nobody else can hold its lock.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows locks files of every disk
+        return ""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".lock.") as stream:
+        try:
+            fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes that call this on the same folder waiting.
+
+    Raises:
+        ValueError: the folder cannot be written, or its disk has no file locks.
+    """
+    check_writable(folder)
+    check_locks(folder)
+    with FileLock(folder / ".lock"):
+        yield
+
+
+def check_locks(folder: Path) -> None:
+    """Raise ValueError where the disk of a folder has no file locks.
+
+    Args:
+        folder: it exists and can be written, see `check_writable`.
+    """
+    if why := lock_error(folder):
+        raise ValueError(
+            f"the disk of {folder} has no file locks ({why}), which keep two processes from one "
+            "run: use a folder on another disk"
+        )

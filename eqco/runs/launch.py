@@ -7,12 +7,15 @@ hand: `python -m eqco run FILE`, or the same behind torchrun's own options.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from signal import SIGTERM
 from typing import Any
 
 import torch
@@ -20,10 +23,12 @@ import torch
 from eqco import distributed
 from eqco.checks import SEED, TrainingError, check_folder, check_name, shown
 from eqco.recipe import Recipe
-from eqco.runs.files import check_writable, write_atomically
+from eqco.runs.cluster import outside_of_a_job, remember
+from eqco.runs.files import check_locks, check_writable, write_atomically
 from eqco.runs.progress import Progress
 from eqco.runs.record import Record
-from eqco.runs.run import Job, run
+from eqco.runs.run import Job, kept, run
+from eqco.runs.signals import Stopped, catching
 from eqco.settings import Machine
 
 LAUNCHERS = ("here", "torchrun", "slurm")
@@ -58,13 +63,19 @@ class Order:
     machine: Machine
     folder: Path
 
+    def absolute(self) -> Order:
+        """The same order with paths that do not depend on the current folder."""
+        own = self.machine
+        data, checkpoints = own.data_dir.resolve(), own.checkpoints.resolve()
+        own = replace(own, data_dir=data, checkpoints=checkpoints)
+        return replace(self, machine=own, folder=self.folder.resolve())
+
     def write(self) -> Path:
-        """Write the job file beside the checkpoints; returns its path."""
-        path = (self.machine.checkpoints / f"{self.job.run_id}.job.json").resolve()
+        """Write the job file beside the checkpoints, with absolute paths; returns its path."""
+        own = self.absolute().machine
+        path = own.checkpoints / f"{self.job.run_id}.job.json"
         check_writable(path.parent)
-        machine = {
-            name: str(v) if isinstance(v, Path) else v for name, v in vars(self.machine).items()
-        }
+        machine = {name: str(v) if isinstance(v, Path) else v for name, v in vars(own).items()}
         body = {
             "recipe": asdict(self.job.recipe),
             "seed": self.job.seed,
@@ -88,11 +99,28 @@ class Order:
             )
             recipe = check_table("recipe", body["recipe"], [each.name for each in fields(Recipe)])
             job = Job(Recipe.of(recipe), SEED.check("seed", body["seed"]))
-            return cls(job, Machine(**machine), check_folder("folder", body["folder"]))
+            order = cls(job, Machine(**machine), check_folder("folder", body["folder"]))
+            return order.anchored(path)
         except OSError as error:
             raise ValueError(f"job file {path} cannot be opened: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is no job file ({error}): write it anew") from error
+
+    def anchored(self, path: Path) -> Order:
+        """The order of an older job file, whose relative paths end in the folder it lies in.
+
+        Raises:
+            ValueError: it lies elsewhere, so that its paths mean another folder than they did.
+        """
+        own, home = self.machine, path.resolve().parent
+        if own.checkpoints.is_absolute():
+            return self
+        parts = Path(os.path.normpath(own.checkpoints)).parts
+        if home.parts[-len(parts) :] != parts:
+            raise ValueError(f"its checkpoints {own.checkpoints} are relative to an unknown folder")
+        root = Path(*home.parts[: -len(parts)])
+        own = replace(own, data_dir=root / own.data_dir, checkpoints=home)
+        return replace(self, machine=own, folder=root / self.folder)
 
     def do(self, progress: Progress | None = None) -> Record | None:
         """Do the run in this process, together with the others that torchrun started.
@@ -102,6 +130,7 @@ class Order:
         """
         check_writable(self.folder)
         check_writable(self.machine.checkpoints)
+        check_locks(self.machine.checkpoints)
         device = distributed.start(self.machine.device)
         try:
             machine = replace(self.machine, device=device)
@@ -153,14 +182,52 @@ def by_torchrun(order: Order, processes: int, options: Sequence[str] = ()) -> Re
     """
     check_processes(order.job.recipe, processes, order.machine)
     command = torchrun_command(order.write(), processes, options)
-    done = subprocess.run(command, check=False)
+    place = (order.job.recipe, order.job.seed, order.machine, order.folder)
+    try:
+        with catching():
+            status = wait_for(command)
+    except Stopped as stop:
+        raise Stopped(stop.number, kept(*place)) from stop
     found = Record.find(order.folder, order.job.recipe, order.job.seed)
-    if done.returncode or found is None:
+    if status or found is None:
         raise TrainingError(
-            f"{order.job.run_id} ended with status {done.returncode}; its checkpoint is kept, "
+            f"{order.job.run_id} ended with status {status}; {kept(*place)}, "
             f"continue with: {shlex.join(command)}"
         )
     return found
+
+
+GRACE = 90.0  # seconds; torchrun itself gives its processes 30 s to save
+torchruns: list[subprocess.Popen[bytes]] = []  # those that this process waits for
+
+
+def wait_for(command: list[str]) -> int:
+    """Run torchrun and return its status; whatever ends the wait lets its processes save first.
+
+    In a session of its own it gets Ctrl-C once, from here: a second one would end it at once.
+    """
+    child = subprocess.Popen(command, start_new_session=True)
+    torchruns.append(child)
+    try:
+        while (status := child.poll()) is None:  # `wait` could not be interrupted by `end`
+            time.sleep(0.05)
+        return status
+    except BaseException as error:
+        end(child, getattr(error, "number", SIGTERM))
+        raise
+    finally:
+        torchruns.remove(child)
+
+
+def end(child: subprocess.Popen[bytes], number: int) -> None:
+    """Pass a signal on, and return when the process has ended; kill it after GRACE."""
+    deadline = time.monotonic() + GRACE
+    if child.poll() is None:
+        child.send_signal(number)
+    while child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if child.poll() is None:
+        child.kill()
 
 
 class SlurmTask:
@@ -174,9 +241,14 @@ class SlurmTask:
         return by_torchrun(self.order, self.processes).run_id
 
     def checkpoint(self) -> Any:
-        """What submitit puts back into the queue when the job is preempted or times out."""
+        """What submitit puts back into the queue when the job is preempted or times out.
+
+        The processes have saved when it returns.
+        """
         import submitit
 
+        for child in list(torchruns):
+            end(child, SIGTERM)
         return submitit.helpers.DelayedSubmission(self)
 
 
@@ -216,4 +288,8 @@ def by_slurm(
         executor.update_parameters(**given)
     except (AssertionError, NameError, TypeError, ValueError) as error:
         raise ValueError(f"submitit does not take these options: {error}") from error
-    return executor.submit(SlurmTask(order, processes))
+    order = order.absolute()
+    with outside_of_a_job():
+        job = executor.submit(SlurmTask(order, processes))
+    remember(order.machine.checkpoints, order.job.run_id, job, cluster)
+    return job

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import asdict
 from pathlib import Path
+from signal import SIGTERM
 
-from eqco.distributed import broadcast_flag, rank
+import torch
+
+from eqco.checks import Number, TrainingError
+from eqco.distributed import any_rank, broadcast_flag, rank, wait, world_size
 from eqco.recipe import Recipe
-from eqco.runs.checkpoint import load, save
+from eqco.runs.checkpoint import Damaged, earlier, first_line, load, save, set_aside
 from eqco.runs.progress import Progress
+from eqco.runs.signals import Stopped, deferred, pending
 from eqco.settings import Machine
 from eqco.work import Work
 
@@ -40,25 +46,99 @@ class Loop:
         self.seconds, self.resumed = 0.0, 0
 
     def resume(self) -> None:
-        """Continue from the checkpoint, where one is there and fits."""
-        if not self.path.exists():
+        """Continue from the last checkpoint that can be used, where there is one that fits.
+
+        The first process chooses; the others take the same one.
+
+        Raises:
+            TrainingError: there are checkpoints, none of which can be used.
+        """
+        chosen = self.take_usable() if rank() == 0 else None
+        if not broadcast_flag(chosen is not None, self.machine.device):
             return
-        state = load(self.path, self.recipe.digest(), self.seed)
-        if broadcast_flag(self.work.fits(state), self.machine.device):
+        before = broadcast_flag(chosen == earlier(self.path), self.machine.device)
+        if rank() > 0:
+            self.take(earlier(self.path) if before else self.path)
+
+    def take(self, path: Path) -> bool:
+        """Continue from a checkpoint; False, and nothing changed, where it is of other work.
+
+        Raises:
+            Damaged: it cannot be read, or its content cannot be of this run.
+            TrainingError: it belongs to another recipe or seed.
+        """
+        state = load(path, self.recipe.digest(), self.seed)
+        try:
+            if not self.work.fits(state):
+                return False
+            step = Number(0, self.work.steps, whole=True).check("step", state["step"])
+            seconds = Number(0).check("seconds", state.get("seconds", 0.0))
+            resumed = Number(0, whole=True).check("resumed", state.get("resumed", 0))
+            self.work.step = step
             self.work.restore(state)
-            self.work.step = state["step"]
-            self.seconds = state.get("seconds", 0.0)
-            self.resumed = state.get("resumed", 0) + 1
+        except torch.OutOfMemoryError:
+            raise
+        except KeyError as error:
+            raise Damaged(f"checkpoint {path} is damaged (it does not hold {error})") from error
+        except (AttributeError, IndexError, TypeError, ValueError, RuntimeError) as error:
+            raise Damaged(f"checkpoint {path} is damaged ({first_line(error)})") from error
+        self.seconds, self.resumed = seconds, resumed + 1
+        return True
+
+    def take_usable(self) -> Path | None:
+        """Continue from the checkpoint, or where it is damaged from the one before it."""
+        before = earlier(self.path)
+        if not self.path.exists() and not before.exists():
+            return None
+        try:
+            return self.path if self.take(self.path) else None
+        except Damaged as error:
+            first = error
+        name = self.recipe.run_id(self.seed)
+        if not before.exists():
+            raise TrainingError(
+                f"{first}, and no earlier one is there: move it away to train {name} from the start"
+            ) from first
+        try:
+            fits = self.take(before)
+        except TrainingError as second:
+            raise TrainingError(
+                f"{first}, nor can the one before it be used ({second}): move both away to train "
+                f"{name} from the start"
+            ) from second
+        if self.path.exists():
+            first = Damaged(f"{first}, it is kept as {set_aside(self.path)}")
+        if fits:
+            told = f"continuing from the one before it, {before}, step {self.work.step} of"
+            warnings.warn(f"{first}: {told} {self.work.steps}", RuntimeWarning, stacklevel=2)
+        return before if fits else None
 
     def due(self, seconds: float, before: int) -> bool:
         """Whether to save now; every process follows the first one's clock."""
-        step = self.work.step
-        if step == self.work.steps:
+        if self.work.step == self.work.steps:
             return True
-        on_gpu = self.machine.device != "cpu"
-        if on_gpu and step // STEPS_BETWEEN_READS == before // STEPS_BETWEEN_READS:
+        if not self.may_agree(before):
             return False
         return broadcast_flag(seconds > self.machine.checkpoint_seconds, self.machine.device)
+
+    def may_agree(self, before: int) -> bool:
+        """Whether processes agree after this step: on a GPU at every tenth step only."""
+        on_gpu, step = self.machine.device != "cpu", self.work.step
+        return not on_gpu or step // STEPS_BETWEEN_READS != before // STEPS_BETWEEN_READS
+
+    def signal(self, before: int) -> int:
+        """The signal that asks the run to stop, of any process; 0 where none does."""
+        if world_size() == 1:
+            return pending()
+        if not self.may_agree(before) or not any_rank(bool(pending()), self.machine.device):
+            return 0
+        return pending() or SIGTERM
+
+    def stop(self, number: int) -> None:
+        """Raise Stopped, after the first process has saved."""
+        wait()
+        done = f"step {self.work.step} of {self.work.steps} of {self.stage}"
+        raise Stopped(number, f"{self.recipe.run_id(self.seed)} is saved at {done}")
 
     def save(self) -> None:
         """Write a checkpoint from the first process; every process must call it."""
@@ -79,17 +159,26 @@ class Loop:
 
         Raises:
             TrainingError: divergence, or a checkpoint that cannot be used.
+            Stopped: by a signal, at the end of a step, whose state is saved.
         """
         self.resume()
-        earlier, started = self.seconds, time.monotonic()
+        with deferred():
+            self.advance(progress)
+
+    def advance(self, progress: Progress | None) -> None:
+        """Train from where the work is; a signal waits for the end of a step."""
+        sofar, started = self.seconds, time.monotonic()
         saved = started
         while self.work.step < self.work.steps:
             before = self.work.step
             value = self.work.advance()
             clock = time.monotonic()
-            self.seconds = earlier + clock - started
-            if self.due(clock - saved, before):
+            self.seconds = sofar + clock - started
+            due, number = self.due(clock - saved, before), self.signal(before)
+            if due or number:
                 self.save()
                 saved = clock
+            if number:
+                self.stop(number)
             if progress:
                 progress(self.stage, self.work.step, self.work.steps, value)

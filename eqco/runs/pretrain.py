@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from eqco.checks import TrainingError
+from eqco.checks import Number, TrainingError
 from eqco.contrast import LOSSES
 from eqco.distributed import average_buffers, mean_over_ranks, world_size
 from eqco.images import Images
@@ -25,15 +25,16 @@ from eqco.methods import build
 from eqco.methods.method import Method
 from eqco.randomness import generator_for
 from eqco.recipe import Recipe
-from eqco.runs.checkpoint import checkpoint_path, hold, read
+from eqco.runs.checkpoint import checkpoint_path, hold, read_trained
 from eqco.runs.loop import STEPS_BETWEEN_READS, Loop
 from eqco.runs.precision import emulation
 from eqco.runs.progress import Progress
 from eqco.settings import Machine
 from eqco.sogclr import MovingAverages
-from eqco.work import Work
+from eqco.work import Work, restore_optimizer
 
 CURVE_POINTS = 50
+WHOLE, FINITE = Number(0, whole=True), Number(-1e300)
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,11 @@ class Pretraining(Work):
     @property
     def is_curve_point(self) -> bool:
         """Whether this step's loss is a point of the curve."""
-        return self.step % max(1, self.steps // CURVE_POINTS) == 0 or self.step == self.steps - 1
+        return self.is_point(self.step)
+
+    def is_point(self, step: int) -> bool:
+        """Whether the loss of a step is a point of the curve."""
+        return step % max(1, self.steps // CURVE_POINTS) == 0 or step == self.steps - 1
 
     @property
     def reads_loss(self) -> bool:
@@ -159,7 +164,7 @@ class Pretraining(Work):
 
     def check_weights(self) -> None:
         """Raise TrainingError where a weight is not finite: such a state is never saved."""
-        for name, value in self.method.encoder.named_parameters():
+        for name, value in self.method.encoder.state_dict().items():
             if not torch.isfinite(value).all():
                 raise self.diverged(f"{name} is not finite")
 
@@ -191,10 +196,16 @@ class Pretraining(Work):
     def restore(self, state: dict[str, Any]) -> None:
         """Continue where `state` was taken."""
         self.method.load_state_dict(state["method"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        restore_optimizer(self.optimizer, state["optimizer"], self.step)
         if self.averages is not None:
             self.averages.load_state_dict(state["averages"])
-        self.curve = [tuple(pair) for pair in state["curve"]]
+            seen = min(self.step, self.per_epoch) * self.recipe.batch_size
+            if self.averages.log_u.isfinite().sum() < seen:
+                raise ValueError(f"its averages are not those of {self.step} steps")
+        curve = [(WHOLE.check("step", s), FINITE.check("loss", v)) for s, v in state["curve"]]
+        if [s for s, _ in curve] != [s for s in range(self.step) if self.is_point(s)]:
+            raise ValueError(f"its loss curve is not that of {self.step} steps")
+        self.curve = curve
 
 
 def trained_encoder(path: Path, recipe: Recipe | None = None) -> tuple[Method, Recipe, int]:
@@ -207,11 +218,14 @@ def trained_encoder(path: Path, recipe: Recipe | None = None) -> tuple[Method, R
     Raises:
         TrainingError: the file is missing, damaged, of another recipe, or does not hold its recipe.
     """
-    state = read(path, "digest", "seed", "method")
+    state = read_trained(path, "digest", "seed", "method")
     digest, seed, weights = state["digest"], state["seed"], state["method"]
     if recipe is None and "recipe" not in state:
         raise TrainingError(f"checkpoint {path} does not hold its recipe: give --record with it")
-    recipe = recipe or Recipe.of(state["recipe"])
+    try:
+        recipe = recipe or Recipe.of(state["recipe"])
+    except ValueError as error:
+        raise TrainingError(f"checkpoint {path} is damaged ({error})") from error
     if recipe.digest() != digest:
         raise TrainingError(
             f"checkpoint {path} is of recipe {digest}, the record of {recipe.digest()}"

@@ -21,11 +21,12 @@ from eqco.probes import PROBES
 from eqco.probes.crops import CropProbe
 from eqco.probes.features import FeatureProbe
 from eqco.recipe import Recipe
-from eqco.runs.checkpoint import checkpoint_path, hold
+from eqco.runs.checkpoint import checkpoint_path, earlier, forget, hold
 from eqco.runs.loop import Loop
 from eqco.runs.pretrain import pretrain
 from eqco.runs.progress import Progress
-from eqco.runs.record import Record, now
+from eqco.runs.record import Record, now, record_path
+from eqco.runs.signals import Stopped, catching, deferred
 from eqco.settings import LATER, Machine
 from eqco.work import Work
 
@@ -78,17 +79,45 @@ def run(
     Raises:
         ValueError: the data does not fit the recipe.
         TrainingError: see `eqco.runs.pretrain.pretrain`.
+        Stopped: by a signal; it says what is saved.
     """
-    with hold(recipe, seed, machine):
-        if again and distributed.rank() == 0:
-            checkpoint_path(recipe, seed, machine).unlink(missing_ok=True)
-        # Another process may just have ended this run.
-        done = None if again else Record.find(folder, recipe, seed)
-        if distributed.broadcast_flag(done is None, machine.device):
-            done = measured(recipe, seed, machine, progress)
-            if done is not None:
+    try:
+        with catching(), hold(recipe, seed, machine):
+            return obtain(recipe, seed, machine, folder, progress, again=again)
+    except Stopped as stop:
+        raise Stopped(stop.number, stop.kept or kept(recipe, seed, machine, folder)) from stop
+
+
+def kept(recipe: Recipe, seed: int, machine: Machine, folder: Path) -> str:
+    """What is on the disk of a run that was stopped, in words."""
+    name, path = recipe.run_id(seed), checkpoint_path(recipe, seed, machine)
+    if record_path(folder, recipe, seed).exists():
+        return f"{name} is done and has its record"
+    if path.exists() or earlier(path).exists():
+        return f"the checkpoint of {name} is kept"
+    return f"{name} had no checkpoint yet and begins anew"
+
+
+def obtain(
+    recipe: Recipe,
+    seed: int,
+    machine: Machine,
+    folder: Path,
+    progress: Progress | None,
+    *,
+    again: bool,
+) -> Record | None:
+    """`run` for a process that holds the run."""
+    if again and distributed.rank() == 0:
+        forget(recipe, seed, machine)
+    # Another process may just have ended this run.
+    done = None if again else Record.find(folder, recipe, seed)
+    if distributed.broadcast_flag(done is None, machine.device):
+        done = measured(recipe, seed, machine, progress)
+        if done is not None:
+            with deferred():
                 done.write(folder)
-        distributed.wait()
+    distributed.wait()
     return done if distributed.rank() == 0 else None
 
 

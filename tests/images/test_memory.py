@@ -108,7 +108,7 @@ def test_the_name_of_a_folder_does_not_depend_on_where_it_lies(tree: Path, tmp_p
     copy = tmp_path / "elsewhere" / "insects"
     shutil.copytree(tree, copy)
     assert folder_name(copy) == folder_name(tree)
-    assert folder_name(tree).startswith("folder:insects-")
+    assert folder_name(tree).startswith("folder:")
     assert str(tmp_path) not in folder_name(tree)
 
 
@@ -117,7 +117,7 @@ def test_another_tree_of_the_same_name_has_another_name(tree: Path, tmp_path: Pa
     shutil.copytree(tree, copy)
     (copy / "train" / "ant" / "0.png").rename(copy / "train" / "ant" / "9.png")
     assert folder_name(copy) != folder_name(tree)
-    with pytest.raises(ValueError, match=r"the recipe wants folder:insects-.*but .* is folder:"):
+    with pytest.raises(ValueError, match=r"the recipe wants folder:.*but .* is folder:"):
         open_folder(folder_name(tree), copy)
 
 

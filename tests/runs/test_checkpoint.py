@@ -50,7 +50,7 @@ def test_a_truncated_checkpoint_is_named(tmp_path: Path, share: float) -> None:
     save(path, {"digest": "12345678", "seed": 3, "weights": torch.zeros(1000)})
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(TrainingError, match=r"checkpoint .*run.pt cannot be read .*delete it"):
+    with pytest.raises(TrainingError, match=r"checkpoint .*run.pt cannot be read"):
         load(path, "12345678", 3)
 
 

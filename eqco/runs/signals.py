@@ -1,0 +1,140 @@
+"""SIGTERM, SIGINT and SIGHUP: a run ends its step, saves, and exits with 128 + the signal's number.
+
+Preemption on a cluster, Ctrl-C and a closed terminal are announced by these signals.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+NAMES = ("SIGTERM", "SIGINT", "SIGHUP")  # Windows has no SIGHUP
+IMPATIENT = 2.0  # seconds; a Ctrl-C that long after the first signal does not wait for the step
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal ended the work.
+
+    Attributes:
+        number: of the signal.
+        kept: what is saved, in words; "" where nothing is known of it.
+    """
+
+    def __init__(self, number: int, kept: str = "") -> None:
+        super().__init__(number, kept)
+        self.number, self.kept = number, kept
+
+    @property
+    def status(self) -> int:
+        """Exit status: 143, 130, 129."""
+        return 128 + self.number
+
+    def sentence(self, command: str = "") -> str:
+        """One sentence; `command` continues the work and is already quoted for a shell."""
+        told = f"stopped by {signal.Signals(self.number).name}"
+        told += f": {self.kept}" if self.kept else ""
+        return f"{told}; continue with: {command}" if command else told
+
+
+@dataclass
+class Caught:
+    """State of this process: the first signal, when it came, and how many wait for a step's end."""
+
+    number: int = 0
+    since: float = 0.0
+    deferring: int = 0
+    installed: bool = False
+
+
+caught = Caught()
+
+
+def handle(number: int, frame: FrameType | None) -> None:
+    """Raise Stopped, at once or at the end of what is deferred.
+
+    A launcher repeats the signal that its own process group got: repetitions change nothing.
+    """
+    first, clock = not caught.number, time.monotonic()
+    if first:
+        caught.number, caught.since = number, clock
+    insists = number == signal.SIGINT and clock - caught.since > IMPATIENT
+    if (first and not caught.deferring) or insists:
+        raise Stopped(caught.number)
+
+
+def is_of_signal(error: BaseException | None) -> bool:
+    """Whether Stopped is the cause of an exception, as of an import's that a signal ended.
+
+    Python tells of a signal inside an extension module's start as ImportError.
+    """
+    while error is not None:
+        if isinstance(error, Stopped):
+            return True
+        error = error.__cause__
+    return False
+
+
+@contextmanager
+def told_as_stopped() -> Iterator[None]:
+    """Raise Stopped for an exception that other code made of it."""
+    try:
+        yield
+    except Exception as error:
+        if is_of_signal(error):
+            raise Stopped(caught.number) from error
+        raise
+
+
+@contextmanager
+def catching() -> Iterator[None]:
+    """Turn signals into Stopped; may be nested, without effect outside the main thread.
+
+    Signals that are ignored, as SIGHUP under nohup, or that other code handles, are left alone.
+    """
+    if caught.installed or threading.current_thread() is not threading.main_thread():
+        with told_as_stopped():
+            yield
+        return
+    before = {}
+    for number in (getattr(signal, name) for name in NAMES if hasattr(signal, name)):
+        present = signal.getsignal(number)
+        if present in (signal.SIG_DFL, signal.default_int_handler):
+            before[number] = present
+            signal.signal(number, handle)
+    caught.installed, caught.number = True, 0
+    try:
+        with told_as_stopped():
+            yield
+    finally:
+        for number, present in before.items():
+            signal.signal(number, present)
+        caught.installed, caught.number = False, 0
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Let signals wait for the end of this block, which raises Stopped where one came."""
+    caught.deferring += 1
+    try:
+        yield
+    finally:
+        caught.deferring -= 1
+    if caught.number and not caught.deferring:
+        raise Stopped(caught.number)
+
+
+def pending() -> int:
+    """Number of the signal that waits, 0 where none does."""
+    return caught.number if caught.deferring else 0
+
+
+def ignore() -> None:
+    """Ignore the signals in a worker process: the process that needs it decides when to end."""
+    for name in NAMES:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)

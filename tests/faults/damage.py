@@ -1,0 +1,82 @@
+"""Ways to damage a checkpoint, and a run that leaves several."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from eqco.images import open_images
+from eqco.runs.checkpoint import checkpoint_path
+from eqco.runs.pretrain import pretrain
+from eqco.settings import Machine
+from reproductions.scales import SCALES
+
+RECIPE = replace(
+    SCALES["smoke"].base, data_part=0.034, epochs=2, probe_epochs=1, loss="eqco", alpha=64.0,
+    num_negatives=16,
+)  # 20 steps  # fmt: skip
+
+
+def machine_in(folder: Path) -> Machine:
+    """One thread, a checkpoint after every step."""
+    return Machine(threads=1, checkpoints=folder / "checkpoints", checkpoint_seconds=0.0)
+
+
+def stop_at(last: int) -> Callable[..., None]:
+    """A progress function that stops a run after a step."""
+
+    def progress(stage: str, step: int, steps: int, value: float) -> None:
+        if step >= last:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def train(folder: Path, until: int | None = None) -> Path:
+    """Pretrain the recipe, to its end or until a step; returns the path of its checkpoint."""
+    machine = machine_in(folder)
+    try:
+        pretrain(RECIPE, 0, open_images(RECIPE, 0, machine), machine, until and stop_at(until))
+    except KeyboardInterrupt:
+        assert until
+    return checkpoint_path(RECIPE, 0, machine)
+
+
+def data_of_largest(path: Path) -> int:
+    """Where the bytes of the largest tensor begin in a checkpoint."""
+    with zipfile.ZipFile(path) as archive:
+        member = max(archive.infolist(), key=lambda each: each.file_size)
+    header = path.read_bytes()[member.header_offset : member.header_offset + 30]
+    name, extra = struct.unpack("<HH", header[26:30])
+    return int(member.header_offset + 30 + name + extra)
+
+
+def flip(path: Path, place: int, bit: int = 0) -> None:
+    """Flip one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1 << bit
+    path.write_bytes(content)
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change a checkpoint's content; its checksums are right afterwards."""
+    state = torch.load(path, weights_only=True)
+    change(state)
+    torch.save(state, path)
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two states are equal to the bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal(one[name], other[name]) for name in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return bool(one == other)

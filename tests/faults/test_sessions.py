@@ -1,0 +1,224 @@
+"""Kind 5: nothing is skipped or lost in silence, and the exit status says so."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eqco.checks import TrainingError
+from eqco.recipe import Recipe
+from eqco.runs.checkpoint import Busy, check_free, checkpoint_path, hold, holder_of
+from eqco.runs.files import check_locks
+from eqco.runs.launch import Order
+from eqco.runs.record import Record
+from eqco.runs.run import Job, untrained
+from eqco.settings import Machine
+from reproductions import sweep
+from reproductions.__main__ import main
+from reproductions.scales import SCALES
+from reproductions.tables import table
+from tests.faults.damage import RECIPE, machine_in
+
+pytestmark = pytest.mark.faults
+ROOT = Path(__file__).resolve().parents[2]
+Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
+NO_LOCKS = [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EACCES, errno.EAGAIN, errno.EIO]
+
+
+@pytest.mark.parametrize("code", NO_LOCKS, ids=errno.errorcode.__getitem__)
+def test_a_disk_without_file_locks_is_named_and_is_not_busy(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    machine = machine_in(tmp_path)
+    machine.checkpoints.mkdir()
+    with pytest.raises(ValueError, match=r"has no file locks .* on another disk"):
+        check_locks(machine.checkpoints)
+    with pytest.raises(ValueError, match="has no file locks"):
+        Order(Job(RECIPE, 0), machine, tmp_path / "records").do()
+    if code != errno.ENOSYS:  # newer versions of filelock then use files instead of locks
+        with pytest.raises(TrainingError, match="has no file locks") as caught:
+            check_free(RECIPE, 0, machine)
+        assert type(caught.value) is not Busy
+    words = ["sweep", "--scale=smoke", f"--records={tmp_path}"]
+    assert main([*words, f"--checkpoints={machine.checkpoints}"]) == 2
+
+
+def test_the_holder_of_a_run_is_named_beside_its_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = machine_in(tmp_path)
+    assert holder_of(RECIPE, 0, machine) == ""
+    for session, expected in (("", "none"), ("abc", "abc")):
+        monkeypatch.setenv("EQCO_SESSION", session)
+        with hold(RECIPE, 0, machine):
+            with hold(RECIPE, 0, machine):
+                pass
+            assert holder_of(RECIPE, 0, machine) == expected
+    assert holder_of(RECIPE, 0, machine) == ""
+
+
+def words_in(folder: Path, *more: str) -> list[str]:
+    """A sweep of a part of table 1 at scale smoke."""
+    words = ["sweep", "--scale=smoke", "--parts", "tables", "--tables", "1", "--seeds", "1"]
+    words += [f"--records={folder / 'records'}", f"--checkpoints={folder / 'checkpoints'}"]
+    return [*words, *more]
+
+
+def held_lock(recipe: Recipe, folder: Path, environment: dict[str, str]) -> Any:
+    """A process that holds a run."""
+    lock = checkpoint_path(recipe, 0, Machine(checkpoints=folder)).with_suffix(".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tests.programs.hold_lock", str(lock)],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    child.stdout.readline()
+    return child
+
+
+def test_only_that_matches_no_run_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words_in(tmp_path, "--only", "nothing")) == 2
+    assert "--only 'nothing' is in no name of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [TrainingError("diverged"), ValueError("bad image"), OSError()])
+def test_a_run_that_fails_sets_the_status_of_a_sweep(
+    error: Exception,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sweep, "run", run)
+    assert main(words_in(tmp_path, "--only", "eqco-k16", "--at-once", "1")) == 1
+    assert "1 of 1 runs have no record: simo-eqco-k16-" in capsys.readouterr().out
+
+
+def test_a_run_of_another_process_is_told_and_fails_where_that_is_asked_for(
+    tmp_path: Path, environment: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = table(1, "smoke").row("simo-eqco-k16").recipe
+    child = held_lock(recipe, tmp_path / "checkpoints", environment)
+    words = words_in(tmp_path, "--only", "eqco-k16", "--at-once", "1")
+    try:
+        assert main(words) == 0
+        assert "1 runs are being run by another process" in capsys.readouterr().out
+        assert main([*words, "--strict-busy"]) == 1
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def test_killed_workers_set_the_status_of_a_sweep(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    code = (
+        "import sys, tests.programs.train_long; from reproductions.__main__ import main; "
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, *words_in(tmp_path, "--at-once", "2")],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / "checkpoints").glob("*.holder"))) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    listed = subprocess.run(
+        ["pgrep", "-P", str(child.pid), "-f", "spawn_main"], capture_output=True, text=True
+    ).stdout.split()
+    assert len(listed) == 2
+    for pid in listed:
+        os.kill(int(pid), signal.SIGKILL)
+    told = child.communicate(timeout=60)[0]
+    assert child.returncode == 1
+    assert told.count("a worker ended with status -9") == 2
+    assert "runs have no record" in told
+
+
+def test_pytest_xdist_shows_the_closing_table_and_waits_for_its_own_runs(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    words = [
+        "reproductions",
+        "--scale=smoke",
+        "-k",
+        "table1-simo and k16",
+        "-n",
+        "2",
+        "--threads=1",
+    ]
+    words += [f"--records={tmp_path / 'r'}", f"--checkpoints={tmp_path / 'c'}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words, "-p", "no:cacheprovider"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    text = done.stdout
+    assert "Table 1 (simo) at scale smoke" in text
+    assert "table 1: 2 of" in text
+    assert "being run by another process" not in text
+    assert len(list((tmp_path / "r").glob("*/*.json"))) == 3
+    assert text.count("passed") >= 3
+
+
+def test_a_cell_that_another_process_holds_is_told_and_fails_where_that_is_asked_for(
+    tmp_path: Path, sessions: Sessions, environment: dict[str, str]
+) -> None:
+    row = table(1, "smoke").row("simo-eqco-k16")
+    child = held_lock(row.recipe, tmp_path / "checkpoints", environment)
+    words = ["reproductions", "--scale=smoke", "-k", f"test_cell and {row.name}", "--threads=1"]
+    try:
+        (status, text), (strict, told) = sessions([words, [*words, "--strict-busy"]], tmp_path)
+    finally:
+        child.kill()
+        child.communicate()
+    assert (status, strict) == (0, 1)
+    for each in (text, told):
+        assert f"1 run is being run by another process and not counted here: {row.name}-" in each
+    assert "Traceback" not in told
+
+
+def test_a_cluster_does_the_untrained_runs_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host that submits may have no GPU."""
+    from reproductions import conftest
+
+    asked: list[str] = []
+    monkeypatch.setattr(conftest, "launched", lambda session, job: asked.append(job.run_id))
+
+    class Bar:
+        def uncaptured(self) -> Any:
+            from contextlib import nullcontext
+
+            return nullcontext()
+
+        def train(self, session: Any, job: Job) -> None:
+            asked.append("here")
+
+    class Session:
+        launcher = "slurm"
+
+    base = untrained(replace(SCALES["smoke"].base))
+    for Session.launcher in ("slurm", "torchrun"):
+        conftest.made(Session(), Bar(), Job(base, 0))  # type: ignore[arg-type]
+    assert asked == [base.run_id(0), "here"]
+    assert Record is not None

@@ -1,0 +1,304 @@
+"""Kind 3: a signal ends a run after its step, saved, with one true sentence and its status."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eqco.images.files import one_thread
+from eqco.recipe import Recipe
+from eqco.runs import signals
+from eqco.runs.checkpoint import checkpoint_path, read
+from eqco.runs.launch import Order, by_slurm, torchrun_command
+from eqco.runs.record import Record
+from eqco.runs.run import Job, run
+from eqco.runs.signals import Stopped, catching, deferred
+from eqco.settings import Machine
+from tests.faults.damage import RECIPE, machine_in
+
+pytestmark = pytest.mark.faults
+ROOT = Path(__file__).resolve().parents[2]
+LONG = replace(RECIPE, epochs=3000)  # minutes
+SIGNALS = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
+EACH = pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+
+
+def order_in(folder: Path, recipe: Recipe = LONG) -> Order:
+    """A run of minutes that saves only when it is asked to stop."""
+    machine = replace(machine_in(folder), checkpoint_seconds=3600.0)
+    return Order(Job(recipe, 0), machine, folder / "records")
+
+
+def start(command: list[str], environment: dict[str, str], **given: Any) -> subprocess.Popen[str]:
+    """A process whose output is read as text."""
+    return subprocess.Popen(
+        command, cwd=ROOT, env={**environment, "PYTHONUNBUFFERED": "1"}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, **given,
+    )  # fmt: skip
+
+
+def stop_in_training(child: subprocess.Popen[str], number: int) -> str:
+    """Send a signal once the log says that training began; returns what it printed then."""
+    assert child.stdout is not None
+    for line in child.stdout:
+        if line.startswith("training from"):
+            break
+    time.sleep(0.5)
+    child.send_signal(number)
+    return child.communicate(timeout=120)[0]
+
+
+@EACH
+def test_a_run_of_a_job_file_is_saved_and_its_command_continues_it(
+    number: signal.Signals, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    order = order_in(tmp_path / "a folder; it's quoted")
+    child = start([sys.executable, "-m", "eqco", "run", str(order.write())], environment)
+    told = stop_in_training(child, number)
+    assert child.returncode == SIGNALS[number]
+    sentence = told.strip().splitlines()[-1]
+    step = read(checkpoint_path(LONG, 0, order.machine))["step"]
+    assert sentence.startswith(f"stopped by {number.name}: {order.job.run_id} is saved at step ")
+    assert f"step {step} of 30000 of training; continue with: " in sentence
+    assert "Traceback" not in told
+    command = shlex.split(sentence.partition("continue with: ")[2])
+    assert Order.read(Path(command[-1])) == order.absolute()
+
+
+def test_torchrun_stops_all_processes_at_one_step(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    order = order_in(tmp_path)
+    child = start(torchrun_command(order.write(), 2), environment)
+    told = stop_in_training(child, signal.SIGTERM)
+    step = read(checkpoint_path(LONG, 0, order.machine))["step"]
+    assert f"is saved at step {step} of 30000 of training" in told
+    assert told.count("stopped by") == 1
+
+
+def test_the_tables_end_with_a_command_that_can_be_pasted(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    words = [
+        "reproductions", "--scale=smoke", "-k", "table1 and k16", "--threads=1",
+        f"--records={tmp_path / 'records'}", f"--checkpoints={tmp_path / 'checkpoints'}",
+        "-p", "tests.programs.train_long", "-p", "no:cacheprovider",
+    ]  # fmt: skip
+    child = start([sys.executable, "-m", "pytest", *words], environment)
+    path, deadline = tmp_path / "checkpoints", time.monotonic() + 120
+    while not list(path.glob("*.holder")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1.0)
+    child.send_signal(signal.SIGTERM)
+    told = child.communicate(timeout=120)[0]
+    assert child.returncode == 143
+    (line,) = [line for line in told.splitlines() if "stopped by SIGTERM" in line]
+    command = line.strip("! ").partition("continue with: ")[2]
+    assert shlex.split(command) == ["pytest", *words]
+    saved = "is saved at step" in line
+    assert saved == bool(list(path.glob("*-s0.pt")))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_signal_that_other_code_tells_as_its_own_error_is_told_as_the_signal(
+    nested: bool,
+) -> None:
+    def start_of_an_extension() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except Stopped as stop:
+            raise ImportError("initialization failed") from stop
+
+    with pytest.raises(Stopped) as caught, catching():  # noqa: PT012
+        if nested:
+            with catching():
+                start_of_an_extension()
+        start_of_an_extension()
+    assert caught.value.status == 143
+
+
+def test_an_error_of_its_own_stays_itself_after_a_signal() -> None:
+    with pytest.raises(OSError, match="disk is full"), catching():  # noqa: PT012
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except Stopped:
+            raise OSError("disk is full") from None
+
+
+def test_a_sweep_passes_a_signal_on_and_waits_for_its_workers(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    code = (
+        "import sys, tests.programs.train_long; from reproductions.__main__ import main; "
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    words = ["sweep", "--scale=smoke", "--parts", "tables", "--tables", "1", "--seeds", "1"]
+    words += [f"--records={tmp_path / 'r'}", f"--checkpoints={tmp_path / 'c'}", "--at-once", "2"]
+    child = start([sys.executable, "-c", code, *words], environment)
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / "c").glob("*.holder"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.send_signal(signal.SIGTERM)
+    told = child.communicate(timeout=120)[0]
+    assert child.returncode == 143, told
+    last = told.strip().splitlines()[-1]
+    assert last.startswith("stopped by SIGTERM: ")
+    assert shlex.split(last.partition("continue with: ")[2])[:4] == [
+        "python", "-m", "reproductions", "sweep",
+    ]  # fmt: skip
+    assert told.count("stopped by") == 3, told
+    assert not list((tmp_path / "c").glob("*.holder"))
+
+
+def test_a_preempted_job_of_submitit_saves_and_resumes(tmp_path: Path) -> None:
+    """submitit's signal for preemption; a process of this machine stands in for the cluster."""
+    pytest.importorskip("submitit")
+    order = order_in(tmp_path, replace(RECIPE, epochs=300))
+    order = replace(order, machine=replace(order.machine, checkpoint_seconds=0.5))
+    job = by_slurm(order, 1, tmp_path / "logs", cluster="local", timeout_min=5)
+    path = checkpoint_path(order.job.recipe, 0, order.machine)
+    deadline = time.monotonic() + 120
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    (task,) = subprocess.run(
+        ["pgrep", "-f", f"submitit.core._submit {tmp_path}"], capture_output=True, text=True
+    ).stdout.split()
+    os.kill(int(task), signal.SIGUSR2)
+    assert job.result() == order.job.run_id
+    record = Record.find(order.folder, order.job.recipe, 0)
+    assert record is not None
+    assert record.resumed == 1
+    logs = "".join(each.read_text() for each in (tmp_path / "logs").glob("*_log.*"))
+    assert "stopped by SIGTERM: " in logs
+    assert "is saved at step" in logs
+
+
+def signal_self(number: int, at: int) -> Any:
+    """A progress function that sends this process a signal at a step."""
+
+    def progress(stage: str, step: int, steps: int, loss: float) -> None:
+        if step == at and stage == "training":
+            os.kill(os.getpid(), number)
+
+    return progress
+
+
+@EACH
+def test_a_stopped_run_resumes_to_the_record_of_an_undisturbed_one(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    place = Machine(threads=1, checkpoints=tmp_path / "c", checkpoint_seconds=3600.0)
+    with pytest.raises(Stopped) as stopped:
+        run(RECIPE, 0, place, tmp_path / "r", signal_self(number, 7))
+    assert stopped.value.status == SIGNALS[number]
+    assert stopped.value.kept == f"{RECIPE.run_id(0)} is saved at step 8 of 20 of training"
+    resumed = run(RECIPE, 0, place, tmp_path / "r")
+    whole = run(RECIPE, 0, machine_in(tmp_path / "whole"), tmp_path / "whole" / "r")
+    assert resumed is not None
+    assert whole is not None
+    assert (resumed.metrics, resumed.curve) == (whole.metrics, whole.curve)
+
+
+def test_a_signal_before_any_checkpoint_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from eqco.runs import run as runs
+
+    def open_images(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    monkeypatch.setattr(runs, "open_images", open_images)
+    with pytest.raises(Stopped, match="had no checkpoint yet and begins anew"):
+        run(RECIPE, 0, machine_in(tmp_path), tmp_path / "r")
+
+
+def test_a_record_that_is_being_written_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Record.write
+
+    def slowly(record: Record, folder: Path) -> Path:
+        os.kill(os.getpid(), signal.SIGHUP)
+        return write(record, folder)
+
+    monkeypatch.setattr(Record, "write", slowly)
+    with pytest.raises(Stopped, match="is done and has its record"):
+        run(RECIPE, 0, machine_in(tmp_path), tmp_path / "r")
+    assert Record.find(tmp_path / "r", RECIPE, 0) is not None
+
+
+def test_a_repeated_signal_waits_too_and_a_second_ctrl_c_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reached = []
+    with pytest.raises(Stopped, match="15"), catching(), deferred():  # noqa: PT012
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+        reached.append(True)
+    assert reached
+    monkeypatch.setattr(signals, "IMPATIENT", -1.0)
+    with pytest.raises(Stopped), catching(), deferred():  # noqa: PT012
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("it waited")
+
+
+def test_signals_that_are_ignored_or_handled_by_others_are_left_alone() -> None:
+    own: list[int] = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    other = signal.signal(signal.SIGTERM, lambda number, _: own.append(number))
+    try:
+        with catching():
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert own == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGHUP, before)
+        signal.signal(signal.SIGTERM, other)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_workers_that_decode_ignore_signals() -> None:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        one_thread(0)
+        assert all(signal.getsignal(number) is signal.SIG_IGN for number in SIGNALS)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@pytest.mark.long
+@EACH
+def test_signals_at_random_moments_lose_nothing(
+    number: signal.Signals, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    order = order_in(tmp_path, replace(RECIPE, epochs=200))
+    whole = run(order.job.recipe, 0, machine_in(tmp_path / "whole"), tmp_path / "whole")
+    assert whole is not None
+    command = [sys.executable, "-m", "eqco", "run", str(order.write())]
+    reached = 0
+    for tried in range(33):
+        child = start(command, environment)
+        time.sleep(2 + tried % 7)
+        child.send_signal(number)
+        told = child.communicate(timeout=120)[0]
+        assert child.returncode in (0, SIGNALS[number], -number), told
+        path = checkpoint_path(order.job.recipe, 0, order.machine)
+        step = read(path)["step"] if path.exists() else 0
+        assert step >= reached
+        reached = step
+    done = run(order.job.recipe, 0, order.machine, order.folder)
+    assert done is not None
+    assert (done.metrics, done.curve) == (whole.metrics, whole.curve)

@@ -1,0 +1,225 @@
+"""Kind 6: no work is lost, and none is done twice."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from eqco.checks import TrainingError
+from eqco.images import find_source, memory, open_images
+from eqco.images.tree import identity, scan
+from eqco.recipe import Recipe
+from eqco.runs import cluster
+from eqco.runs.cluster import note_path, outside_of_a_job, queue_state, remember
+from eqco.runs.files import check_writable
+from eqco.runs.launch import Order
+from eqco.runs.run import Job
+from eqco.settings import Machine
+from reproductions import launching
+from reproductions.__main__ import main
+from reproductions.evidence import RECORDS
+from reproductions.launching import launched
+from reproductions.session import Session
+from tests.faults.damage import RECIPE
+from tests.trees import files_recipe, write_tree
+
+pytestmark = pytest.mark.faults
+
+
+@pytest.mark.parametrize("name", ["replace", "fsync"])
+def test_what_a_disk_refuses_later_is_refused_before_the_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, name, refused)
+    with pytest.raises(ValueError, match=r"cannot be written .*not permitted"):
+        check_writable(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["chmod", "fchmod", "chown", "link"])
+def test_a_disk_without_modes_or_links_keeps_records(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As CIFS and some NFS refuse them."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, name, refused)
+    recipe = replace(RECIPE, epochs=1)
+    order = Order(Job(recipe, 0), Machine(threads=1, checkpoints=tmp_path / "c"), tmp_path / "r")
+    assert order.do() is not None
+    assert len(list((tmp_path / "r").glob("*.json"))) == 1
+
+
+def test_a_job_file_means_the_same_from_every_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    path = Order(Job(RECIPE, 0), Machine(), Path("runs/records")).write()
+    expected = Order.read(path)
+    monkeypatch.chdir(tmp_path / "there")
+    assert Order.read(path) == expected
+    assert expected.machine.checkpoints == tmp_path / "here" / "runs" / "checkpoints"
+    assert expected.machine.data_dir == tmp_path / "here" / "data"
+    assert expected.folder == tmp_path / "here" / "runs" / "records"
+
+
+def test_relative_paths_of_an_early_job_file_are_those_of_its_place(tmp_path: Path) -> None:
+    path = Order(Job(RECIPE, 0), Machine(checkpoints=tmp_path / "a/runs/c"), tmp_path / "r").write()
+    body = json.loads(path.read_text())
+    body["machine"] |= {"checkpoints": "runs/c", "data_dir": "data"}
+    body["folder"] = "runs/r"
+    path.write_text(json.dumps(body))
+    order = Order.read(path)
+    assert order.machine.checkpoints == tmp_path / "a" / "runs" / "c"
+    assert (order.machine.data_dir, order.folder) == (
+        tmp_path / "a" / "data",
+        tmp_path / "a" / "runs" / "r",
+    )
+    moved = shutil.copy(path, tmp_path / "moved.job.json")
+    with pytest.raises(ValueError, match="runs/c are relative to an unknown folder"):
+        Order.read(Path(moved))
+
+
+def slurm_session(folder: Path) -> Session:
+    """A session that submits to a cluster; each call is one of the same command."""
+    return Session(
+        scale="smoke", policy="missing", seeds=range(1), base=RECIPE,
+        machine=Machine(checkpoints=folder / "c"), folder=folder / "r", command="pytest",
+        launcher="slurm",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("state", "submitted"), [("PENDING", 1), ("RUNNING", 1), ("", 2)], ids=repr
+)
+def test_the_same_command_submits_a_waiting_job_once(
+    state: str, submitted: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[Order] = []
+
+    def by_slurm(order: Order, *_: object, **__: object) -> None:
+        jobs.append(order)
+        remember(order.machine.checkpoints, order.job.run_id, SimpleNamespace(job_id=12), "slurm")
+
+    def squeue(words: list[str], **_: object) -> Any:
+        assert words[0] == "squeue"
+        assert words[-1] == "12"
+        return SimpleNamespace(returncode=0, stdout=f"{state}\n", stderr="")
+
+    monkeypatch.setattr(launching, "by_slurm", by_slurm)
+    monkeypatch.setattr(cluster.subprocess, "run", squeue)
+    for _ in range(2):
+        assert launched(slurm_session(tmp_path), Job(RECIPE, 0)) is None
+    assert len(jobs) == submitted
+
+
+def test_a_job_whose_state_is_unknown_is_not_submitted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(tmp_path, "run", SimpleNamespace(job_id=12), "slurm")
+
+    def missing(*_: object, **__: object) -> None:
+        raise FileNotFoundError("no squeue")
+
+    monkeypatch.setattr(cluster.subprocess, "run", missing)
+    with pytest.raises(TrainingError, match=r"job 12, and squeue does not tell .*no squeue"):
+        queue_state(tmp_path, "run")
+    gone = subprocess.CompletedProcess([], 1, "", "slurm_load_jobs error: Invalid job id specified")
+    monkeypatch.setattr(cluster.subprocess, "run", lambda *_, **__: gone)
+    assert queue_state(tmp_path, "run") == ""
+    assert queue_state(tmp_path, "another") == ""
+    note_path(tmp_path, "run").write_text("half a fi")
+    assert queue_state(tmp_path, "run") == ""
+
+
+def test_a_job_gets_no_variables_of_the_job_that_submits_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("SLURM_JOB_ID", "SLURM_NTASKS", "SLURM_CONF", "SBATCH_ACCOUNT"):
+        monkeypatch.setenv(name, "1")
+    with outside_of_a_job():
+        assert not {"SLURM_JOB_ID", "SLURM_NTASKS"} & set(os.environ)
+        assert {"SLURM_CONF", "SBATCH_ACCOUNT"} <= set(os.environ)
+    assert os.environ["SLURM_NTASKS"] == "1"
+
+
+def test_cifar10_is_downloaded_once_and_under_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numpy as np
+    from torchvision import datasets
+
+    asked: list[tuple[bool, bool, bool]] = []
+    there = tmp_path / "there"
+
+    class CIFAR10:
+        def __init__(self, root: str, train: bool, download: bool = False) -> None:
+            locked = (tmp_path / ".lock").exists()
+            asked.append((train, download, locked))
+            if download:
+                there.touch()
+            elif not there.exists():
+                raise RuntimeError("Dataset not found or corrupted.")
+            self.data, self.targets = np.zeros((2, 32, 32, 3), dtype=np.uint8), [0, 1]
+
+    monkeypatch.setattr(datasets, "CIFAR10", CIFAR10)
+    memory.cifar10_set(tmp_path)
+    assert asked == [(True, False, False), (True, True, True), (False, False, True)]
+
+
+def test_data_is_its_content_not_its_place(tmp_path: Path) -> None:
+    one = write_tree(tmp_path / "one")
+    moved = shutil.copytree(one, tmp_path / "elsewhere" / "another name")
+    assert identity(one) == identity(moved)
+    machine = Machine(threads=1, data_dir=moved)
+    recipe = files_recipe(one)
+    assert open_images(recipe, 0, machine).num_classes == 4
+    early = replace(recipe, data=f"part:one-{identity(one)}")
+    assert open_images(early, 0, machine).num_classes == 4  # as early records name it
+    assert find_source(early.data).from_files
+    next((moved / "train").rglob("*.JPEG")).write_bytes(b"another size")
+    scan.cache_clear()
+    assert identity(moved) != identity(one)
+    with pytest.raises(ValueError, match=r"the recipe wants .* put the earlier ones back"):
+        open_images(recipe, 0, machine)
+
+
+def test_names_of_committed_records_are_kept() -> None:
+    for path in sorted(RECORDS.rglob("*.json"))[::50]:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        recipe = Recipe.of(body["recipe"])
+        assert recipe.run_id(body["seed"], body["numerics"]) == path.stem
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_command_opens_every_image_of_a_tree(
+    workers: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = write_tree(tmp_path / "tree")
+    words = ["check", "--data", f"part:{tree}", "--workers", workers]
+    assert main(words) == 0
+    assert f"content {identity(tree)}; 0 cannot be read" in capsys.readouterr().out
+    bad = [tree / "train" / "n02" / "3.JPEG", tree / "val" / "n04" / "0.JPEG"]
+    for path in bad:
+        path.write_bytes(path.read_bytes()[:200])
+    assert main(words) == 1
+    text = capsys.readouterr().out
+    assert all(str(path) in text for path in bad)
+    assert "2 cannot be read" in text
+    assert len(text.splitlines()) == 3
