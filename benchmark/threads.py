@@ -132,10 +132,9 @@ def row(setting: dict[str, str], words: list[str], rounds: int) -> list[float]:
 def head(load: float) -> str:
     """Date, machine, versions, and whether the machine did something else."""
     info = machine()
-    beside = "" if load < 0.5 else f": other work ran, and *alone* is with {load:.1f} processes"
     return (
         f"{date.today()}; {info['processor']}, {info['capability']}, {info['cores']} cores; torch "
-        f"{info['torch']}. Load average before: {load:.1f}{beside}."
+        f"{info['torch']}. Load average of the minute before: {load:.1f}."
     )
 
 
