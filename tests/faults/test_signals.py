@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,29 @@ def order_in(folder: Path, recipe: Recipe = LONG) -> Order:
     return Order(Job(recipe, 0), machine, folder / "records")
 
 
+@pytest.fixture(autouse=True)
+def usual_signals() -> Iterator[None]:
+    """This process takes signals as one of a terminal does, wherever the tests were started."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    listen()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, present in before.items():
+        signal.signal(number, present)
+
+
+def listen() -> None:
+    """Take signals as from a terminal; a shell starts jobs in the background deaf to Ctrl-C."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(command: list[str], environment: dict[str, str], **given: Any) -> subprocess.Popen[str]:
     """A process whose output is read as text."""
     return subprocess.Popen(
         command, cwd=ROOT, env={**environment, "PYTHONUNBUFFERED": "1"}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, **given,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        preexec_fn=listen, **given,
     )  # fmt: skip
 
 
