@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -159,23 +159,47 @@ def alpha_column(wanted: Sequence[Job]) -> dict[str, str]:
     return {name: f"{text:>7s}" for name, text in {"": "alpha", **texts}.items()}
 
 
-def plan(
-    wanted: Sequence[Job], folder: Path, machine: Machine, price: Price | None, unit: str
-) -> str:
-    """The plan as text: one line a run, then the sums; `unit` names the hours of one device."""
+def states_of(
+    wanted: Sequence[Job], folder: Path, machine: Machine, committed: Collection[str]
+) -> dict[str, str]:
+    """State by run: that of `run_state`; "committed" where the evidence has a missing one."""
     states = {job.run_id: run_state(job, folder, machine) for job in wanted}
+    return {
+        name: "committed" if state == "missing" and name in committed else state
+        for name, state in states.items()
+    }
+
+
+def plan(
+    wanted: Sequence[Job],
+    folder: Path,
+    machine: Machine,
+    price: Price | None,
+    unit: str,
+    committed: Collection[str] = (),
+) -> str:
+    """The plan as text: one line a run, then the sums.
+
+    Args:
+        wanted: the runs.
+        folder: of this user's records.
+        machine: whose checkpoints count.
+        price: of a run.
+        unit: of the price, hours of one device.
+        committed: names of the runs whose records the project has.
+    """
+    states = states_of(wanted, folder, machine, committed)
     alphas = alpha_column(wanted)
     lines = [f"{'run':48s}{alphas.get('', '')}{'state':>10s}{unit:>12s}"]
     left = 0.0
     for job in wanted:
         state = states[job.run_id]
         hours = price.hours(job.recipe) if price else float("nan")
-        left += 0.0 if state == "done" else hours
+        left += 0.0 if state in ("done", "committed") else hours
         alpha = alphas.get(job.run_id, "")
         lines.append(f"{job.run_id:48s}{alpha}{state:>10s}{hours:12,.2f}")
-    counts = {name: list(states.values()).count(name) for name in ("done", "running", "begun")}
-    missing = len(wanted) - sum(counts.values())
-    told = ", ".join(f"{count} {name}" for name, count in {**counts, "missing": missing}.items())
+    names = ["done", *(["committed"] if committed else []), "running", "begun", "missing"]
+    told = ", ".join(f"{list(states.values()).count(name)} {name}" for name in names)
     lines += ["", f"{len(wanted)} runs: {told}."]
     if price is None:
         lines.append("No price is known: there are no records of this scale.")
@@ -209,7 +233,8 @@ def main(given: argparse.Namespace) -> int:
     price = best_price(given.scale, folder, given.throughput, images)
     wanted = jobs(given.scale, base, given.tables or list(TABLES), given.seeds)
     unit = "GPU-hours" if base.from_files else "hours"
-    print(plan(wanted, folder, Machine(checkpoints=given.checkpoints), price, unit))
+    committed = {record.run_id for record in committed_records(given.scale)}
+    print(plan(wanted, folder, Machine(checkpoints=given.checkpoints), price, unit, committed))
     return 0
 
 

@@ -18,5 +18,5 @@ def test_every_dependency_has_its_lowest_version() -> None:
 def test_a_dependency_without_a_bound_is_named(tmp_path: Path) -> None:
     other = tmp_path / "pyproject.toml"
     other.write_text(PROJECT.read_text().replace('"pillow>=10"', '"pillow"'))
-    with pytest.raises(ValueError, match="'pillow'.*has no lower bound"):
+    with pytest.raises(ValueError, match=r"'pillow'.*has no lower bound"):
         lowest(other)

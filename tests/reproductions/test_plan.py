@@ -142,6 +142,27 @@ def test_done_runs_are_not_in_the_sum(tmp_path: Path) -> None:
     assert "No price is known" in plan.plan([missing], tmp_path, machine, None, "hours")
 
 
+def test_runs_of_the_committed_evidence_are_told_and_not_in_the_sum(tmp_path: Path) -> None:
+    done, committed, missing = (Job(SCALES["smoke"].base, seed) for seed in (0, 1, 2))
+    Record.of(done.recipe, 0, Machine(), now(), metrics={}).write(tmp_path)
+    price, machine = plan.Price(1.0, 0.5, "a test"), Machine(checkpoints=tmp_path)
+    evidence = {done.run_id, committed.run_id}
+    text = plan.plan([done, committed, missing], tmp_path, machine, price, "hours", evidence)
+    assert "3 runs: 1 done, 1 committed, 0 running, 0 begun, 1 missing." in text
+    assert f"Left: {price.hours(missing.recipe):,.1f} hours." in text
+
+
+def test_a_clone_sees_the_evidence_in_its_plan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["plan", "--scale", "glyphs", "--seeds", "10", "--tables", "1"]
+    assert main([*words, "--records", str(tmp_path), "--checkpoints", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    rows = len(table(1, "glyphs").rows) + 1
+    assert f"{10 * rows} runs: 0 done, " in told
+    assert "Left: 0.0 hours" in told
+
+
 def test_runs_that_differ_in_alpha_alone_show_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "--scale", "smoke", "--tables", "4", "--records", "/nowhere"]) == 0
     lines = capsys.readouterr().out.splitlines()
