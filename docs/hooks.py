@@ -1,0 +1,68 @@
+"""Hooks of mkdocs: pages of the repository outside docs/, and links between files of it.
+
+A page of the site is a file of the repository, so that the text is written once and its links work
+in both places. A link to another file of the repository is shown as text where the site lacks it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[1]
+OUTSIDE = {
+    "README.md": "index.md",
+    "FINDINGS.md": "findings.md",
+    "CHANGELOG.md": "changelog.md",
+    "figures/README.md": "figures.md",
+    "benchmark/README.md": "benchmark.md",
+}
+BACK = {page: source for source, page in OUTSIDE.items()}
+LINK = re.compile(r"(?P<head>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#]+)(?P<anchor>#[^)]*)?\)")
+PICTURES = (".png", ".svg")
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Take the pages and pictures outside docs/ into the site."""
+    for source, page in OUTSIDE.items():
+        files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
+    for picture in sorted((ROOT / "figures" / "out").glob("*.png")):
+        name = f"figures/out/{picture.name}"
+        files.append(File.generated(config, name, abs_src_path=str(picture)))
+    return files
+
+
+def source_of(page: str) -> str:
+    """Path of a page in the repository."""
+    return BACK.get(page, f"docs/{page}")
+
+
+def place_of(path: str) -> str | None:
+    """Place in the site of a file of the repository; None where the site lacks it."""
+    if path in OUTSIDE:
+        return OUTSIDE[path]
+    if path.startswith("docs/") and path.endswith(".md"):
+        return path.removeprefix("docs/")
+    if path.startswith("examples/"):
+        return "recipes.md"
+    return path if path.endswith(PICTURES) else None
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Turn links between files of the repository into links of the site."""
+    folder = posixpath.dirname(source_of(page.file.src_uri))
+
+    def linked(found: re.Match[str]) -> str:
+        target, text = found["target"], found["text"]
+        if "://" in target or target.startswith("mailto:"):
+            return found[0]
+        place = place_of(posixpath.normpath(posixpath.join(folder, target)))
+        if place is None:
+            return text
+        return f"{found['head']}[{text}]({place}{found['anchor'] or ''})"
+
+    return LINK.sub(linked, markdown)
