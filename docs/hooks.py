@@ -24,6 +24,7 @@ OUTSIDE = {
 BACK = {page: source for source, page in OUTSIDE.items()}
 LINK = re.compile(r"(?P<head>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#]+)(?P<anchor>#[^)]*)?\)")
 PICTURES = (".png", ".svg")
+SHIM = "https://unpkg.com/iframe-worker/shim"  # of the plugin "offline"
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -66,3 +67,13 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         return f"{found['head']}[{text}]({place}{found['anchor'] or ''})"
 
     return LINK.sub(linked, markdown)
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Take the search's helper from this site; the theme would load it from a network."""
+    return output.replace(SHIM, "worker.js")
+
+
+def on_post_template(output_content: str, **_: Any) -> str:
+    """The same for 404.html."""
+    return output_content.replace(SHIM, "worker.js")
