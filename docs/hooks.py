@@ -11,6 +11,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from markdown import Extension, Markdown
+from markdown.preprocessors import Preprocessor
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,6 +27,30 @@ BACK = {page: source for source, page in OUTSIDE.items()}
 LINK = re.compile(r"(?P<head>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#]+)(?P<anchor>#[^)]*)?\)")
 PICTURES = (".png", ".svg")
 SHIM = "https://unpkg.com/iframe-worker/shim"  # of the plugin "offline"
+
+
+class Doctests(Preprocessor):
+    """Lines from `>>>` to the next empty line are code, which Markdown takes for quotations."""
+
+    def run(self, lines: list[str]) -> list[str]:
+        """The lines with a fence around each doctest."""
+        text = "\n".join(lines)
+        fenced = re.sub(r"(?:^>>> .*\n?)(?:^.+\n?)*", r"```pycon\n\g<0>\n```\n", text, flags=re.M)
+        return fenced.split("\n")
+
+
+class OfDoctests(Extension):
+    """Registers `Doctests` before the extension that reads fences."""
+
+    def extendMarkdown(self, md: Markdown) -> None:
+        """Add it to the preprocessors."""
+        md.preprocessors.register(Doctests(md), "doctests", 60)
+
+
+def on_config(config: Any) -> Any:
+    """Show doctests of docstrings as code."""
+    config.markdown_extensions.append(OfDoctests())
+    return config
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -62,7 +88,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         if "://" in target or target.startswith("mailto:"):
             return found[0]
         place = place_of(posixpath.normpath(posixpath.join(folder, target)))
-        if place is None:
+        if place is None or place == page.file.src_uri:
             return text
         return f"{found['head']}[{text}]({place}{found['anchor'] or ''})"
 
