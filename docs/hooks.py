@@ -43,7 +43,8 @@ class OfDoctests(Extension):
     """Registers `Doctests` before the extension that reads fences."""
 
     def extendMarkdown(self, md: Markdown) -> None:
-        """Add it to the preprocessors."""
+        """Add it, and take quotations out: a line of a docstring may begin with "> 0"."""
+        md.parser.blockprocessors.deregister("quote")
         md.preprocessors.register(Doctests(md), "doctests", 60)
 
 

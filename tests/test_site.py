@@ -60,11 +60,12 @@ def test_diffs_examples_and_docstrings_stand_on_the_pages(site: Path) -> None:
     pages = {name: (site / f"{name}.html").read_text("utf-8") for name in ("adding", "recipes")}
     for text in pages.values():
         assert "--8&lt;--" not in text
-    assert pages["adding"].count("language-diff") == 5
-    assert pages["recipes"].count("language-python") == 7
+    assert pages["adding"].count("</code></pre>") == 5
+    assert pages["recipes"].count("</code></pre>") == 7
     reference = (site / "reference.html").read_text(encoding="utf-8")
     assert 'id="eqco.modules.EqCoLoss"' in reference
-    assert "language-pycon" in reference
+    assert '<span class="gp">&gt;&gt;&gt; </span>' in reference  # a doctest, not a quotation
+    assert "<blockquote>" not in reference
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
