@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 Outcomes = list[tuple[int, str]]
 Sessions = Callable[[list[list[str]], Path], Outcomes]
@@ -89,19 +88,9 @@ def test_tox_environments_of_the_pages_are_declared() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
-
-
-def test_the_python_example_runs(generator: torch.Generator) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert blocks
-    for block in blocks:
-        z0, z1 = torch.randn(2, 32, 128, generator=generator)
-        names: dict[str, object] = {"z0": z0, "z1": z1}
-        exec(block, names)
-        assert names["loss"].item() > 0  # type: ignore[attr-defined]
 
 
 def test_the_front_page_is_short_and_answers_first() -> None:

@@ -11,8 +11,11 @@ import sysconfig
 import venv
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+
+from tests.commands.test_train import write_flat
 
 ROOT = Path(__file__).resolve().parents[1]
 # What torch imports itself is allowed; what the suite needs besides is not there.
@@ -70,20 +73,62 @@ def test_the_wheel_asks_for_torch_alone(wheel: Path) -> None:
     assert not [name for name in names if name.startswith(("tests/", "examples/"))]
 
 
-def test_the_installed_loss_needs_torch_alone(wheel: Path, tmp_path: Path) -> None:
-    venv.create(tmp_path / "own", with_pip=False)
-    own = Path(sysconfig.get_path("purelib", "venv", vars={"base": str(tmp_path / "own")}))
+class Place(NamedTuple):
+    """The Python of an environment, its packages, and the variables to run it with."""
+
+    python: Path
+    packages: Path
+    variables: dict[str, str]
+
+
+def installed(wheel: Path, folder: Path) -> Place:
+    """The wheel in an empty environment, which borrows other packages from this one by a .pth.
+
+    Without the repository: no PYTHONPATH, and no editable install of this tree.
+    """
+    venv.create(folder / "own", with_pip=False)
+    found = sysconfig.get_paths("venv", vars={"base": str(folder / "own")})
+    own = Path(found["purelib"])
     with zipfile.ZipFile(wheel) as archive:  # what `pip install --no-deps` does with a pure wheel
         archive.extractall(own)
     (own / "torch.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    environment = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
-    python = Path(sysconfig.get_path("scripts", "venv", vars={"base": str(tmp_path / "own")}))
+    variables = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+    return Place(Path(found["scripts"]) / "python", own, {**variables, "OMP_NUM_THREADS": "1"})
+
+
+def test_the_installed_loss_needs_torch_alone(wheel: Path, tmp_path: Path) -> None:
+    place = installed(wheel, tmp_path)
     done = subprocess.run(
-        [python / "python", "-c", PROGRAM], cwd=tmp_path, env=environment,
+        [place.python, "-c", PROGRAM], cwd=tmp_path, env=place.variables,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
-    place, value = done.stdout.split()
-    assert Path(place).is_relative_to(own)
+    file, value = done.stdout.split()
+    assert Path(file).is_relative_to(place.packages)
     assert float(value) == pytest.approx(1.0024, abs=1e-4)  # log(1 + 256 e^-5)
     assert "pip install 'eqco[suite]'" in done.stderr
+
+
+@pytest.mark.long
+def test_the_installed_command_trains_and_diagnoses_without_the_repository(
+    wheel: Path, tmp_path: Path
+) -> None:
+    place = installed(wheel, tmp_path)
+    write_flat(tmp_path / "photos", 20)
+
+    def eqco(*words: str) -> str:
+        done = subprocess.run(
+            [place.python, "-P", "-m", "eqco", *words], cwd=tmp_path, env=place.variables,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    where = [place.python, "-P", "-c", "import eqco, sys; print(eqco.__file__, *sys.path)"]
+    told = subprocess.run(where, cwd=tmp_path, env=place.variables, capture_output=True, text=True)
+    assert Path(told.stdout.split()[0]).is_relative_to(place.packages)
+    assert str(ROOT) not in told.stdout.split()[1:]
+    assert "1 epochs" in eqco("train", "--data", "photos", "--epochs", "1")
+    (checkpoint,) = (tmp_path / "runs" / "checkpoints").glob("*.pt")
+    assert "20 images of images:" in eqco("diagnose", str(checkpoint), "--data", "photos")
+    assert "simo-eqco" in eqco("ls")

@@ -1,0 +1,106 @@
+"""Hooks of mkdocs: pages of the repository outside docs/, and links between files of it.
+
+A page of the site is a file of the repository, so that the text is written once and its links work
+in both places. A link to another file of the repository is shown as text where the site lacks it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from markdown import Extension, Markdown
+from markdown.preprocessors import Preprocessor
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[1]
+OUTSIDE = {
+    "README.md": "index.md",
+    "FINDINGS.md": "findings.md",
+    "CHANGELOG.md": "changelog.md",
+    "figures/README.md": "figures.md",
+    "benchmark/README.md": "benchmark.md",
+}
+BACK = {page: source for source, page in OUTSIDE.items()}
+LINK = re.compile(r"(?P<head>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#]+)(?P<anchor>#[^)]*)?\)")
+PICTURES = (".png", ".svg")
+SHIM = "https://unpkg.com/iframe-worker/shim"  # of the plugin "offline"
+
+
+class Doctests(Preprocessor):
+    """Lines from `>>>` to the next empty line are code, which Markdown takes for quotations."""
+
+    def run(self, lines: list[str]) -> list[str]:
+        """The lines with a fence around each doctest."""
+        text = "\n".join(lines)
+        fenced = re.sub(r"(?:^>>> .*\n?)(?:^.+\n?)*", r"```pycon\n\g<0>\n```\n", text, flags=re.M)
+        return fenced.split("\n")
+
+
+class OfDoctests(Extension):
+    """Registers `Doctests` before the extension that reads fences."""
+
+    def extendMarkdown(self, md: Markdown) -> None:
+        """Add it, and take quotations out: a line of a docstring may begin with "> 0"."""
+        md.parser.blockprocessors.deregister("quote")
+        md.preprocessors.register(Doctests(md), "doctests", 60)
+
+
+def on_config(config: Any) -> Any:
+    """Show doctests of docstrings as code."""
+    config.markdown_extensions.append(OfDoctests())
+    return config
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Take the pages and pictures outside docs/ into the site."""
+    for source, page in OUTSIDE.items():
+        files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
+    for picture in sorted((ROOT / "figures" / "out").glob("*.png")):
+        name = f"figures/out/{picture.name}"
+        files.append(File.generated(config, name, abs_src_path=str(picture)))
+    return files
+
+
+def source_of(page: str) -> str:
+    """Path of a page in the repository."""
+    return BACK.get(page, f"docs/{page}")
+
+
+def place_of(path: str) -> str | None:
+    """Place in the site of a file of the repository; None where the site lacks it."""
+    if path in OUTSIDE:
+        return OUTSIDE[path]
+    if path.startswith("docs/") and path.endswith(".md"):
+        return path.removeprefix("docs/")
+    if path.startswith("examples/"):
+        return "recipes.md"
+    return path if path.endswith(PICTURES) else None
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Turn links between files of the repository into links of the site."""
+    folder = posixpath.dirname(source_of(page.file.src_uri))
+
+    def linked(found: re.Match[str]) -> str:
+        target, text = found["target"], found["text"]
+        if "://" in target or target.startswith("mailto:"):
+            return found[0]
+        place = place_of(posixpath.normpath(posixpath.join(folder, target)))
+        if place is None or place == page.file.src_uri:
+            return text
+        return f"{found['head']}[{text}]({place}{found['anchor'] or ''})"
+
+    return LINK.sub(linked, markdown)
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Take the search's helper from this site; the theme would load it from a network."""
+    return output.replace(SHIM, "worker.js")
+
+
+def on_post_template(output_content: str, **_: Any) -> str:
+    """The same for 404.html."""
+    return output_content.replace(SHIM, "worker.js")

@@ -1,0 +1,155 @@
+"""Every block of Python and of commands on the pages runs, or stands in one list with its reason.
+
+The blocks of a page run in their order in one folder, which holds `photos/`, twenty odd-sized
+images; Python blocks find `z0` and `z1`, embeddings of two views.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+
+from tests.commands.test_train import write_flat
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "FINDINGS.md", *sorted(ROOT.glob("*/*.md"))]
+PAGES = [page for page in PAGES if page.parent.name != "tests"]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
+INDENTED = re.compile(r"(?<=\n\n)((?: {4}.*\n)+)")
+PROGRAMS = r"(?:[A-Z_]+=\S+ )?(?:python3?|pytest|eqco|pip|tox) "
+INCLUDED = re.compile(r'--8<-- "examples/(\w+)\.py"')  # tests/test_examples.py runs these
+
+# The first words of a command, and why it is not run here.
+NOT_RUN = {
+    "pip install": "installs",
+    "python3 -m venv": "installs",
+    "tox -e benchmark": "takes minutes; the tests of benchmark/ are tests/test_benchmark.py",
+    "pytest benchmark -k queue": "the same",
+    "tox -e gpu": "needs a CUDA device; tests/test_gpu_script.py has its parts",
+    "EQCO_IMAGENET=PATH tox": "needs ImageNet; tests/reproductions/test_full.py runs it on a tree",
+    "python -m torch.distributed.run --nnodes=2": "needs two nodes; tests/runs/test_launch.py",
+    "eqco train --data glyphs --epochs 10": "takes minutes; tests/commands/test_train.py",
+    "eqco diagnose runs/checkpoints/simo": "of that encoder; tests/test_diagnose.py",
+    "python -m reproductions sweep": "takes hours; tests/reproductions/test_sweep.py",
+    "python -m reproductions pages": "writes these pages; tests/reproductions/test_pages.py",
+    "pytest reproductions/ -k table1 --scale smoke --device cpu --launcher slurm":
+        "tests/reproductions/test_launching.py runs the local executor",
+    "pytest reproductions/ -k table1 --scale imagenet": "needs ImageNet and a cluster",
+    "pytest reproductions/ -k table1": "takes minutes; tests/reproductions/test_first_command.py",
+}  # fmt: skip
+
+
+class Block(NamedTuple):
+    """A block of a page: "python" or "shell", and its text."""
+
+    kind: str
+    text: str
+
+
+def commands(text: str) -> list[str]:
+    """The commands of a block, each on one line."""
+    lines = text.replace("\\\n", " ").splitlines()
+    return [" ".join(line.split()) for line in lines if re.match(rf"\s*{PROGRAMS}", line)]
+
+
+def reason(command: str) -> str:
+    """Why a command is not run, or ""."""
+    own = [start for start in NOT_RUN if command.startswith(start)]
+    # `-k table1` alone takes minutes; with the smoke scale it is run.
+    if own == ["pytest reproductions/ -k table1"] and "--scale smoke" in command:
+        return ""
+    return NOT_RUN[own[0]] if own else ""
+
+
+def blocks(page: Path) -> list[Block]:
+    """The blocks of a page in their order; what is indented counts where it holds a command."""
+    text = page.read_text(encoding="utf-8")
+    found = [
+        (each.start(), Block("python" if each[1] == "python" else "shell", each[2]))
+        for each in FENCE.finditer(text)
+        if each[1] in ("python", "bash", "console")
+    ]
+    rest = FENCE.sub(lambda each: " " * len(each[0]), text)
+    found += [(e.start(), Block("shell", e[1])) for e in INDENTED.finditer(rest) if commands(e[1])]
+    return [block for _, block in sorted(found)]
+
+
+WITH_BLOCKS = [page for page in PAGES if blocks(page)]
+
+
+@pytest.fixture
+def place(tmp_path: Path, environment: dict[str, str]) -> tuple[Path, dict[str, str]]:
+    """A folder with images, and an environment whose `eqco` is this tree's."""
+    write_flat(tmp_path / "photos", 20)
+    (tmp_path / "reproductions").symlink_to(ROOT / "reproductions")
+    (tmp_path / "bin").mkdir()
+    for name, module in (("eqco", "eqco"), ("pytest", "pytest"), ("python", "")):
+        program = tmp_path / "bin" / name
+        order = f'-m {module} "$@"' if module else '"$@"'
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {order}\n', encoding="utf-8")
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    path = f"{tmp_path / 'bin'}{os.pathsep}{environment['PATH']}"
+    return tmp_path, {**environment, "PATH": path, "COLUMNS": "80"}
+
+
+def run_commands(block: Block, folder: Path, environment: dict[str, str]) -> None:
+    """Run the commands of a block that are not in the list; pytest in the root of the project."""
+    for command in filter(lambda each: not reason(each), commands(block.text)):
+        tables = command.startswith("pytest")
+        words = f" --records {folder / 'records'}" if tables else ""
+        words += f" --checkpoints {folder / 'jobs'} -p no:cacheprovider" if tables else ""
+        done = subprocess.run(
+            ["bash", "-c", command + words], cwd=ROOT if tables else folder, env=environment,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+
+
+@pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_blocks_of_a_page_run(
+    page: Path,
+    place: tuple[Path, dict[str, str]],
+    generator: torch.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, environment = place
+    monkeypatch.chdir(folder)
+    z0 = torch.randn(64, 16, generator=generator)
+    names: dict[str, object] = {"z0": z0, "z1": z0 + 0.3 * torch.randn(z0.shape)}
+    for block in blocks(page):
+        if block.kind == "shell":
+            run_commands(block, folder, environment)
+        elif not INCLUDED.fullmatch(block.text.strip()):
+            exec(compile(block.text, page.name, "exec"), names)
+    assert names.get("loss", torch.ones(())).item() > 0  # type: ignore[attr-defined]
+
+
+def test_every_file_that_a_page_includes_is_there_and_tested() -> None:
+    included = {name for page in PAGES for name in INCLUDED.findall(page.read_text("utf-8"))}
+    assert included == {path.stem for path in (ROOT / "examples").glob("*.py")}
+
+
+def test_the_list_of_what_is_not_run_has_no_stale_line() -> None:
+    printed = [each for page in WITH_BLOCKS for b in blocks(page) for each in commands(b.text)]
+    for start in NOT_RUN:
+        assert any(each.startswith(start) for each in printed), start
+
+
+def test_a_page_without_blocks_and_a_block_that_fails_are_told_apart(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```python\n1 / 0\n```\n\n    L = -log p\n\n    eqco ls \\\n        runs\n\nend\n"
+    )
+    found = blocks(page)
+    assert [block.kind for block in found] == ["python", "shell"]
+    assert commands(found[1].text) == ["eqco ls runs"]
+    with pytest.raises(ZeroDivisionError):
+        exec(found[0].text)

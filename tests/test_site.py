@@ -1,0 +1,98 @@
+"""The site of the documentation: builds without a warning, asks no network, fits a phone."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.chromium import Page, browser, chromium
+
+ROOT = Path(__file__).resolve().parents[1]
+LOADED = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>")
+QUIET = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
+pytestmark = pytest.mark.skipif(
+    not (find_spec("mkdocs") and find_spec("material") and find_spec("mkdocstrings")),
+    reason="mkdocs is not installed: pip install -e '.[docs]'",
+)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Path:
+    """The site, built with warnings as errors."""
+    out = tmp_path_factory.mktemp("site")
+    words = ["build", "--strict", "--site-dir", str(out)]
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", *words], cwd=ROOT, capture_output=True, text=True,
+        check=False, env={**environment, "PYTHONPATH": ":".join([str(ROOT), *sys.path])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def opened(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A browser."""
+    program = browser()
+    if program is None:
+        pytest.skip("no Chromium is installed: apt-get install chromium, or Google Chrome")
+    with chromium(program, tmp_path_factory.mktemp("profile")) as page:
+        yield page
+
+
+def test_every_page_of_docs_is_built_and_asks_no_network(site: Path) -> None:
+    built = {path.stem: path.read_text(encoding="utf-8") for path in site.glob("*.html")}
+    sources = {path.stem for path in (ROOT / "docs").glob("*.md")}
+    assert sources | {"index", "findings", "figures", "benchmark", "changelog"} <= set(built)
+    for name, text in built.items():
+        assert LOADED.findall(text) == [], name
+    for sheet in site.rglob("*.css"):
+        assert not re.search(r"url\(['\"]?(?:https?:)?//", sheet.read_text(encoding="utf-8"))
+
+
+def test_diffs_examples_and_docstrings_stand_on_the_pages(site: Path) -> None:
+    pages = {name: (site / f"{name}.html").read_text("utf-8") for name in ("adding", "recipes")}
+    for text in pages.values():
+        assert "--8&lt;--" not in text
+    assert pages["adding"].count("</code></pre>") == 5
+    assert pages["recipes"].count("</code></pre>") == 7
+    reference = (site / "reference.html").read_text(encoding="utf-8")
+    assert 'id="eqco.modules.EqCoLoss"' in reference
+    assert '<span class="gp">&gt;&gt;&gt; </span>' in reference  # a doctest, not a quotation
+    assert "<blockquote>" not in reference
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_is_silent_and_no_page_is_wider_than_the_window(
+    width: int, scheme: str, site: Path, opened: Page
+) -> None:
+    for path in sorted(site.glob("[a-z]*.html")):
+        opened.events.clear()
+        opened.look(width, scheme=scheme)
+        opened.open(path)
+        assert opened.of(*QUIET) == [], path.name
+        asked = [each["request"]["url"] for each in opened.of("Network.requestWillBeSent")]
+        assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+        assert opened.run("document.documentElement.scrollWidth <= innerWidth"), path.name
+        wanted = {"light": "default", "dark": "slate"}[scheme]
+        assert opened.run("document.body.dataset.mdColorScheme") == wanted
+
+
+def test_the_search_finds_a_loss_in_a_site_of_files(site: Path, opened: Page) -> None:
+    opened.look(1280)
+    opened.open(site / "index.html")
+    opened.run("document.querySelector('[data-md-component=search-query]').focus()")
+    for letter in "jackknife":
+        opened.press(letter, ord(letter.upper()), letter)
+    count = "document.querySelectorAll('.md-search-result__item').length"
+    end = time.monotonic() + 60
+    while not opened.run(count) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert opened.run(count) >= 2
