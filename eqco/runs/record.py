@@ -15,17 +15,24 @@ from typing import Any, Self
 
 import torch
 
-from eqco.checks import Number, shown
 from eqco.distributed import world_size
+from eqco.plain import plain, plain_texts
 from eqco.recipe import Recipe
 from eqco.runs.files import write_atomically
+from eqco.runs.schema import check_body
 from eqco.settings import NUMERICS, Machine
 
 LIBRARIES = ("torch", "torchvision", "numpy", "matplotlib", "pillow")
 
 
 class RecordError(ValueError):
-    """A record cannot be trusted: truncated, edited, or of another recipe."""
+    """A record cannot be trusted: truncated, edited, or of another recipe.
+
+    Its sentence may quote the file, so that it is made plain.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(plain(sentence))
 
 
 def checksum(body: dict[str, Any]) -> str:
@@ -99,37 +106,6 @@ def record_path(folder: Path, recipe: Recipe, seed: int, numerics: int | None = 
     return folder / f"{recipe.run_id(seed, numerics)}.json"
 
 
-# Keys that readers of a record rely on, by the field that holds them; a field may be empty.
-NEEDED = {
-    "metrics": (),
-    "diagnostics": ("cv2", "one_minus_pi0"),
-    "seconds": ("train", "probe"),
-    "machine": ("device", "threads", "commit"),
-    "curve": ("step", "loss"),
-}
-FINITE = Number(-1e300)
-WHOLE = Number(0, whole=True)
-
-
-def check_body(body: dict[str, Any]) -> None:
-    """Raise ValueError where a field of a record's JSON has the wrong type or lacks a key."""
-    for name, keys in NEEDED.items():
-        value = body.get(name)
-        if not isinstance(value, dict):
-            raise ValueError(f"{name} must be a table, got {shown(value)}")
-        for key in keys:
-            if value and key not in value:
-                raise ValueError(f"{name} lacks {key}")
-    for name in ("metrics", "diagnostics", "seconds"):
-        for key, value in body[name].items():
-            FINITE.check(f"{name}.{key}", value)
-    for name in ("seed", "numerics", "steps", "resumed"):
-        WHOLE.check(name, body.get(name))
-    for name in ("run_id", "started", "ended", "note", "data_fingerprint"):
-        if not isinstance(body.get(name), str):
-            raise ValueError(f"{name} must be a text, got {shown(body.get(name))}")
-
-
 @dataclass(frozen=True)
 class Record:
     """A finished run.
@@ -183,9 +159,10 @@ class Record:
         """The record of a run that ends now; `outcome` are the other fields.
 
         Raises:
-            ValueError: a number in it is not finite.
+            ValueError: a number in it is not finite, or out of its range.
         """
         made = cls(recipe, seed, provenance(machine), started, now(), **outcome)
+        check_body(made.body())
         return replace(made, checksum=checksum(made.body()))
 
     def body(self) -> dict[str, Any]:
@@ -201,7 +178,7 @@ class Record:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """A record that holds what was written.
+        """A record that holds what was written, its texts without control characters.
 
         Raises:
             RecordError: the file is truncated or was edited, or its name is not its run's.
@@ -209,17 +186,19 @@ class Record:
         try:
             text = path.read_text(encoding="utf-8")
             body = json.loads(text, parse_constant=refuse_constant)
+            unchanged = isinstance(body, dict) and body.get("checksum") == checksum(body)
         except OSError as error:
             raise RecordError(f"record {path} cannot be opened: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
             raise RecordError(
                 f"record {path} cannot be read ({error}): delete it and run again"
             ) from error
-        if not isinstance(body, dict) or body.get("checksum") != checksum(body):
+        if not unchanged:
             raise RecordError(
                 f"record {path} does not match its checksum, it was edited: delete it and run again"
             )
         try:
+            body = plain_texts(body)
             check_body(body)
             name, recipe = body.pop("run_id"), Recipe.of(body.pop("recipe"))
             record = cls(recipe=recipe, **body)

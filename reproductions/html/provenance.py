@@ -120,7 +120,7 @@ def origins(evidence: Evidence, machines: Machines) -> list[Origin]:
                 differences(recipe, evidence.base),
                 [r.seed for r in records],
                 distinct(machines.name(r) for r in records),
-                distinct(str(r.machine.get("commit", ""))[:10] for r in records),
+                distinct((r.machine.get("commit") or "")[:10] for r in records),
                 median(seconds) if seconds else None,
                 (days[0], days[-1]),
                 marks(records),
