@@ -47,16 +47,39 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def git(*arguments: str) -> str:
-    """Output of git in this package's checkout, "" where there is none."""
-    here = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
+# Where another repository than that of the package may be named, as in a hook of git.
+OF_GIT = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
+
+
+def git(*arguments: str) -> str | None:
+    """Output of git in the package's folder; None where it gives no answer."""
+    own = {name: value for name, value in os.environ.items() if name not in OF_GIT}
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=True
+            ["git", *arguments], cwd=PACKAGE, env=own, capture_output=True, timeout=10, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
+        return None
+    return done.stdout.decode(errors="replace").strip()
+
+
+def commit() -> str | None:
+    """The commit that this package is of; None where git does not track its files.
+
+    A copy may lie inside another repository, whose commit says nothing about it.
+    """
+    if git("ls-files", "--error-unmatch", "--", "__init__.py") is None:
+        return None
+    return git("rev-parse", "HEAD")
+
+
+def dirty() -> bool | None:
+    """Whether the package's files differ from their commit; None where git does not tell."""
+    if commit() is None:
+        return None
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "*.py")
+    return None if changed is None else bool(changed)
 
 
 def installed(name: str) -> str:
@@ -78,7 +101,7 @@ def processor() -> str:
 
 
 def provenance(machine: Machine) -> dict[str, Any]:
-    """Device, threads, versions and commit of this process."""
+    """Device, threads, versions and commit of this process; what is unknown is None."""
     cuda = machine.device.startswith("cuda")
     return {
         "device": torch.cuda.get_device_name() if cuda else processor(),
@@ -91,8 +114,8 @@ def provenance(machine: Machine) -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.system(),
         "versions": {name: installed(name) for name in LIBRARIES},
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": bool(git("status", "--porcelain", "--untracked-files=no", "--", "*.py")),
+        "commit": commit(),
+        "dirty": dirty(),
     }
 
 

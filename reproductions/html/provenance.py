@@ -39,6 +39,8 @@ def marks(records: Iterable[Record]) -> list[str]:
     found = [f"stale: numerics {number}, today {NUMERICS}" for number in stale]
     if any(record.machine.get("dirty") for record in records):
         found.append("made from changed files")
+    if any(record.machine.get("commit", "") is None for record in records):
+        found.append("of an unknown commit")
     return found
 
 
