@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eqco.checks import positive_finite
+from eqco.checks import COUNT, Number, check_negatives, positive_finite
 from eqco.contrast import eqco_info_nce
+from eqco.gaps import log_one_plus_exp
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,13 @@ class Estimate:
 
 
 def estimate(values: Tensor) -> Estimate:
-    """Mean and standard error of independent values, shape (N,), N >= 2."""
+    """Mean and standard error of independent values, shape (N,).
+
+    Raises:
+        ValueError: N < 2, which has no standard error.
+    """
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(f"an estimate needs 2 values at least, got shape {tuple(values.shape)}")
     values = values.double()
     return Estimate(values.mean().item(), values.std().item() / math.sqrt(len(values)))
 
@@ -66,14 +73,14 @@ def certified_bound(loss: float, *, alpha: float, num_negatives: int) -> float:
         alpha: effective number of negatives, > 0.
         num_negatives: K >= 1.
     """
-    positive_finite("alpha", alpha)
-    return math.log1p(min(alpha, num_negatives)) - loss
+    return math.log1p(min(positive_finite("alpha", alpha), check_negatives(num_negatives))) - loss
 
 
 def log_critic(positive: Tensor, negatives: Tensor, *, temperature: float, alpha: float) -> Tensor:
-    """log g of each query, shape (N,), float64: log(1 + alpha) - L.
+    """log g of each query, shape (N,), float64: log(1 + alpha) - L, finite at any temperature.
 
-    g = (1 + alpha) f_0 / (f_0 + (alpha / K) sum_i f_i)
+    g = (1 + alpha) f_0 / (f_0 + (alpha / K) sum_i f_i), at most 1 + alpha; g itself underflows to 0
+    where 2/t passes 745.
     """
     loss = eqco_info_nce(
         positive.double(),
@@ -134,17 +141,27 @@ def donsker_varadhan_bound(
     )
 
 
+CORRELATION = Number(0, 1, open_low=True, open_high=True)
+
+
 @dataclass(frozen=True)
 class Gaussians:
     """q and k standard normal in `dim` dimensions, coordinates of a pair correlated.
 
     Attributes:
         correlation: of each coordinate of q with the same of k, in (0, 1).
-        dim: dimensions.
+        dim: dimensions, >= 1.
+
+    Raises:
+        ValueError: one of them is out of its range.
     """
 
     correlation: float
     dim: int = 1
+
+    def __post_init__(self) -> None:
+        CORRELATION.check("correlation", self.correlation)
+        COUNT.check("dim", self.dim)
 
     @property
     def information(self) -> float:
@@ -186,7 +203,7 @@ class Gaussians:
         query, noise = (torch.from_numpy(each) for each in np.meshgrid(x, x, indexing="ij"))
         key = self.correlation * query + math.sqrt(1 - self.correlation**2) * noise
         ratio = self.log_ratio(query[..., None], key[..., None])
-        loss = torch.nn.functional.softplus(math.log(alpha) - ratio)
+        loss = log_one_plus_exp(math.log(positive_finite("alpha", alpha)) - ratio)
         return float((torch.from_numpy(np.outer(weight, weight)) * loss).sum())
 
 
@@ -196,9 +213,15 @@ class Symbols:
 
     Attributes:
         count: symbols, M >= 2.
+
+    Raises:
+        ValueError: there are fewer.
     """
 
     count: int
+
+    def __post_init__(self) -> None:
+        Number(2, whole=True).check("count", self.count)
 
     @property
     def information(self) -> float:
@@ -207,12 +230,13 @@ class Symbols:
 
     def loss(self, *, alpha: float, num_negatives: int) -> float:
         """L(alpha, K) = E log(1 + (alpha / K) B), B ~ Binomial(K, 1 / M): the optimal critic."""
+        weight = positive_finite("alpha", alpha) / check_negatives(num_negatives)
         hits = torch.arange(num_negatives + 1, dtype=torch.float64)
         share = torch.tensor(1 / self.count, dtype=torch.float64)
         binomial = torch.distributions.Binomial(num_negatives, share)
         chance = binomial.log_prob(hits).exp()  # type: ignore[no-untyped-call]
-        return float(chance @ (alpha / num_negatives * hits).log1p())
+        return float(chance @ (weight * hits).log1p())
 
     def limit_loss(self, *, alpha: float) -> float:
         """L(alpha, infinity) = log(1 + alpha / M)."""
-        return math.log1p(alpha / self.count)
+        return math.log1p(positive_finite("alpha", alpha) / self.count)

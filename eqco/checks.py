@@ -82,6 +82,8 @@ class Number:
 POSITIVE = Number(0, open_low=True)
 COUNT = Number(1, 2**31, whole=True)
 SEED = Number(0, whole=True)
+NEGATIVES = Number(1, whole=True)
+TEMPERATURE = Number(1e-30, 1e30)  # cosines over it stay in the range of float32
 
 
 def argument(number: Number) -> Callable[[str], Any]:
@@ -100,6 +102,16 @@ def argument(number: Number) -> Callable[[str], Any]:
 def positive_finite(name: str, value: float) -> float:
     """Return `value`, or raise ValueError where it is not a finite number above zero."""
     return float(POSITIVE.check(name, value))
+
+
+def check_temperature(value: float, name: str = "temperature") -> float:
+    """Return a softmax temperature, or raise ValueError where cosines over it leave float32."""
+    return float(TEMPERATURE.check(name, positive_finite(name, value)))
+
+
+def check_negatives(value: int) -> int:
+    """Return K, the number of negatives, or raise ValueError where it is below 1."""
+    return int(NEGATIVES.check("num_negatives", value))
 
 
 def nearest(kind: str, name: object, known: Iterable[str]) -> str:
@@ -121,6 +133,6 @@ def check_folder(name: str, value: object) -> Path:
 
     Path("") is the current folder, which nobody who leaves a field empty means.
     """
-    if not isinstance(value, str | Path) or not str(value).strip():
+    if not isinstance(value, str | Path) or not str(value).strip() or "\0" in str(value):
         raise ValueError(f"{name} must be the path of a folder, got {shown(value)}")
     return Path(value)

@@ -58,8 +58,9 @@ def dual_temperature_losses(
     gap = found.gap(temperature)
     with torch.no_grad():
         weight = torch.sigmoid(found.gap(second_temperature))
-        # InfoNCE / (1 - p_0(t)); its limit 1 where both underflow
-        ratio = torch.where(gap < -20, 1.0, log_one_plus_exp(gap) / torch.sigmoid(gap))
+        # InfoNCE / (1 - p_0(t)); its limit 1 + e^v / 2 where both underflow
+        limit = 1 + gap.exp() / 2
+        ratio = torch.where(gap < -20, limit, log_one_plus_exp(gap) / torch.sigmoid(gap))
     # The gradient of InfoNCE is (1 - p_0(t)) times that of the gap; the quotient leaves the gap's.
     return weight * (ratio + gap - gap.detach())
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from eqco.bounds import Estimate, estimate
+from eqco.checks import Number
 from eqco.contrast import LOSSES, eqco_info_nce
 from eqco.images import Images
 from eqco.methods.method import Method
@@ -24,6 +25,7 @@ from eqco.randomness import generator_for
 from eqco.recipe import Recipe
 from eqco.theory import leading_gap, mean_field_gap, negative_weight, squared_cv
 
+TOLERANCE = Number(1e-9, 1e9)  # nats
 MOST_PIXELS = 2**25  # through an encoder at once
 
 # Measured at glyphs, eval mode, alpha 256: an untrained encoder has a loss of 96 % of
@@ -132,15 +134,22 @@ def diagnose(
         temperature: t, > 0.
         alpha: EqCo's effective number of negatives, > 0.
         counts: K at which the gap is measured, each below M.
-        tolerance: loss gap that counts as small, nats, > 0.
+        tolerance: loss gap that counts as small, nats, 1e-9 or more.
         seed: of the drawing of K among M.
 
     Raises:
-        ValueError: a K is not below M, or the tolerance is not above 0.
+        ValueError: there are no two queries, no K, a K is below 1 or not below M, or the tolerance
+            is not above 0.
     """
+    if positive.ndim != 1 or negatives.ndim != 2 or len(positive) < 2:
+        raise ValueError(
+            "a diagnosis needs positive (N,) and negatives (N, M) of 2 queries at least, got "
+            f"{tuple(positive.shape)} and {tuple(negatives.shape)}"
+        )
     available = negatives.shape[1]
-    if not tolerance > 0:
-        raise ValueError(f"tolerance must be above 0 nats, got {tolerance}")
+    TOLERANCE.check("tolerance", tolerance)
+    if not counts or min(counts) < 1:
+        raise ValueError(f"K must be at least 1, got {list(counts)}")
     if max(counts) >= available:
         raise ValueError(f"K = {max(counts)} is not below the {available} negatives at hand")
     spread = squared_cv(negatives, temperature=temperature)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.checks import check_name, positive_finite
+from eqco.checks import check_name, check_temperature
 
 REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": torch.mean,
@@ -53,13 +53,13 @@ class Explicit:
 
     def gap(self, temperature: float) -> Tensor:
         """log sum_i e^{s_i/t} - s_0/t of each query, shape (N,)."""
-        at = positive_finite("temperature", temperature)
+        at = check_temperature(temperature)
         with torch.autocast(self.positive.device.type, enabled=False):
             return torch.logsumexp(self.negatives / at, dim=1) - self.positive / at
 
     def logits(self, temperature: float) -> Tensor:
         """(s_i - s_0)/t of each negative, shape (N, K)."""
-        at = positive_finite("temperature", temperature)
+        at = check_temperature(temperature)
         return (self.negatives - self.positive[:, None]) / at
 
 

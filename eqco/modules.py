@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from eqco.checks import positive_finite
+from eqco.checks import check_temperature, positive_finite
 from eqco.rivals import HARDNESS
 from eqco.two_views import ContrastiveLoss, Options
 
@@ -126,7 +126,7 @@ class DualTemperatureLoss(ContrastiveLoss):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(num_negatives, **options)
-        self.second_temperature = positive_finite("second_temperature", second_temperature)
+        self.second_temperature = check_temperature(second_temperature, "second_temperature")
 
 
 class HardInfoNCELoss(ContrastiveLoss):

@@ -21,7 +21,7 @@ SOG_GAMMA = Number(0, 1, open_low=True)
 def hard_info_nce_losses(found: Gaps, *, temperature: float, hardness: float) -> Tensor:
     """InfoNCE with reweighted negatives of each query, shape (N,)."""
     HARDNESS.check("hardness", hardness)
-    if hardness == 0:
+    if hardness < 1e-30 * max(1.0, temperature):  # weights differ by no bit; t/b would overflow
         return log_one_plus_exp(found.gap(temperature))
     # log( sum_i e^{(1 + beta) s_i/t} / mean_i e^{beta s_i/t} ) - s_0/t
     harder = found.gap(temperature / (1 + hardness)) - found.gap(temperature / hardness)

@@ -145,6 +145,8 @@ class Similarities:
         self.columns = None if columns is None else columns.to(query.device)
         self.excluded = None if excluded is None else excluded.to(query.device)
         self.version = keys._version
+        if self.num_negatives < 1:
+            raise ValueError(f"no negative is left of {len(keys)} key(s)")
 
     @property
     def num_negatives(self) -> int:

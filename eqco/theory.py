@@ -28,7 +28,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from eqco.checks import positive_finite
+from eqco.checks import check_negatives, check_temperature, positive_finite
 
 
 def log_weight(num_negatives: int, alpha: float) -> float:
@@ -37,9 +37,8 @@ def log_weight(num_negatives: int, alpha: float) -> float:
     Raises:
         ValueError: K < 1, or alpha is not finite and above 0.
     """
-    if num_negatives < 1:
-        raise ValueError(f"num_negatives must be at least 1, got {num_negatives}")
-    return math.log(positive_finite("alpha", alpha)) - math.log(num_negatives)
+    count = check_negatives(num_negatives)
+    return math.log(positive_finite("alpha", alpha)) - math.log(count)
 
 
 def margin(num_negatives: int, *, temperature: float, alpha: float) -> float:
@@ -60,7 +59,7 @@ def margin(num_negatives: int, *, temperature: float, alpha: float) -> float:
 
     Source: EqCo (arXiv 2010.01929), the rule.
     """
-    return positive_finite("temperature", temperature) * log_weight(num_negatives, alpha)
+    return check_temperature(temperature) * log_weight(num_negatives, alpha)
 
 
 def squared_cv(negatives: Tensor, *, temperature: float) -> Tensor:
@@ -76,7 +75,7 @@ def squared_cv(negatives: Tensor, *, temperature: float) -> Tensor:
     Returns:
         Estimates, shape (N,), float64, with the unbiased variance over M keys.
     """
-    positive_finite("temperature", temperature)
+    check_temperature(temperature)
     if negatives.ndim != 2 or negatives.shape[1] < 2:
         raise ValueError(
             f"negatives must have shape (N, M) with M >= 2, got {tuple(negatives.shape)}"
@@ -100,10 +99,11 @@ def negative_weight(
         effective_negatives: alpha for EqCo, K for InfoNCE.
 
     Returns:
-        Values in (0, 1), shape (N,), float64.
+        Values in [0, 1], shape (N,), float64: 0 and 1 where the odds of the positive, e^{2/t} at
+        most, leave the range of float64.
     """
     positive_finite("effective_negatives", effective_negatives)
-    positive_finite("temperature", temperature)
+    check_temperature(temperature)
     mean = torch.logsumexp(negatives.double() / temperature, dim=1) - math.log(negatives.shape[1])
     return torch.sigmoid(mean + math.log(effective_negatives) - positive.double() / temperature)
 
@@ -113,7 +113,7 @@ def mean_field_gap(squared_cv: float, *, num_negatives: int) -> float:
 
     Jensen's gap of log(1 + (alpha / f_0) m) under the noise of m, the mean of K weights.
     """
-    return squared_cv / (2 * num_negatives)
+    return squared_cv / (2 * check_negatives(num_negatives))
 
 
 def leading_gap(weight: Tensor, squared_cv: Tensor, *, num_negatives: int) -> float:
@@ -126,7 +126,7 @@ def leading_gap(weight: Tensor, squared_cv: Tensor, *, num_negatives: int) -> fl
         squared_cv: CV^2 of each query, shape (N,), see `squared_cv`.
         num_negatives: K >= 1.
     """
-    return (weight**2 * squared_cv).mean().item() / (2 * num_negatives)
+    return (weight**2 * squared_cv).mean().item() / (2 * check_negatives(num_negatives))
 
 
 def gradient_norm_bound(negative_weight: float, *, temperature: float) -> float:
@@ -139,7 +139,7 @@ def gradient_norm_bound(negative_weight: float, *, temperature: float) -> float:
         negative_weight: rho in [0, 1], see `negative_weight`.
         temperature: t, > 0.
     """
-    return 2 * negative_weight / positive_finite("temperature", temperature)
+    return 2 * negative_weight / check_temperature(temperature)
 
 
 def gradient_noise_bound(
@@ -151,10 +151,10 @@ def gradient_noise_bound(
 
     EqCo does not reduce this noise; it makes the mean gradient independent of K.
     """
-    kappa = 1 + squared_cv
-    t = positive_finite("temperature", temperature)
-    return 4 * negative_weight / t * math.sqrt(kappa / num_negatives) + 4 / t * math.exp(
-        -num_negatives / (8 * kappa)
+    kappa, count = 1 + squared_cv, check_negatives(num_negatives)
+    t = check_temperature(temperature)
+    return 4 * negative_weight / t * math.sqrt(kappa / count) + 4 / t * math.exp(
+        -count / (8 * kappa)
     )
 
 
@@ -195,7 +195,7 @@ def expected_loss(
     Returns:
         Shape (), with gradient by `positive` and `symbols`.
     """
-    counts = multisets(len(symbols), num_negatives)  # (cases, S)
+    counts = multisets(len(symbols), check_negatives(num_negatives))  # (cases, S)
     ways = math.lgamma(num_negatives + 1) - torch.lgamma(counts.double() + 1).sum(dim=1)
     chances = (ways + torch.xlogy(counts, probabilities.double()).sum(dim=1)).exp()
     which = torch.arange(len(symbols)).repeat(len(counts)).repeat_interleave(counts.flatten())
@@ -215,7 +215,7 @@ def limit_loss(
         temperature: t, > 0.
         alpha: effective number of negatives, > 0.
     """
-    at = positive_finite("temperature", temperature)
+    at = check_temperature(temperature)
     mean = torch.logsumexp(symbols / at + probabilities.log(), dim=0) - positive / at
     return torch.nn.functional.softplus(mean + log_weight(1, alpha), threshold=40)
 
@@ -226,8 +226,10 @@ def gaussian_limit(
     """EqCo with infinitely many negatives of normally distributed similarities.
 
     e^{s/t} is log-normal: log E e^{s/t} = mean/t + deviation^2 / (2 t^2), and
-    CV^2 = e^{deviation^2 / t^2} - 1.
+    CV^2 = e^{deviation^2 / t^2} - 1, which overflows where deviation / t passes 26.6; the loss has
+    no such limit.
     """
-    at = positive_finite("temperature", temperature)
+    at = check_temperature(temperature)
     log_mean = (mean - positive) / at + (deviation / at) ** 2 / 2
-    return math.log1p(positive_finite("alpha", alpha) * math.exp(log_mean))
+    gap = log_weight(1, alpha) + log_mean
+    return max(gap, 0.0) + math.log1p(math.exp(-abs(gap)))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from eqco import distributed
-from eqco.checks import COUNT, Number, check_name, positive_finite
+from eqco.checks import COUNT, Number, check_name, check_temperature
 from eqco.contrast import LOSSES
 from eqco.embeddings import check_embeddings, others, products, unit
 from eqco.gaps import REDUCTIONS, Explicit, Gaps
@@ -87,7 +87,7 @@ class ContrastiveLoss(nn.Module):
             raise ValueError(f"generator must be a CPU generator, got one of {generator.device}")
         check_name("reduction", reduction, REDUCTIONS)
         self.num_negatives = num_negatives
-        self.temperature = positive_finite("temperature", temperature)
+        self.temperature = check_temperature(temperature)
         self.two_sided = not queue_size if two_sided is None else two_sided
         self.queue = KeyQueue(queue_size) if queue_size else None
         self.gather = gather

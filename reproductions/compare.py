@@ -117,7 +117,8 @@ def origins(runs: Runs) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for record in (record for seeds in runs.values() for record in seeds.values()):
         machine: dict[str, Any] = record.machine
-        fields = {name: machine.get(name, "–") for name in PROVENANCE}
+        given = {name: machine.get(name) for name in PROVENANCE}
+        fields = {name: "–" if value is None else value for name, value in given.items()}
         fields |= machine.get("versions", {})
         fields |= {"numerics": record.numerics, "data": record.data_fingerprint}
         for name, value in fields.items():

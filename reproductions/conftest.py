@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from eqco.plain import plain
 from eqco.recipe import Recipe
 from eqco.runs.checkpoint import Busy
 from eqco.runs.record import Record, RecordError
@@ -66,7 +67,7 @@ def contradictions(scale: str) -> dict[tuple[int, str], str]:
     """Claims that the committed records contradict, with numbers; `pages.py` writes the file."""
     with (HERE / "contradicted.csv").open(encoding="utf-8", newline="") as stream:
         return {
-            (int(line["table"]), line["claim"]): line["verdict"]
+            (int(line["table"]), line["claim"]): plain(line["verdict"])
             for line in csv.DictReader(stream)
             if line["scale"] == scale
         }

@@ -16,8 +16,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from eqco.checks import positive_finite
+from eqco.checks import COUNT, positive_finite
 from eqco.images.tree import IMAGENET, scan
+from eqco.plain import plain
 from eqco.recipe import Recipe
 from eqco.runs.checkpoint import Busy, check_free, checkpoint_path, earlier
 from eqco.runs.record import Record
@@ -71,13 +72,14 @@ def price_from_measurement(path: Path) -> Price:
     """
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        rates, processes = found["images_per_second"], int(found["processes"])
+        rates = found["images_per_second"]
+        processes = COUNT.check("processes", found["processes"])
         hours = IMAGENET[1] * processes / 3600
         for name in ("training", "probing"):
             positive_finite(name, rates[name])
-        origin = f"measured {found['date'][:10]} on {processes} x {found['device']}"
+        origin = plain(f"measured {found['date'][:10]} on {processes} x {found['device']}")
         return Price(hours / rates["training"], hours / rates["probing"], origin)
-    except (OSError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} is no throughput measurement ({error!r}): make it with "
             "python -m reproductions throughput"

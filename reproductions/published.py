@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from eqco.checks import COUNT, Number, check_name
+from eqco.plain import plain
+
 FILE = Path(__file__).parent / "paper" / "published.csv"
 NOT_VERIFIED = "not verified"
 
@@ -38,25 +41,48 @@ class Published:
     note: str
 
 
+METRICS = ("top1", "top5")
+PERCENT = Number(0, 100)
+
+
+def read(file: Path) -> tuple[Published, ...]:
+    """All lines of a file of published numbers, their texts without control characters.
+
+    Raises:
+        ValueError: a line lacks a column or holds no number where one must be.
+    """
+    with file.open(encoding="utf-8", newline="") as stream:
+        return tuple(
+            checked(line, f"{file}, line {place}")
+            for place, line in enumerate(csv.DictReader(stream), 2)
+        )
+
+
+def checked(line: dict[str, str], where: str) -> Published:
+    """A line of the file; else ValueError, which says where it stands."""
+    try:
+        texts = {name: plain(line[name]) for name in ("row", "of", "method", "source", "note")}
+        check_name("metric", line["metric"], METRICS)
+        PERCENT.check("value", float(line["value"]))
+        number = line["num_negatives"]
+        return Published(
+            table=COUNT.check("table", int(line["table"])),
+            num_negatives=COUNT.check("num_negatives", int(number)) if number else None,
+            metric=line["metric"],
+            value=plain(line["value"]).strip(),
+            trials=COUNT.check("trials", int(line["trials"])),
+            **texts,
+        )
+    except KeyError as error:
+        raise ValueError(f"{where} lacks the column {error}") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where} is no published number: {error}") from error
+
+
 @cache
 def published() -> tuple[Published, ...]:
-    """All lines."""
-    with FILE.open(encoding="utf-8", newline="") as stream:
-        return tuple(
-            Published(
-                int(line["table"]),
-                line["row"],
-                line["of"],
-                line["method"],
-                int(line["num_negatives"]) if line["num_negatives"] else None,
-                line["metric"],
-                line["value"],
-                int(line["trials"]),
-                line["source"],
-                line["note"],
-            )
-            for line in csv.DictReader(stream)
-        )
+    """All lines of `published.csv`."""
+    return read(FILE)
 
 
 def number_for(table: int, row: str, metric: str = "top1") -> Published | None:

@@ -9,18 +9,21 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from eqco.plain import plain
 from reproductions import markdown
 
+MARKDOWN = str.maketrans({each: f"\\{each}" for each in "\\`*_[]<>|"})
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
     "±": r"$\pm$", "–": "--", "Δ": r"$\Delta$", "α": r"$\alpha$", "≤": r"$\leq$",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of text.
+    """A table of text, on one line each and without control characters.
 
     Attributes:
         title: what it shows.
@@ -36,10 +39,16 @@ class Grid:
     numbers: frozenset[str] = frozenset()
     note: str = ""
 
+    def __post_init__(self) -> None:
+        lines = (tuple(map(plain, line)) for line in self.lines)
+        object.__setattr__(self, "lines", tuple(lines))
+        for name in ("title", "note"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
+
 
 def to_md(grid: Grid) -> str:
-    """Markdown under a heading; bars inside cells are escaped."""
-    lines = [[word.replace("|", r"\|") for word in line] for line in grid.lines]
+    """Markdown under a heading; what would be markup inside cells is escaped."""
+    lines = [[word.translate(MARKDOWN) for word in line] for line in grid.lines]
     parts = [f"**{grid.title}**", markdown.table(grid.header, lines), grid.note]
     return "\n\n".join(filter(None, parts))
 

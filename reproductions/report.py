@@ -222,7 +222,10 @@ def closing(
         unmatched: published numbers that belong to no row.
     """
     stream = io.StringIO()
-    console = Console(file=stream, width=width, force_terminal=colour, no_color=not colour)
+    console = Console(
+        file=stream, width=width, force_terminal=colour, no_color=not colour,
+        markup=False, emoji=False,  # notes and published numbers come from files
+    )  # fmt: skip
     methods = list(dict.fromkeys(cell.recipe.method for cell in cells))
     title = f"Table {table} ({', '.join(sorted(methods))}) at scale {scale}"
     console.print(title, style="bold", highlight=False)

@@ -15,12 +15,12 @@ PACKAGE = ROOT / "eqco"
 # Lowest first; modules of a layer do not import each other. "" is eqco/__init__.py, "images" is
 # eqco/images/__init__.py. The modules of a sub-package may rank below the package itself.
 LAYERS = [
-    ["", "checks", "cores", "distributed", "key_queue", "negatives", "similarity", "waiting",
-     "work", "runs", "runs.files", "runs.precision", "runs.progress", "runs.signals",
+    ["", "checks", "cores", "distributed", "key_queue", "negatives", "plain", "similarity",
+     "waiting", "work", "runs", "runs.files", "runs.precision", "runs.progress", "runs.signals",
      "images.colour", "images.decode", "images.glyphs", "images.tree", "methods.encoder",
      "probes.frozen", "probes.linear"],
     ["embedding_files", "embeddings", "images.loose", "methods.batch_norm", "gaps", "randomness",
-     "settings", "sogclr", "theory"],
+     "runs.schema", "settings", "sogclr", "theory"],
     ["commands.options", "corrected", "rivals"],
     ["contrast", "images.photometric", "methods.method", "probes.metrics"],
     ["bounds", "images.views", "methods.moco", "methods.simclr", "methods.simo", "two_views"],

@@ -64,7 +64,8 @@ def in_words(record: Any) -> Iterator[str]:
         f"{record.diagnostics.get('one_minus_pi0', math.nan):.3f}, "
         f"{duration(record.seconds.get('train', 0) + record.seconds.get('probe', 0))}"
     )
-    yield f"  {machine['device']}, {machine['threads']} thread(s), commit {machine['commit']:.10}"
+    commit = (machine["commit"] or "unknown")[:10]
+    yield f"  {machine['device']}, {machine['threads']} thread(s), commit {commit}"
     if record.note:
         yield f"  note: {record.note}"
 
@@ -91,13 +92,15 @@ def lines_of(folder: Path) -> Iterator[dict[str, Any]]:
             yield line | {"kind": "record", "data": record.recipe.data}
         elif file.suffix == ".pt" and not file.name.endswith(".probe.pt"):
             try:
-                yield line | {"kind": "checkpoint", "step": read(file, "digest").get("step")}
+                state = read(file, "digest", "step")
+                yield line | {"kind": "checkpoint", "step": state["step"]}
             except TrainingError:
                 yield line | {"kind": "other"}
 
 
 def listing(given: argparse.Namespace) -> None:
     """Print the records and checkpoints below a folder, a line each."""
+    from eqco.plain import plain
     from eqco.runs.progress import duration
 
     if not given.folder.is_dir():
@@ -116,6 +119,6 @@ def listing(given: argparse.Namespace) -> None:
             words += [linear, duration(line["seconds"]), line["ended"][:16], line["data"]]
         if line["kind"] == "checkpoint":
             words.append(f"step {line['step']}")
-        print(f"{line['path']}  {', '.join(words)}")
+        print(f"{plain(line['path'])}  {', '.join(words)}")
     counts = [sum(line["kind"] == kind for line in found) for kind in ("record", "checkpoint")]
     print(f"{counts[0]} record(s) and {counts[1]} checkpoint(s) in {given.folder}")

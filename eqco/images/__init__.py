@@ -12,11 +12,12 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from eqco.checks import check_name
+from eqco.checks import check_name, shown
 from eqco.images import memory
 from eqco.images.files import FromFiles
 from eqco.images.loose import loose_identity, scan_loose
 from eqco.images.tree import identity, imagenet_name, same_content, scan
+from eqco.plain import plain
 from eqco.randomness import Shuffle
 from eqco.settings import Machine, Settings
 
@@ -106,6 +107,8 @@ def find_source(data: str) -> Source:
     check_name("data set", kind if colon and hashed else data, SOURCES)
     if colon and not identity_part:
         raise ValueError(f"data {data!r} lacks the hash of a folder: give --data")
+    if data != plain(data):
+        raise ValueError(f"data {shown(data)} holds characters that no hash of a folder has")
     return SOURCES[kind]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eqco.checks import TrainingError
+from eqco.plain import plain
 from eqco.runs.files import write_atomically
 
 # What a job knows of the cluster itself, rather than of the job that submits it.
@@ -55,8 +56,8 @@ def queue_state(checkpoints: Path, run_id: str) -> str:
     note = note_path(checkpoints, run_id)
     try:
         found = json.loads(note.read_text(encoding="utf-8"))
-        job, cluster = str(found["job"]), found["cluster"]
-    except (OSError, ValueError, KeyError, TypeError):  # none, or not ours
+        job, cluster = plain(str(found["job"])), found["cluster"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # none, or not ours
         return ""
     if cluster == "local":
         return "RUNNING" if is_alive(job) else ""
@@ -66,7 +67,7 @@ def queue_state(checkpoints: Path, run_id: str) -> str:
         done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
         if not done.returncode or "Invalid job id" in done.stderr:  # ended some minutes ago
             return done.stdout.strip()
-        why = done.stderr.strip().partition("\n")[0]
+        why = plain(done.stderr.strip().partition("\n")[0])
     except (OSError, subprocess.SubprocessError) as error:
         why = str(error)
     raise TrainingError(

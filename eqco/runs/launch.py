@@ -22,6 +22,7 @@ import torch
 
 from eqco import distributed
 from eqco.checks import SEED, TrainingError, check_folder, check_name, shown
+from eqco.plain import plain
 from eqco.recipe import Recipe
 from eqco.runs.cluster import outside_of_a_job, remember
 from eqco.runs.files import check_locks, check_writable, write_atomically
@@ -104,7 +105,7 @@ class Order:
         except OSError as error:
             raise ValueError(f"job file {path} cannot be opened: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path} is no job file ({error}): write it anew") from error
+            raise ValueError(plain(f"{path} is no job file ({error}): write it anew")) from error
 
     def anchored(self, path: Path) -> Order:
         """The order of an older job file, whose relative paths end in the folder it lies in.

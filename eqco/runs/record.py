@@ -15,17 +15,24 @@ from typing import Any, Self
 
 import torch
 
-from eqco.checks import Number, shown
 from eqco.distributed import world_size
+from eqco.plain import plain, plain_texts
 from eqco.recipe import Recipe
 from eqco.runs.files import write_atomically
+from eqco.runs.schema import check_body
 from eqco.settings import NUMERICS, Machine
 
 LIBRARIES = ("torch", "torchvision", "numpy", "matplotlib", "pillow")
 
 
 class RecordError(ValueError):
-    """A record cannot be trusted: truncated, edited, or of another recipe."""
+    """A record cannot be trusted: truncated, edited, or of another recipe.
+
+    Its sentence may quote the file, so that it is made plain.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(plain(sentence))
 
 
 def checksum(body: dict[str, Any]) -> str:
@@ -40,16 +47,39 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def git(*arguments: str) -> str:
-    """Output of git in this package's checkout, "" where there is none."""
-    here = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
+# Where another repository than that of the package may be named, as in a hook of git.
+OF_GIT = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
+
+
+def git(*arguments: str) -> str | None:
+    """Output of git in the package's folder; None where it gives no answer."""
+    own = {name: value for name, value in os.environ.items() if name not in OF_GIT}
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=True
+            ["git", *arguments], cwd=PACKAGE, env=own, capture_output=True, timeout=10, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
+        return None
+    return done.stdout.decode(errors="replace").strip()
+
+
+def commit() -> str | None:
+    """The commit that this package is of; None where git does not track its files.
+
+    A copy may lie inside another repository, whose commit says nothing about it.
+    """
+    if git("ls-files", "--error-unmatch", "--", "__init__.py") is None:
+        return None
+    return git("rev-parse", "HEAD")
+
+
+def dirty() -> bool | None:
+    """Whether the package's files differ from their commit; None where git does not tell."""
+    if commit() is None:
+        return None
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "*.py")
+    return None if changed is None else bool(changed)
 
 
 def installed(name: str) -> str:
@@ -71,7 +101,7 @@ def processor() -> str:
 
 
 def provenance(machine: Machine) -> dict[str, Any]:
-    """Device, threads, versions and commit of this process."""
+    """Device, threads, versions and commit of this process; what is unknown is None."""
     cuda = machine.device.startswith("cuda")
     return {
         "device": torch.cuda.get_device_name() if cuda else processor(),
@@ -84,8 +114,8 @@ def provenance(machine: Machine) -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.system(),
         "versions": {name: installed(name) for name in LIBRARIES},
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": bool(git("status", "--porcelain", "--untracked-files=no", "--", "*.py")),
+        "commit": commit(),
+        "dirty": dirty(),
     }
 
 
@@ -97,37 +127,6 @@ def refuse_constant(name: str) -> None:
 def record_path(folder: Path, recipe: Recipe, seed: int, numerics: int | None = None) -> Path:
     """Path of the record of a run, under today's NUMERICS or older ones."""
     return folder / f"{recipe.run_id(seed, numerics)}.json"
-
-
-# Keys that readers of a record rely on, by the field that holds them; a field may be empty.
-NEEDED = {
-    "metrics": (),
-    "diagnostics": ("cv2", "one_minus_pi0"),
-    "seconds": ("train", "probe"),
-    "machine": ("device", "threads", "commit"),
-    "curve": ("step", "loss"),
-}
-FINITE = Number(-1e300)
-WHOLE = Number(0, whole=True)
-
-
-def check_body(body: dict[str, Any]) -> None:
-    """Raise ValueError where a field of a record's JSON has the wrong type or lacks a key."""
-    for name, keys in NEEDED.items():
-        value = body.get(name)
-        if not isinstance(value, dict):
-            raise ValueError(f"{name} must be a table, got {shown(value)}")
-        for key in keys:
-            if value and key not in value:
-                raise ValueError(f"{name} lacks {key}")
-    for name in ("metrics", "diagnostics", "seconds"):
-        for key, value in body[name].items():
-            FINITE.check(f"{name}.{key}", value)
-    for name in ("seed", "numerics", "steps", "resumed"):
-        WHOLE.check(name, body.get(name))
-    for name in ("run_id", "started", "ended", "note", "data_fingerprint"):
-        if not isinstance(body.get(name), str):
-            raise ValueError(f"{name} must be a text, got {shown(body.get(name))}")
 
 
 @dataclass(frozen=True)
@@ -183,9 +182,10 @@ class Record:
         """The record of a run that ends now; `outcome` are the other fields.
 
         Raises:
-            ValueError: a number in it is not finite.
+            ValueError: a number in it is not finite, or out of its range.
         """
         made = cls(recipe, seed, provenance(machine), started, now(), **outcome)
+        check_body(made.body())
         return replace(made, checksum=checksum(made.body()))
 
     def body(self) -> dict[str, Any]:
@@ -201,7 +201,7 @@ class Record:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """A record that holds what was written.
+        """A record that holds what was written, its texts without control characters.
 
         Raises:
             RecordError: the file is truncated or was edited, or its name is not its run's.
@@ -209,17 +209,19 @@ class Record:
         try:
             text = path.read_text(encoding="utf-8")
             body = json.loads(text, parse_constant=refuse_constant)
+            unchanged = isinstance(body, dict) and body.get("checksum") == checksum(body)
         except OSError as error:
             raise RecordError(f"record {path} cannot be opened: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
             raise RecordError(
                 f"record {path} cannot be read ({error}): delete it and run again"
             ) from error
-        if not isinstance(body, dict) or body.get("checksum") != checksum(body):
+        if not unchanged:
             raise RecordError(
                 f"record {path} does not match its checksum, it was edited: delete it and run again"
             )
         try:
+            body = plain_texts(body)
             check_body(body)
             name, recipe = body.pop("run_id"), Recipe.of(body.pop("recipe"))
             record = cls(recipe=recipe, **body)

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from eqco.methods import METHODS
 from eqco.probes.metrics import METRICS
 from eqco.runs.files import write_atomically
-from eqco.runs.record import git, now
+from eqco.runs.record import commit, now
 from reproductions import evidence, published
 from reproductions.agreement import near_published
 from reproductions.claims import PAPER, PRIMARY
@@ -124,7 +124,7 @@ def context(folder: Path, shown: Path | None) -> dict[str, Any]:
         "symbols": SYMBOLS,
         "order": claims.ORDER,
         "written": now(),
-        "commit": git("rev-parse", "--short=10", "HEAD"),
+        "commit": (commit() or "")[:10],
     }
 
 

@@ -39,6 +39,8 @@ def marks(records: Iterable[Record]) -> list[str]:
     found = [f"stale: numerics {number}, today {NUMERICS}" for number in stale]
     if any(record.machine.get("dirty") for record in records):
         found.append("made from changed files")
+    if any(record.machine.get("commit", "") is None for record in records):
+        found.append("of an unknown commit")
     return found
 
 
@@ -120,7 +122,7 @@ def origins(evidence: Evidence, machines: Machines) -> list[Origin]:
                 differences(recipe, evidence.base),
                 [r.seed for r in records],
                 distinct(machines.name(r) for r in records),
-                distinct(str(r.machine.get("commit", ""))[:10] for r in records),
+                distinct((r.machine.get("commit") or "")[:10] for r in records),
                 median(seconds) if seconds else None,
                 (days[0], days[-1]),
                 marks(records),

@@ -47,8 +47,9 @@ def test_csv_json_and_html_give_the_words_back() -> None:
 
 def test_markdown_escapes_bars_and_latex_its_own_characters() -> None:
     assert r"x\|y" in rendered([GRID], "md")
+    assert r"b\_c \<i\>" in rendered([GRID], "md")
     text = rendered([GRID], "latex")
-    assert r"a \& b\_c <i> & 86.1 $\pm$ 0.3 (5) \\" in text
+    assert r"a \& b\_c \textless{}i\textgreater{} & 86.1 $\pm$ 0.3 (5) \\" in text
     assert r"\begin{tabular}{lr}" in text
     assert r"\caption{Table 1: 100 \%. A note.}" in text
     assert latex("\\{}") == r"\textbackslash{}\{\}"

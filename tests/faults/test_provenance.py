@@ -1,0 +1,139 @@
+"""Kind 9: a record names a commit only where git tracks the package's own files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from eqco.commands.show import in_words
+from eqco.recipe import Recipe
+from eqco.runs import record
+from eqco.runs.record import Record, checksum, provenance
+from eqco.settings import Machine
+from reproductions import compare
+from reproductions.html.provenance import Machines, marks
+from tests.reproductions.test_report import make_record
+
+pytestmark = pytest.mark.faults
+
+Place = Callable[[str], Path]
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run git in a folder, as somebody."""
+    who = ("-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false")
+    done = subprocess.run(
+        ["git", *who, *words], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package's folder inside a repository that tracks another file."""
+    folder = tmp_path / "home" / "eqco"
+    (folder / "runs").mkdir(parents=True)
+    for name in ("__init__.py", "runs/record.py"):
+        (folder / name).write_text("a = 1\n")
+    (tmp_path / "home" / "other.py").write_text("b = 1\n")
+    git(tmp_path / "home", "init", "-q")
+    git(tmp_path / "home", "add", "other.py")
+    git(tmp_path / "home", "commit", "-qm", "one")
+    monkeypatch.setattr(record, "PACKAGE", folder)
+    return folder
+
+
+def told() -> tuple[str | None, bool | None]:
+    """Commit and dirty of a record that is made now."""
+    found = provenance(Machine())
+    return found["commit"], found["dirty"]
+
+
+def test_a_repository_around_a_copy_is_not_named(package: Path) -> None:
+    assert told() == (None, None)
+    (package.parent / ".gitignore").write_text("eqco/\n")
+    assert told() == (None, None)
+
+
+def test_the_commit_of_tracked_files_is_named_and_their_changes_are_seen(package: Path) -> None:
+    git(package, "add", ".")
+    git(package, "commit", "-qm", "two")
+    head = git(package, "rev-parse", "HEAD")
+    assert told() == (head, False)
+    (package.parent / "other.py").write_text("b = 2\n")  # not of the package
+    assert told() == (head, False)
+    (package / "__init__.py").write_text("a = 2\n")  # above the folder of record.py
+    assert told() == (head, True)
+
+
+def test_a_repository_named_in_the_environment_is_not_taken(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a hook of git, which runs with GIT_DIR."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "__init__.py").write_text("")
+    git(elsewhere, "init", "-q")
+    git(elsewhere, "add", ".")
+    git(elsewhere, "commit", "-qm", "three")
+    monkeypatch.setenv("GIT_DIR", str(elsewhere / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(elsewhere))
+    assert told() == (None, None)
+
+
+def no_git(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """No git on PATH."""
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def hanging_git(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """A git that takes too long."""
+
+    def run(*_: object, **__: object) -> None:
+        raise subprocess.TimeoutExpired("git", 10)
+
+    monkeypatch.setattr(subprocess, "run", run)
+
+
+def failing_status(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """A git whose status alone fails, as with a damaged index."""
+    script = folder / "git"
+    script.write_text('#!/bin/sh\n[ "$1" = status ] && exit 128\necho abc\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize(
+    ("broken", "expected"),
+    [(no_git, (None, None)), (hanging_git, (None, None)), (failing_status, ("abc", None))],
+)
+def test_where_git_does_not_answer_nothing_is_claimed(
+    broken: Callable[[pytest.MonkeyPatch, Path], None],
+    expected: tuple[str | None, bool | None],
+    package: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    git(package, "add", ".")
+    git(package, "commit", "-qm", "two")
+    broken(monkeypatch, tmp_path)
+    assert told() == expected
+
+
+def test_readers_take_a_record_without_a_commit(tmp_path: Path) -> None:
+    known = make_record(Recipe(), 0, 80.0)
+    made = replace(known, machine={**known.machine, "commit": None, "dirty": None})
+    made = replace(made, checksum=checksum(made.body()))
+    read = Record.read(made.write(tmp_path / "a"))
+    known.write(tmp_path / "b")
+    assert read.machine["commit"] is None
+    assert "commit unknown" in "\n".join(in_words(read))
+    assert marks([read]) == ["of an unknown commit"]
+    assert Machines().name(read) == "M1"
+    lines = compare.compare(*(compare.read_runs(tmp_path / name) for name in "ab"))
+    assert any(line.startswith("  commit: – |") for line in lines) or not known.machine["commit"]
