@@ -1,0 +1,82 @@
+"""Kill −9 at random moments, and many processes at the same runs: nothing lost, nothing wrong."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from eqco.runs.checkpoint import checkpoint_path, earlier, read
+from eqco.runs.launch import Order
+from eqco.runs.record import Record
+from eqco.runs.run import Job, run
+from reproductions import sweep
+from reproductions.scales import SCALES
+from tests.faults.damage import RECIPE, machine_in
+
+pytestmark = [pytest.mark.faults, pytest.mark.long]
+ROOT = Path(__file__).resolve().parents[2]
+LONG = replace(RECIPE, epochs=200)  # 2,000 steps, a checkpoint after each
+
+
+@pytest.mark.parametrize("kills", [100])
+def test_kills_at_random_moments_change_nothing(
+    kills: int, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    whole = run(LONG, 0, machine_in(tmp_path / "whole"), tmp_path / "whole")
+    assert whole is not None
+    order = Order(Job(LONG, 0), machine_in(tmp_path), tmp_path / "records")
+    command = [sys.executable, "-m", "eqco", "run", str(order.write())]
+    path, reached, moment = checkpoint_path(LONG, 0, order.machine), 0, random.Random(0)
+    for _ in range(kills):
+        child = subprocess.Popen(
+            command, cwd=ROOT, env=environment,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        time.sleep(moment.uniform(0.1, 6.0))
+        child.kill()
+        child.wait()
+        usable = [each for each in (path, earlier(path)) if each.exists()]
+        step = read(usable[0], "step")["step"] if usable else 0
+        assert step >= reached - 1  # between two renames the one before the last is there
+        reached = step
+    assert reached > 0
+    done = run(LONG, 0, order.machine, order.folder)
+    assert done is not None
+    assert (done.metrics, done.curve) == (whole.metrics, whole.curve)
+    left = {each.name for each in path.parent.iterdir()}
+    own = {path.name, earlier(path).name, f"{path.stem}.lock", f"{path.stem}.job.json"}
+    assert left <= own, "files of killed processes are left"
+
+
+def test_eight_processes_at_the_same_runs_do_each_once(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    folder = tmp_path / "records"
+    words = ["sweep", "--scale=smoke", "--parts", "tables", "--tables", "1", "--at-once", "1"]
+    words += ["--seeds", "1", f"--records={folder}", f"--checkpoints={tmp_path / 'checkpoints'}"]
+    team = [
+        subprocess.Popen(
+            [sys.executable, "-m", "reproductions", *words],
+            cwd=ROOT, env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
+        for _ in range(8)
+    ]  # fmt: skip
+    told = [each.communicate(timeout=1200)[0] for each in team]
+    assert [each.returncode for each in team] == [0] * 8, told
+    wanted = sweep.jobs(SCALES["smoke"], SCALES["smoke"].base, range(1), ["tables"], [1])
+    done = [line.split()[1] for text in told for line in text.splitlines() if line[:5] == "done "]
+    assert sorted(done) == sorted(job.run_id for job in wanted)
+    machine = machine_in(tmp_path / "alone")
+    for job in wanted[:2]:
+        alone = run(job.recipe, 0, machine, tmp_path / "alone")
+        found = Record.find(folder / "smoke", job.recipe, 0)
+        assert alone is not None
+        assert found is not None
+        assert (found.metrics, found.curve) == (alone.metrics, alone.curve)
