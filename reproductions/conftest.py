@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -39,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 SESSION = pytest.StashKey[Session]()
+TERMINAL = pytest.StashKey[bool]()
 
 
 def whole_tables(keyword: str) -> str:
@@ -54,6 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the options once; a wrong one ends the session with one sentence."""
     config.option.keyword = whole_tables(config.option.keyword)
     config.stash[SESSION] = read_session(config)
+    config.stash[TERMINAL] = sys.stdout.isatty()  # later, pytest's capture stands in between
     same_session(getattr(config, "workerinput", None))
     config.pluginmanager.register(Outcomes(config.stash[SESSION]), "eqco-outcomes")
 
@@ -126,11 +129,15 @@ def done(record: Record | None) -> Record:
 
 
 class Bar:
-    """A progress bar that bypasses pytest's capture; silent without a terminal."""
+    """A progress bar that bypasses pytest's capture; silent without a terminal.
+
+    FORCE_COLOR asks for colours in a file, not for the frames of a bar.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self.capture = config.pluginmanager.getplugin("capturemanager")
-        self.visible = bool(config.get_terminal_writer().hasmarkup)
+        markup = bool(config.get_terminal_writer().hasmarkup)
+        self.visible = markup and config.stash[TERMINAL]
 
     def uncaptured(self) -> AbstractContextManager[None]:
         """Show what other processes print."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from eqco.checks import home_expanded
 from eqco.cores import granted_cores
 from eqco.images import SOURCES
 from eqco.images.tree import scan
@@ -125,7 +126,7 @@ def choose_data(option: str, data_dir: Path, scale: Scale) -> tuple[Recipe, Path
         raise ValueError("--data part:PATH goes with --scale imagenet, others take folder:PATH")
     source = SOURCES["imagenet" if base.from_files and kind == "folder" else kind]
     assert source.identify
-    folder = Path(path).expanduser()
+    folder = home_expanded(path)
     return replace(base, data=source.identify(folder)), folder
 
 

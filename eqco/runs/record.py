@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import torch
 
+from eqco.cores import granted_cores
 from eqco.distributed import world_size
 from eqco.plain import plain, plain_texts
 from eqco.recipe import Recipe
@@ -110,7 +111,7 @@ def provenance(machine: Machine) -> dict[str, Any]:
         "workers": machine.workers,
         "compile": machine.compile,
         "processes": world_size(),
-        "cores": os.cpu_count(),
+        "cores": granted_cores(),
         "python": platform.python_version(),
         "system": platform.system(),
         "versions": {name: installed(name) for name in LIBRARIES},
