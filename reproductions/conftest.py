@@ -23,7 +23,7 @@ from reproductions import published
 from reproductions.claims_table import Judged
 from reproductions.evidence import row_values
 from reproductions.launching import launched, write_job
-from reproductions.options import OF_PYTEST, add_options
+from reproductions.options import add_free_options
 from reproductions.outcomes import Outcomes, Wait, busy_line, give_up, same_session
 from reproductions.report import Cell, closing
 from reproductions.scales import SCALES
@@ -31,12 +31,14 @@ from reproductions.session import Session, read_session
 from reproductions.tables import TABLES
 
 HERE = Path(__file__).parent
+taken: list[str] = []  # options whose names another plugin has
 Train = Callable[[Recipe, int], Record | None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare the options of the tables."""
-    add_options(parser.getgroup("eqco", "EqCo reproductions").addoption, *OF_PYTEST)
+    """Declare the options of the tables, under other names where plugins have the same."""
+    known = {name for group in parser._groups for each in group.options for name in each.names()}
+    taken[:] = add_free_options(parser.getgroup("eqco", "EqCo reproductions").addoption, known)
 
 
 SESSION = pytest.StashKey[Session]()
@@ -238,9 +240,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_report_header() -> Generator[None, list[str | list[str]], list[str | list[str]]]:
-    """Leave out the settings of pytest-benchmark, which measures nothing here."""
+    """Leave out the settings of pytest-benchmark, which measures nothing here; name our options."""
     lines = yield
-    return [line for line in lines if not str(line).startswith("benchmark: ")]
+    others = [f"--{name} is another plugin's here: the tables take --eqco-{name}" for name in taken]
+    return [*(line for line in lines if not str(line).startswith("benchmark: ")), *others]
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:

@@ -107,6 +107,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "throughput": {"type": file, "help": "measurement of `python -m reproductions throughput`"},
     "tables": {"type": whole(), "nargs": "+", "help": "numbers of tables (default: all)"},
 }  # fmt: skip
+OTHER_DEST = "eqco_{}"  # where pytest keeps an option whose name another plugin has taken
 OF_PYTEST = [name for name in OPTIONS if name not in ("throughput", "tables")]
 
 
@@ -120,3 +121,25 @@ def add_options(add: Callable[..., Any], *names: str, **changes: Any) -> None:
     """
     for name in names:
         add(f"--{name}", **{**OPTIONS[name], **changes})
+
+
+def add_free_options(add: Callable[..., Any], known: Collection[str]) -> list[str]:
+    """Declare the options of pytest; one whose name another plugin has becomes `--eqco-NAME`.
+
+    As pytest-playwright's `--device`: two plugins with one option would end every session.
+
+    Args:
+        add: `addoption` of pytest.
+        known: options that other plugins have, such as "--device".
+
+    Returns:
+        Names that were taken.
+    """
+    taken = [name for name in OF_PYTEST if f"--{name}" in known]
+    for name in OF_PYTEST:
+        if name in taken:
+            dest = OTHER_DEST.format(name.replace("-", "_"))
+            add(f"--eqco-{name}", dest=dest, **OPTIONS[name])
+        else:
+            add_options(add, name)
+    return taken

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from eqco.settings import NUMERICS, Machine
 from reproductions import evidence
 from reproductions.claims import Verdicts, judge_claims
 from reproductions.evidence import EVIDENCE_NUMERICS, RECORDS
+from reproductions.options import OTHER_DEST
 from reproductions.scales import SCALES, Scale
 from reproductions.tables import TABLES, table
 from reproductions.tables.cells import Row, Table
@@ -138,7 +140,8 @@ def check_batch(base: Recipe, folder: Path) -> None:
     if base.batch_size > images:
         raise ValueError(
             f"{folder} has {images} training images, a batch of this scale takes "
-            f"{base.batch_size}: add images, or train on them by eqco train --data {folder}"
+            f"{base.batch_size}: add images, or train on them by eqco train "
+            f"--data {shlex.quote(str(folder))}"
         )
 
 
@@ -262,6 +265,12 @@ def read_session(config: pytest.Config) -> Session:
         raise pytest.UsageError(str(error)) from error
 
 
+def own_option(config: pytest.Config, name: str) -> Any:
+    """An option of the tables, under its other name where another plugin has its own."""
+    other = OTHER_DEST.format(name)
+    return vars(config.option)[other] if other in vars(config.option) else config.getoption(name)
+
+
 def is_dry_run(option: Callable[[str], Any]) -> bool:
     """Whether jobs of a cluster are tried on this machine, by submitit's local executor."""
     return option("launcher") == "slurm" and "cluster=local" in option("launcher_options").split()
@@ -291,7 +300,7 @@ def checked_session(config: pytest.Config) -> Session:
     Raises:
         ValueError: options contradict each other, or data or a folder cannot be used.
     """
-    option = config.getoption
+    option = partial(own_option, config)
     scale = SCALES[option("scale")]
     launcher_options = check_launcher(option)
     never, listing = option("run") == "never", bool(config.option.collectonly)

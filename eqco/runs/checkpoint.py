@@ -227,8 +227,8 @@ def lock_refused(path: Path, error: Exception) -> TrainingError:
     """The error of a lock that was not granted: Busy only where another process holds it."""
     if why := lock_error(path.parent):
         return TrainingError(
-            f"the disk of {path.parent} has no file locks ({why}): give --checkpoints a folder on "
-            "another disk"
+            f"the disk of {path.parent} has no file locks ({why}): keep checkpoints in a "
+            "folder on another disk"
         )
     if type(error) is not Timeout:
         return TrainingError(f"lock {path} cannot be taken ({first_line(error)})")
