@@ -20,6 +20,7 @@ from benchmark.measure import LIBRARIES, Row
 from benchmark.page import PAGE, put
 from benchmark.paper import on_paper
 from benchmark.table import summary, table
+from eqco.commands.options import path
 from eqco.runs.files import write_atomically
 
 
@@ -51,17 +52,17 @@ def main(words: list[str] | None = None) -> int:
     if "--" in words:
         own, more = words[: words.index("--")], words[words.index("--") + 1 :]
     parser = argparse.ArgumentParser(prog="python -m benchmark", description=__doc__)
-    parser.add_argument("--json", type=Path, help="an earlier report, instead of measuring")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page to write")
+    parser.add_argument("--json", type=path, help="an earlier report, instead of measuring")
+    parser.add_argument("--page", type=path, default=PAGE, help="the page to write")
     given = parser.parse_args(own)
     with tempfile.TemporaryDirectory() as folder:
-        path = given.json or Path(folder) / "report.json"
+        source = given.json or Path(folder) / "report.json"
         if not given.json:
-            command = [sys.executable, "-m", "pytest", "benchmark", f"--benchmark-json={path}"]
+            command = [sys.executable, "-m", "pytest", "benchmark", f"--benchmark-json={source}"]
             done = subprocess.run([*command, *more], cwd=PAGE.parent.parent, check=False)
             if done.returncode:
                 return done.returncode
-        text = section(json.loads(path.read_text(encoding="utf-8")))
+        text = section(json.loads(source.read_text(encoding="utf-8")))
     page = put(given.page.read_text(encoding="utf-8"), text)
     write_atomically(given.page, page)
     return 0

@@ -16,7 +16,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.inputs import embeddings, ours_in_batch, plain_in_batch, random_images, write_jpegs
-from benchmark.measure import Step, cores
+from benchmark.measure import Step
+from eqco.cores import granted_cores
 from eqco.images.files import FromFiles
 from eqco.images.memory import Dataset, InMemory
 from eqco.images.tree import scan
@@ -98,7 +99,7 @@ def tree_of(report: Any) -> tuple[Path, str]:
 def from_files(report: Any) -> Pretraining:
     """Training on JPEG files, decoded by a worker for every core but one."""
     tree, recipe = scan(tree_of(report)[0]), large(report)
-    workers = 0 if report.tiny else max(1, cores() - 1)
+    workers = 0 if report.tiny else max(1, granted_cores() - 1)
     machine = Machine(device=report.device, threads=torch.get_num_threads(), workers=workers)
     return Pretraining(recipe, 0, FromFiles(tree, recipe, 0, machine), machine)
 

@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from eqco.cores import granted_cores
+
 LIBRARIES = ("torch", "torchvision", "kornia", "lightly", "pytorch-metric-learning", "pillow")
 # Processor time where one thread does all the work: what other processes take is not counted.
 CPU_TIME, WALL_TIME = time.process_time, time.perf_counter
@@ -78,18 +80,11 @@ def machine() -> dict[str, Any]:
         "device": "cpu",
         "processor": (names or [""])[0] or platform.processor() or platform.machine(),
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "cores": cores(),
+        "cores": granted_cores(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         **{name: installed(name) for name in LIBRARIES},
     }
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def exponent(sizes: list[int], seconds: list[float]) -> float:

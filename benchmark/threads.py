@@ -14,12 +14,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date
-from pathlib import Path
 from statistics import median
 
-from benchmark.measure import cores, machine  # loads torch before reproductions sets a policy
+from benchmark.measure import machine  # loads torch before reproductions sets a policy
 from benchmark.page import PAGE, put
 from benchmark.training import recipe_of, training
+from eqco.commands.options import path
+from eqco.cores import granted_cores
 from eqco.runs.files import write_atomically
 
 MARKS = ("<!-- threads -->", "<!-- end of threads -->")
@@ -43,7 +44,7 @@ SITUATIONS = {
     "alone": (0, 0),
     "two runs at once": (1, 0),
     "one core busy": (0, 1),
-    "every core busy": (0, cores()),
+    "every core busy": (0, granted_cores()),
 }
 Trainer = subprocess.Popen[str]
 
@@ -152,7 +153,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmark.threads", description=__doc__)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement (2)")
     parser.add_argument("--rounds", type=int, default=3, help="medians of so many (3)")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page to write")
+    parser.add_argument("--page", type=path, default=PAGE, help="the page to write")
     parser.add_argument("--tiny", action="store_true", help="check only that it runs")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(words)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmark.inputs import TEMPERATURE, pictures, random_images
-from benchmark.measure import cores
+from eqco.cores import granted_cores
 from eqco.images.memory import Dataset, InMemory, glyph_set
 from eqco.methods import build
 from eqco.methods.encoder import momentum_update
@@ -108,7 +108,7 @@ def lightly_seconds(recipe: Recipe, images: Tensor, steps: int) -> float:
         batch_size=recipe.batch_size,
         shuffle=True,
         drop_last=True,
-        num_workers=cores(),
+        num_workers=granted_cores(),
     )
     encoder = build(recipe, 0, "cpu").encoder
     criterion, optimizer = NTXentLoss(), torch.optim.SGD(encoder.parameters(), lr=0.06)

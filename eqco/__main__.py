@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nstopped: the checkpoint is kept, the same command continues", file=sys.stderr)
+        print("\nstopped by Ctrl-C", file=sys.stderr)
         return 130
     return 0
 

@@ -128,6 +128,25 @@ def check_name(kind: str, name: object, known: Iterable[str]) -> None:
         raise ValueError(nearest(kind, name, names))
 
 
+def home_expanded(text: str | Path) -> Path:
+    """A path whose leading `~` is the home folder.
+
+    A shell leaves `~` behind `=` as it is, in `--records=~/x`.
+
+    Raises:
+        ValueError: `~NAME` is nobody's home, or the path holds a zero byte.
+    """
+    if "\0" in str(text):
+        raise ValueError(f"{shown(str(text))} is no path: it holds a zero byte")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(
+            f"{shown(str(text))} begins with the home folder of nobody: write ./~NAME for a folder "
+            "of that name"
+        ) from error
+
+
 def check_folder(name: str, value: object) -> Path:
     """A folder's path, or ValueError where the text is empty or no path.
 
@@ -135,4 +154,4 @@ def check_folder(name: str, value: object) -> Path:
     """
     if not isinstance(value, str | Path) or not str(value).strip() or "\0" in str(value):
         raise ValueError(f"{name} must be the path of a folder, got {shown(value)}")
-    return Path(value)
+    return home_expanded(value)

@@ -2,21 +2,57 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-CPU_MAX = Path("/sys/fs/cgroup/cpu.max")  # microseconds of processor time in a period of so many
+OWN_GROUPS = Path("/proc/self/cgroup")  # lines NUMBER:CONTROLLERS:PATH; version 2 has 0::PATH
+GROUPS = Path("/sys/fs/cgroup")
+
+
+def group_folders() -> Iterator[Path]:
+    """Folders of the control groups that limit this process, the outermost first.
+
+    Inside a container the path may be that of the host, whose folder is not seen there, while the
+    container's own group is mounted at the root.
+    """
+    try:
+        lines = OWN_GROUPS.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # no control groups on this system
+        lines = []
+    for line in lines or ["0::/"]:
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        for name in dict.fromkeys((controllers, "cpu" if controllers else "")):
+            folder = GROUPS / name
+            yield folder
+            for part in Path(path).parts[1:]:
+                folder = folder / part
+                yield folder
+
+
+def read_quota(folder: Path) -> float:
+    """Cores that a control group grants, of version 2 or 1; infinite where it sets no limit."""
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        try:
+            words = [(folder / name).read_text(encoding="ascii") for name in names]
+            quota, period = map(int, " ".join(words).split())  # microseconds in a period
+        except (OSError, ValueError):  # another version, or the quota is "max"
+            continue
+        if quota > 0 and period > 0:  # -1 is no limit
+            return quota / period
+    return math.inf
 
 
 def granted_cores() -> int:
-    """Cores that this process may use: by its affinity mask and its container's quota."""
+    """Cores that this process may use: by its affinity mask and the quotas of its groups."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    try:
-        quota, period = map(int, CPU_MAX.read_text(encoding="ascii").split())
-    except (OSError, ValueError):  # no control group, or the quota is "max"
-        return cores
-    return max(1, min(cores, quota // period))
+    quota = min((read_quota(folder) for folder in group_folders()), default=math.inf)
+    return max(1, math.floor(min(float(cores), quota)))
 
 
 def default_threads() -> int:

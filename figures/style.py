@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from eqco.commands.options import path
 from reproductions import judge
 
 OUT = Path(__file__).parent / "out"
@@ -262,7 +263,7 @@ def build(
     """
     name = Path(compute.__code__.co_filename).stem
     parser = argparse.ArgumentParser(prog=f"python -m figures.{name}", description=draw.__doc__)
-    parser.add_argument("--out", type=Path, default=OUT, help="folder to write to")
+    parser.add_argument("--out", type=path, default=OUT, help="folder to write to")
     out, frame = parser.parse_args().out, compute()
     if frame.empty:
         remove(name, out)

@@ -13,7 +13,7 @@ from eqco.cores import granted_cores
 from eqco.runs.signals import Stopped, catching
 from reproductions import check, compare, full, own_tables, pages, plan, render, sweep, throughput
 from reproductions.html import page
-from reproductions.options import add_options, folder, known_name, whole
+from reproductions.options import add_options, file, folder, known_name, whole
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -79,7 +79,7 @@ def add_writing(commands: Commands) -> None:
     words = "folder of records (default: the committed ones)"
     add_options(command.add_argument, "records", default=None, help=words)
     words = "where the page goes (default: runs/report.html)"
-    command.add_argument("--out", type=Path, default=Path("runs/report.html"), help=words)
+    command.add_argument("--out", type=file, default=Path("runs/report.html"), help=words)
     command.set_defaults(function=page.main)
 
 
@@ -101,7 +101,7 @@ def add_measuring(commands: Commands) -> None:
     command.add_argument(
         "--batch-size", type=whole(2), default=256, help="of all processes together (default: 256)"
     )
-    command.add_argument("--out", type=Path, help="JSON file, for plan --throughput")
+    command.add_argument("--out", type=file, help="JSON file, for plan --throughput")
     command.set_defaults(function=throughput.main)
 
 

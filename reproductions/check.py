@@ -13,6 +13,7 @@ import multiprocessing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from eqco.checks import home_expanded
 from eqco.cores import granted_cores
 from eqco.images.decode import decode
 from eqco.images.tree import identity, scan
@@ -50,7 +51,7 @@ def main(given: argparse.Namespace) -> int:
     kind, _, path = given.data.partition(":")
     if kind not in ("folder", "part") or not path:
         raise ValueError(f"--data takes folder:PATH or part:PATH, got {given.data!r}")
-    folder = Path(path).expanduser()
+    folder = home_expanded(path)
     tree = scan(folder)
     paths = tree.train.paths() + tree.held_out.paths()
     processes = granted_cores() if given.workers is None else max(1, given.workers)

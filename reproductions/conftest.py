@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -22,7 +23,7 @@ from reproductions import published
 from reproductions.claims_table import Judged
 from reproductions.evidence import row_values
 from reproductions.launching import launched, write_job
-from reproductions.options import OF_PYTEST, add_options
+from reproductions.options import add_free_options
 from reproductions.outcomes import Outcomes, Wait, busy_line, give_up, same_session
 from reproductions.report import Cell, closing
 from reproductions.scales import SCALES
@@ -30,15 +31,18 @@ from reproductions.session import Session, read_session
 from reproductions.tables import TABLES
 
 HERE = Path(__file__).parent
+taken: list[str] = []  # options whose names another plugin has
 Train = Callable[[Recipe, int], Record | None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare the options of the tables."""
-    add_options(parser.getgroup("eqco", "EqCo reproductions").addoption, *OF_PYTEST)
+    """Declare the options of the tables, under other names where plugins have the same."""
+    known = {name for group in parser._groups for each in group.options for name in each.names()}
+    taken[:] = add_free_options(parser.getgroup("eqco", "EqCo reproductions").addoption, known)
 
 
 SESSION = pytest.StashKey[Session]()
+TERMINAL = pytest.StashKey[bool]()
 
 
 def whole_tables(keyword: str) -> str:
@@ -54,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the options once; a wrong one ends the session with one sentence."""
     config.option.keyword = whole_tables(config.option.keyword)
     config.stash[SESSION] = read_session(config)
+    config.stash[TERMINAL] = sys.stdout.isatty()  # later, pytest's capture stands in between
     same_session(getattr(config, "workerinput", None))
     config.pluginmanager.register(Outcomes(config.stash[SESSION]), "eqco-outcomes")
 
@@ -126,11 +131,15 @@ def done(record: Record | None) -> Record:
 
 
 class Bar:
-    """A progress bar that bypasses pytest's capture; silent without a terminal."""
+    """A progress bar that bypasses pytest's capture; silent without a terminal.
+
+    FORCE_COLOR asks for colours in a file, not for the frames of a bar.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self.capture = config.pluginmanager.getplugin("capturemanager")
-        self.visible = bool(config.get_terminal_writer().hasmarkup)
+        markup = bool(config.get_terminal_writer().hasmarkup)
+        self.visible = markup and config.stash[TERMINAL]
 
     def uncaptured(self) -> AbstractContextManager[None]:
         """Show what other processes print."""
@@ -231,9 +240,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_report_header() -> Generator[None, list[str | list[str]], list[str | list[str]]]:
-    """Leave out the settings of pytest-benchmark, which measures nothing here."""
+    """Leave out the settings of pytest-benchmark, which measures nothing here; name our options."""
     lines = yield
-    return [line for line in lines if not str(line).startswith("benchmark: ")]
+    others = [f"--{name} is another plugin's here: the tables take --eqco-{name}" for name in taken]
+    return [*(line for line in lines if not str(line).startswith("benchmark: ")), *others]
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:

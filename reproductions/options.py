@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from eqco.checks import check_name
+from eqco.checks import check_name, home_expanded
 from eqco.cores import default_threads
 from eqco.recipe import PRECISIONS
 from eqco.runs.launch import LAUNCHERS
@@ -59,7 +59,15 @@ def folder(text: str) -> Path:
     """An argparse type: the path of a folder; `~` is the home folder."""
     if not text.strip():
         raise argparse.ArgumentTypeError("must be the path of a folder, got ''")
-    return Path(text).expanduser()
+    return file(text)
+
+
+def file(text: str) -> Path:
+    """An argparse type: the path of a file; `~` is the home folder."""
+    try:
+        return home_expanded(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -96,9 +104,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
                    "help": "train nothing, write a job file for each missing run: eqco run FILE"},
     "strict-busy": {"action": "store_true",
                     "help": "fail where another process is doing a run, instead of skipping it"},
-    "throughput": {"type": Path, "help": "measurement of `python -m reproductions throughput`"},
+    "throughput": {"type": file, "help": "measurement of `python -m reproductions throughput`"},
     "tables": {"type": whole(), "nargs": "+", "help": "numbers of tables (default: all)"},
 }  # fmt: skip
+OTHER_DEST = "eqco_{}"  # where pytest keeps an option whose name another plugin has taken
 OF_PYTEST = [name for name in OPTIONS if name not in ("throughput", "tables")]
 
 
@@ -112,3 +121,25 @@ def add_options(add: Callable[..., Any], *names: str, **changes: Any) -> None:
     """
     for name in names:
         add(f"--{name}", **{**OPTIONS[name], **changes})
+
+
+def add_free_options(add: Callable[..., Any], known: Collection[str]) -> list[str]:
+    """Declare the options of pytest; one whose name another plugin has becomes `--eqco-NAME`.
+
+    As pytest-playwright's `--device`: two plugins with one option would end every session.
+
+    Args:
+        add: `addoption` of pytest.
+        known: options that other plugins have, such as "--device".
+
+    Returns:
+        Names that were taken.
+    """
+    taken = [name for name in OF_PYTEST if f"--{name}" in known]
+    for name in OF_PYTEST:
+        if name in taken:
+            dest = OTHER_DEST.format(name.replace("-", "_"))
+            add(f"--eqco-{name}", dest=dest, **OPTIONS[name])
+        else:
+            add_options(add, name)
+    return taken

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from eqco.checks import home_expanded
 from eqco.cores import granted_cores
 from eqco.images import SOURCES
 from eqco.images.tree import scan
@@ -22,6 +24,7 @@ from eqco.settings import NUMERICS, Machine
 from reproductions import evidence
 from reproductions.claims import Verdicts, judge_claims
 from reproductions.evidence import EVIDENCE_NUMERICS, RECORDS
+from reproductions.options import OTHER_DEST
 from reproductions.scales import SCALES, Scale
 from reproductions.tables import TABLES, table
 from reproductions.tables.cells import Row, Table
@@ -125,7 +128,7 @@ def choose_data(option: str, data_dir: Path, scale: Scale) -> tuple[Recipe, Path
         raise ValueError("--data part:PATH goes with --scale imagenet, others take folder:PATH")
     source = SOURCES["imagenet" if base.from_files and kind == "folder" else kind]
     assert source.identify
-    folder = Path(path).expanduser()
+    folder = home_expanded(path)
     return replace(base, data=source.identify(folder)), folder
 
 
@@ -137,7 +140,8 @@ def check_batch(base: Recipe, folder: Path) -> None:
     if base.batch_size > images:
         raise ValueError(
             f"{folder} has {images} training images, a batch of this scale takes "
-            f"{base.batch_size}: add images, or train on them by eqco train --data {folder}"
+            f"{base.batch_size}: add images, or train on them by eqco train "
+            f"--data {shlex.quote(str(folder))}"
         )
 
 
@@ -261,6 +265,12 @@ def read_session(config: pytest.Config) -> Session:
         raise pytest.UsageError(str(error)) from error
 
 
+def own_option(config: pytest.Config, name: str) -> Any:
+    """An option of the tables, under its other name where another plugin has its own."""
+    other = OTHER_DEST.format(name)
+    return vars(config.option)[other] if other in vars(config.option) else config.getoption(name)
+
+
 def is_dry_run(option: Callable[[str], Any]) -> bool:
     """Whether jobs of a cluster are tried on this machine, by submitit's local executor."""
     return option("launcher") == "slurm" and "cluster=local" in option("launcher_options").split()
@@ -290,7 +300,7 @@ def checked_session(config: pytest.Config) -> Session:
     Raises:
         ValueError: options contradict each other, or data or a folder cannot be used.
     """
-    option = config.getoption
+    option = partial(own_option, config)
     scale = SCALES[option("scale")]
     launcher_options = check_launcher(option)
     never, listing = option("run") == "never", bool(config.option.collectonly)

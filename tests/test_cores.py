@@ -34,5 +34,5 @@ def test_a_quota_of_a_container_grants_fewer_cores(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
     if quota is not None:
         (tmp_path / "cpu.max").write_text(quota, encoding="ascii")
-    monkeypatch.setattr(cores, "CPU_MAX", tmp_path / "cpu.max")
+    monkeypatch.setattr(cores, "GROUPS", tmp_path)
     assert cores.granted_cores() == expected

@@ -43,9 +43,14 @@ def add_json(made: argparse.ArgumentParser) -> None:
 
 def path(text: str) -> Path:
     """An argparse type: a path; `~` is the home folder."""
+    from eqco.checks import home_expanded
+
     if not text.strip():
         raise argparse.ArgumentTypeError("must be a path, got ''")
-    return Path(text).expanduser()
+    try:
+        return home_expanded(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def print_json(value: object) -> None:

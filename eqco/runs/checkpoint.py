@@ -16,7 +16,7 @@ from torch import Tensor
 from eqco.checks import TrainingError
 from eqco.distributed import rank
 from eqco.recipe import Recipe
-from eqco.runs.files import lock_error, write_atomically
+from eqco.runs.files import lock_error, remove_temporary, write_atomically
 from eqco.settings import Machine
 
 
@@ -40,13 +40,18 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
+def unfinished(path: Path) -> Path:
+    """Where a checkpoint is written before it takes the last one's place: `RUN.new.pt`."""
+    return path.with_suffix(f".new{path.suffix}")
+
+
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint atomically, and keep the one before it.
 
     At every moment, one of both files is whole: a process killed between the two renames leaves
     the earlier one.
     """
-    new = path.with_suffix(f".new{path.suffix}")
+    new = unfinished(path)
     write_atomically(new, lambda stream: torch.save(state, stream))
     if path.exists():
         os.replace(path, earlier(path))
@@ -182,7 +187,8 @@ def forget(recipe: Recipe, seed: int, machine: Machine) -> None:
 def hold(recipe: Recipe, seed: int, machine: Machine) -> Iterator[None]:
     """Lock a run against other processes; the lock of a killed process is free.
 
-    May be nested in one process. A file beside the lock names the session of the holder.
+    May be nested in one process. A file beside the lock names the session of the holder. What a
+    killed process left of writing this run's checkpoints is removed.
 
     Raises:
         Busy: another process holds the run.
@@ -201,6 +207,10 @@ def hold(recipe: Recipe, seed: int, machine: Machine) -> Iterator[None]:
         raise lock_refused(path, error) from error
     holder = path.with_suffix(".holder")
     try:
+        if not nested:
+            remove_temporary(
+                unfinished(path.with_suffix(".pt")), unfinished(path.with_suffix(".probe.pt"))
+            )
         with suppress(OSError):  # of use to readers, not to this run
             holder.write_text(os.environ.get(SESSION) or "none", encoding="utf-8")
         yield
@@ -217,8 +227,8 @@ def lock_refused(path: Path, error: Exception) -> TrainingError:
     """The error of a lock that was not granted: Busy only where another process holds it."""
     if why := lock_error(path.parent):
         return TrainingError(
-            f"the disk of {path.parent} has no file locks ({why}): give --checkpoints a folder on "
-            "another disk"
+            f"the disk of {path.parent} has no file locks ({why}): keep checkpoints in a "
+            "folder on another disk"
         )
     if type(error) is not Timeout:
         return TrainingError(f"lock {path} cannot be taken ({first_line(error)})")

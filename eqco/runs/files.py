@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
@@ -34,6 +35,17 @@ def write_atomically(path: Path, content: str | Callable[[IO[bytes]], None]) -> 
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+TOKEN = "[0-9a-f]" * 8  # ends the name of a temporary file
+
+
+def remove_temporary(*paths: Path) -> None:
+    """Remove what killed processes left of writing these files; nobody else may write them now."""
+    for path in paths:
+        for stray in path.parent.glob(f".{glob.escape(path.name)}.{TOKEN}"):
+            with suppress(OSError):  # another disk than it was, or just removed
+                stray.unlink()
 
 
 def check_writable(folder: Path) -> None:

@@ -77,7 +77,7 @@ class Pretraining(Work):
         if recipe.batch_size > total:
             raise TrainingError(
                 f"batch_size is {recipe.batch_size}, but the data has only {total} training "
-                "images: choose a smaller batch"
+                f"images: add images, or make a recipe whose batch_size is {total} at most"
             )
         if recipe.batch_size % world_size():
             raise TrainingError(
@@ -170,10 +170,12 @@ class Pretraining(Work):
 
     def diverged(self, why: str) -> TrainingError:
         """The error of a run with a loss or weight that is not finite."""
+        path = checkpoint_path(self.recipe, self.seed, self.machine)
+        kept = f"{path} is of an earlier step" if path.exists() else "it has no checkpoint"
         return TrainingError(
             f"{self.recipe.run_id(self.seed)} diverged at step {self.step} of {self.steps} "
-            f"({why}): lower learning_rate {self.recipe.learning_rate}; the last good checkpoint "
-            "is kept"
+            f"({why}), and the same recipe would again: lower learning_rate "
+            f"{self.recipe.learning_rate:g} in another one (eqco train --learning-rate); {kept}"
         )
 
     def state(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import torch
 
+from eqco.cores import granted_cores
 from eqco.distributed import world_size
 from eqco.plain import plain, plain_texts
 from eqco.recipe import Recipe
@@ -110,7 +111,7 @@ def provenance(machine: Machine) -> dict[str, Any]:
         "workers": machine.workers,
         "compile": machine.compile,
         "processes": world_size(),
-        "cores": os.cpu_count(),
+        "cores": granted_cores(),
         "python": platform.python_version(),
         "system": platform.system(),
         "versions": {name: installed(name) for name in LIBRARIES},
@@ -214,11 +215,12 @@ class Record:
             raise RecordError(f"record {path} cannot be opened: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
             raise RecordError(
-                f"record {path} cannot be read ({error}): delete it and run again"
+                f"record {path} cannot be read ({error}): move it away and run again"
             ) from error
         if not unchanged:
             raise RecordError(
-                f"record {path} does not match its checksum, it was edited: delete it and run again"
+                f"record {path} does not match its checksum, it was edited: move it away and run "
+                "again"
             )
         try:
             body = plain_texts(body)
@@ -227,13 +229,13 @@ class Record:
             record = cls(recipe=recipe, **body)
         except (KeyError, TypeError, ValueError) as error:
             raise RecordError(
-                f"{path} is not a record ({error}): delete it and run again"
+                f"{path} is not a record ({error}): move it away and run again"
             ) from error
         if name != path.stem:
             raise RecordError(f"record {path} belongs to run {name}: rename it back")
         if name != record.run_id:
             raise RecordError(
-                f"record {path} was made by another recipe or seed: delete it and run again"
+                f"record {path} was made by another recipe or seed: move it away and run again"
             )
         return record
 
@@ -251,7 +253,7 @@ class Record:
             return None
         record = cls.read(path)
         if record.numerics != (NUMERICS if numerics is None else numerics):
-            raise RecordError(f"record {path} has other numerics: delete it and run again")
+            raise RecordError(f"record {path} has other numerics: move it away and run again")
         return record
 
     @classmethod

@@ -22,6 +22,7 @@ from eqco.probes.crops import CropProbe
 from eqco.probes.features import FeatureProbe
 from eqco.recipe import Recipe
 from eqco.runs.checkpoint import checkpoint_path, earlier, forget, hold
+from eqco.runs.files import remove_temporary
 from eqco.runs.loop import Loop
 from eqco.runs.pretrain import pretrain
 from eqco.runs.progress import Progress
@@ -108,6 +109,8 @@ def obtain(
     again: bool,
 ) -> Record | None:
     """`run` for a process that holds the run."""
+    if distributed.rank() == 0:
+        remove_temporary(record_path(folder, recipe, seed))
     if again and distributed.rank() == 0:
         forget(recipe, seed, machine)
     # Another process may just have ended this run.

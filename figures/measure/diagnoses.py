@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from eqco.checks import home_expanded
+from eqco.commands.options import path
 from eqco.diagnose import diagnose, embed
 from eqco.images import open_images
 from eqco.negatives import others
@@ -64,11 +66,13 @@ def compute(checkpoints: Path, folders: dict[str, Path]) -> pd.DataFrame:
 def main() -> None:
     """Write diagnoses.csv."""
     parser = argparse.ArgumentParser(prog="python -m figures.measure.diagnoses")
-    parser.add_argument("checkpoints", type=Path)
+    parser.add_argument("checkpoints", type=path)
     parser.add_argument("--data", action="append", default=[], help="SCALE=PATH of its images")
-    parser.add_argument("--out", type=Path, default=OUT, help="folder to write to")
+    parser.add_argument("--out", type=path, default=OUT, help="folder to write to")
     given = parser.parse_args()
-    folders = {name: Path(path) for name, _, path in (each.partition("=") for each in given.data)}
+    folders = {
+        name: home_expanded(path) for name, _, path in (each.partition("=") for each in given.data)
+    }
     found = compute(given.checkpoints, folders)
     if found.empty:
         parser.error(f"no checkpoint of table 1 in {given.checkpoints}")

@@ -103,7 +103,7 @@ def test_an_edited_record_is_an_error_with_its_name(
         lambda: Record.find(tmp_path, EQCO, 3),
         lambda: Record.read_all(tmp_path),
     ):
-        with pytest.raises(RecordError, match=f"record .*{path.name}.*delete it and run again"):
+        with pytest.raises(RecordError, match=f"record .*{path.name}.*move it away and run again"):
             look()
 
 
@@ -114,7 +114,7 @@ def test_a_truncated_record_is_an_error_with_its_name(
     path = record.write(tmp_path)
     text = path.read_text()
     path.write_text(text[: int(share * len(text))])
-    with pytest.raises(RecordError, match=f"record .*{path.name} cannot be read.*delete it"):
+    with pytest.raises(RecordError, match=f"record .*{path.name} cannot be read.*move it away"):
         Record.find(tmp_path, EQCO, 3)
 
 

@@ -1,0 +1,290 @@
+"""Kind 10: the machine is seen as it is, and nothing of a killed process stays on its disk."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from eqco import cores
+from eqco.__main__ import main as eqco
+from eqco.checks import check_folder, home_expanded
+from eqco.commands import parse
+from eqco.runs.checkpoint import hold
+from eqco.runs.files import remove_temporary, write_atomically
+from eqco.runs.launch import Order
+from eqco.runs.record import provenance
+from eqco.runs.run import Job, run
+from eqco.settings import Machine
+from reproductions import conftest
+from reproductions.__main__ import main, parser
+from tests.conftest import ROOT
+from tests.faults.damage import RECIPE
+
+pytestmark = pytest.mark.faults
+
+
+def group(folder: Path, **files: str) -> None:
+    """Write files of a control group."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("__", ".", 1)).write_text(text + "\n", encoding="ascii")
+
+
+V1 = {"cpu__cfs_quota_us": "300000", "cpu__cfs_period_us": "100000"}
+CGROUPS: dict[str, tuple[str, dict[str, dict[str, str]], int]] = {
+    "version 2, own group": ("0::/a/b", {"a/b": {"cpu__max": "200000 100000"}}, 2),
+    "version 2, a group above": (
+        "0::/a/b",
+        {"a": {"cpu__max": "100000 100000"}, "a/b": {"cpu__max": "max 100000"}}, 1,
+    ),
+    "version 2, the container's root": ("0::/", {"": {"cpu__max": "350000 100000"}}, 3),
+    "version 1": ("3:cpu,cpuacct:/d", {"cpu,cpuacct/d": V1}, 3),
+    "version 1, a path of the host": ("3:cpu,cpuacct:/docker/1f", {"cpu": V1}, 3),
+    "version 1, no limit": ("3:cpu:/d", {"cpu/d": {**V1, "cpu__cfs_quota_us": "-1"}}, 8),
+    "another controller": ("3:memory:/d", {"memory/d": V1}, 8),
+    "a period of 0": ("0::/", {"": {"cpu__max": "100000 0"}}, 8),
+    "no groups": ("", {}, 8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CGROUPS)
+def test_a_quota_is_found_wherever_the_group_is(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line, folders, expected = CGROUPS[case]
+    for name, files in folders.items():
+        group(tmp_path / "fs" / name, **files)
+    (tmp_path / "own").write_text(line)
+    monkeypatch.setattr(cores, "GROUPS", tmp_path / "fs")
+    monkeypatch.setattr(cores, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert cores.granted_cores() == expected
+    assert provenance(Machine())["cores"] == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity masks here")
+def test_a_mask_of_one_core_counts_one(environment: dict[str, str]) -> None:
+    code = "from eqco.cores import granted_cores; print(granted_cores())"
+    core = min(os.sched_getaffinity(0))
+    own = {k: v for k, v in environment.items() if k != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", f"import os; os.sched_setaffinity(0, [{core}]); {code}"],
+        env=own, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "1\n"
+
+
+def test_no_module_counts_the_cores_itself() -> None:
+    allowed = {"eqco/cores.py", "eqco/commands/doctor.py"}  # doctor shows both numbers
+    packages = ("eqco", "reproductions", "figures", "benchmark", "examples")
+    files = [file for name in packages for file in (ROOT / name).rglob("*.py")]
+    counting = {
+        file.relative_to(ROOT).as_posix()
+        for file in files
+        if any(word in file.read_text("utf-8") for word in ("cpu_count", "sched_getaffinity"))
+    }
+    assert counting <= allowed
+
+
+@pytest.mark.parametrize("mask", [0o002, 0o027, 0o077], ids=oct)
+def test_files_of_a_run_follow_the_umask(mask: int, tmp_path: Path) -> None:
+    machine = Machine(threads=1, checkpoints=tmp_path / "c")
+    before = os.umask(mask)
+    try:
+        done = run(replace(RECIPE, epochs=1), 0, machine, tmp_path / "r")
+    finally:
+        os.umask(before)
+    assert done is not None
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert {".pt", ".json"} <= {file.suffix for file in files}
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o666 & ~mask}
+
+
+def strays(folder: Path, name: str) -> list[Path]:
+    """Files as a kill -9 leaves them, of one run."""
+    names = [f".{name}.new.pt.0123abcd", f".{name}.probe.new.pt.0123abcd"]
+    for each in names:
+        (folder / each).write_bytes(b"half")
+    return [folder / each for each in names]
+
+
+def test_the_holder_removes_what_its_run_left_and_nothing_else(tmp_path: Path) -> None:
+    machine = Machine(threads=1, checkpoints=tmp_path / "c")
+    records = tmp_path / "r"
+    machine.checkpoints.mkdir()
+    records.mkdir()
+    recipe, other = replace(RECIPE, epochs=1), replace(RECIPE, epochs=1, learning_rate=0.1)
+    own = strays(machine.checkpoints, recipe.run_id(1))
+    own.append(records / f".{recipe.run_id(1)}.json.0123abcd")
+    kept = strays(machine.checkpoints, other.run_id(1)) + strays(
+        machine.checkpoints, recipe.run_id(10)
+    )
+    kept += [
+        machine.checkpoints / f".{recipe.run_id(1)}.job.json.0123abcd",  # of who writes job files
+        machine.checkpoints / f".{recipe.run_id(1)}.new.pt.backup",  # nobody's temporary file
+        records / f".{recipe.run_id(10)}.json.0123abcd",
+    ]
+    for each in (own[-1], *kept[-3:]):
+        each.write_bytes(b"half")
+    assert run(recipe, 1, machine, records) is not None
+    assert [each for each in own if each.exists()] == []
+    assert [each for each in kept if not each.exists()] == []
+
+
+def test_a_nested_hold_leaves_files_alone(tmp_path: Path) -> None:
+    machine = Machine(threads=1, checkpoints=tmp_path)
+    with hold(RECIPE, 0, machine):
+        left = strays(tmp_path, RECIPE.run_id(0))
+        with hold(RECIPE, 0, machine):
+            assert all(each.exists() for each in left)
+    with hold(RECIPE, 0, machine):
+        assert not any(each.exists() for each in left)
+
+
+def test_names_with_brackets_are_no_patterns(tmp_path: Path) -> None:
+    path = tmp_path / "a[bc]"
+    (tmp_path / ".ab.0123abcd").touch()
+    (tmp_path / ".a[bc].0123abcd").touch()
+    remove_temporary(path)
+    assert [each.name for each in tmp_path.iterdir()] == [".ab.0123abcd"]
+
+
+def test_a_temporary_file_has_the_name_that_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "RUN.new.pt"
+
+    def killed(*_: object) -> None:
+        raise SystemExit  # what is left is looked at here, in place of a kill -9
+
+    monkeypatch.setattr(os, "replace", killed)
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    with pytest.raises(SystemExit):
+        write_atomically(path, "half")
+    monkeypatch.undo()
+    assert len(list(tmp_path.iterdir())) == 1
+    remove_temporary(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+class Config:
+    """What the bar asks of pytest's configuration, with FORCE_COLOR set."""
+
+    def __init__(self, terminal: bool) -> None:
+        self.stash = pytest.Stash()
+        self.stash[conftest.TERMINAL] = terminal
+        self.pluginmanager = SimpleNamespace(getplugin=lambda _: None)
+
+    def get_terminal_writer(self) -> Any:
+        return SimpleNamespace(hasmarkup=True)
+
+
+def test_a_bar_needs_a_terminal_and_not_only_colours() -> None:
+    assert conftest.Bar(Config(True)).visible  # type: ignore[arg-type]
+    assert not conftest.Bar(Config(False)).visible  # type: ignore[arg-type]
+
+
+def test_force_color_writes_no_frames_into_a_file(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    places = [f"--{name}={tmp_path / name}" for name in ("records", "checkpoints")]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "reproductions", "--scale=smoke", "-k",
+         "test_cell and table1 and infonce and k4", "-p", "no:cacheprovider", *places],
+        cwd=ROOT, env={**environment, "FORCE_COLOR": "1"}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "\x1b[" in done.stdout  # colours, as asked for
+    assert "loading data" not in done.stdout
+    assert "\x1b[2K" not in done.stdout  # a line that is written over
+    assert "━" not in done.stdout.partition("Table 1")[0]
+
+
+def test_tilde_behind_an_equals_sign_is_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for words in (
+        ["plan", "--records=~/x", "--checkpoints=~/x"],
+        ["report", "--records=~/x", "--out=~/x"],
+        ["throughput", "--data=part:~/x", "--out=~/x"],
+    ):
+        given = vars(parser().parse_args(words))
+        names = {word[2:].partition("=")[0] for word in words[1:]} - {"data"}
+        assert {given[name] for name in names} == {tmp_path / "x"}
+    assert parse(["ls", "~/x"]).folder == tmp_path / "x"
+    assert parse(["train", "--data=~/x", "--checkpoints=~/x"]).checkpoints == tmp_path / "x"
+    assert Machine(checkpoints=Path("~/x")).checkpoints == tmp_path / "x"
+    order = Order(Job(RECIPE, 0), Machine(checkpoints=tmp_path), Path("~/r"))
+    assert check_folder("folder", "~/r") == tmp_path / "r"
+    assert order.machine.checkpoints == tmp_path
+
+
+def test_the_home_of_nobody_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="home folder of nobody"):
+        home_expanded("~no_such_user_here/x")
+    for words in (["ls", "~no_such_user_here/x"], ["show", "a\0b"]):
+        with pytest.raises(SystemExit) as stop:
+            eqco(words)
+        assert stop.value.code == 2
+    with pytest.raises(SystemExit):
+        main(["plan", "--records=~no_such_user_here/x"])
+    assert capsys.readouterr().err.count("Traceback") == 0
+
+
+def recreate() -> ModuleType:
+    """`.ci/recreate.py`."""
+    spec = importlib.util.spec_from_file_location("recreate", ROOT / ".ci" / "recreate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tox_r_installs_the_inner_environment_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders in place of environments; `tox -r` empties the outer one."""
+    module, calls = recreate(), []
+    inner, outer = tmp_path / "suite", {name: tmp_path / name for name in ("tests", "table1")}
+
+    def tox(words: list[str], check: bool) -> Any:
+        calls.append("-r" in words)
+        for file in inner.glob(".*"):
+            file.unlink()
+        inner.mkdir(exist_ok=True)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(module.subprocess, "run", tox)
+    for folder in outer.values():
+        folder.mkdir()
+
+    def call(name: str) -> list[bool]:
+        calls.clear()
+        assert module.main(name, outer[name], inner) == 0
+        return list(calls)
+
+    assert call("tests") == [False]  # installed
+    assert call("tests") == []
+    assert call("table1") == []  # another command uses the same one
+    for file in outer["table1"].iterdir():  # tox -r -e table1
+        file.unlink()
+    assert call("table1") == [True]
+    assert call("table1") == call("tests") == []
+
+
+def test_tox_passes_what_processes_need_to_find_each_other() -> None:
+    text = (ROOT / "tox.ini").read_text(encoding="utf-8")
+    passed = text.partition("pass_env =")[2].partition("\n[")[0].split()
+    assert {"GLOO_*", "NCCL_*", "MASTER_ADDR", "MASTER_PORT", "SLURM_*"} <= set(passed)
+    assert "recreate.py" in text

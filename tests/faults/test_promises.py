@@ -1,0 +1,136 @@
+"""Kind 11: what a sentence promises or advises is there."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from eqco.checks import TrainingError
+from eqco.commands import parser as parser_of_eqco
+from eqco.images import open_images
+from eqco.runs.checkpoint import checkpoint_path
+from eqco.runs.pretrain import Pretraining
+from eqco.settings import Machine
+from reproductions.__main__ import parser as parser_of_reproductions
+from reproductions.options import OF_PYTEST
+from tests.conftest import ROOT
+from tests.faults.damage import RECIPE
+
+pytestmark = pytest.mark.faults
+
+# Options of pytest, torchrun, pip, git, squeue and our pytest plugins that sentences may name.
+OTHERS = {"--nproc-per-node", "--standalone", "--collect-only", "--format", "--help"}
+
+
+def options_of(parser: argparse.ArgumentParser) -> set[str]:
+    """Options of a parser and of its commands."""
+    found = set(parser._option_string_actions)
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for each in action.choices.values():
+                found |= options_of(each)
+    return found
+
+
+def sentences() -> dict[str, str]:
+    """Every text in a `raise`, by the text; with the file and line that has it."""
+    found = {}
+    for package in ("eqco", "reproductions"):
+        for file in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if not isinstance(node, ast.Raise) or node.exc is None:
+                    continue
+                texts = [
+                    each.value
+                    for each in ast.walk(node.exc)
+                    if isinstance(each, ast.Constant) and isinstance(each.value, str)
+                ]
+                found[" ".join(texts)] = f"{file.relative_to(ROOT)}:{node.lineno}"
+    return found
+
+
+def test_every_option_that_an_error_names_exists() -> None:
+    known = options_of(parser_of_eqco()[0]) | options_of(parser_of_reproductions())
+    known |= {f"--{name}" for name in OF_PYTEST} | OTHERS
+    named = {
+        (option, place)
+        for text, place in sentences().items()
+        for option in re.findall(r"--[a-z][a-z-]*[a-z]", text)
+    }
+    assert len(named) > 20
+    assert {each for each in named if each[0] not in known} == set()
+
+
+def test_no_error_says_delete_with_nothing_behind() -> None:
+    assert [
+        place for text, place in sentences().items() if re.search(r"\bdelete (it|both)\b", text)
+        and "repair or" not in text
+    ] == []  # fmt: skip
+
+
+@pytest.mark.parametrize("has_checkpoint", [False, True])
+def test_a_diverged_run_tells_the_truth_about_its_checkpoint(
+    has_checkpoint: bool, tmp_path: Path
+) -> None:
+    machine = Machine(threads=1, checkpoints=tmp_path)
+    work = Pretraining(RECIPE, 0, open_images(RECIPE, 0, machine), machine)
+    path = checkpoint_path(RECIPE, 0, machine)
+    if has_checkpoint:
+        path.write_bytes(b"")
+    text = str(work.diverged("the loss is nan"))
+    assert ("it has no checkpoint" in text) != has_checkpoint
+    assert (str(path) in text) == has_checkpoint
+    assert "--learning-rate" in text
+    assert "--learning-rate" in options_of(parser_of_eqco()[0])
+
+
+def test_a_batch_that_is_too_large_names_the_size_that_fits(tmp_path: Path) -> None:
+    machine = Machine(threads=1, checkpoints=tmp_path)
+    images = open_images(RECIPE, 0, machine)
+    large = replace(RECIPE, batch_size=2**20, num_negatives=1)
+    with pytest.raises(TrainingError, match=f"batch_size is {images.shuffle.total} at most"):
+        Pretraining(large, 0, images, machine)
+    Pretraining(replace(RECIPE, batch_size=images.shuffle.total), 0, images, machine)
+
+
+PLUGIN = """
+def pytest_addoption(parser):
+    group = parser.getgroup("playwright")
+    group.addoption("--device", default=None, action="store", help="of a browser")
+    group.addoption("--seeds", default="other", help="of a shuffler")
+"""
+
+
+def test_options_of_another_plugin_do_not_end_a_session(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    (tmp_path / "browser.py").write_text(PLUGIN)
+    path = os.pathsep.join([str(tmp_path), environment["PYTHONPATH"]])
+    words = ["reproductions", "--scale=smoke", "-k", "table1 and k16", "-p", "no:cacheprovider"]
+    places = [f"--{name}={tmp_path / name}" for name in ("records", "checkpoints")]
+    own = ["--eqco-device=banana", "--device=iPhone"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "browser", *words, *places, *own],
+        cwd=ROOT, env={**environment, "PYTHONPATH": path}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    text = done.stdout + done.stderr
+    assert done.returncode == 4, text  # our option is read, and not the other plugin's
+    assert "banana" in text
+    assert "Traceback" not in text
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "browser", *words, *places, "--device=iPhone",
+         "--eqco-seeds=2", "--collect-only", "-v"],
+        cwd=ROOT, env={**environment, "PYTHONPATH": path}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "--device is another plugin's here: the tables take --eqco-device" in done.stdout
