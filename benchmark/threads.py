@@ -14,12 +14,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date
-from pathlib import Path
 from statistics import median
 
 from benchmark.measure import cores, machine  # loads torch before reproductions sets a policy
 from benchmark.page import PAGE, put
 from benchmark.training import recipe_of, training
+from eqco.checks import path_argument
+from eqco.runs.door import through_door
 from eqco.runs.files import write_atomically
 
 MARKS = ("<!-- threads -->", "<!-- end of threads -->")
@@ -153,7 +154,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmark.threads", description=__doc__)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement (2)")
     parser.add_argument("--rounds", type=int, default=3, help="medians of so many (3)")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page to write")
+    parser.add_argument("--page", type=path_argument, default=PAGE, help="the page to write")
     parser.add_argument("--tiny", action="store_true", help="check only that it runs")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(words)
@@ -171,4 +172,4 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(through_door(main))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from eqco.checks import check_name
+from eqco.checks import check_name, path_argument
 from eqco.cores import default_threads
 from eqco.recipe import PRECISIONS
 from eqco.runs.launch import LAUNCHERS
@@ -59,7 +59,7 @@ def folder(text: str) -> Path:
     """An argparse type: the path of a folder; `~` is the home folder."""
     if not text.strip():
         raise argparse.ArgumentTypeError("must be the path of a folder, got ''")
-    return Path(text).expanduser()
+    return path_argument(text)
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -96,7 +96,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
                    "help": "train nothing, write a job file for each missing run: eqco run FILE"},
     "strict-busy": {"action": "store_true",
                     "help": "fail where another process is doing a run, instead of skipping it"},
-    "throughput": {"type": Path, "help": "measurement of `python -m reproductions throughput`"},
+    "throughput": {"type": path_argument,
+                   "help": "measurement of `python -m reproductions throughput`"},
     "tables": {"type": whole(), "nargs": "+", "help": "numbers of tables (default: all)"},
 }  # fmt: skip
 OF_PYTEST = [name for name in OPTIONS if name not in ("throughput", "tables")]

@@ -15,14 +15,14 @@ PACKAGE = ROOT / "eqco"
 # Lowest first; modules of a layer do not import each other. "" is eqco/__init__.py, "images" is
 # eqco/images/__init__.py. The modules of a sub-package may rank below the package itself.
 LAYERS = [
-    ["", "checks", "cores", "distributed", "key_queue", "negatives", "similarity", "waiting",
-     "work", "runs", "runs.files", "runs.precision", "runs.progress", "runs.signals",
-     "images.colour", "images.decode", "images.glyphs", "images.tree", "methods.encoder",
-     "probes.frozen", "probes.linear"],
-    ["embedding_files", "embeddings", "images.loose", "methods.batch_norm", "gaps", "randomness",
-     "settings", "sogclr", "theory"],
-    ["commands.options", "corrected", "rivals"],
-    ["contrast", "images.photometric", "methods.method", "probes.metrics"],
+    ["", "checks", "cores", "distributed", "key_queue", "negatives", "similarity",
+     "waiting", "work", "runs", "runs.files", "runs.precision", "runs.progress", "runs.signals",
+     "runs.terminal", "images.colour", "images.glyphs", "methods.encoder", "probes.frozen",
+     "probes.linear"],
+    ["embedding_files", "embeddings", "entries", "gaps", "images.decode", "methods.batch_norm",
+     "randomness", "runs.door", "settings", "sogclr", "theory"],
+    ["commands.options", "corrected", "images.tree", "rivals"],
+    ["contrast", "images.loose", "images.photometric", "methods.method", "probes.metrics"],
     ["bounds", "images.views", "methods.moco", "methods.simclr", "methods.simo", "two_views"],
     ["labels", "methods.synco", "modules"],
     ["images.files", "images.memory", "methods"],

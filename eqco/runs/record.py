@@ -17,8 +17,9 @@ import torch
 
 from eqco.checks import Number, shown
 from eqco.distributed import world_size
+from eqco.entries import json_files
 from eqco.recipe import Recipe
-from eqco.runs.files import write_atomically
+from eqco.runs.files import read_json, write_atomically
 from eqco.settings import NUMERICS, Machine
 
 LIBRARIES = ("torch", "torchvision", "numpy", "matplotlib", "pillow")
@@ -207,15 +208,15 @@ class Record:
             RecordError: the file is truncated or was edited, or its name is not its run's.
         """
         try:
-            text = path.read_text(encoding="utf-8")
-            body = json.loads(text, parse_constant=refuse_constant)
+            body = read_json(path, parse_constant=refuse_constant)
+            whole = isinstance(body, dict) and body.get("checksum") == checksum(body)
         except OSError as error:
             raise RecordError(f"record {path} cannot be opened: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
             raise RecordError(
                 f"record {path} cannot be read ({error}): delete it and run again"
             ) from error
-        if not isinstance(body, dict) or body.get("checksum") != checksum(body):
+        if not whole:
             raise RecordError(
                 f"record {path} does not match its checksum, it was edited: delete it and run again"
             )
@@ -256,5 +257,5 @@ class Record:
     def read_all(cls, folder: Path, numerics: int | None = None) -> list[Self]:
         """All records of a folder under today's NUMERICS, or older ones, by name."""
         wanted = NUMERICS if numerics is None else numerics
-        found = [cls.read(path) for path in sorted(folder.glob("*.json"))]
+        found = [cls.read(path) for path in json_files(folder)]
         return [record for record in found if record.numerics == wanted]
