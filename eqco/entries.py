@@ -84,10 +84,10 @@ def entries(folder: str, takes: Taken, left_out: LeftOut) -> tuple[list[str], li
             for entry in found:
                 if entry.name.startswith("."):
                     left_out.hidden.append(entry.path)
-                elif entry.is_dir():
-                    folders.append(entry.name)
                 elif entry.is_symlink() and not os.path.exists(entry.path):
                     left_out.dangling.append(entry.path)
+                elif entry.is_dir():
+                    folders.append(entry.name)
                 elif takes(entry.name) and entry.is_file():  # no pipe, no device
                     files.append(entry.name)
                 else:
@@ -97,27 +97,33 @@ def entries(folder: str, takes: Taken, left_out: LeftOut) -> tuple[list[str], li
     return sorted(folders), sorted(files)
 
 
-def files_below(
-    folder: str, takes: Taken, left_out: LeftOut, around: frozenset[str] = frozenset()
-) -> Iterator[str]:
+def files_below(folder: str, takes: Taken, left_out: LeftOut) -> Iterator[str]:
     """Paths of the files that are taken, in a folder and in all folders below it.
 
     Args:
         folder, takes, left_out: see `entries`.
-        around: real paths of the folders around it: a link to one of them would never end.
 
     Raises:
         ValueError: a folder cannot be listed.
     """
-    here = os.path.realpath(folder)
     folders, files = entries(folder, takes, left_out)
     yield from (os.path.join(folder, name) for name in files)
     for name in folders:
         path = os.path.join(folder, name)
-        if os.path.islink(path) and os.path.realpath(path) in around | {here}:
+        if os.path.islink(path) and leads_back(path):
             left_out.dangling.append(path)
-            continue
-        yield from files_below(path, takes, left_out, around | {here})
+        else:
+            yield from files_below(path, takes, left_out)
+
+
+def leads_back(link: str) -> bool:
+    """Whether a link leads to a folder around it, so that following it would never end."""
+    aim, around = os.path.realpath(link), os.path.dirname(os.path.abspath(link))
+    while True:  # each folder that the path names, which may be links too
+        if os.path.realpath(around) == aim:
+            return True
+        if around == (around := os.path.dirname(around)):
+            return False
 
 
 def json_files(folder: Path) -> list[Path]:

@@ -122,17 +122,23 @@ def loader(dataset: Dataset[Any], machine: Machine, **batches: Any) -> Iterator[
         ImageError: an image cannot be read; in one line, also from a worker, where torch puts the
             worker's traceback before it.
     """
-    try:
-        yield from DataLoader(
+    batches_ahead = iter(
+        DataLoader(
             dataset,
             num_workers=machine.workers,
             pin_memory=machine.device.startswith("cuda"),
             worker_init_fn=one_thread,
             **batches,
         )
+    )
+    try:
+        yield from batches_ahead
+        return
     except ImageError as error:
         last = str(error).strip().rpartition("\n")[2]
-        raise ImageError(last.removeprefix(f"{ImageError.__module__}.ImageError: ")) from None
+    # Raised without the first error, whose frames would keep the workers alive.
+    del batches_ahead
+    raise ImageError(last.removeprefix(f"{ImageError.__module__}.ImageError: "))
 
 
 class FromFiles:

@@ -96,10 +96,8 @@ def test_a_link_to_nothing_is_named_and_counted(
     places: list[str], aim: str, tmp_path: Path
 ) -> None:
     root = tree_in(tmp_path)
-    if aim == "around" and places[0] == "train/a/9.JPEG":
-        places = ["train/a/9"]
     for place in places:
-        goal = {"nowhere": "/nowhere", "itself": Path(place).name, "around": ".."}[aim]
+        goal = {"nowhere": "/nowhere", "itself": Path(place).name, "around": "."}[aim]
         (root / place).symlink_to(goal)
     scan.cache_clear()
     with pytest.raises(

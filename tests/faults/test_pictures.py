@@ -230,16 +230,14 @@ def test_random_damage_gives_a_picture_or_one_line(
     ):
         content[place] = value
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
-    try:
-        assert decode(path).shape[0] == 3
-    except ImageError as error:
-        assert str(path) in str(error)
-        assert "\n" not in str(error)
+    told = problem(path)
+    assert "\n" not in told
+    assert told.startswith(f"cannot read image {path}: ") or decode(path).shape[0] == 3
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("name", ["header without a number", "too many pixels", "empty"])
+@pytest.mark.parametrize("name", ["header without a number", "text chunk too large"])
 def test_a_damaged_file_is_one_line_from_a_worker_too(
     name: str, workers: int, tmp_path: Path
 ) -> None:
