@@ -26,7 +26,11 @@ WRONG, BROKEN_PIPE = 2, 141
 
 
 def formatted(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
 ) -> str:
     """A warning of this suite as a sentence, without the line of code; others as ever."""
     own = any(Path(filename).is_relative_to(PACKAGES / name) for name in ("eqco", "reproductions"))

@@ -195,7 +195,8 @@ RAISED = [
     KeyError(3), IndexError(), EOFError(), ZeroDivisionError("division by zero"), MemoryError(),
     Image.DecompressionBombError("too large"), NotImplementedError(), AssertionError(),
     RecursionError("too deep"), OverflowError(), PermissionError(13, "Permission denied"),
-    OSError(5, "Input/output error"), OSError("broken data stream"), UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"),
+    OSError(5, "Input/output error"), OSError("broken data stream"),
+    UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"),
     TypeError(), AttributeError("x"), zlib.error("invalid block"),
 ]  # fmt: skip
 
