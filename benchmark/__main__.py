@@ -9,7 +9,6 @@ Words after `--` go to pytest.
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -20,8 +19,9 @@ from benchmark.measure import LIBRARIES, Row
 from benchmark.page import PAGE, put
 from benchmark.paper import on_paper
 from benchmark.table import summary, table
-from eqco.commands.options import path
-from eqco.runs.files import write_atomically
+from eqco.checks import path_argument
+from eqco.runs.door import through_door
+from eqco.runs.files import read_json, write_atomically
 
 
 def rows_of(report: dict[str, Any]) -> list[Row]:
@@ -45,6 +45,20 @@ def section(report: dict[str, Any]) -> str:
     return "\n".join([head, "", *lines, "", "On paper, at these rates:", "", *paper])
 
 
+def section_of(path: Path) -> str:
+    """`section` of a report's file.
+
+    Raises:
+        ValueError: it is no report of pytest-benchmark.
+    """
+    try:
+        return section(read_json(path))
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is no report of this benchmark ({error!r}): give a file of --benchmark-json"
+        ) from error
+
+
 def main(words: list[str] | None = None) -> int:
     """Measure and write; the status of pytest."""
     words = sys.argv[1:] if words is None else words
@@ -52,8 +66,10 @@ def main(words: list[str] | None = None) -> int:
     if "--" in words:
         own, more = words[: words.index("--")], words[words.index("--") + 1 :]
     parser = argparse.ArgumentParser(prog="python -m benchmark", description=__doc__)
-    parser.add_argument("--json", type=path, help="an earlier report, instead of measuring")
-    parser.add_argument("--page", type=path, default=PAGE, help="the page to write")
+    parser.add_argument(
+        "--json", type=path_argument, help="an earlier report, instead of measuring"
+    )
+    parser.add_argument("--page", type=path_argument, default=PAGE, help="the page to write")
     given = parser.parse_args(own)
     with tempfile.TemporaryDirectory() as folder:
         source = given.json or Path(folder) / "report.json"
@@ -62,11 +78,11 @@ def main(words: list[str] | None = None) -> int:
             done = subprocess.run([*command, *more], cwd=PAGE.parent.parent, check=False)
             if done.returncode:
                 return done.returncode
-        text = section(json.loads(source.read_text(encoding="utf-8")))
+        text = section_of(source)
     page = put(given.page.read_text(encoding="utf-8"), text)
     write_atomically(given.page, page)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(through_door(main))

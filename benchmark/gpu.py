@@ -23,7 +23,8 @@ import torch
 
 from benchmark import gpu_right, gpu_speed
 from benchmark.measure import machine
-from eqco.commands.options import path
+from eqco.checks import path_argument
+from eqco.runs.door import through_door
 from eqco.runs.files import write_atomically
 
 
@@ -115,11 +116,15 @@ PARTS: dict[str, Callable[[Any], dict[str, Any]]] = {
 def main(words: list[str] | None = None) -> int:
     """Do every part; 1 where one failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmark.gpu", description=__doc__)
-    parser.add_argument("--data", type=path, help="an image tree of JPEG files; made where missing")
+    parser.add_argument(
+        "--data", type=path_argument, help="an image tree of JPEG files; made where missing"
+    )
     parser.add_argument("--minutes", type=float, default=10.0, help="in all (10)")
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--tiny", action="store_true", help="sizes of a test")
-    parser.add_argument("--out", type=path, default=Path("runs/gpu"), help="folder of the report")
+    parser.add_argument(
+        "--out", type=path_argument, default=Path("runs/gpu"), help="folder of the report"
+    )
     given = parser.parse_args(words)
     if given.device == "cuda" and not torch.cuda.is_available():
         print("no CUDA device is there: --device cpu --tiny checks the script", file=sys.stderr)
@@ -132,4 +137,4 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(through_door(main))

@@ -21,6 +21,7 @@ from eqco import distributed
 from eqco.images import open_images
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
+from eqco.runs.files import write_atomically
 from eqco.runs.pretrain import Pretraining
 from eqco.settings import Machine
 from reproductions.scales import SCALES
@@ -187,7 +188,7 @@ def main() -> None:
     out, device = Path(sys.argv[1]), distributed.start(sys.argv[2])
     found = several_steps(device)
     if distributed.rank() == 0:
-        out.write_text(json.dumps(found), encoding="utf-8")
+        write_atomically(out, json.dumps(found))
     distributed.wait()
     distributed.stop()
 

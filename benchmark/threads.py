@@ -19,8 +19,9 @@ from statistics import median
 from benchmark.measure import machine  # loads torch before reproductions sets a policy
 from benchmark.page import PAGE, put
 from benchmark.training import recipe_of, training
-from eqco.commands.options import path
+from eqco.checks import path_argument
 from eqco.cores import granted_cores
+from eqco.runs.door import through_door
 from eqco.runs.files import write_atomically
 
 MARKS = ("<!-- threads -->", "<!-- end of threads -->")
@@ -153,7 +154,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmark.threads", description=__doc__)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement (2)")
     parser.add_argument("--rounds", type=int, default=3, help="medians of so many (3)")
-    parser.add_argument("--page", type=path, default=PAGE, help="the page to write")
+    parser.add_argument("--page", type=path_argument, default=PAGE, help="the page to write")
     parser.add_argument("--tiny", action="store_true", help="check only that it runs")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(words)
@@ -171,4 +172,4 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(through_door(main))

@@ -9,8 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from eqco.commands import parse
-from eqco.commands.options import is_first
-from eqco.runs.signals import Stopped, catching
+from eqco.runs.door import open_door, through_door
 from eqco.waiting import sleep_while_waiting
 
 
@@ -23,25 +22,10 @@ def again(given: argparse.Namespace) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse and run; bad input ends with status 2, a signal with 128 + its number."""
+    open_door()
     given = parse(arguments)
     sleep_while_waiting()
-    try:
-        with catching():
-            given.function(given)
-    except ModuleNotFoundError as error:
-        print(f"error: {error.name} is not installed: pip install 'eqco[suite]'", file=sys.stderr)
-        return 2
-    except Stopped as stop:
-        if is_first():  # torchrun's other processes say the same
-            print(stop.sentence(again(given)), file=sys.stderr)
-        return stop.status
-    except (ValueError, RuntimeError, OSError, MemoryError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped by Ctrl-C", file=sys.stderr)
-        return 130
-    return 0
+    return through_door(lambda: given.function(given), again(given))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,28 @@ def shown(value: object) -> str:
     return reprlib.repr(value)
 
 
+def one_line(text: object) -> str:
+    r"""A text that any terminal shows on one line: other characters are written as escapes.
+
+    >>> print(one_line("caf\udce9\n.JPEG"))
+    caf\udce9\n.JPEG
+    """
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(text))
+
+
+def sentence(error: BaseException) -> str:
+    """What an exception says: the reason and the path of an OSError, the name where it has no text.
+
+    >>> sentence(FileNotFoundError(2, "No such file or directory", "a.csv"))
+    'a.csv: No such file or directory'
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return ": ".join(one_line(each) for each in (error.filename, error.strerror) if each)
+    if isinstance(error, MemoryError):
+        return f"out of memory: {error}".rstrip(": ")
+    return str(error).strip() or type(error).__name__
+
+
 @dataclass(frozen=True)
 class Number:
     """The values that a number may have.
@@ -145,6 +167,20 @@ def home_expanded(text: str | Path) -> Path:
             f"{shown(str(text))} begins with the home folder of nobody: write ./~NAME for a folder "
             "of that name"
         ) from error
+
+
+def path_argument(text: str) -> Path:
+    """An argparse type: a path; `~` is the home folder, `~NAME` that of a user.
+
+    Raises:
+        ArgumentTypeError: the text is empty, or see `home_expanded`.
+    """
+    if not text.strip():
+        raise ArgumentTypeError("must be a path, got ''")
+    try:
+        return home_expanded(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from error
 
 
 def check_folder(name: str, value: object) -> Path:

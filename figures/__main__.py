@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from eqco.runs.door import through_door
+
 SCRIPTS = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
 FIGURES = [name for name in SCRIPTS if name != "style"]
 MEASURES = ["measure.encoders", "measure.gaussians"]  # measure.diagnoses needs checkpoints
@@ -24,4 +26,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(through_door(main))

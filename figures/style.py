@@ -7,9 +7,11 @@ brightness differ as well, so that a figure can be printed in gray.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import matplotlib
 
@@ -21,7 +23,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from eqco.commands.options import path
+from eqco.checks import path_argument
+from eqco.runs.door import through_door
+from eqco.runs.files import write_atomically
 from reproductions import judge
 
 OUT = Path(__file__).parent / "out"
@@ -214,8 +218,7 @@ def seeds_in(counts: pd.Series) -> str:
 
 def write(frame: pd.DataFrame, path: Path) -> None:
     """Write a CSV, the same bytes on every system."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+    write_atomically(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def drawn(draw: Callable[[pd.DataFrame], Figure], frame: pd.DataFrame) -> Figure:
@@ -224,12 +227,22 @@ def drawn(draw: Callable[[pd.DataFrame], Figure], frame: pd.DataFrame) -> Figure
         return draw(frame)
 
 
+PICTURES: dict[str, dict[str, Any]] = {
+    "png": {"dpi": DPI, "metadata": {"Software": None}},
+    "pdf": {"metadata": {"CreationDate": None, "Producer": None}},
+}
+
+
+def drawn_as(figure: Figure, ending: str, stream: IO[bytes]) -> None:
+    """Write a figure in a format of PICTURES."""
+    figure.savefig(stream, format=ending, **PICTURES[ending])
+
+
 def save(figure: Figure, name: str, folder: Path) -> None:
     """Write NAME.pdf and NAME.png; the same figure gives the same bytes."""
     with plt.rc_context(THEME):
-        figure.savefig(folder / f"{name}.png", dpi=DPI, metadata={"Software": None})
-        dateless = {"CreationDate": None, "Producer": None}
-        figure.savefig(folder / f"{name}.pdf", metadata=dateless)
+        for ending in PICTURES:
+            write_atomically(folder / f"{name}.{ending}", partial(drawn_as, figure, ending))
     plt.close(figure)
 
 
@@ -263,8 +276,23 @@ def build(
     """
     name = Path(compute.__code__.co_filename).stem
     parser = argparse.ArgumentParser(prog=f"python -m figures.{name}", description=draw.__doc__)
-    parser.add_argument("--out", type=path, default=OUT, help="folder to write to")
-    out, frame = parser.parse_args().out, compute()
+    parser.add_argument("--out", type=path_argument, default=OUT, help="folder to write to")
+    out = parser.parse_args().out
+    status = through_door(lambda: build_into(out, name, compute, draw, needed, report))
+    if status:
+        sys.exit(status)
+
+
+def build_into(
+    out: Path,
+    name: str,
+    compute: Callable[[], pd.DataFrame],
+    draw: Callable[[pd.DataFrame], Figure],
+    needed: Callable[[], str],
+    report: Callable[[pd.DataFrame], str] | None,
+) -> None:
+    """`build` of a figure of that name, into a folder."""
+    frame = compute()
     if frame.empty:
         remove(name, out)
         why = needed() or "more seeds are needed"

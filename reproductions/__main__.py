@@ -6,14 +6,16 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeAlias
 
+from eqco.checks import path_argument
 from eqco.cores import granted_cores
-from eqco.runs.signals import Stopped, catching
+from eqco.runs.door import open_door, through_door
 from reproductions import check, compare, full, own_tables, pages, plan, render, sweep, throughput
 from reproductions.html import page
-from reproductions.options import add_options, file, folder, known_name, whole
+from reproductions.options import add_options, folder, known_name, whole
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -79,7 +81,7 @@ def add_writing(commands: Commands) -> None:
     words = "folder of records (default: the committed ones)"
     add_options(command.add_argument, "records", default=None, help=words)
     words = "where the page goes (default: runs/report.html)"
-    command.add_argument("--out", type=file, default=Path("runs/report.html"), help=words)
+    command.add_argument("--out", type=path_argument, default=Path("runs/report.html"), help=words)
     command.set_defaults(function=page.main)
 
 
@@ -101,7 +103,7 @@ def add_measuring(commands: Commands) -> None:
     command.add_argument(
         "--batch-size", type=whole(2), default=256, help="of all processes together (default: 256)"
     )
-    command.add_argument("--out", type=file, help="JSON file, for plan --throughput")
+    command.add_argument("--out", type=path_argument, help="JSON file, for plan --throughput")
     command.set_defaults(function=throughput.main)
 
 
@@ -145,23 +147,15 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse and run; bad input ends with one sentence and status 2."""
+    open_door()
     given, words = parser().parse_known_args(arguments)
-    takes_words = given.function is full.main
-    if words and not takes_words:
+    if given.function is full.main:  # pytest gets its words, and says itself how to continue
+        return through_door(lambda: full.main(given, words), signals=nullcontext)
+    if words:
         parser().error(f"unknown options: {' '.join(words)}")
-    try:
-        if takes_words:  # pytest, which says itself how to continue
-            return int(given.function(given, words))
-        with catching():
-            return int(given.function(given))
-    except Stopped as stop:
-        given_words = sys.argv[1:] if arguments is None else arguments
-        command = shlex.join(["python", "-m", "reproductions", *given_words])
-        print(stop.sentence(command), file=sys.stderr)
-        return stop.status
-    except (ValueError, RuntimeError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    given_words = sys.argv[1:] if arguments is None else arguments
+    command = shlex.join(["python", "-m", "reproductions", *given_words])
+    return through_door(lambda: given.function(given), command)
 
 
 if __name__ == "__main__":

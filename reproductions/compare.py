@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from eqco.entries import json_files
 from eqco.runs.record import Record
 from reproductions.claims import PRIMARY
 from reproductions.judge import LEVEL, holm
@@ -30,7 +31,7 @@ def read_runs(folder: Path) -> Runs:
     Raises:
         ValueError: it is no folder, or holds no record.
     """
-    paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    paths = json_files(folder)
     if not paths:
         raise ValueError(
             f"{folder} holds no record: name a folder of records, such as records/SCALE"

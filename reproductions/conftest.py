@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from eqco.plain import plain
 from eqco.recipe import Recipe
 from eqco.runs.checkpoint import Busy
+from eqco.runs.door import open_door
 from eqco.runs.record import Record, RecordError
 from eqco.runs.run import Job, run, untrained
 from eqco.runs.signals import Stopped
@@ -56,6 +57,7 @@ def whole_tables(keyword: str) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options once; a wrong one ends the session with one sentence."""
+    open_door()
     config.option.keyword = whole_tables(config.option.keyword)
     config.stash[SESSION] = read_session(config)
     config.stash[TERMINAL] = sys.stdout.isatty()  # later, pytest's capture stands in between

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from eqco.checks import check_name, home_expanded
+from eqco.checks import check_name, path_argument
 from eqco.cores import default_threads
 from eqco.recipe import PRECISIONS
 from eqco.runs.launch import LAUNCHERS
@@ -59,15 +59,7 @@ def folder(text: str) -> Path:
     """An argparse type: the path of a folder; `~` is the home folder."""
     if not text.strip():
         raise argparse.ArgumentTypeError("must be the path of a folder, got ''")
-    return file(text)
-
-
-def file(text: str) -> Path:
-    """An argparse type: the path of a file; `~` is the home folder."""
-    try:
-        return home_expanded(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+    return path_argument(text)
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -104,7 +96,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
                    "help": "train nothing, write a job file for each missing run: eqco run FILE"},
     "strict-busy": {"action": "store_true",
                     "help": "fail where another process is doing a run, instead of skipping it"},
-    "throughput": {"type": file, "help": "measurement of `python -m reproductions throughput`"},
+    "throughput": {"type": path_argument,
+                   "help": "measurement of `python -m reproductions throughput`"},
     "tables": {"type": whole(), "nargs": "+", "help": "numbers of tables (default: all)"},
 }  # fmt: skip
 OTHER_DEST = "eqco_{}"  # where pytest keeps an option whose name another plugin has taken

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from eqco.checks import nearest
+from eqco.entries import json_files
 from eqco.runs.record import Record
 from eqco.settings import NUMERICS
 from reproductions import evidence
@@ -33,7 +34,7 @@ def records_in(folder: Path, scale: str) -> tuple[Path, int]:
         raise ValueError(f"--records {folder} is no folder: name one that holds records")
     place = folder / scale if (folder / scale).is_dir() else folder
     numerics = EVIDENCE_NUMERICS if place.resolve() == (RECORDS / scale).resolve() else NUMERICS
-    if not any(place.glob("*.json")):
+    if not json_files(place):
         there = [each.name for each in folder.iterdir() if each.is_dir() and each.name in SCALES]
         hint = nearest("scale", scale, there) if there else "run pytest reproductions/ first"
         raise ValueError(f"--records {place} holds no record: {hint}")

@@ -9,7 +9,6 @@ at the paper's own scale, from the stated price of MoCo v2: 53 h on 8 V100 for 2
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from eqco.images.tree import IMAGENET, scan
 from eqco.plain import plain
 from eqco.recipe import Recipe
 from eqco.runs.checkpoint import Busy, check_free, checkpoint_path, earlier
+from eqco.runs.files import read_json
 from eqco.runs.record import Record
 from eqco.runs.run import Job, untrained
 from eqco.settings import Machine
@@ -71,7 +71,7 @@ def price_from_measurement(path: Path) -> Price:
         ValueError: the file is no such measurement.
     """
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = read_json(path)
         rates = found["images_per_second"]
         processes = COUNT.check("processes", found["processes"])
         hours = IMAGENET[1] * processes / 3600

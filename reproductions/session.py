@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import torch
 
-from eqco.checks import home_expanded
+from eqco.checks import home_expanded, sentence
 from eqco.cores import granted_cores
 from eqco.images import SOURCES
 from eqco.images.tree import scan
 from eqco.recipe import Recipe
+from eqco.runs.door import OUTSIDE
 from eqco.runs.files import check_locks, check_writable
 from eqco.runs.precision import emulation
 from eqco.runs.record import Record, record_path
@@ -261,8 +262,8 @@ def read_session(config: pytest.Config) -> Session:
     """
     try:
         return checked_session(config)
-    except ValueError as error:
-        raise pytest.UsageError(str(error)) from error
+    except OUTSIDE as error:  # the door of a session of pytest
+        raise pytest.UsageError(sentence(error)) from error
 
 
 def own_option(config: pytest.Config, name: str) -> Any:

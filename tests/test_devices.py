@@ -28,7 +28,7 @@ from eqco.similarity import LogSumExp, Similarities
 from reproductions.scales import SCALES
 from tests.fake_cuda import FakeCuda, is_on_device, on_device
 
-# Of the tests' tool, not of the package: a convolution of fake tensors aborts torch 2.9; 2.14 works.
+# Of the tests' tool, not of the package: a fake convolution aborts torch 2.9, and works in 2.14.
 if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 14):
     pytest.skip("fake CUDA tensors are tried with torch 2.14 and later", allow_module_level=True)
 

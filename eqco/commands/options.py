@@ -9,6 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from eqco.checks import path_argument
+
+path = path_argument
 RECORDS = Path("runs/records/own")
 CHECKPOINTS = Path("runs/checkpoints")
 Commands = Any  # argparse's object of sub-parsers, whose class is private
@@ -39,18 +42,6 @@ def command(
 def add_json(made: argparse.ArgumentParser) -> None:
     """Add --json, for commands whose result a program may read."""
     made.add_argument("--json", action="store_true", help="one JSON value on stdout, for programs")
-
-
-def path(text: str) -> Path:
-    """An argparse type: a path; `~` is the home folder."""
-    from eqco.checks import home_expanded
-
-    if not text.strip():
-        raise argparse.ArgumentTypeError("must be a path, got ''")
-    try:
-        return home_expanded(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def print_json(value: object) -> None:

@@ -12,6 +12,7 @@ from eqco.commands.options import choose_device, print_json
 from eqco.cores import granted_cores
 from eqco.own import own_recipe
 from eqco.recipe import Recipe
+from eqco.runs.checkpoint import Damaged, read
 from eqco.runs.files import check_writable
 from eqco.runs.progress import Live, Log, duration
 from eqco.runs.record import Record
@@ -67,6 +68,7 @@ def closing(given: argparse.Namespace, record: Record, folder: Path) -> str:
     """What was done, where it lies, and what may come next."""
     recipe = record.recipe
     checkpoint = given.checkpoints / f"{record.run_id}.pt"
+    lacks = lacking(checkpoint, record.steps)
     place = "" if recipe.data == "glyphs" else f" --data {given.data}"
     linear = record.metrics.get("linear")
     lines = [
@@ -74,12 +76,31 @@ def closing(given: argparse.Namespace, record: Record, folder: Path) -> str:
         f"{duration(record.seconds['train'])}, loss {record.curve['loss'][-1]:.3f}"
         + ("" if linear is None else f", linear probe {linear:.2f} %"),
         f"  record      {folder / record.run_id}.json",
-        f"  checkpoint  {checkpoint}",
+        f"  checkpoint  {lacks or checkpoint}",
+    ]
+    following = [
         f"  next        eqco diagnose {checkpoint}{place}",
         f"              eqco probe {checkpoint} --data LABELLED",
         f"              eqco export {checkpoint} backbone.pt",
     ]
-    return "\n".join(lines)
+    return "\n".join(lines if lacks else lines + following)
+
+
+def lacking(checkpoint: Path, steps: int) -> str:
+    """What is wrong with the checkpoint of a run that is done, as after a full disk; "" if nothing.
+
+    Args:
+        checkpoint: its path.
+        steps: of the whole run.
+    """
+    again = "--again trains anew"
+    try:
+        step = read(checkpoint, "step")["step"]
+    except Damaged as error:
+        return f"none: {error}; {again}"
+    if step == steps:
+        return ""
+    return f"of step {step}, the last one could not be written: {checkpoint}; {again}"
 
 
 def train_here(given: argparse.Namespace, names: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from eqco.distributed import first_index, rank, world_size
-from eqco.images.decode import decode
+from eqco.images.decode import ImageError, decode
 from eqco.images.tree import ImageTree, Split
 from eqco.images.views import AFTER_CROP, normalise
 from eqco.randomness import Part, Shuffle, generator_for, sample_rows, seed_for
@@ -110,21 +110,35 @@ def one_thread(_: int) -> None:
     ignore()
 
 
-def loader(dataset: Dataset[Any], machine: Machine, **batches: Any) -> DataLoader[Any]:
-    """torch's loader with the machine's workers.
+def loader(dataset: Dataset[Any], machine: Machine, **batches: Any) -> Iterator[Any]:
+    """Batches of torch's loader with the machine's workers.
 
     Args:
         dataset: of this module.
         machine: its `workers` decode ahead; 0 decodes in this process.
         batches: `batch_sampler`, or `sampler` and `batch_size`.
+
+    Raises:
+        ImageError: an image cannot be read; in one line, also from a worker, where torch puts the
+            worker's traceback before it.
     """
-    return DataLoader(
-        dataset,
-        num_workers=machine.workers,
-        pin_memory=machine.device.startswith("cuda"),
-        worker_init_fn=one_thread,
-        **batches,
+    batches_ahead = iter(
+        DataLoader(
+            dataset,
+            num_workers=machine.workers,
+            pin_memory=machine.device.startswith("cuda"),
+            worker_init_fn=one_thread,
+            **batches,
+        )
     )
+    try:
+        yield from batches_ahead
+        return
+    except ImageError as error:
+        last = str(error).strip().rpartition("\n")[2]
+    # Raised without the first error, whose frames would keep the workers alive.
+    del batches_ahead
+    raise ImageError(last.removeprefix(f"{ImageError.__module__}.ImageError: "))
 
 
 class FromFiles:
@@ -175,7 +189,7 @@ class FromFiles:
         """Query and key view of the step's images, (n, 3, S, S) each."""
         if step != self.next_step:  # a run begins, or continues from a checkpoint
             steps = Steps(self.shuffle, step, self.last)
-            self.ahead = iter(loader(self.crops, self.machine, batch_sampler=steps))
+            self.ahead = loader(self.crops, self.machine, batch_sampler=steps)
         self.next_step = step + 1
         crops, _ = next(self.ahead)  # (n, 2, 3, S, S)
         crops = crops.to(self.machine.device, non_blocking=True).float() / 255

@@ -14,22 +14,28 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eqco.images.tree import IMAGE_ENDINGS, ImageTree, Split
+from eqco.entries import LeftOut, files_below
+from eqco.images.tree import IMAGE_ENDINGS, IS_IMAGE, ImageTree, Split, tell
 
 LEAST = 8  # images: a batch of two, four steps in an epoch
 
 
-def image_names(folder: Path) -> list[bytes]:
-    """Paths of all images below a folder, relative to it, sorted; hidden folders are left out."""
-    names = []
-    for where, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        names += [
-            os.fsencode(os.path.relpath(os.path.join(where, name), folder))
-            for name in files
-            if Path(name).suffix.lower() in IMAGE_ENDINGS and not name.startswith(".")
-        ]
-    return sorted(names)
+def image_names(folder: Path, left_out: LeftOut) -> list[bytes]:
+    """Paths of all images below a folder, relative to it, sorted; links to folders are followed.
+
+    Args:
+        folder: the folder.
+        left_out: what else there is, is added to it.
+
+    Raises:
+        ValueError: a folder cannot be listed, or a link leads nowhere.
+    """
+    names = sorted(
+        os.fsencode(os.path.relpath(path, folder))
+        for path in files_below(str(folder), IS_IMAGE, left_out)
+    )
+    left_out.check_links()
+    return names
 
 
 @cache
@@ -37,18 +43,21 @@ def scan_loose(root: Path) -> ImageTree:
     """List the images below a folder as one class, with nothing held out.
 
     Raises:
-        ValueError: there is no such folder, or it holds fewer than eight images.
+        ValueError: there is no such folder, it holds fewer than eight images, or a link leads
+            nowhere.
     """
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
         raise ValueError(f"--data {root} {what}: give the path of a folder of images")
     folder = root / "train" if (root / "train").is_dir() else root
-    names = image_names(folder)
+    left_out = LeftOut(folder)
+    names = image_names(folder, left_out)
     if len(names) < LEAST:
         raise ValueError(
             f"--data {folder} holds {len(names)} image(s), training needs {LEAST}: give a folder "
             f"of {', '.join(sorted(IMAGE_ENDINGS))} files"
         )
+    tell(left_out)
     nothing = torch.zeros(0, dtype=torch.int64)
     train = Split(folder, np.array(names, dtype=bytes), torch.zeros(len(names), dtype=torch.int64))
     return ImageTree(root, ("",), train, Split(folder, np.array([], dtype=bytes), nothing))

@@ -1,5 +1,6 @@
 """Image trees: `train/CLASS/*` and `val/CLASS/*` or `test/CLASS/*`. Files are listed, not opened.
 
+Images of a class may also lie in folders below it, at any depth: `train/CLASS/images/*`.
 A split of M images is held as fixed-width names, so that a million of them cost some 40 MB and
 worker processes share them.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from eqco.entries import LeftOut, ends_in, entries, files_below
+
 IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff"}
+IS_IMAGE = ends_in(*IMAGE_ENDINGS)
 
 # ImageNet-1k (ILSVRC 2012): classes, training images, validation images.
 IMAGENET = (1000, 1_281_167, 50_000)
@@ -96,46 +101,94 @@ def folder_splits(folder: Path) -> tuple[Path, Path]:
     return train, held_out[0]
 
 
-def list_split(folder: Path, classes: tuple[str, ...]) -> Split:
-    """The images of a split, by class and name; other files are left out."""
+def list_split(folder: Path, classes: tuple[str, ...], left_out: LeftOut) -> Split:
+    """The images of a split, by class and path; what else there is, is added to `left_out`."""
     names: list[bytes] = []
     counts = []
     for name in classes:
-        found: list[str] = []
-        if (folder / name).is_dir():
-            with os.scandir(folder / name) as entries:
-                found = [e.name for e in entries if Path(e.name).suffix.lower() in IMAGE_ENDINGS]
-        names += [os.fsencode(f"{name}/{image}") for image in sorted(found)]
-        counts.append(len(found))
+        place = str(folder / name)
+        found = files_below(place, IS_IMAGE, left_out) if os.path.isdir(place) else ()
+        own = sorted(f"{name}{path.removeprefix(place)}" for path in found)
+        names += [os.fsencode(path.replace(os.sep, "/")) for path in own]
+        counts.append(len(own))
     labels = torch.arange(len(classes)).repeat_interleave(torch.tensor(counts))
     return Split(folder, np.array(names, dtype=bytes), labels)
 
 
-@cache
-def scan(root: Path) -> ImageTree:
-    """List an image tree.
+def class_names(folder: Path, left_out: LeftOut) -> tuple[str, ...]:
+    """Class folders of a split, sorted."""
+    classes, files = entries(str(folder), IS_IMAGE, left_out)
+    left_out.beside += [str(folder / name) for name in files]
+    return tuple(classes)
+
+
+def check_classes(train: Path, held_out: Path, left_out: LeftOut) -> tuple[str, ...]:
+    """Class names of the training part, sorted.
 
     Raises:
-        ValueError: a split is missing or empty, or its classes are not those of the other.
+        ValueError: there are fewer than two, or the held-out part has others.
+    """
+    classes, own = class_names(train, left_out), class_names(held_out, left_out)
+    left_out.check_links()
+    if len(classes) < 2:
+        inner = class_names(train / classes[0], LeftOut(train)) if classes else ()
+        many = f": {classes[0]}/ has {len(inner)} folders, move them up" if len(inner) > 1 else ""
+        raise ValueError(
+            f"data folder {train} has {len(classes)} class folder(s), 2 are needed{many}"
+        )
+    sort = f"sort its images into folders named as those of {train.name}/"
+    if own and not set(own) & set(classes):
+        raise ValueError(f"{held_out} has {own[0]!r} and no folder of a class of {train}: {sort}")
+    if new := set(own) - set(classes):
+        raise ValueError(f"{held_out} has class {min(new)!r}, which {train} has not")
+    if not own and inside(held_out, left_out):
+        raise ValueError(f"{held_out} holds files but no class folders: {sort}")
+    return classes
+
+
+def inside(folder: Path, left_out: LeftOut) -> list[str]:
+    """What was left out below a folder."""
+    every = (*left_out.hidden, *left_out.other, *left_out.beside)
+    return [path for path in every if path.startswith(f"{folder}{os.sep}")]
+
+
+def no_image(what: str, folder: Path, left_out: LeftOut) -> str:
+    """The sentence about a folder without an image at any depth, with what it holds instead."""
+    other = inside(folder, left_out)
+    holds = f"has {len(other)} other file(s) such as {min(other)}" if other else "is empty"
+    return (
+        f"{what} {folder} holds no image at any depth, it {holds}; images end in "
+        f"{', '.join(sorted(IMAGE_ENDINGS))}"
+    )
+
+
+def tell(left_out: LeftOut) -> None:
+    """Warn of what was left out, once for a tree and for the processes of a run."""
+    sentence = left_out.sentence()
+    if sentence and os.environ.get("RANK", "0") == "0":
+        warnings.warn(sentence, UserWarning, stacklevel=3)
+
+
+@cache
+def scan(root: Path) -> ImageTree:
+    """List an image tree, and warn of what was left out.
+
+    Raises:
+        ValueError: a split is missing or empty, its classes are not those of the other, or a link
+            leads nowhere.
     """
     train, held_out = folder_splits(root)
-    classes = tuple(sorted(p.name for p in train.iterdir() if p.is_dir()))
-    if len(classes) < 2:
-        raise ValueError(f"data folder {train} has {len(classes)} class folder(s), 2 are needed")
-    own = {p.name for p in held_out.iterdir() if p.is_dir()}
-    if own - set(classes):
-        raise ValueError(f"{held_out} has class {min(own - set(classes))!r}, which {train} has not")
-    if not own and any(held_out.iterdir()):
-        raise ValueError(
-            f"{held_out} holds files but no class folders: sort its images into folders named as "
-            f"those of {train.name}/"
-        )
-    tree = ImageTree(root, classes, list_split(train, classes), list_split(held_out, classes))
+    left_out = LeftOut(root)
+    classes = check_classes(train, held_out, left_out)
+    parts = (list_split(folder, classes, left_out) for folder in (train, held_out))
+    tree = ImageTree(root, classes, *parts)
+    left_out.check_links()
     empty = np.bincount(tree.train.labels.numpy(), minlength=len(classes)) == 0
     if empty.any():
-        raise ValueError(f"class folder {train / classes[empty.argmax()]} holds no image")
+        raise ValueError(no_image("class folder", train / classes[empty.argmax()], left_out))
     if not len(tree.held_out):
-        raise ValueError(f"data folder {held_out} holds no image")
+        raise ValueError(no_image("data folder", held_out, left_out))
+    tell(left_out)
     return tree
 
 
@@ -147,11 +200,11 @@ def identity(root: Path) -> str:
     """
     tree = scan(root)
     lines = (
-        f"{path.relative_to(root)} {path.stat().st_size}"
+        os.fsencode(path.relative_to(root)) + b" %d" % path.stat().st_size
         for split in (tree.train, tree.held_out)
         for path in split.paths()
     )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
+    return hashlib.sha256(b"\n".join(lines)).hexdigest()[:8]
 
 
 def same_content(one: str, other: str) -> bool:

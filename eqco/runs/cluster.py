@@ -12,7 +12,7 @@ from typing import Any
 
 from eqco.checks import TrainingError
 from eqco.plain import plain
-from eqco.runs.files import write_atomically
+from eqco.runs.files import read_json, write_atomically
 
 # What a job knows of the cluster itself, rather than of the job that submits it.
 OF_CLUSTER = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")
@@ -55,9 +55,9 @@ def queue_state(checkpoints: Path, run_id: str) -> str:
     """
     note = note_path(checkpoints, run_id)
     try:
-        found = json.loads(note.read_text(encoding="utf-8"))
+        found = read_json(note)
         job, cluster = plain(str(found["job"])), found["cluster"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # none, or not ours
+    except (OSError, ValueError, KeyError, TypeError):  # none, or not ours
         return ""
     if cluster == "local":
         return "RUNNING" if is_alive(job) else ""

@@ -3,38 +3,84 @@
 from __future__ import annotations
 
 import glob
+import io
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from uuid import uuid4
 
 from filelock import FileLock
 
 
-def write_atomically(path: Path, content: str | Callable[[IO[bytes]], None]) -> None:
+class Noting(io.BufferedWriter):
+    """A file that remembers why the system refused a write: torch tells of it in other words."""
+
+    refused: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        """Write bytes."""
+        try:
+            return super().write(content)
+        except OSError as error:
+            self.refused = error
+            raise
+
+    def settle(self) -> None:
+        """Write everything to the disk, and close."""
+        self.flush()
+        os.fsync(self.fileno())
+        self.close()
+
+
+def write_atomically(path: Path, content: str | Callable[[IO[bytes]], object]) -> None:
     """Write a file atomically: readers see either the old or the complete new file.
 
     Args:
         path: the file; its folder is made.
         content: text, or a function that writes to an open binary file.
+
+    Raises:
+        OSError: the system refuses it, as on a full disk; it names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
+    stream = Noting(io.FileIO(temporary, "xb"))  # its mode follows the umask
     try:
-        with temporary.open("xb") as stream:  # its mode follows the umask
-            if isinstance(content, str):
-                stream.write(content.encode())
-            else:
-                content(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
+        if isinstance(content, str):
+            stream.write(content.encode(errors="backslashreplace"))
+        else:
+            content(stream)
+        stream.settle()
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        with suppress(OSError):
+            stream.close()
         temporary.unlink(missing_ok=True)
-        raise
+        refused = error if isinstance(error, OSError) else stream.refused
+        if refused is None or not refused.errno:
+            raise
+        raise OSError(refused.errno, refused.strerror, str(path)) from error
+
+
+def read_json(path: Path, **options: Any) -> Any:
+    """What a JSON file holds.
+
+    Args:
+        path: the file.
+        options: of `json.loads`.
+
+    Raises:
+        OSError: it cannot be opened.
+        ValueError: it is no JSON, or nested too deeply; the caller names the file.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), **options)
+    except RecursionError as error:
+        raise ValueError("its brackets are nested too deeply") from error
 
 
 TOKEN = "[0-9a-f]" * 8  # ends the name of a temporary file

@@ -25,7 +25,7 @@ from eqco.checks import SEED, TrainingError, check_folder, check_name, shown
 from eqco.plain import plain
 from eqco.recipe import Recipe
 from eqco.runs.cluster import outside_of_a_job, remember
-from eqco.runs.files import check_locks, check_writable, write_atomically
+from eqco.runs.files import check_locks, check_writable, read_json, write_atomically
 from eqco.runs.progress import Progress
 from eqco.runs.record import Record
 from eqco.runs.run import Job, kept, run
@@ -94,7 +94,7 @@ class Order:
             ValueError: the file is missing or is not a job file.
         """
         try:
-            body = check_table("it", json.loads(path.read_text(encoding="utf-8")), FIELDS)
+            body = check_table("it", read_json(path), FIELDS)
             machine = check_table(
                 "machine", body["machine"], [each.name for each in fields(Machine)]
             )
@@ -104,7 +104,7 @@ class Order:
             return order.anchored(path)
         except OSError as error:
             raise ValueError(f"job file {path} cannot be opened: {error.strerror}") from error
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise ValueError(plain(f"{path} is no job file ({error}): write it anew")) from error
 
     def anchored(self, path: Path) -> Order:

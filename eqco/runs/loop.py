@@ -7,6 +7,7 @@ import warnings
 from dataclasses import asdict
 from pathlib import Path
 from signal import SIGTERM
+from typing import Any
 
 import torch
 
@@ -36,6 +37,7 @@ class Loop:
     Attributes:
         seconds: wall time of all sessions of a resumed run together.
         resumed: how often the run was resumed.
+        unsaved: why the last checkpoint could not be written; "" where it was.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Loop:
         self.work, self.recipe, self.seed, self.machine = work, recipe, seed, machine
         self.path, self.stage = path, stage
         self.seconds, self.resumed = 0.0, 0
+        self.unsaved = ""
 
     def resume(self) -> None:
         """Continue from the last checkpoint that can be used, where there is one that fits.
@@ -138,10 +141,16 @@ class Loop:
         """Raise Stopped, after the first process has saved."""
         wait()
         done = f"step {self.work.step} of {self.work.steps} of {self.stage}"
-        raise Stopped(number, f"{self.recipe.run_id(self.seed)} is saved at {done}")
+        name = self.recipe.run_id(self.seed)
+        if self.unsaved:
+            raise Stopped(number, f"{name} could not be saved at {done}, {self.unsaved}")
+        raise Stopped(number, f"{name} is saved at {done}")
 
     def save(self) -> None:
-        """Write a checkpoint from the first process; every process must call it."""
+        """Write a checkpoint from the first process; every process must call it.
+
+        Where the system refuses it, as on a full disk, a warning says so, and training goes on.
+        """
         state = {
             "digest": self.recipe.digest(),
             "recipe": asdict(self.recipe),
@@ -152,7 +161,22 @@ class Loop:
             **self.work.state(),
         }
         if rank() == 0:
+            self.unsaved = self.refusal(state)
+        if self.unsaved:
+            tries = "training goes on, and tries again" if self.work.step < self.work.steps else (
+                "the work goes on without it"
+            )  # fmt: skip
+            warnings.warn(f"{self.unsaved}: {tries}", RuntimeWarning, stacklevel=2)
+
+    def refusal(self, state: dict[str, Any]) -> str:
+        """Write a checkpoint; why it could not be written, and what is kept, "" where it was."""
+        try:
             save(self.path, state)
+        except OSError as error:
+            kept = [each for each in (self.path, earlier(self.path)) if each.exists()]
+            last = "the earlier one is kept" if kept else "there is no earlier one"
+            return f"checkpoint {self.path} cannot be written ({error.strerror}), {last}"
+        return ""
 
     def run(self, progress: Progress | None = None) -> None:
         """Train to the end.

@@ -17,9 +17,10 @@ import torch
 
 from eqco.cores import granted_cores
 from eqco.distributed import world_size
+from eqco.entries import json_files
 from eqco.plain import plain, plain_texts
 from eqco.recipe import Recipe
-from eqco.runs.files import write_atomically
+from eqco.runs.files import read_json, write_atomically
 from eqco.runs.schema import check_body
 from eqco.settings import NUMERICS, Machine
 
@@ -208,8 +209,7 @@ class Record:
             RecordError: the file is truncated or was edited, or its name is not its run's.
         """
         try:
-            text = path.read_text(encoding="utf-8")
-            body = json.loads(text, parse_constant=refuse_constant)
+            body = read_json(path, parse_constant=refuse_constant)
             unchanged = isinstance(body, dict) and body.get("checksum") == checksum(body)
         except OSError as error:
             raise RecordError(f"record {path} cannot be opened: {error.strerror}") from error
@@ -260,5 +260,5 @@ class Record:
     def read_all(cls, folder: Path, numerics: int | None = None) -> list[Self]:
         """All records of a folder under today's NUMERICS, or older ones, by name."""
         wanted = NUMERICS if numerics is None else numerics
-        found = [cls.read(path) for path in sorted(folder.glob("*.json"))]
+        found = [cls.read(path) for path in json_files(folder)]
         return [record for record in found if record.numerics == wanted]

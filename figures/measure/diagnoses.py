@@ -9,17 +9,18 @@ images are a folder need its PATH. Encoders without a checkpoint are left out.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import pandas as pd
 
-from eqco.checks import home_expanded
-from eqco.commands.options import path
+from eqco.checks import path_argument
 from eqco.diagnose import diagnose, embed
 from eqco.images import open_images
 from eqco.negatives import others
 from eqco.recipe import Recipe
 from eqco.runs.checkpoint import checkpoint_path
+from eqco.runs.door import through_door
 from eqco.runs.pretrain import trained_encoder
 from eqco.settings import Machine
 from figures.style import OUT, write
@@ -66,12 +67,12 @@ def compute(checkpoints: Path, folders: dict[str, Path]) -> pd.DataFrame:
 def main() -> None:
     """Write diagnoses.csv."""
     parser = argparse.ArgumentParser(prog="python -m figures.measure.diagnoses")
-    parser.add_argument("checkpoints", type=path)
+    parser.add_argument("checkpoints", type=path_argument)
     parser.add_argument("--data", action="append", default=[], help="SCALE=PATH of its images")
-    parser.add_argument("--out", type=path, default=OUT, help="folder to write to")
+    parser.add_argument("--out", type=path_argument, default=OUT, help="folder to write to")
     given = parser.parse_args()
     folders = {
-        name: home_expanded(path) for name, _, path in (each.partition("=") for each in given.data)
+        name: path_argument(path) for name, _, path in (each.partition("=") for each in given.data)
     }
     found = compute(given.checkpoints, folders)
     if found.empty:
@@ -80,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(through_door(main))

@@ -9,6 +9,7 @@ queries with standard errors.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import pandas as pd
@@ -21,6 +22,7 @@ from eqco.contrast import eqco_info_nce
 from eqco.diagnose import embed
 from eqco.images import open_images
 from eqco.negatives import draw_independent, others
+from eqco.runs.door import through_door
 from eqco.runs.pretrain import Pretraining
 from eqco.settings import Machine
 from eqco.theory import gradient_noise_bound, gradient_norm_bound, negative_weight, squared_cv
@@ -116,7 +118,12 @@ def compute(points: Sequence[float] = POINTS) -> pd.DataFrame:
     return pd.concat(frames)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write encoders.csv."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     write(compute(), OUT / "encoders.csv")
+
+
+if __name__ == "__main__":
+    sys.exit(through_door(main))

@@ -9,6 +9,7 @@ log(1 + alpha) - L, `certified` log(1 + min(alpha, K)) - L, `nwj` the corrected 
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 
 import pandas as pd
@@ -16,6 +17,7 @@ import torch
 
 from eqco.bounds import Gaussians, certified_bound, estimate, nwj_bound, paper_estimate
 from eqco.contrast import eqco_info_nce
+from eqco.runs.door import through_door
 from figures.style import OUT, write
 
 CORRELATIONS = (0.9, 0.99, 0.999)
@@ -64,4 +66,4 @@ def estimate_bed(bed: Gaussians, samples: int, counts: tuple[int, ...]) -> pd.Da
 
 
 if __name__ == "__main__":
-    write(compute(), OUT / "gaussians.csv")
+    sys.exit(through_door(lambda: write(compute(), OUT / "gaussians.csv")))

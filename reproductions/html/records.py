@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from eqco.entries import json_files
 from eqco.recipe import Recipe
 from eqco.runs.record import Record, RecordError
 from reproductions import tables
@@ -86,7 +87,7 @@ def read(folder: Path, scale: str) -> Evidence:
     Files that cannot be trusted and records of older numerics are left out, each with a sentence.
     """
     found, left_out = [], []
-    for path in sorted((folder / scale).glob("*.json")):
+    for path in json_files(folder / scale):
         try:
             found.append(Record.read(path))
         except RecordError as error:

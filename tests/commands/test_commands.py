@@ -83,4 +83,4 @@ def test_ctrl_c_has_status_130(
     monkeypatch.setattr(training, "run", stopped)
     places = ["--records", str(tmp_path), "--checkpoints", str(tmp_path)]
     assert main(["train", "--data", "glyphs", *places]) == 130
-    assert "the same command continues" in capsys.readouterr().err
+    assert "continue with: eqco train --data glyphs" in capsys.readouterr().err

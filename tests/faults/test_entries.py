@@ -1,0 +1,260 @@
+"""Kind 4: what is not data is not taken as data, and nothing is left out without a word."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eqco.checks import sentence
+from eqco.entries import LeftOut, files_below, json_files
+from eqco.images.loose import loose_identity, scan_loose
+from eqco.images.tree import ImageTree, identity, scan
+from eqco.runs.record import Record
+from reproductions.evidence import RECORDS
+from reproductions.own_tables import records_in
+
+pytestmark = pytest.mark.faults
+
+
+def write(root: Path, *names: str) -> Path:
+    """Files of one byte; they are listed, not opened."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return root
+
+
+def tree_in(folder: Path, inner: str = "") -> Path:
+    """Two classes of five images to train on and two held out; `inner` folders below a class."""
+    for split, count in (("train", 5), ("val", 2)):
+        for name in "ab":
+            write(folder, *(f"{split}/{name}/{inner}{place}.JPEG" for place in range(count)))
+    return folder
+
+
+def listed(root: Path) -> tuple[ImageTree, list[str]]:
+    """The tree as it is now, and what is said of it."""
+    scan.cache_clear()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        return scan(root), [str(each.message) for each in told]
+
+
+HIDDEN = (
+    "train/.ipynb_checkpoints/0.JPEG", "train/a/._0.JPEG", "train/a/.ipynb_checkpoints/0.JPEG",
+    "val/.git/a.png", "val/a/.DS_Store", "val/.Trash-0/files/b.jpg", "train/b/.0.JPEG.swp",
+)  # fmt: skip
+OTHER = ("train/a/notes.txt", "val/labels.csv", "train/a/boxes/0.xml", "val/b/Thumbs.db")
+
+
+@pytest.mark.parametrize("names", [*((name,) for name in (*HIDDEN, *OTHER)), HIDDEN + OTHER])
+def test_what_is_no_image_changes_nothing_and_is_counted(
+    names: tuple[str, ...], tmp_path: Path
+) -> None:
+    root = tree_in(tmp_path)
+    before, silent = listed(root)
+    known, loose = identity(root), loose_identity(root)
+    write(root, *names)
+    after, told = listed(root)
+    scan_loose.cache_clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert loose_identity(root) == loose
+    assert after.classes == before.classes == ("a", "b")
+    assert (after.fingerprint, identity(root)) == (before.fingerprint, known)
+    assert not silent
+    assert len(told) == 1
+    hidden = [name for name in names if name in HIDDEN]
+    assert (f"{len(hidden)} hidden" in told[0]) == bool(hidden)
+    other = len(names) - len(hidden)
+    assert (f"{other} without the ending of an image" in told[0]) == bool(other)
+    assert scan(root) is after  # the second use says nothing
+
+
+def test_a_pipe_named_as_an_image_is_not_opened(tmp_path: Path) -> None:
+    root = tree_in(tmp_path)
+    os.mkfifo(root / "train" / "a" / "pipe.JPEG")
+    assert listed(root)[0].counts == (2, 10, 4)
+
+
+@pytest.mark.parametrize(
+    "places",
+    [["train/c"], ["train/c", "val/c"], ["train/a/9.JPEG"], ["val/b/x.png", "train/a/more"]],
+    ids="+".join,
+)
+@pytest.mark.parametrize("aim", ["nowhere", "itself", "around"])
+def test_a_link_to_nothing_is_named_and_counted(
+    places: list[str], aim: str, tmp_path: Path
+) -> None:
+    root = tree_in(tmp_path)
+    for place in places:
+        goal = {"nowhere": "/nowhere", "itself": Path(place).name, "around": "."}[aim]
+        (root / place).symlink_to(goal)
+    scan.cache_clear()
+    with pytest.raises(
+        ValueError, match=rf"{len(places)} link\(s\) below .* lead to nothing"
+    ) as got:
+        scan(root)
+    assert str(root / min(places)) in str(got.value)
+    if all(place.startswith("train") for place in places):
+        with pytest.raises(ValueError, match="lead to nothing"):
+            scan_loose(root)
+
+
+def test_links_to_folders_and_files_are_followed(tmp_path: Path) -> None:
+    root = tree_in(tmp_path / "plain")
+    linked = tmp_path / "linked"
+    shutil.copytree(root / "val", linked / "val")
+    (linked / "train").mkdir()
+    (linked / "train" / "a").symlink_to(root / "train" / "a")
+    (linked / "train" / "b").mkdir()
+    for path in (root / "train" / "b").iterdir():
+        (linked / "train" / "b" / path.name).symlink_to(path)
+    assert identity(linked) == identity(root)
+    assert scan_loose(linked).counts == scan_loose(root).counts
+
+
+@pytest.mark.parametrize("inner", ["images/", "x/y/z/", "0.JPEG/"])
+def test_images_of_a_class_may_lie_deeper(inner: str, tmp_path: Path) -> None:
+    """As in Tiny ImageNet, `train/CLASS/images/*`."""
+    tree, told = listed(tree_in(tmp_path, inner))
+    assert tree.counts == (2, 10, 4)
+    assert tree.train.labels.tolist() == [0] * 5 + [1] * 5
+    assert all(path.is_file() for path in tree.train.paths())
+    assert not told
+
+
+REASONS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "hidden alone": (
+        lambda root: (shutil.rmtree(root / "train/b"), write(root, "train/b/._0.JPEG")),
+        r"class folder .*train/b holds no image at any depth, it has 1 other .*/\._0\.JPEG",
+    ),
+    "empty": (
+        lambda root: (shutil.rmtree(root / "train/b"), (root / "train/b").mkdir()),
+        r"class folder .*train/b holds no image at any depth, it is empty",
+    ),
+    "other format": (
+        lambda root: (shutil.rmtree(root / "train/b"), write(root, "train/b/deep/0.heic")),
+        r"it has 1 other file\(s\) such as .*0\.heic; images end in \.bmp, ",
+    ),
+    "Tiny ImageNet's val": (
+        lambda root: (shutil.rmtree(root / "val"), write(root, "val/images/0.JPEG")),
+        r"val has 'images' and no folder of a class of .*train: sort its images into folders",
+    ),
+    "classes one level down": (
+        lambda root: (
+            (root / "train").rename(root / "old"),
+            (root / "train").mkdir(),
+            (root / "old").rename(root / "train/images"),
+        ),
+        r"train has 1 class folder\(s\), 2 are needed: images/ has 2 folders, move them up",
+    ),
+    "images beside classes": (
+        lambda root: (shutil.rmtree(root / "val"), write(root, "val/0.JPEG")),
+        r"val holds files but no class folders",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_the_reason_is_the_true_one(name: str, tmp_path: Path) -> None:
+    spoil, message = REASONS[name]
+    root = tree_in(tmp_path)
+    spoil(root)
+    scan.cache_clear()
+    with pytest.raises(ValueError, match=message):
+        scan(root)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, ours = tree_in(tmp_path), os.scandir
+
+    def refused(folder: str) -> object:
+        if str(folder).endswith("train/b"):
+            raise PermissionError(13, "Permission denied")
+        return ours(folder)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    scan.cache_clear()
+    with pytest.raises(ValueError, match=r"train/b cannot be listed \(Permission denied\)"):
+        scan(root)
+
+
+def test_a_name_that_is_not_utf8_is_data(tmp_path: Path) -> None:
+    root = tree_in(tmp_path)
+    odd = os.fsencode(root / "train" / "a") + b"/caf\xe9.JPEG"
+    Path(os.fsdecode(odd)).write_bytes(b"xy")
+    tree, _ = listed(root)
+    assert odd in [os.fsencode(path) for path in tree.train.paths()]
+    assert identity(root) != identity(tree_in(tmp_path / "other"))
+    scan_loose.cache_clear()
+    assert len(loose_identity(root)) == 8
+
+
+def test_identity_and_order_of_an_ordinary_tree_are_as_ever(tmp_path: Path) -> None:
+    """Recomputed from names and sizes alone, as recipes of earlier records have them."""
+    root = tree_in(tmp_path)
+    tree, _ = listed(root)
+    names = [p for s in ("train", "val") for p in sorted((root / s).rglob("*.JPEG"))]
+    assert tree.train.paths() + tree.held_out.paths() == names
+    lines = "\n".join(f"{path.relative_to(root)} 1" for path in names)
+    assert identity(root) == hashlib.sha256(lines.encode()).hexdigest()[:8]
+
+
+NAMES = st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=12).filter(
+    lambda name: name not in (".", "..") and len(name.encode(errors="surrogateescape")) < 100
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(names=st.sets(NAMES | NAMES.map("{}.png".format) | NAMES.map(".{}.jpg".format), max_size=8))
+def test_every_name_is_taken_or_counted(
+    names: set[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("names")
+    written = 0
+    for name in names:
+        try:
+            (folder / name).write_bytes(b"x")
+        except (OSError, UnicodeEncodeError):  # not a name on this disk
+            continue
+        written += 1
+    written = len(os.listdir(folder))
+    left_out = LeftOut(folder)
+    taken = list(files_below(str(folder), lambda name: name.endswith(".png"), left_out))
+    assert len(taken) + len(left_out.hidden) + len(left_out.other) == written
+    assert not [path for path in taken if Path(path).name.startswith(".")]
+    left_out.sentence().encode()  # can be written anywhere
+
+
+def test_records_have_the_same_gate(tmp_path: Path) -> None:
+    first = sorted((RECORDS / "glyphs").glob("*.json"))[0]
+    place = tmp_path / "glyphs"
+    place.mkdir()
+    shutil.copy(first, place)
+    before = Record.read_all(place, 2)
+    write(place, f"._{first.name}", ".ipynb_checkpoints/x.json")
+    assert json_files(place) == [place / first.name]
+    assert Record.read_all(place, 2) == before
+    assert records_in(tmp_path, "glyphs")[0] == place
+    (place / first.name).unlink()
+    with pytest.raises(ValueError, match="holds no record"):
+        records_in(tmp_path, "glyphs")
+    assert json_files(tmp_path / "nowhere") == []
+
+
+def test_the_system_s_refusal_names_the_file() -> None:
+    assert sentence(PermissionError(13, "Permission denied", "a\nb")) == r"a\nb: Permission denied"
+    assert sentence(ValueError()) == "ValueError"
+    assert sentence(MemoryError()) == "out of memory"

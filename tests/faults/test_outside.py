@@ -1,0 +1,258 @@
+"""Kind 7: what fails outside of the suite is one sentence, at one door in each command."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import io
+import resource
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmark.__main__ import section_of
+from eqco.checks import path_argument
+from eqco.commands.options import path as eqco_path
+from eqco.runs.checkpoint import earlier, read
+from eqco.runs.door import through_door
+from eqco.runs.files import read_json, write_atomically
+from eqco.runs.launch import Order
+from eqco.runs.record import Record, RecordError
+from eqco.runs.terminal import alike, tolerate
+from figures import style
+from reproductions.__main__ import main
+from reproductions.options import folder
+from reproductions.plan import price_from_measurement
+from tests.faults.damage import train
+
+pytestmark = pytest.mark.faults
+
+OUTSIDE: list[tuple[BaseException, str]] = [
+    (OSError(errno.ENOSPC, "No space left on device", "x"), "error: x: No space left on device"),
+    (PermissionError(errno.EACCES, "Permission denied", "y"), "error: y: Permission denied"),
+    (UnicodeEncodeError("ascii", "\xe9", 0, 1, "bad"), "error: 'ascii' codec can't encode"),
+    (MemoryError(), "error: out of memory"),
+    (RuntimeError("first"), "error: first"),
+    (ModuleNotFoundError(name="nothing"), "error: nothing is not installed"),
+    (KeyboardInterrupt(), "stopped by SIGINT"),
+]
+
+
+@pytest.mark.parametrize(("error", "told"), OUTSIDE, ids=lambda each: type(each).__name__)
+def test_a_failure_outside_is_one_sentence_and_a_status(
+    error: BaseException, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails() -> int:
+        raise error
+
+    status = through_door(fails)
+    assert status == (130 if isinstance(error, KeyboardInterrupt) else 2)
+    text = capsys.readouterr().err
+    assert text.startswith(told)
+    assert text.count("\n") == 1
+
+
+def test_a_fault_of_the_suite_keeps_its_traceback() -> None:
+    def fails() -> int:
+        raise AttributeError("ours")
+
+    with pytest.raises(AttributeError):
+        through_door(fails)
+
+
+def encoded(text: str, encoding: str) -> str:
+    """What a stream of an encoding gets of a text."""
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding)
+    tolerate(stream)
+    stream.write(text)
+    stream.flush()
+    return raw.getvalue().decode(encoding)
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(), encoding=st.sampled_from(["ascii", "latin-1", "utf-8", "cp1252"]))
+def test_any_text_can_be_written(text: str, encoding: str) -> None:
+    told = encoded(text.replace("\n", "").replace("\r", ""), encoding)
+    assert "\n" not in told
+    if text.isascii():
+        assert told == text.replace("\n", "").replace("\r", "")
+
+
+def test_a_table_keeps_its_columns_on_ascii() -> None:
+    lines = ["  K   ┃ Δ base ", "╶──────────────", " 16 │ 86.1 ± 0.3", " 4  │ –  ≥ 0.1 √"]
+    told = [encoded(line, "ascii") for line in lines]
+    assert [len(line) for line in told] == [len(line) for line in lines]
+    assert told[2] == " 16 | 86.1 +-0.3"
+    assert encoded("caf\udce9.JPEG", "utf-8") == r"caf\xe9.JPEG"
+    assert alike("中") == r"\u4e2d"
+
+
+COMMANDS = {
+    "reproductions": ["-m", "reproductions", "tables"],
+    "figures": ["-m", "figures.alpha"],
+    "eqco": ["-m", "eqco", "ls", "reproductions/records/photos"],
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_full_disk_behind_stdout_is_one_sentence(name: str, tmp_path: Path) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        more = ["--out", str(tmp_path)] if name == "figures" else []
+        done = subprocess.run(
+            [sys.executable, *COMMANDS[name], *more],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "error: No space left on device\n"
+
+
+@pytest.mark.long
+def test_the_closing_table_stays_a_table_on_an_ascii_terminal(environment: dict[str, str]) -> None:
+    words = ["-m", "pytest", "reproductions", "-q", "-p", "no:xdist", "-k", "table1", "--seeds=1"]
+    done = subprocess.run(
+        [sys.executable, *words, "--run=never", "--records=reproductions/records"],
+        env=environment | {"PYTHONIOENCODING": "ascii"}, capture_output=True, check=False,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    lines = done.stdout.decode("ascii").splitlines()
+    assert any(line.startswith("Table 1 (simo) at scale glyphs") for line in lines)
+    assert max(map(len, lines)) < 200
+    assert not any("\\u" in line for line in lines)
+
+
+@pytest.mark.parametrize("parse", [path_argument, folder, eqco_path])
+def test_a_path_may_begin_at_home(
+    parse: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert parse("~/x") == tmp_path / "x"
+    for wrong in ("", " ", "~nobody-of-this-name/x"):
+        with pytest.raises(argparse.ArgumentTypeError, match="must be "):
+            parse(wrong)
+
+
+WORDS = [
+    ["plan", "--seeds", "²"], ["plan", "--seeds", "٣"], ["plan", "--records=~nobody-here/x"],
+    ["sweep", "--device", "banana"], ["sweep", "--device", "cpu:²"],
+    ["check", "--data", "folder:~nobody-here/x"],
+    ["report", "--out", "/proc/nothing/x.html"], ["compare", "/proc/1/root", "/nowhere"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", WORDS, ids=" ".join)
+def test_a_wrong_value_is_one_sentence(
+    words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    try:
+        status = main(words)
+    except SystemExit as end:
+        status = end.code
+    assert status == 2
+    assert capsys.readouterr().err.splitlines()[-1].partition("error: ")[2]
+
+
+HOSTILE = [
+    "[" * 200_000,
+    '{"a":' * 200_000,
+    '{"a": 1e999}',
+    "9" * 5000,
+    "\xff",
+    "",
+    "null",
+    "[" * 900,
+]
+READERS: list[Callable[[Path], Any]] = [Record.read, Order.read, price_from_measurement, section_of]
+
+
+@pytest.mark.parametrize("content", HOSTILE, ids=lambda text: f"{text[:6]!r}x{len(text)}")
+@pytest.mark.parametrize("reader", READERS, ids=["record", "job", "throughput", "benchmark"])
+def test_hostile_json_is_one_sentence_with_its_path(
+    reader: Callable[[Path], Any], content: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "hostile.json"
+    path.write_text(content, encoding="latin-1")
+    with pytest.raises(ValueError, match=r"hostile\.json") as got:
+        reader(path)
+    assert "\n" not in str(got.value)
+    assert len(str(got.value)) < 500
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"none\.json cannot be opened"):
+        Record.read(tmp_path / "none.json")
+    with pytest.raises(FileNotFoundError):
+        read_json(tmp_path / "none.json")
+
+
+@pytest.fixture
+def small_files() -> Any:
+    """No file may grow beyond 64 KiB, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, before[1]))
+
+    yield limit
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def by_torch(stream: IO[bytes]) -> None:
+    """Write 400 kB as checkpoints are written."""
+    torch.save(torch.zeros(100_000), stream)
+
+
+@pytest.mark.parametrize("content", ["x" * 400_000, by_torch], ids=["text", "torch"])
+def test_a_full_disk_leaves_the_old_file_and_names_it(
+    content: Any, tmp_path: Path, small_files: Callable[[], None]
+) -> None:
+    path = tmp_path / "kept"
+    path.write_text("old")
+    small_files()
+    with pytest.raises(OSError, match="File too large") as got:
+        write_atomically(path, content)
+    assert got.value.filename == str(path)
+    assert [each.name for each in tmp_path.iterdir()] == ["kept"]
+    assert path.read_text() == "old"
+
+
+def test_a_full_disk_does_not_cut_a_figure(
+    tmp_path: Path, small_files: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figure = style.plt.figure()
+    figure.add_subplot().imshow(torch.rand(300, 300))
+    for ending in style.PICTURES:
+        (tmp_path / f"f.{ending}").write_text("old")
+    monkeypatch.setitem(style.PICTURES["png"], "dpi", 600)
+    small_files()
+    with pytest.raises(OSError, match="File too large"):
+        style.save(figure, "f", tmp_path)
+    assert {each.read_text() for each in tmp_path.iterdir()} == {"old"}
+
+
+@pytest.mark.parametrize("end", [5, pytest.param(None, marks=pytest.mark.long)])
+def test_a_full_disk_does_not_end_a_training(
+    end: int | None, tmp_path: Path, small_files: Callable[[], None]
+) -> None:
+    path = train(tmp_path, until=3)
+    kept = read(path, "step")["step"]
+    small_files()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        train(tmp_path, until=end)
+    sentences = [str(each.message) for each in told if "cannot be written" in str(each.message)]
+    assert "(File too large), the earlier one is kept: training goes on" in sentences[0]
+    assert end or "the work goes on without it" in sentences[-1]
+    assert read(path, "step")["step"] == kept
+    assert earlier(path).exists()
