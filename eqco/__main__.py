@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nstopped by Ctrl-C", file=sys.stderr)
+        more = ": the same command continues" if given.resumes else ""
+        print(f"\nstopped by Ctrl-C{more}", file=sys.stderr)
         return 130
     return 0
 
