@@ -38,7 +38,8 @@ Train = Callable[[Recipe, int], Record | None]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options of the tables, under other names where plugins have the same."""
-    known = {name for group in parser._groups for each in group.options for name in each.names()}
+    groups = getattr(parser, "_groups", ())  # pytest tells its options to nobody else
+    known = {name for group in groups for each in group.options for name in each.names()}
     taken[:] = add_free_options(parser.getgroup("eqco", "EqCo reproductions").addoption, known)
 
 
