@@ -99,7 +99,7 @@ def test_a_table_keeps_its_columns_on_ascii() -> None:
 COMMANDS = {
     "reproductions": ["-m", "reproductions", "tables"],
     "figures": ["-m", "figures.alpha"],
-    "eqco": ["-m", "eqco", "ls", "reproductions/records/photos"],
+    "eqco": ["-m", "eqco", "ls", "figures/out"],
 }
 
 

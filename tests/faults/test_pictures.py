@@ -191,7 +191,8 @@ def test_a_damaged_file_is_one_line_with_its_path(name: str, tmp_path: Path) -> 
 
 
 RAISED = [
-    SyntaxError("not a PNG file"), struct.error("unpack needs 4 bytes"), ValueError("two\nlines"),
+    SyntaxError("not a PNG file"), struct.error("unpack requires 4 bytes"),
+    ValueError("two\nlines"),
     KeyError(3), IndexError(), EOFError(), ZeroDivisionError("division by zero"), MemoryError(),
     Image.DecompressionBombError("too large"), NotImplementedError(), AssertionError(),
     RecursionError("too deep"), OverflowError(), PermissionError(13, "Permission denied"),
