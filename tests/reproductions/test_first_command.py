@@ -78,7 +78,8 @@ def test_one_seed_prints_at_most_45_lines_of_80_columns(
 ) -> None:
     lines = printed["one"][1].splitlines()
     assert len(lines) <= 45
-    assert max(map(len, lines)) <= 80
+    own = [line for line in lines if not line.startswith("plugins: ")]  # of this installation
+    assert max(map(len, own)) <= 80
 
 
 def test_every_claim_is_told_once_with_the_verdict_of_the_evidence(
