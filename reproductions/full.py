@@ -21,8 +21,8 @@ import torch
 
 from eqco.images.tree import scan
 from reproductions import plan
+from reproductions.choices import choose_data
 from reproductions.scales import SCALES
-from reproductions.session import choose_data
 
 HERE = Path(__file__).parent
 

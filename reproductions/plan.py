@@ -24,9 +24,9 @@ from eqco.runs.files import read_json
 from eqco.runs.record import Record
 from eqco.runs.run import Job, untrained
 from eqco.settings import Machine
+from reproductions.choices import check_batch, choose_data, choose_precision
 from reproductions.evidence import EVIDENCE_NUMERICS, committed_records
 from reproductions.scales import SCALES
-from reproductions.session import check_batch, choose_data, choose_precision
 from reproductions.tables import TABLES, table
 
 STATED_HOURS = 53.0 * 8  # GPU-hours: facebookresearch/moco README, 8 V100, 200 epochs

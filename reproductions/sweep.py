@@ -24,9 +24,9 @@ from eqco.runs.record import Record
 from eqco.runs.run import Job, run, untrained
 from eqco.runs.signals import Stopped, catching
 from eqco.settings import Machine
+from reproductions.choices import choose_data, choose_device
 from reproductions.plan import check_tables
 from reproductions.scales import SCALES, Scale
-from reproductions.session import choose_data, choose_device
 from reproductions.tables import TABLES
 from reproductions.tables.cells import with_loss
 

@@ -30,8 +30,8 @@ from eqco.runs.files import check_writable, write_atomically
 from eqco.runs.pretrain import Pretraining
 from eqco.runs.record import now, provenance
 from eqco.settings import Machine
+from reproductions.choices import choose_device, choose_workers
 from reproductions.scales import SCALES
-from reproductions.session import choose_device, choose_workers
 
 WARM_UP = 3  # steps that are not timed: workers start, kernels are chosen
 

@@ -17,16 +17,11 @@ from eqco.runs import precision
 from eqco.runs.record import Record, now
 from eqco.settings import Machine
 from reproductions import evidence
+from reproductions.choices import CLUSTER_WORKERS, choose_data, choose_device, choose_workers
 from reproductions.evidence import EVIDENCE_NUMERICS, RECORDS
 from reproductions.options import OF_PYTEST, add_options
 from reproductions.scales import SCALES
-from reproductions.session import (
-    CLUSTER_WORKERS,
-    choose_data,
-    choose_device,
-    choose_workers,
-    read_session,
-)
+from reproductions.session import read_session
 from tests.trees import write_tree
 
 Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
