@@ -119,7 +119,7 @@ def train_here(given: argparse.Namespace, names: Sequence[str]) -> None:
         alpha = "" if recipe.alpha is None else f", alpha {recipe.alpha:g}"
         print(
             f"{recipe.data}: {recipe.method} with {recipe.loss}, K {recipe.num_negatives}{alpha}, "
-            f"{recipe.backbone}, batches of {recipe.batch_size}, {recipe.epochs} epochs, rate "
+            f"{recipe.backbone}, batches of {recipe.batch_size}, {recipe.epochs} epoch{'s' * (recipe.epochs != 1)}, rate "
             f"{recipe.learning_rate:g}, {machine.device}",
             flush=True,
         )
