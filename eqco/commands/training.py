@@ -116,10 +116,11 @@ def train_here(given: argparse.Namespace, names: Sequence[str]) -> None:
         check_writable(folder)
     known = None if given.again else Record.find(given.records, recipe, given.seed)
     if not given.json:
+        passes = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
         alpha = "" if recipe.alpha is None else f", alpha {recipe.alpha:g}"
         print(
             f"{recipe.data}: {recipe.method} with {recipe.loss}, K {recipe.num_negatives}{alpha}, "
-            f"{recipe.backbone}, batches of {recipe.batch_size}, {recipe.epochs} epoch{'s' * (recipe.epochs != 1)}, rate "
+            f"{recipe.backbone}, batches of {recipe.batch_size}, {passes}, rate "
             f"{recipe.learning_rate:g}, {machine.device}",
             flush=True,
         )
