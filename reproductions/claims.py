@@ -39,7 +39,8 @@ def judge_claims(claims: Sequence[Claim], values: Values) -> dict[str, Verdicts]
             for claim in claims
         }
         known = {name: verdict for name, verdict in judged.items() if verdict is not None}
-        for name, verdict in zip(known, correct(list(known.values())), strict=True):
+        corrected = correct(list(known.values()), without=len(claims) - len(known))
+        for name, verdict in zip(known, corrected, strict=True):
             found[name][metric] = verdict
     return found
 

@@ -14,7 +14,7 @@ Else, and below three seeds, the verdict is "undetermined". So "more accurate" a
 within a point, at [+0.1, +0.6] supported and at [-0.6, -0.1] contradicted: where the sign is known
 it is told. Each condition is a t-test at 5 %, and its p-value is below 0.05 exactly where it holds.
 
-`correct` applies Holm's correction to the claims of a table. Each column above is a family: the
+`correct` applies Holm's correction to the claims of a table, those not tested yet included. Each column above is a family: the
 p-values of all claims for "supported" are corrected together, so are those for "contradicted", and
 those of `better` for "within a point". The verdict is then given by the corrected p-values, so in
 at most 5 % of tables any verdict of one kind is wrong.
@@ -253,29 +253,43 @@ def not_inferior(left: Sequence[float], right: Sequence[float], margin: float = 
     return verdict_of(differences, raw, seeds_for_difference(differences.std(ddof=1), margin))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float], untested: int = 0) -> list[float]:
     """p-values of a family after Holm's correction; nan stays, and does not count.
 
     The i-th smallest of m is multiplied by m - i + 1, and is at least as large as those before it.
+
+    Args:
+        p_values: of the tests that were made.
+        untested: of the same family, yet to be made; they count as the largest p-values.
 
     >>> [round(p, 2) for p in holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
     """
     known = [place for place, p in enumerate(p_values) if not math.isnan(p)]
+    family = len(known) + untested
     found, floor = [math.nan] * len(p_values), 0.0
     for before, place in enumerate(sorted(known, key=lambda place: p_values[place])):
-        floor = max(floor, min(1.0, (len(known) - before) * float(p_values[place])))
+        floor = max(floor, min(1.0, (family - before) * float(p_values[place])))
         found[place] = floor
     return found
 
 
-def correct(verdicts: Sequence[Verdict]) -> list[Verdict]:
+def correct(verdicts: Sequence[Verdict], without: int = 0) -> list[Verdict]:
     """Verdicts of one family, such as the claims of a table, after Holm's correction.
 
-    A claim with fewer than three seeds is not tested, so it does not count and stays as it is.
+    A claim with fewer than three seeds stays as it is. It counts in the family all the same: else a
+    table would be corrected less the less of it was run.
+
+    Args:
+        verdicts: of the claims whose rows share a seed.
+        without: claims of the family that have no verdict yet.
     """
     tested = [verdict for verdict in verdicts if verdict.n >= LEAST_SEEDS]
-    columns = [holm([verdict.raw[column] for verdict in tested]) for column in range(len(STATUSES))]
+    untested = len(verdicts) - len(tested) + without
+    columns = [
+        holm([verdict.raw[column] for verdict in tested], untested)
+        for column in range(len(STATUSES))
+    ]
     corrected = iter(PValues(*p_values) for p_values in zip(*columns, strict=True))
     found = []
     for verdict in verdicts:

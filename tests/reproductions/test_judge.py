@@ -217,11 +217,20 @@ def test_a_claim_alone_is_not_changed_by_correction() -> None:
         assert corrected.holm == pytest.approx(verdict.raw, nan_ok=True)
 
 
-def test_claims_with_too_few_seeds_do_not_count_in_a_family() -> None:
+def test_claims_that_are_not_tested_yet_count_in_a_family() -> None:
     few = judge.better([90.0, 91.0], [80.0, 80.0])
-    found = judge.correct([few, with_p(0.04, 0.9), judge.better([90.0], [80.0])])
+    found = judge.correct([few, with_p(0.01, 0.9), judge.better([90.0], [80.0])], without=1)
     assert [verdict.status for verdict in found] == [OPEN, SUP, OPEN]
     assert [math.isnan(verdict.p_holm) for verdict in found] == [True, False, True]
+    assert found[1].p_holm == pytest.approx(0.04)
+    (open_,) = judge.correct([with_p(0.02, 0.9)], without=2)
+    assert (open_.status, open_.uncorrected) == (OPEN, SUP)
+
+
+def test_more_tests_of_a_family_never_raise_its_p_values() -> None:
+    all_tested = judge.holm([0.01, 0.02, 0.03])
+    assert judge.holm([0.01, 0.02], untested=1) == pytest.approx(all_tested[:2])
+    assert judge.holm([0.01], untested=2) == pytest.approx(all_tested[:1])
 
 
 def test_correction_only_takes_verdicts_away_or_weakens_them() -> None:
