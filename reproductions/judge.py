@@ -14,10 +14,10 @@ Else, and below three seeds, the verdict is "undetermined". So "more accurate" a
 within a point, at [+0.1, +0.6] supported and at [-0.6, -0.1] contradicted: where the sign is known
 it is told. Each condition is a t-test at 5 %, and its p-value is below 0.05 exactly where it holds.
 
-`correct` applies Holm's correction to the claims of a table, those not tested yet included. Each column above is a family: the
-p-values of all claims for "supported" are corrected together, so are those for "contradicted", and
-those of `better` for "within a point". The verdict is then given by the corrected p-values, so in
-at most 5 % of tables any verdict of one kind is wrong.
+`correct` applies Holm's correction to the claims of a table, those not tested yet included. Each
+column above is a family: the p-values of all claims for "supported" are corrected together, so are
+those for "contradicted", and those of `better` for "within a point". The verdict is then given by
+the corrected p-values, so in at most 5 % of tables any verdict of one kind is wrong.
 """
 
 from __future__ import annotations
