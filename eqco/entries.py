@@ -48,7 +48,7 @@ class LeftOut:
         """How many entries were left out, with one of each kind; "" where none was."""
         kinds = (
             (self.hidden, "hidden (a dot before the name)"),
-            (self.other, "without the ending of an image"),
+            (self.other, "that are no image files"),
             (self.beside, "beside the class folders"),
         )
         parts = [

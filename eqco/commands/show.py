@@ -120,5 +120,7 @@ def listing(given: argparse.Namespace) -> None:
         if line["kind"] == "checkpoint":
             words.append(f"step {line['step']}")
         print(f"{plain(line['path'])}  {', '.join(words)}")
-    counts = [sum(line["kind"] == kind for line in found) for kind in ("record", "checkpoint")]
-    print(f"{counts[0]} record(s) and {counts[1]} checkpoint(s) in {given.folder}")
+    kinds = ("record", "checkpoint", "other")
+    records, checkpoints, other = (sum(line["kind"] == kind for line in found) for kind in kinds)
+    left = f", {other} file(s) that are neither or are damaged: see other" if other else ""
+    print(f"{records} record(s) and {checkpoints} checkpoint(s) in {given.folder}{left}")

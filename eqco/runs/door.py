@@ -56,6 +56,8 @@ def output_is_refused() -> bool:
 
     If so, the rest of it vanishes: Python would fail once more at its end.
     """
+    if sys.stdout is None:
+        return False
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
@@ -92,7 +94,8 @@ def through_door(
     try:
         with signals():
             status = int(work() or 0)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # None where the shell closed it
+                sys.stdout.flush()
             return status
     except Stopped as stop:
         if os.environ.get("RANK", "0") == "0":  # torchrun's other processes say the same
@@ -102,7 +105,8 @@ def through_door(
         tell(Stopped(SIGINT).sentence(command))
         return 130
     except OUTSIDE as error:
-        if output_is_refused() and isinstance(error, BrokenPipeError):
+        output_is_refused()
+        if isinstance(error, BrokenPipeError):
             return BROKEN_PIPE
         tell(failure(error))
     return WRONG

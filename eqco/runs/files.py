@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import io
 import json
@@ -44,8 +45,11 @@ def write_atomically(path: Path, content: str | Callable[[IO[bytes]], object]) -
         content: text, or a function that writes to an open binary file.
 
     Raises:
-        OSError: the system refuses it, as on a full disk; it names `path`.
+        OSError: the system refuses it, as on a full disk, or `path` is a device or a folder;
+            it names `path`.
     """
+    if path.exists() and not path.is_file():  # a device or a pipe would be replaced by a file
+        raise OSError(errno.EINVAL, "is there and is no regular file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     stream = Noting(io.FileIO(temporary, "xb"))  # its mode follows the umask
@@ -100,6 +104,8 @@ def check_writable(folder: Path) -> None:
     Raises:
         ValueError: one of these steps is refused, as by some network disks.
     """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"folder {folder} cannot be written, it is a file: give another one")
     probe = folder / f".writable.{uuid4().hex[:8]}"
     try:
         for _ in range(2):  # the second time, it replaces a file

@@ -76,7 +76,7 @@ def test_what_is_no_image_changes_nothing_and_is_counted(
     hidden = [name for name in names if name in HIDDEN]
     assert (f"{len(hidden)} hidden" in told[0]) == bool(hidden)
     other = len(names) - len(hidden)
-    assert (f"{other} without the ending of an image" in told[0]) == bool(other)
+    assert (f"{other} that are no image files" in told[0]) == bool(other)
     assert scan(root) is after  # the second use says nothing
 
 
