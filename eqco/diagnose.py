@@ -116,6 +116,23 @@ class Diagnosis:
         return "hardly trained" if self.share > UNTRAINED_SHARE else "trained"
 
 
+def check_diagnosis(
+    positive: Tensor, negatives: Tensor, counts: Sequence[int], tolerance: float
+) -> None:
+    """Raise ValueError where `diagnose` cannot do with its arguments, which have the same names."""
+    if positive.ndim != 1 or negatives.ndim != 2 or len(positive) < 2:
+        raise ValueError(
+            "a diagnosis needs positive (N,) and negatives (N, M) of 2 queries at least, got "
+            f"{tuple(positive.shape)} and {tuple(negatives.shape)}"
+        )
+    TOLERANCE.check("tolerance", tolerance)
+    if not counts or min(counts) < 1:
+        raise ValueError(f"K must be at least 1, got {list(counts)}")
+    if max(counts) >= negatives.shape[1]:
+        available = negatives.shape[1]
+        raise ValueError(f"K = {max(counts)} is not below the {available} negatives at hand")
+
+
 def diagnose(
     positive: Tensor,
     negatives: Tensor,
@@ -141,17 +158,8 @@ def diagnose(
         ValueError: there are no two queries, no K, a K is below 1 or not below M, or the tolerance
             is not above 0.
     """
-    if positive.ndim != 1 or negatives.ndim != 2 or len(positive) < 2:
-        raise ValueError(
-            "a diagnosis needs positive (N,) and negatives (N, M) of 2 queries at least, got "
-            f"{tuple(positive.shape)} and {tuple(negatives.shape)}"
-        )
+    check_diagnosis(positive, negatives, counts, tolerance)
     available = negatives.shape[1]
-    TOLERANCE.check("tolerance", tolerance)
-    if not counts or min(counts) < 1:
-        raise ValueError(f"K must be at least 1, got {list(counts)}")
-    if max(counts) >= available:
-        raise ValueError(f"K = {max(counts)} is not below the {available} negatives at hand")
     spread = squared_cv(negatives, temperature=temperature)
     weight = negative_weight(
         positive, negatives, temperature=temperature, effective_negatives=alpha

@@ -133,14 +133,7 @@ def parser() -> argparse.ArgumentParser:
         description="Plans, sweeps and pages of the tables; `pytest reproductions` runs tables.",
     )
     commands = top.add_subparsers(required=True, metavar="command")
-    for add in (
-        add_planning,
-        add_comparing,
-        add_sweeping,
-        add_writing,
-        add_measuring,
-        add_everything,
-    ):
+    for add in PARTS:
         add(commands)
     return top
 
