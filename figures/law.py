@@ -1,5 +1,6 @@
 """Does E[rho^2 CV^2] / (2K) of the full-K encoder predict the accuracy lost at K?"""
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -15,16 +16,26 @@ def compute() -> pd.DataFrame:
     return law.law()
 
 
+def between(frame: pd.DataFrame) -> pd.DataFrame:
+    """The line and the curve at many nats; both are straight where both axes are logarithmic."""
+    cells = frame.sort_values("nats")
+    nats = np.geomspace(cells["nats"].iloc[0], cells["nats"].iloc[-1], 100)
+    found = pd.DataFrame({"nats": nats})
+    for name in ("line", "curve"):
+        found[name] = np.exp(np.interp(np.log(nats), np.log(cells["nats"]), np.log(cells[name])))
+    return found.melt("nats", var_name="fit", value_name="height")
+
+
 def draw(frame: pd.DataFrame) -> Figure:
     """Accuracy lost against the predicted loss gap, and how far each cell lies from the line."""
-    frame = frame.assign(t=frame["temperature"].map("t = {:g}".format), line_of="line")
+    frame = frame.assign(t=frame["temperature"].map("t = {:g}".format))
     figure, axes = style.panels(["accuracy that EqCo loses", "distance from the line"])
     for axis, (y, label) in zip(axes, LABELS.items(), strict=True):
         for fitted, cells in frame.groupby("fitted"):
             put = style.dots if fitted else style.hollow
             put(axis, cells, "nats", y, "t", half="half", style="scale")
-        axis.set(xlabel=NATS, ylabel=label)
-    style.lines(axes[0], frame, "nats", "line", "line_of")
+        axis.set(xscale="log", xlabel=NATS, ylabel=label)
+    style.lines(axes[0], between(frame), "nats", "height", "fit")
     style.level(axes[1], 0.0)
     style.key(axes[0], sorted(frame["t"].unique()), ["not fitted", *frame["scale"].unique()])
     style.legend_below(figure, "bar: 90 % interval of the mean")

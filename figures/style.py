@@ -76,6 +76,7 @@ LOOKS: dict[str, tuple[str, str, tuple[float, ...]]] = {
 }
 LOOKS["EqCo jackknife"] = (GREEN, "^", MIXED)
 LOOKS["line"] = LOOKS["not fitted"] = (GRAY, "o", SOLID)
+LOOKS["curve"] = (DARK, "o", DASHED)
 for temperature, colour in (("0.1", RED), ("0.2", BLUE), ("0.5", ORANGE)):
     LOOKS[f"t = {temperature}"] = (colour, "o", SOLID)
 for scale, *look in (("glyphs", BLUE, "o"), ("photos", ORANGE, "s"), ("cifar10", GREEN, "D")):

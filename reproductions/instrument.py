@@ -13,14 +13,15 @@ from itertools import combinations
 import numpy as np
 
 from eqco.probes.metrics import METRICS
-from reproductions import markdown, missing
-from reproductions.evidence import evidence_base, metric_titles, row_values, shown_scales
+from reproductions import markdown, missing, perturbed
+from reproductions.evidence import by_seed, evidence_base, metric_titles, row_values, shown_scales
 from reproductions.judge import LEAST_SEEDS, paired
 from reproductions.tables import table
 from reproductions.tables.cells import Row
 
 TABLE = 1  # whose rows are measured
 FEW = 16
+PERTURBED = "perturbed_linear"  # measured apart, on those encoders whose checkpoints were kept
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,11 @@ def pair(left: Mapping[int, float], right: Mapping[int, float]) -> Pairing | Non
     )
 
 
+def titles() -> dict[str, str]:
+    """Titles of the metrics measured here, by name."""
+    return {**metric_titles(), PERTURBED: "linear probe, perturbed"}
+
+
 def headline(scale: str) -> tuple[Row, Row]:
     """EqCo with few and with all negatives."""
     found = table(TABLE, scale, evidence_base(scale))
@@ -80,32 +86,56 @@ def headline(scale: str) -> tuple[Row, Row]:
     return eqco[FEW], eqco[max(eqco)]
 
 
-def of_metric(scale: str, metric: str) -> tuple[Pairing | None, list[Pairing]]:
-    """The pair of the headline, and every pair of rows of the table that share three seeds."""
+def values_of(scale: str, row: Row, metric: str) -> dict[int, float]:
+    """A metric of a row by seed: of the records, or measured apart."""
+    if metric != PERTURBED:
+        return row_values(scale, row, metric)
+    return by_seed(perturbed.measured(), metric, scale=scale, digest=row.recipe.digest())
+
+
+def of_headline(scale: str, metric: str) -> Pairing | None:
+    """The pair of the headline."""
+    few, full = (values_of(scale, row, metric) for row in headline(scale))
+    return pair(few, full)
+
+
+def gains(scale: str, metric: str, *, same_count: bool) -> list[float]:
+    """What pairing is worth for every pair of rows of the table that share three seeds.
+
+    Args:
+        scale: whose records are taken.
+        metric: by its name.
+        same_count: pairs of one K, which share their draws of negatives too; else all others.
+    """
     rows = table(TABLE, scale, evidence_base(scale)).rows
-    values = {row.name: row_values(scale, row, metric) for row in rows}
-    few, full = headline(scale)
-    every = (pair(values[a.name], values[b.name]) for a, b in combinations(rows, 2))
-    return pair(values[few.name], values[full.name]), [each for each in every if each]
+    found = (
+        pair(values_of(scale, a, metric), values_of(scale, b, metric))
+        for a, b in combinations(rows, 2)
+        if (a.recipe.num_negatives == b.recipe.num_negatives) == same_count
+    )
+    return [each.gain for each in found if each and not math.isnan(each.gain)]
 
 
 HEADER = (
     "metric", "n", "EqCo K = 16 − full", "sd", "effect / sd", "correlation over seeds",
-    "sd paired / unpaired", "the same, median over all pairs of rows",
+    "sd paired / unpaired", "the same, rows of one K", "rows of different K",
 )  # fmt: skip
+
+
+def median(values: list[float]) -> str:
+    """The median, and of how many values."""
+    return f"{np.median(values):.2f} ({len(values)})" if values else "–"
 
 
 def line(scale: str, metric: str) -> list[str]:
     """A metric's line; "not run" where the headline lacks seeds."""
-    found, every = of_metric(scale, metric)
-    title = metric_titles()[metric]
+    found = of_headline(scale, metric)
+    title = titles()[metric]
     if found is None:
         return [title, *(f"under {LEAST_SEEDS} seeds" for _ in HEADER[1:])]
-    gains = [each.gain for each in every if not math.isnan(each.gain)]
-    median = f"{np.median(gains):.2f} ({len(gains)})" if gains else "–"
-    spreads = (f"{found.correlation:.2f}", f"{found.gain:.2f}", median)
+    medians = (median(gains(scale, metric, same_count=same)) for same in (True, False))
     effect = (f"{found.effect:+.2f}", f"{found.sd:.2f}", f"{found.sharpness:.1f}")
-    return [title, str(found.n), *effect, *spreads]
+    return [title, str(found.n), *effect, f"{found.correlation:.2f}", f"{found.gain:.2f}", *medians]
 
 
 def section() -> str:
@@ -113,12 +143,12 @@ def section() -> str:
     parts = []
     for scale in shown_scales():
         rows = headline(scale)
-        if all(of_metric(scale, metric)[0] is None for metric in METRICS):
+        if all(of_headline(scale, metric) is None for metric in METRICS):
             command = f"{missing.table_command(TABLE, scale)} --seeds {LEAST_SEEDS}"
             recipes = [row.recipe for row in rows]
             text = f"Not measured, both rows need {LEAST_SEEDS} seeds: `{command}`"
             text += f" (of which {missing.cost(scale, recipes)})."
         else:
-            text = markdown.table(HEADER, [line(scale, metric) for metric in METRICS])
+            text = markdown.table(HEADER, [line(scale, metric) for metric in titles()])
         parts.append(f"### Scale {scale}\n\n{text}")
     return "\n\n".join(parts)

@@ -70,6 +70,21 @@ def write_atomically(path: Path, content: str | Callable[[IO[bytes]], object]) -
         raise OSError(refused.errno, refused.strerror, str(path)) from error
 
 
+MOST_DIGITS = 400  # of a whole number of JSON; the largest float has 309
+
+
+def whole_number(digits: str) -> int:
+    """A whole number of JSON; Python itself refuses to read very long ones, and says so at length.
+
+    Raises:
+        ValueError: it is longer than any number that is written here.
+    """
+    length = len(digits.lstrip("-"))
+    if length > MOST_DIGITS:
+        raise ValueError(f"it holds a number of {length} digits")
+    return int(digits)
+
+
 def read_json(path: Path, **options: Any) -> Any:
     """What a JSON file holds.
 
@@ -79,10 +94,12 @@ def read_json(path: Path, **options: Any) -> Any:
 
     Raises:
         OSError: it cannot be opened.
-        ValueError: it is no JSON, or nested too deeply; the caller names the file.
+        ValueError: it is no JSON, nested too deeply, or has a number of thousands of digits; the
+            caller names the file.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"), **options)
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, parse_int=whole_number, **options)
     except RecursionError as error:
         raise ValueError("its brackets are nested too deeply") from error
 

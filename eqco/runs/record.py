@@ -206,18 +206,21 @@ class Record:
         """A record that holds what was written, its texts without control characters.
 
         Raises:
-            RecordError: the file is truncated or was edited, or its name is not its run's.
+            RecordError: the file holds no record, is truncated or edited, or its name is not its
+                run's.
         """
         try:
             body = read_json(path, parse_constant=refuse_constant)
-            unchanged = isinstance(body, dict) and body.get("checksum") == checksum(body)
+            expected = checksum(body) if isinstance(body, dict) else None
         except OSError as error:
             raise RecordError(f"record {path} cannot be opened: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
             raise RecordError(
                 f"record {path} cannot be read ({error}): move it away and run again"
             ) from error
-        if not unchanged:
+        if expected is None or "checksum" not in body:
+            raise RecordError(f"record {path} holds no record: move it away and run again")
+        if body["checksum"] != expected:
             raise RecordError(
                 f"record {path} does not match its checksum, it was edited: move it away and run "
                 "again"

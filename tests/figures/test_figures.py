@@ -39,7 +39,7 @@ COLUMNS = {
     "mean_field": {"scale", "encoder", "cv2", "k", "coarse", "sharp", "measured", "points"},
     "alpha": {"loss", "num_negatives", "alpha", "seed", "linear", "one_minus_pi0"},
     "noise_or_bias": {"panel", "loss", "draws", "seed", "points", "predicted"},
-    "law": {"scale", "temperature", "k", "n", "nats", "points", "fitted", "line", "error"},
+    "law": {"scale", "temperature", "k", "n", "nats", "points", "fitted", "line", "curve"},
     "learning_rate": {"method", "loss", "num_negatives", "learning_rate", "seed", "linear"},
 }
 LOOKS = {"color", "palette", "marker", "dashes", "linestyle", "linewidth", "fontsize", "figsize"}

@@ -21,16 +21,36 @@ def exact(slope: float, count: int = 6) -> pd.DataFrame:
 def test_a_law_that_holds_is_found_with_no_error() -> None:
     found = law.fit(exact(3.0))
     assert list(found["fitted"]) == [True, False] * 3
-    assert found["error"].abs().max() == pytest.approx(0.0, abs=1e-12)
-    assert "3.00 points a nat, fitted on 3 cells; 3 others lie 0.00" in law.report(found)
+    assert found[["error", "curve_error"]].abs().to_numpy().max() == pytest.approx(0.0, abs=1e-12)
+    text = law.report(found)
+    assert "3.00 points a nat, or 3.00 nats^1.00 points; fitted on 3 cells" in text
+    assert "rank correlation 1.00; 3 others lie from the line 0.00 points" in text
 
 
-def test_cells_that_are_not_fitted_do_not_move_the_line() -> None:
+def test_a_curve_that_holds_is_found_where_the_line_misses() -> None:
+    frame = exact(1.0)
+    frame["points"] = 4.0 * frame["nats"] ** 0.5
+    found = law.fit(frame)
+    assert found["curve_error"].abs().max() == pytest.approx(0.0, abs=1e-9)
+    assert found["error"].abs().max() > 0.3
+    assert "or 4.00 nats^0.50 points" in law.report(found)
+
+
+def test_cells_that_are_not_fitted_move_neither_the_line_nor_the_curve() -> None:
     frame = exact(3.0)
     frame.loc[1::2, "points"] += 1.0
     found = law.fit(frame)
-    assert list(found["error"].round(9)) == [0.0, 1.0] * 3
-    assert "1.00 points from the line in the mean, 1.00 at most" in law.report(found)
+    for errors in ("error", "curve_error"):
+        assert list(found[errors].round(9)) == [0.0, 1.0] * 3
+    text = law.report(found)
+    assert "from the line 1.00 points in the mean, 1.00 at most" in text
+    assert "from the curve 1.00 points in the mean, 1.00 at most" in text
+
+
+def test_the_rank_correlation_counts_every_cell() -> None:
+    frame = exact(3.0)
+    frame["points"] = list(reversed(frame["points"]))
+    assert "rank correlation -1.00" in law.report(law.fit(frame))
 
 
 def test_cells_are_of_the_encoder_with_all_negatives(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,11 +118,22 @@ def test_a_truncated_record_is_an_error_with_its_name(
         Record.find(tmp_path, EQCO, 3)
 
 
-@pytest.mark.parametrize("text", ["[]", "null", "3", '"record"'])
-def test_json_that_is_no_record_raises_an_error(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", ["[]", "{}", "null", "3", '"record"'])
+def test_json_that_is_no_record_is_said_to_be_none(tmp_path: Path, text: str) -> None:
     path = record_path(tmp_path, EQCO, 3)
     path.write_text(text)
-    with pytest.raises(RecordError, match=path.name):
+    with pytest.raises(RecordError, match=f"{path.name} holds no record: move it away"):
+        Record.read(path)
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_number_too_long_to_read_is_told_in_the_suites_words(
+    tmp_path: Path, record: Record, sign: str
+) -> None:
+    path = record.write(tmp_path)
+    long = path.read_text().replace('"seed": 3', f'"seed": {sign}{"9" * 6000}')
+    path.write_text(long)
+    with pytest.raises(RecordError, match=r"\(it holds a number of 6000 digits\): move it"):
         Record.read(path)
 
 
