@@ -2,8 +2,8 @@
 
     pytest reproductions/ -k table2
 
-MoCo draws K of its queue for each query, SimCLR K of the other images' 2 (N - 1) views. At full K
-EqCo with alpha = K is InfoNCE, so that row is shared. Published for MoCo v2 on ImageNet: 67.0, 67.1
+MoCo draws K of its queue for each query, SimCLR K of the other images' 2 (N - 1) views. In MoCo
+EqCo at full K is InfoNCE (alpha = K), so that row is shared; in SimCLR alpha is N. Published for MoCo v2 on ImageNet: 67.0, 67.1
 and 67.5 at K = 256, 1024 and 65536, with or without EqCo not stated. Expect what table 1 shows.
 """
 
@@ -15,7 +15,7 @@ from reproductions.tables.cells import Claim, Row, Table, against_full, with_los
 
 
 def build(scale: Scale, base: Recipe) -> Table:
-    """Both losses at each K below full K, and InfoNCE at full K, of both methods."""
+    """Both losses at each K, of both methods."""
     rows: list[Row] = []
     claims: list[Claim] = []
     for method in ("moco", "simclr"):
@@ -24,7 +24,9 @@ def build(scale: Scale, base: Recipe) -> Table:
             [with_loss(full, loss, k) for k in scale.below[method]] for loss in ("infonce", "eqco")
         )
         everything = Row(full)
+        same = full.num_negatives == full.pool()  # then alpha = K
+        eqco_full = everything if same else with_loss(full, "eqco", full.num_negatives)
         pairs = list(zip(plain, eqco, strict=True))
-        rows += [*plain, *eqco, everything]
-        claims += against_full(pairs, everything, everything, f"{method}-")
+        rows += [*plain, *eqco, *dict.fromkeys((eqco_full, everything))]
+        claims += against_full(pairs, everything, eqco_full, f"{method}-")
     return Table("MoCo v2 and SimCLR across K", tuple(rows), tuple(claims))
