@@ -108,7 +108,7 @@ def paper_claims() -> str:
     found = {
         "C1": f"SiMo: {by_aspect('C1')}",
         "C2": "**false** as a bound for alpha > K; its value is level from K of a few dozen on",
-        "C3": "**holds** for the mean; its noise falls as 1/√K with EqCo too",
+        "C3": "**holds** for the mean; the noise still grows as K shrinks",
         "C4": enough,
         "C5": "; ".join(with_moco) or table_not_run("C5"),
     }

@@ -3,8 +3,9 @@
     pytest reproductions/ -k table2
 
 MoCo draws K of its queue for each query, SimCLR K of the other images' 2 (N - 1) views. In MoCo
-EqCo at full K is InfoNCE (alpha = K), so that row is shared; in SimCLR alpha is N. Published for MoCo v2 on ImageNet: 67.0, 67.1
-and 67.5 at K = 256, 1024 and 65536, with or without EqCo not stated. Expect what table 1 shows.
+EqCo at full K is InfoNCE (alpha = K), so that row is shared; in SimCLR alpha is N. Published for
+MoCo v2 on ImageNet: 67.0, 67.1 and 67.5 at K = 256, 1024 and 65536, with or without EqCo not
+stated. Expect what table 1 shows.
 """
 
 from __future__ import annotations
