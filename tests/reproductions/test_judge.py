@@ -245,6 +245,21 @@ def test_correction_only_takes_verdicts_away_or_weakens_them() -> None:
             assert after.p_holm >= after.p
 
 
+def test_more_seeds_than_planned_are_a_second_look_at_half_the_level() -> None:
+    def corrected(n: int, t: float) -> judge.Verdict:
+        gaps = np.linspace(-1, 1, n)
+        gaps += t * gaps.std(ddof=1) / np.sqrt(n)
+        (found,) = judge.correct([judge.better(list(gaps), [0.0] * n, margin=0.1)])
+        return found
+
+    planned, more, sure = corrected(10, 2.0), corrected(11, 2.0), corrected(11, 2.5)
+    assert judge.LEVEL_AGAIN < planned.p_holm < judge.LEVEL
+    assert judge.LEVEL_AGAIN < more.p_holm < judge.LEVEL
+    assert sure.p_holm < judge.LEVEL_AGAIN
+    assert [planned.status, more.status, sure.status] == [SUP, OPEN, SUP]
+    assert more.uncorrected == SUP  # as the interval says
+
+
 def test_after_correction_a_table_has_a_wrong_support_in_five_percent_of_trials() -> None:
     """Nine true gaps of 0: 1,000 tables, 3 standard errors of slack (0.021)."""
     rng = np.random.default_rng(5)
