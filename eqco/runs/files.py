@@ -70,7 +70,7 @@ def write_atomically(path: Path, content: str | Callable[[IO[bytes]], object]) -
         raise OSError(refused.errno, refused.strerror, str(path)) from error
 
 
-MOST_DIGITS = 400  # of a whole number of JSON; the largest float has 309
+MOST_DIGITS = 4300  # of a whole number of JSON: what Python reads by default
 
 
 def whole_number(digits: str) -> int:
