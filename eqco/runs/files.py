@@ -77,7 +77,7 @@ def whole_number(digits: str) -> int:
     """A whole number of JSON; Python itself refuses to read very long ones, and says so at length.
 
     Raises:
-        ValueError: it is longer than any number that is written here.
+        ValueError: it has more than MOST_DIGITS digits.
     """
     length = len(digits.lstrip("-"))
     if length > MOST_DIGITS:
