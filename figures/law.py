@@ -12,7 +12,7 @@ LABELS = {"points": "accuracy at full K − at K, points", "error": "that − th
 
 
 def compute() -> pd.DataFrame:
-    """A cell for each scale, temperature and K of EqCo in table 9; every other one is fitted."""
+    """A cell for each scale, temperature and K of EqCo in table 9, the line and the curve."""
     return law.law()
 
 

@@ -41,11 +41,11 @@ def of(claims: Sequence[Judged], whose: str) -> list[Verdict]:
 
 
 def short_p(p: float) -> str:
-    """A p-value in four characters: `.32`, `.007`, `8e-5`."""
+    """A p-value in four characters: `.32`, `.007`, `8e-5`, `≈0` below 1e-9."""
     if math.isnan(p):
         return "–"
     if p < 0.00095:
-        return "0" if p < 1e-9 else f"{p:.0e}".replace("e-0", "e-")
+        return "≈0" if p < 1e-9 else f"{p:.0e}".replace("e-0", "e-")
     return f"{p:.2f}".strip("0").rstrip(".") if p >= 0.0995 else f"{p:.3f}".removeprefix("0")
 
 

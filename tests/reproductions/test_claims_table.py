@@ -105,7 +105,7 @@ def test_the_widest_verdicts_fit_80_columns_uncut() -> None:
     ("p", "text"),
     [
         (1.0, "1"), (0.999, "1"), (0.5, ".5"), (0.321, ".32"), (0.0496, ".050"), (0.007, ".007"),
-        (0.00012, "1e-4"), (1e-12, "0"), (math.nan, "–"),
+        (0.00012, "1e-4"), (1e-12, "≈0"), (0.0, "≈0"), (math.nan, "–"),
     ],
 )  # fmt: skip
 def test_p_values_have_four_characters_at_most(p: float, text: str) -> None:

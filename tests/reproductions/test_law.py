@@ -24,7 +24,7 @@ def test_a_law_that_holds_is_found_with_no_error() -> None:
     assert found[["error", "curve_error"]].abs().to_numpy().max() == pytest.approx(0.0, abs=1e-12)
     text = law.report(found)
     assert "3.00 points a nat, or 3.00 nats^1.00 points; fitted on 3 cells" in text
-    assert "rank correlation 1.00; 3 others lie from the line 0.00 points" in text
+    assert "rank correlation 1.00; 3 others of glyphs lie from the line 0.00 points" in text
 
 
 def test_a_curve_that_holds_is_found_where_the_line_misses() -> None:
@@ -45,6 +45,17 @@ def test_cells_that_are_not_fitted_move_neither_the_line_nor_the_curve() -> None
     text = law.report(found)
     assert "from the line 1.00 points in the mean, 1.00 at most" in text
     assert "from the curve 1.00 points in the mean, 1.00 at most" in text
+
+
+def test_cells_of_another_data_set_are_predicted_and_not_fitted() -> None:
+    photos = exact(1.0).assign(scale="photos")
+    found = law.fit(pd.concat([photos, exact(3.0), exact(1.0).assign(scale="cifar10")]))
+    by_scale = found.groupby("scale")
+    assert dict(by_scale["fitted"].sum()) == {"cifar10": 0, "glyphs": 3, "photos": 0}
+    assert found["line"].to_numpy() == pytest.approx(3.0 * found["nats"].to_numpy())
+    text = law.report(found)
+    assert "6 others of photos lie from the line 0.82 points in the mean, 2.00 at most" in text
+    assert "3 others of glyphs lie from the line 0.00 points" in text
 
 
 def test_the_rank_correlation_counts_every_cell() -> None:
