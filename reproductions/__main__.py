@@ -15,7 +15,8 @@ from eqco.cores import granted_cores
 from eqco.runs.door import open_door, through_door
 from reproductions import check, compare, full, own_tables, pages, plan, render, sweep, throughput
 from reproductions.html import page
-from reproductions.options import add_options, folder, known_name, whole
+from reproductions.options import OPTIONS, add_options, folder, known_name, whole
+from reproductions.wanted import PARTS
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -28,6 +29,8 @@ def add_planning(commands: Commands) -> None:
     command = commands.add_parser("plan", help="every run of a scale: state and price")
     names = ("scale", "tables", "seeds", "records", "checkpoints", "data", "throughput")
     add_options(command.add_argument, *names, "precision")
+    told = OPTIONS["parts"]["help"].replace("all", "tables")
+    add_options(command.add_argument, "parts", default=["tables"], help=told)
     command.set_defaults(function=plan.main)
 
 
@@ -54,13 +57,7 @@ def add_sweeping(commands: Commands) -> None:
     command.add_argument(
         "--first-seed", type=whole(0), default=0, help="the first of the seeds (default: 0)"
     )
-    command.add_argument(
-        "--parts",
-        type=known_name("part", sweep.PARTS),
-        nargs="+",
-        default=list(sweep.PARTS),
-        help=f"of the sweep, in order (default: {' '.join(sweep.PARTS)})",
-    )
+    add_options(command.add_argument, "parts", default=list(PARTS))
     command.add_argument(
         "--at-once",
         type=whole(),
@@ -116,7 +113,7 @@ def add_everything(commands: Commands) -> None:
     command.set_defaults(function=full.main)
 
 
-PARTS = (
+COMMANDS = (
     add_planning,
     add_comparing,
     add_sweeping,
@@ -133,7 +130,7 @@ def parser() -> argparse.ArgumentParser:
         description="Plans, sweeps and pages of the tables; `pytest reproductions` runs tables.",
     )
     commands = top.add_subparsers(required=True, metavar="command")
-    for add in PARTS:
+    for add in COMMANDS:
         add(commands)
     return top
 

@@ -12,6 +12,7 @@ from eqco.cores import default_threads
 from eqco.recipe import PRECISIONS
 from eqco.runs.launch import LAUNCHERS
 from reproductions.scales import SCALES
+from reproductions.wanted import PARTS
 
 POLICIES = ("missing", "always", "never")
 PRECISION = ("auto", *PRECISIONS)
@@ -99,9 +100,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "throughput": {"type": path_argument,
                    "help": "measurement of `python -m reproductions throughput`"},
     "tables": {"type": whole(), "nargs": "+", "help": "numbers of tables (default: all)"},
+    "parts": {"type": known_name("part", PARTS), "nargs": "+",
+              "help": f"of {', '.join(PARTS)}, in order (default: all)"},
 }  # fmt: skip
 OTHER_DEST = "eqco_{}"  # where pytest keeps an option whose name another plugin has taken
-OF_PYTEST = [name for name in OPTIONS if name not in ("throughput", "tables")]
+OF_PYTEST = [name for name in OPTIONS if name not in ("throughput", "tables", "parts")]
 
 
 def add_options(add: Callable[..., Any], *names: str, **changes: Any) -> None:

@@ -12,7 +12,6 @@ from eqco.runs.record import Record
 from eqco.settings import NUMERICS
 from reproductions import evidence
 from reproductions.evidence import EVIDENCE_NUMERICS, RECORDS
-from reproductions.plan import check_tables
 from reproductions.published import shown
 from reproductions.render import Grid, rendered
 from reproductions.report import spread
@@ -20,6 +19,7 @@ from reproductions.scales import SCALES
 from reproductions.session import recorded_base
 from reproductions.tables import TABLES, table
 from reproductions.tables.cells import Row, Table
+from reproductions.wanted import check_tables
 
 METRIC_TITLES = {"linear": "linear %", "knn": "kNN %"}
 

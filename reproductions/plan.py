@@ -1,6 +1,7 @@
-"""The plan of a scale: the state and the price of each run of its tables.
+"""The plan of a scale: the state and the price of each run of its tables and of its sweep.
 
     python -m reproductions plan --scale imagenet --seeds 1
+    python -m reproductions plan --seeds 5 --parts grid
 
 A price comes from records, else from a measurement of `python -m reproductions throughput`, else,
 at the paper's own scale, from the stated price of MoCo v2: 53 h on 8 V100 for 200 epochs.
@@ -22,12 +23,13 @@ from eqco.recipe import Recipe
 from eqco.runs.checkpoint import Busy, check_free, checkpoint_path, earlier
 from eqco.runs.files import read_json
 from eqco.runs.record import Record
-from eqco.runs.run import Job, untrained
+from eqco.runs.run import Job
 from eqco.settings import Machine
 from reproductions.choices import check_batch, choose_data, choose_precision
 from reproductions.evidence import EVIDENCE_NUMERICS, committed_records
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
+from reproductions.wanted import check_tables, jobs
 
 STATED_HOURS = 53.0 * 8  # GPU-hours: facebookresearch/moco README, 8 V100, 200 epochs
 PASSES = 4.0  # of a training step: query forward and backward (3), key forward; a probe's has 1
@@ -119,17 +121,6 @@ def best_price(
     return scaled_price(stated(), images) if SCALES[scale].paper else None
 
 
-def jobs(scale: str, base: Recipe, tables: Sequence[int], seeds: int) -> list[Job]:
-    """Every run of the tables once, with its untrained backbones."""
-    found = [
-        Job(recipe, seed)
-        for seed in range(seeds)
-        for number in tables
-        for recipe in [*(row.recipe for row in table(number, scale, base).rows), untrained(base)]
-    ]
-    return list({job.run_id: job for job in found}.values())
-
-
 def run_state(job: Job, folder: Path, machine: Machine) -> str:
     """ "done", "running", "begun" (a checkpoint waits) or "missing"."""
     if Record.find(folder, job.recipe, job.seed) is not None:
@@ -210,14 +201,6 @@ def plan(
     return "\n".join(lines)
 
 
-def check_tables(numbers: Sequence[int] | None) -> None:
-    """Raise ValueError where there is no table of a number."""
-    for number in numbers or ():
-        if number not in TABLES:
-            known = ", ".join(map(str, TABLES))
-            raise ValueError(f"there is no table {number}: choose from {known}")
-
-
 def main(given: argparse.Namespace) -> int:
     """Print the plan of a scale.
 
@@ -233,7 +216,7 @@ def main(given: argparse.Namespace) -> int:
     base = choose_precision(given.precision, base, given.scale)
     folder = given.records / given.scale
     price = best_price(given.scale, folder, given.throughput, images)
-    wanted = jobs(given.scale, base, given.tables or list(TABLES), given.seeds)
+    wanted = jobs(scale, base, range(given.seeds), given.parts, given.tables or list(TABLES))
     unit = "GPU-hours" if base.from_files else "hours"
     committed = {record.run_id for record in committed_records(given.scale)}
     print(plan(wanted, folder, Machine(checkpoints=given.checkpoints), price, unit, committed))

@@ -13,93 +13,19 @@ import argparse
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from eqco.recipe import Recipe
 from eqco.runs.checkpoint import Busy, check_free
 from eqco.runs.files import check_locks, check_writable
 from eqco.runs.record import Record
-from eqco.runs.run import Job, run, untrained
+from eqco.runs.run import Job, run
 from eqco.runs.signals import Stopped, catching
 from eqco.settings import Machine
 from reproductions.choices import choose_data, choose_device
-from reproductions.plan import check_tables
-from reproductions.scales import SCALES, Scale
+from reproductions.scales import SCALES
 from reproductions.tables import TABLES
-from reproductions.tables.cells import with_loss
-
-RATES = (0.01, 0.025, 0.06, 0.16, 0.4, 1.0)
-METHOD_RATES = (0.03, 0.06, 0.16, 0.4, 1.0)
-BASELINE_SEEDS = range(3)  # enough to choose a rate
-GRID_SEEDS = range(5)
-
-
-def at_rates(recipes: Iterable[Recipe], rates: Iterable[float]) -> list[Recipe]:
-    """Each recipe at each learning rate."""
-    return [replace(recipe, learning_rate=rate) for recipe in recipes for rate in rates]
-
-
-def baselines(scale: Scale, base: Recipe) -> list[Recipe]:
-    """InfoNCE with all negatives at each rate, by which the rates of all rows are chosen."""
-    others = (scale.baseline(method, base) for method in ("moco", "simclr"))
-    return at_rates([base], RATES) + at_rates(others, METHOD_RATES)
-
-
-def grid(scale: Scale, base: Recipe) -> list[Recipe]:
-    """Table 1 at each rate; InfoNCE and EqCo of MoCo v2 and SimCLR at K = 16 and full K."""
-    simo = [row.recipe for row in TABLES[1](scale, base).rows]
-    others = []
-    for method in ("moco", "simclr"):
-        full = scale.baseline(method, base)
-        others += [
-            with_loss(full, loss, k).recipe
-            for loss in ("infonce", "eqco")
-            for k in (16, full.num_negatives)
-            if (loss, k) != ("eqco", full.pool())  # alpha = K is InfoNCE
-        ]
-    return at_rates(simo, RATES) + at_rates(others, METHOD_RATES)
-
-
-def rows(scale: Scale, base: Recipe, tables: Iterable[int]) -> list[Recipe]:
-    """The untrained backbone and every row of some tables."""
-    found = [row.recipe for number in tables for row in TABLES[number](scale, base).rows]
-    return [untrained(base), *found]
-
-
-PARTS: dict[str, Callable[[Scale, Recipe, Sequence[int]], list[Recipe]]] = {
-    "baselines": lambda scale, base, _: baselines(scale, base),
-    "tables": rows,
-    "grid": lambda scale, base, _: grid(scale, base),
-}
-LIMITED = {"baselines": BASELINE_SEEDS, "grid": GRID_SEEDS}
-
-
-def jobs(
-    scale: Scale,
-    base: Recipe,
-    seeds: range,
-    parts: Sequence[str] = tuple(PARTS),
-    tables: Sequence[int] = tuple(TABLES),
-) -> list[Job]:
-    """Runs part by part, then seed by seed.
-
-    Args:
-        scale: of all runs.
-        base: its SiMo baseline, with the user's images where the scale needs a folder.
-        seeds: of the tables; the other parts have those that are in `LIMITED` too.
-        parts: names in `PARTS`.
-        tables: numbers of tables.
-    """
-    found = [
-        Job(recipe, seed)
-        for part in parts
-        for seed in seeds
-        if part not in LIMITED or seed in LIMITED[part]
-        for recipe in PARTS[part](scale, base, tables)
-    ]
-    return list({job.run_id: job for job in found}.values())
+from reproductions.wanted import check_tables, jobs
 
 
 def missing(jobs: Sequence[Job], folder: Path) -> list[Job]:

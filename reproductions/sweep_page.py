@@ -9,12 +9,13 @@ import pandas as pd
 from eqco.contrast import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
-from reproductions import evidence, markdown, missing, sweep
+from reproductions import evidence, markdown, missing
 from reproductions.evidence import by_seed, evidence_base, metric_titles, shown_scales
 from reproductions.judge import LEAST_SEEDS, Verdict, better, equivalent
 from reproductions.markdown import short
 from reproductions.report import spread
 from reproductions.scales import SCALES
+from reproductions.wanted import GRID_SEEDS, METHOD_RATES, RATES, baselines, grid, jobs
 
 Cell = tuple[str, int, float]  # loss, K, learning rate
 METHOD_NAMES = ("simo", "moco", "simclr")
@@ -29,11 +30,11 @@ class Grid:
         self.scale, self.method = scale, method
         self.recipes = {
             (each.loss, each.num_negatives, each.learning_rate): each
-            for each in sweep.grid(SCALES[scale], base)
+            for each in grid(SCALES[scale], base)
             if each.method == method
         }
         found = evidence.recipe_runs(scale, self.recipes.values())
-        found = found[found["seed"].isin(sweep.GRID_SEEDS)]
+        found = found[found["seed"].isin(GRID_SEEDS)]
         self.runs = {
             cell: found[found["digest"] == recipe.digest()] for cell, recipe in self.recipes.items()
         }
@@ -182,10 +183,10 @@ def baseline_line(scale: str, recipes: Sequence[Recipe], rates: Sequence[float])
 
 def baseline_rates() -> str:
     """Full-K InfoNCE of every method at each rate, by which the rates of all rows are chosen."""
-    rates = sorted({*sweep.RATES, *sweep.METHOD_RATES})
+    rates = sorted({*RATES, *METHOD_RATES})
     lines = []
     for scale in shown_scales():
-        found = sweep.baselines(SCALES[scale], evidence_base(scale))
+        found = baselines(SCALES[scale], evidence_base(scale))
         for method in METHOD_NAMES:
             own = [recipe for recipe in found if recipe.method == method]
             lines.append(baseline_line(scale, own, rates))
@@ -195,7 +196,7 @@ def baseline_rates() -> str:
 def missing_runs(scale: str) -> list[tuple[Recipe, int]]:
     """Runs of the grid and the baselines that have no record."""
     base = evidence_base(scale)
-    wanted = sweep.jobs(SCALES[scale], base, sweep.GRID_SEEDS, ("baselines", "grid"))
+    wanted = jobs(SCALES[scale], base, GRID_SEEDS, ("baselines", "grid"))
     found = evidence.runs(scale)
     known = set(zip(found["digest"], found["seed"], strict=True))
     return [(j.recipe, j.seed) for j in wanted if (j.recipe.digest(), j.seed) not in known]
@@ -203,10 +204,8 @@ def missing_runs(scale: str) -> list[tuple[Recipe, int]]:
 
 def sentence_of_missing(scale: str) -> str:
     """How many runs the sweep of a scale has, and the command that makes the others."""
-    left, seeds = missing_runs(scale), len(sweep.GRID_SEEDS)
-    wanted = sweep.jobs(
-        SCALES[scale], evidence_base(scale), sweep.GRID_SEEDS, ("baselines", "grid")
-    )
+    left, seeds = missing_runs(scale), len(GRID_SEEDS)
+    wanted = jobs(SCALES[scale], evidence_base(scale), GRID_SEEDS, ("baselines", "grid"))
     done = f"Scale {scale}: {len(wanted) - len(left)} of {len(wanted)} runs of {seeds} seeds."
     if not left:
         return done

@@ -12,7 +12,7 @@ from eqco.probes.metrics import METRICS
 from eqco.recipe import Recipe
 from eqco.runs.record import Record
 from eqco.runs.run import untrained
-from reproductions import evidence, missing, sweep
+from reproductions import evidence, missing, wanted
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 
@@ -51,7 +51,7 @@ def records_of(
     """Records of some tables at scale glyphs, and of the sweep."""
     scale = SCALES["glyphs"]
     recipes = [row.recipe for number in tables for row in table(number, "glyphs").rows]
-    recipes += [*(sweep.grid(scale, scale.base) if grid else ()), untrained(scale.base)]
+    recipes += [*(wanted.grid(scale, scale.base) if grid else ()), untrained(scale.base)]
     return [record(recipe, seed) for recipe in dict.fromkeys(recipes) for seed in seeds]
 
 

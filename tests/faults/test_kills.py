@@ -15,8 +15,8 @@ from eqco.runs.checkpoint import checkpoint_path, earlier, read
 from eqco.runs.launch import Order
 from eqco.runs.record import Record
 from eqco.runs.run import Job, run
-from reproductions import sweep
 from reproductions.scales import SCALES
+from reproductions.wanted import jobs
 from tests.faults.damage import RECIPE, machine_in
 
 pytestmark = [pytest.mark.faults, pytest.mark.long]
@@ -70,7 +70,7 @@ def test_eight_processes_at_the_same_runs_do_each_once(
     ]  # fmt: skip
     told = [each.communicate(timeout=1200)[0] for each in team]
     assert [each.returncode for each in team] == [0] * 8, told
-    wanted = sweep.jobs(SCALES["smoke"], SCALES["smoke"].base, range(1), ["tables"], [1])
+    wanted = jobs(SCALES["smoke"], SCALES["smoke"].base, range(1), ["tables"], [1])
     done = [line.split()[1] for text in told for line in text.splitlines() if line[:5] == "done "]
     assert sorted(done) == sorted(job.run_id for job in wanted)
     machine = machine_in(tmp_path / "alone")

@@ -23,7 +23,7 @@ from eqco.recipe import Recipe
 from eqco.runs.record import Record
 from eqco.runs.run import run
 from eqco.settings import Machine
-from reproductions import evidence, options, pages, plan, sweep, sweep_page
+from reproductions import evidence, options, pages, sweep_page, wanted
 from reproductions.__main__ import main
 from reproductions.report import Cell, closing
 from reproductions.scales import SCALES, Scale
@@ -89,7 +89,7 @@ def test_a_loss_is_one_entry(
     claims = [claim for claim in found.claims if claim not in before.claims]
     assert [claim.name for claim in claims] == ["hinge-beats-infonce-k16", "hinge-equals-eqco-k16"]
     assert all(claim.statement.startswith("Hinge with K=16 is") for claim in claims)
-    jobs = {job.run_id for job in plan.jobs("glyphs", base, list(TABLES), 1)}
+    jobs = {job.run_id for job in wanted.jobs(SCALES["glyphs"], base, range(1), ["tables"])}
     assert {row.recipe.run_id(0) for row in new} <= jobs
     assert closing_text(new).count("Hinge") == len(new)
     record = ran(few.recipe, machine, tmp_path)
@@ -169,7 +169,7 @@ def test_a_scale_is_one_entry(
     monkeypatch.setitem(SCALES, "minute", scale)
     found = table(1, "minute")
     assert {row.recipe.num_negatives for row in found.rows} == {4, base.num_negatives}
-    jobs = plan.jobs("minute", base, list(TABLES), 1)
+    jobs = wanted.jobs(scale, base, range(1), ["tables"])
     assert {row.recipe for row in found.rows} < {job.recipe for job in jobs}
     assert options.OPTIONS["scale"]["type"]("minute") == "minute"
     places = [f"--{name}={tmp_path}" for name in ("records", "checkpoints")]
@@ -204,7 +204,9 @@ def test_a_table_is_one_entry(
     assert pages.table_page(number, "glyphs") in shown
     assert f"-k table{number}`" in pages.prices()
     base = replace(SCALES["glyphs"].base, learning_rate=0.05)
-    jobs = {job.recipe for job in plan.jobs("glyphs", base, [number], 1)}
+    jobs = {
+        job.recipe for job in wanted.jobs(SCALES["glyphs"], base, range(1), ["tables"], [number])
+    }
     assert {row.recipe for row in table(number, "glyphs", base).rows} < jobs
     assert main(["tables", f"--records={tmp_path}"]) == 0
     text = capsys.readouterr().out
@@ -214,7 +216,7 @@ def test_a_table_is_one_entry(
 def rates_of_table_1() -> list[Recipe]:
     """Recipes that the page of the sweep shows."""
     scale = SCALES["glyphs"]
-    return [*sweep.baselines(scale, scale.base), *sweep.grid(scale, scale.base)]
+    return [*wanted.baselines(scale, scale.base), *wanted.grid(scale, scale.base)]
 
 
 def test_a_metric_appears_in_the_pages(monkeypatch: pytest.MonkeyPatch, commit: Commit) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from eqco.recipe import Recipe
 from eqco.runs.record import Record
-from reproductions import evidence, sweep
+from reproductions import evidence, wanted
 from reproductions.claims import PRIMARY
 from reproductions.judge import LEAST_SEEDS
 from reproductions.scales import SCALES
@@ -184,5 +184,5 @@ def test_committed_records_are_whole_and_of_todays_recipes(scale: str) -> None:
 def test_committed_records_are_runs_of_the_sweep(scale: str) -> None:
     committed = {(record.recipe, record.seed) for record in evidence.committed_records(scale)}
     seeds = range(1 + max(seed for _, seed in committed))
-    jobs = sweep.jobs(SCALES[scale], evidence.evidence_base(scale), seeds)
+    jobs = wanted.jobs(SCALES[scale], evidence.evidence_base(scale), seeds)
     assert committed <= {(job.recipe, job.seed) for job in jobs}

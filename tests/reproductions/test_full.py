@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from reproductions import full, plan
+from reproductions import full
 from reproductions.__main__ import main
 from reproductions.scales import SCALES
-from reproductions.tables import TABLES
+from reproductions.wanted import jobs
 from tests.trees import write_tree
 
 
@@ -42,8 +42,8 @@ def test_plan_only_prints_the_tree_and_the_plan_and_writes_nothing(
     assert main(["full", "--plan-only", f"--records={tmp_path / 'records'}"]) == 0
     text = capsys.readouterr().out
     assert "4 classes, 280 training and 8 held-out images" in text
-    jobs = plan.jobs("imagenet", SCALES["imagenet"].base, list(TABLES), 1)
-    assert f"{len(jobs)} runs" in text
+    planned = jobs(SCALES["imagenet"], SCALES["imagenet"].base, range(1), ["tables"])
+    assert f"{len(planned)} runs" in text
     assert not (tmp_path / "records").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from reproductions import plan
 from reproductions.__main__ import main
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
+from reproductions.wanted import jobs
 from tests.trees import write_tree
 
 IMAGENET_BASE = SCALES["imagenet"].base
@@ -35,7 +37,9 @@ def write_measurement(path: Path, training: float, probing: float, processes: in
 
 def test_runs_that_tables_share_are_planned_once() -> None:
     seeds = 2
-    names = [job.run_id for job in plan.jobs("imagenet", IMAGENET_BASE, list(TABLES), seeds)]
+    names = [
+        job.run_id for job in jobs(SCALES["imagenet"], IMAGENET_BASE, range(seeds), ["tables"])
+    ]
     assert len(names) == len(set(names))
     recipes = {row.recipe for number in TABLES for row in table(number, "imagenet").rows}
     recipes.add(untrained(IMAGENET_BASE))
@@ -43,9 +47,20 @@ def test_runs_that_tables_share_are_planned_once() -> None:
 
 
 def test_a_plan_of_some_tables_has_their_runs_alone() -> None:
-    names = {job.run_id for job in plan.jobs("glyphs", Recipe(), [4], 1)}
+    names = {job.run_id for job in jobs(SCALES["glyphs"], Recipe(), range(1), ["tables"], [4])}
     expected = {row.recipe.run_id(0) for row in table(4, "glyphs").rows}
     assert names == expected | {untrained(Recipe()).run_id(0)}
+
+
+def test_the_grid_is_planned_where_it_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    options = ["--seeds=1", "--records", str(tmp_path), "--checkpoints", str(tmp_path)]
+    assert main(["plan", "--parts", "grid", *options]) == 0
+    text = capsys.readouterr().out
+    named = {job.run_id for job in jobs(SCALES["glyphs"], Recipe(), range(1), ["grid"])}
+    assert named == {line.split()[0] for line in text.splitlines() if "-s0 " in line}
+    assert re.search(r"Left: \d+\.\d hours", text)
 
 
 def test_the_four_states_of_a_run(tmp_path: Path) -> None:
@@ -125,9 +140,9 @@ def test_the_plan_prints_every_run_and_the_sums(
 ) -> None:
     assert main(["plan", "--scale", "imagenet", "--records", str(tmp_path)]) == 0
     text = capsys.readouterr().out
-    jobs = plan.jobs("imagenet", IMAGENET_BASE, list(TABLES), 1)
-    assert all(job.run_id in text for job in jobs)
-    assert f"{len(jobs)} runs: 0 done, 0 running, 0 begun, {len(jobs)} missing." in text
+    wanted = jobs(SCALES["imagenet"], IMAGENET_BASE, range(1), ["tables"])
+    assert all(job.run_id in text for job in wanted)
+    assert f"{len(wanted)} runs: 0 done, 0 running, 0 begun, {len(wanted)} missing." in text
     assert "53 h on 8 V100" in text
     assert max(map(len, text.splitlines()[:-1])) <= 80
 

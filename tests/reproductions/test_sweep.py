@@ -15,14 +15,14 @@ from eqco.runs.checkpoint import Busy
 from eqco.runs.record import Record, now
 from eqco.runs.run import Job, untrained
 from eqco.settings import Machine
-from reproductions import sweep
+from reproductions import sweep, wanted
 from reproductions.__main__ import main
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 
 GLYPHS = SCALES["glyphs"]
 BASE = GLYPHS.base
-METHOD_RATES = {"simo": sweep.RATES, "moco": sweep.METHOD_RATES, "simclr": sweep.METHOD_RATES}
+METHOD_RATES = {"simo": wanted.RATES, "moco": wanted.METHOD_RATES, "simclr": wanted.METHOD_RATES}
 JOBS = [Job(BASE, seed) for seed in range(4)]
 
 
@@ -39,19 +39,19 @@ def names_of(found: list[Job]) -> list[str]:
 
 def jobs(seeds: range = range(1), **choice: Sequence[Any]) -> list[Job]:
     """Runs of the sweep at scale glyphs."""
-    return sweep.jobs(GLYPHS, BASE, seeds, **choice)
+    return wanted.jobs(GLYPHS, BASE, seeds, **choice)
 
 
 def test_learning_rates_cover_two_decades() -> None:
-    assert len(sweep.RATES) >= 6
-    assert max(sweep.RATES) / min(sweep.RATES) >= 99
-    assert BASE.learning_rate in sweep.RATES
-    assert set(sweep.METHOD_RATES) >= {BASE.learning_rate}
+    assert len(wanted.RATES) >= 6
+    assert max(wanted.RATES) / min(wanted.RATES) >= 99
+    assert BASE.learning_rate in wanted.RATES
+    assert set(wanted.METHOD_RATES) >= {BASE.learning_rate}
 
 
 @pytest.mark.parametrize("scale", ["glyphs", "photos", "cifar10"])
 def test_baselines_are_infonce_with_all_negatives_at_every_rate(scale: str) -> None:
-    found = sweep.baselines(SCALES[scale], SCALES[scale].base)
+    found = wanted.baselines(SCALES[scale], SCALES[scale].base)
     expected = {
         replace(SCALES[scale].baseline(method), learning_rate=rate)
         for method, rates in METHOD_RATES.items()
@@ -62,7 +62,7 @@ def test_baselines_are_infonce_with_all_negatives_at_every_rate(scale: str) -> N
 
 
 def test_the_grid_has_table_1_and_both_ends_of_the_other_methods_at_every_rate() -> None:
-    found = sweep.grid(GLYPHS, BASE)
+    found = wanted.grid(GLYPHS, BASE)
     expected = {row.recipe for row in table(1, "glyphs").rows}
     for method, rates in METHOD_RATES.items():
         mine = [recipe for recipe in found if recipe.method == method]
@@ -83,7 +83,7 @@ def test_the_sweep_is_its_parts_in_order_without_a_run_twice() -> None:
     seeds = range(2)
     names = names_of(jobs(seeds))
     assert len(names) == len(set(names))
-    parts = [names_of(jobs(seeds, parts=[part])) for part in sweep.PARTS]
+    parts = [names_of(jobs(seeds, parts=[part])) for part in wanted.PARTS]
     assert names == list(dict.fromkeys(name for part in parts for name in part))
     assert names_of(jobs(seeds, parts=["grid", "baselines"]))[0] == parts[2][0]
 
@@ -98,7 +98,7 @@ def test_the_part_tables_has_every_row_of_its_tables_and_the_untrained_backbone(
 
 
 def test_baselines_and_grid_have_their_own_seeds_alone() -> None:
-    for part, own in sweep.LIMITED.items():
+    for part, own in wanted.LIMITED.items():
         for seeds in (range(2), range(10), range(4, 12), range(10, 15)):
             found = {job.seed for job in jobs(seeds, parts=[part])}
             assert found == set(seeds) & set(own)
@@ -107,7 +107,7 @@ def test_baselines_and_grid_have_their_own_seeds_alone() -> None:
 
 def test_every_run_has_the_data_of_the_base() -> None:
     base = replace(SCALES["photos"].base, data="folder:mine-12345678")
-    found = sweep.jobs(SCALES["photos"], base, range(1))
+    found = wanted.jobs(SCALES["photos"], base, range(1))
     assert {job.recipe.data for job in found} == {base.data}
 
 

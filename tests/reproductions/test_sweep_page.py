@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reproductions import sweep, sweep_page
+from reproductions import sweep_page, wanted
 from reproductions.scales import SCALES
 from tests import synthetic
 
@@ -20,30 +20,30 @@ def forgotten() -> Iterator[None]:
 
 
 def test_a_whole_sweep_has_a_grid_for_each_method(monkeypatch: pytest.MonkeyPatch) -> None:
-    synthetic.commit(monkeypatch, synthetic.records_of([], seeds=sweep.GRID_SEEDS))
+    synthetic.commit(monkeypatch, synthetic.records_of([], seeds=wanted.GRID_SEEDS))
     for name in ("metrics", "fixed", "best", "diagnostics"):
         text = sweep_page.SECTIONS[name]()
         for title in ("SiMo", "MoCo v2", "SimCLR"):
             assert f"### {title}, scale glyphs\n" in text
         assert "not run" not in text
-    rates = len(sweep.RATES) * 3 + len(sweep.METHOD_RATES) * 2
+    rates = len(wanted.RATES) * 3 + len(wanted.METHOD_RATES) * 2
     verdicts = sweep_page.SECTIONS["fixed"]()
     assert verdicts.count("n=5") == 3 * rates
     assert "Scale glyphs: 415 of 415 runs of 5 seeds." in sweep_page.count()
 
 
 def test_a_sweep_in_part_says_what_was_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipes = sweep.baselines(SCALE, SCALE.base)[: len(sweep.RATES)]
+    recipes = wanted.baselines(SCALE, SCALE.base)[: len(wanted.RATES)]
     synthetic.commit(monkeypatch, [synthetic.record(r, seed) for r in recipes for seed in range(2)])
     text = sweep_page.SECTIONS["metrics"]()
     assert text.count("### ") == 1 + text.count("#### ")
-    assert "| EqCo | 16 |" + " not run |" * len(sweep.RATES) in text
+    assert "| EqCo | 16 |" + " not run |" * len(wanted.RATES) in text
     assert "12 of 415 runs" in sweep_page.count()
     assert "`python -m reproductions sweep --parts baselines grid --seeds 5" in sweep_page.count()
-    assert sweep_page.SECTIONS["fixed"]().count("not run") == 3 * 3 * len(sweep.RATES)
+    assert sweep_page.SECTIONS["fixed"]().count("not run") == 3 * 3 * len(wanted.RATES)
     lines = sweep_page.SECTIONS["methods"]().splitlines()
     assert "**" in lines[2]
-    assert lines[3].count("not run") == len(sweep.METHOD_RATES)
+    assert lines[3].count("not run") == len(wanted.METHOD_RATES)
 
 
 def test_without_runs_the_sections_name_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
