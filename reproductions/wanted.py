@@ -11,7 +11,7 @@ from reproductions.scales import Scale
 from reproductions.tables import TABLES
 from reproductions.tables.cells import with_loss
 
-RATES = (0.01, 0.025, 0.06, 0.16, 0.4, 1.0)
+RATES = (0.01, 0.025, 0.06, 0.16, 0.4, 1.0, 2.5)
 METHOD_RATES = (0.03, 0.06, 0.16, 0.4, 1.0)
 BASELINE_SEEDS = range(3)  # enough to choose a rate
 GRID_SEEDS = range(5)

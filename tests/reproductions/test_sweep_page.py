@@ -29,7 +29,7 @@ def test_a_whole_sweep_has_a_grid_for_each_method(monkeypatch: pytest.MonkeyPatc
     rates = len(wanted.RATES) * 3 + len(wanted.METHOD_RATES) * 2
     verdicts = sweep_page.SECTIONS["fixed"]()
     assert verdicts.count("n=5") == 3 * rates
-    assert "Scale glyphs: 415 of 415 runs of 5 seeds." in sweep_page.count()
+    assert "Scale glyphs: 455 of 455 runs of 5 seeds." in sweep_page.count()
 
 
 def test_a_sweep_in_part_says_what_was_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +38,7 @@ def test_a_sweep_in_part_says_what_was_not_run(monkeypatch: pytest.MonkeyPatch) 
     text = sweep_page.SECTIONS["metrics"]()
     assert text.count("### ") == 1 + text.count("#### ")
     assert "| EqCo | 16 |" + " not run |" * len(wanted.RATES) in text
-    assert "12 of 415 runs" in sweep_page.count()
+    assert "14 of 455 runs" in sweep_page.count()
     assert "`python -m reproductions sweep --parts baselines grid --seeds 5" in sweep_page.count()
     assert sweep_page.SECTIONS["fixed"]().count("not run") == 3 * 3 * len(wanted.RATES)
     lines = sweep_page.SECTIONS["methods"]().splitlines()
@@ -49,5 +49,5 @@ def test_a_sweep_in_part_says_what_was_not_run(monkeypatch: pytest.MonkeyPatch) 
 def test_without_runs_the_sections_name_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     synthetic.commit(monkeypatch, [])
     for name in ("count", "metrics", "fixed", "best", "diagnostics"):
-        assert "0 of 415 runs of 5 seeds. Not run: 415; `python -m" in sweep_page.SECTIONS[name]()
+        assert "0 of 455 runs of 5 seeds. Not run: 455; `python -m" in sweep_page.SECTIONS[name]()
     assert "not run" in sweep_page.SECTIONS["methods"]()
