@@ -49,7 +49,7 @@ def test_pytest_has_every_option_but_those_of_the_plan(
     of_pytest: dict[str, argparse.Action],
 ) -> None:
     assert of_pytest.keys() - {"help"} == set(OF_PYTEST)
-    assert set(OF_PYTEST) == OPTIONS.keys() - {"throughput", "tables"}
+    assert set(OF_PYTEST) == OPTIONS.keys() - {"throughput", "tables", "parts"}
 
 
 @pytest.mark.parametrize("command", commands())
