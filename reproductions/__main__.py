@@ -29,7 +29,7 @@ def add_planning(commands: Commands) -> None:
     command = commands.add_parser("plan", help="every run of a scale: state and price")
     names = ("scale", "tables", "seeds", "records", "checkpoints", "data", "throughput")
     add_options(command.add_argument, *names, "precision")
-    told = OPTIONS["parts"]["help"].replace("all", "tables")
+    told = OPTIONS["parts"]["help"].format("tables")
     add_options(command.add_argument, "parts", default=["tables"], help=told)
     command.set_defaults(function=plan.main)
 
@@ -57,7 +57,8 @@ def add_sweeping(commands: Commands) -> None:
     command.add_argument(
         "--first-seed", type=whole(0), default=0, help="the first of the seeds (default: 0)"
     )
-    add_options(command.add_argument, "parts", default=list(PARTS))
+    told = OPTIONS["parts"]["help"].format("all")
+    add_options(command.add_argument, "parts", default=list(PARTS), help=told)
     command.add_argument(
         "--at-once",
         type=whole(),

@@ -101,7 +101,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
                    "help": "measurement of `python -m reproductions throughput`"},
     "tables": {"type": whole(), "nargs": "+", "help": "numbers of tables (default: all)"},
     "parts": {"type": known_name("part", PARTS), "nargs": "+",
-              "help": f"of {', '.join(PARTS)}, in order (default: all)"},
+              "help": f"of {', '.join(PARTS)}, in order (default: {{}})"},
 }  # fmt: skip
 OTHER_DEST = "eqco_{}"  # where pytest keeps an option whose name another plugin has taken
 OF_PYTEST = [name for name in OPTIONS if name not in ("throughput", "tables", "parts")]
