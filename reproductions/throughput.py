@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from eqco import distributed
-from eqco.images.files import FromFiles, Steps, loader
+from eqco.images.files import FromFiles, Steps
 from eqco.images.tree import ImageTree, scan
+from eqco.images.workers import loader
 from eqco.probes.crops import STEPS_AT_ONCE, CropProbe
 from eqco.recipe import Recipe
 from eqco.runs.files import check_writable, write_atomically

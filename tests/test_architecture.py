@@ -21,7 +21,7 @@ LAYERS = [
      "probes.linear"],
     ["embedding_files", "embeddings", "entries", "gaps", "images.decode", "methods.batch_norm",
      "randomness", "runs.door", "runs.schema", "settings", "sogclr", "theory"],
-    ["commands.options", "corrected", "images.tree", "rivals"],
+    ["commands.options", "corrected", "images.tree", "images.workers", "rivals"],
     ["contrast", "images.loose", "images.photometric", "methods.method", "probes.metrics"],
     ["bounds", "images.views", "methods.moco", "methods.simclr", "methods.simo", "two_views"],
     ["labels", "methods.synco", "modules"],

@@ -11,14 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from eqco.distributed import first_index, rank, world_size
-from eqco.images.decode import ImageError, decode
+from eqco.images.decode import decode
 from eqco.images.tree import ImageTree, Split
 from eqco.images.views import AFTER_CROP, normalise
+from eqco.images.workers import loader, start_server
 from eqco.randomness import Part, Shuffle, generator_for, sample_rows, seed_for
-from eqco.runs.signals import ignore
 from eqco.settings import Machine, Settings
 
 VIEW_NAMES = ("query", "key")
@@ -101,46 +101,6 @@ class Steps(Sampler[list[tuple[int, int]]]):
             yield [(epoch, index) for index in rows.tolist()]
 
 
-def one_thread(_: int) -> None:
-    """Set a worker process to one thread, since the workers run in parallel already.
-
-    A signal to the whole job must not end it before the step that needs its images.
-    """
-    torch.set_num_threads(1)
-    ignore()
-
-
-def loader(dataset: Dataset[Any], machine: Machine, **batches: Any) -> Iterator[Any]:
-    """Batches of torch's loader with the machine's workers.
-
-    Args:
-        dataset: of this module.
-        machine: its `workers` decode ahead; 0 decodes in this process.
-        batches: `batch_sampler`, or `sampler` and `batch_size`.
-
-    Raises:
-        ImageError: an image cannot be read; in one line, also from a worker, where torch puts the
-            worker's traceback before it.
-    """
-    batches_ahead = iter(
-        DataLoader(
-            dataset,
-            num_workers=machine.workers,
-            pin_memory=machine.device.startswith("cuda"),
-            worker_init_fn=one_thread,
-            **batches,
-        )
-    )
-    try:
-        yield from batches_ahead
-        return
-    except ImageError as error:
-        last = str(error).strip().rpartition("\n")[2]
-    # Raised without the first error, whose frames would keep the workers alive.
-    del batches_ahead
-    raise ImageError(last.removeprefix(f"{ImageError.__module__}.ImageError: "))
-
-
 class FromFiles:
     """Images of a tree, read during a run; see `eqco.images.Images`.
 
@@ -154,6 +114,8 @@ class FromFiles:
     note = ""
 
     def __init__(self, tree: ImageTree, recipe: Settings, seed: int, machine: Machine) -> None:
+        if machine.workers:
+            start_server()
         self.tree, self.recipe, self.seed, self.machine = tree, recipe, seed, machine
         self.num_classes, self.fingerprint = tree.num_classes, tree.fingerprint
         self.shuffle = Shuffle(len(tree.train), recipe.batch_size, seed)

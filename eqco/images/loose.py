@@ -11,11 +11,10 @@ import os
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from eqco.entries import LeftOut, files_below
-from eqco.images.tree import IMAGE_ENDINGS, IS_IMAGE, ImageTree, Split, tell
+from eqco.images.tree import IMAGE_ENDINGS, IS_IMAGE, ImageTree, split_of, tell
 
 LEAST = 8  # images: a batch of two, four steps in an epoch
 
@@ -58,15 +57,16 @@ def scan_loose(root: Path) -> ImageTree:
             f"of {', '.join(sorted(IMAGE_ENDINGS))} files"
         )
     tell(left_out)
-    nothing = torch.zeros(0, dtype=torch.int64)
-    train = Split(folder, np.array(names, dtype=bytes), torch.zeros(len(names), dtype=torch.int64))
-    return ImageTree(root, ("",), train, Split(folder, np.array([], dtype=bytes), nothing))
+    train, none = (
+        split_of(folder, some, torch.zeros(len(some), dtype=torch.int64)) for some in (names, [])
+    )
+    return ImageTree(root, ("",), train, none)
 
 
 def loose_identity(root: Path) -> str:
     """8 hex digits of the images below a folder: their relative paths and sizes, not its name."""
     split = scan_loose(root).train
     digest = hashlib.sha256()
-    for name, path in zip(split.names.tolist(), split.paths(), strict=True):
+    for name, path in zip(split.names(), split.paths(), strict=True):
         digest.update(name + b" %d\n" % path.stat().st_size)
     return digest.hexdigest()[:8]

@@ -1,8 +1,8 @@
 """Image trees: `train/CLASS/*` and `val/CLASS/*` or `test/CLASS/*`. Files are listed, not opened.
 
 Images of a class may also lie in folders below it, at any depth: `train/CLASS/images/*`.
-A split of M images is held as fixed-width names, so that a million of them cost some 40 MB and
-worker processes share them.
+A split of M images is held as a tensor of fixed-width names, so that a million of them cost some
+40 MB and worker processes share them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,24 +34,35 @@ class Split:
 
     Attributes:
         folder: `train`, `val` or `test` of the tree.
-        names: paths below `folder`, bytes, shape (M,).
+        padded: paths below `folder`, W bytes each, zeros at the end, shape (M, W), uint8.
         labels: int64, shape (M,).
     """
 
     folder: Path
-    names: np.ndarray
+    padded: Tensor
     labels: Tensor
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.labels)
 
     def path(self, index: int) -> Path:
         """Path of an image."""
-        return self.folder / os.fsdecode(bytes(self.names[index]))
+        return self.folder / os.fsdecode(self.padded[index].numpy().tobytes().rstrip(b"\0"))
+
+    def names(self) -> list[bytes]:
+        """Paths of all images below `folder`."""
+        return self.padded.numpy().view(f"S{self.padded.shape[1]}").ravel().tolist()
 
     def paths(self) -> list[Path]:
         """Paths of all images."""
-        return [self.path(index) for index in range(len(self))]
+        return [self.folder / os.fsdecode(name) for name in self.names()]
+
+
+def split_of(folder: Path, names: Sequence[bytes], labels: Tensor) -> Split:
+    """A split of images, by their paths below its folder."""
+    array = np.array(names, dtype=bytes)
+    padded = array.view(np.uint8).reshape(len(names), array.itemsize)
+    return Split(folder, torch.from_numpy(padded), labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +95,7 @@ class ImageTree:
         """16 hex digits of the SHA-256 of all names, in order; no image is opened for it."""
         digest = hashlib.sha256()
         for split in (self.train, self.held_out):
-            digest.update(b"\n".join(split.names.tolist()) + b"\n\n")
+            digest.update(b"\n".join(split.names()) + b"\n\n")
         return digest.hexdigest()[:16]
 
 
@@ -112,7 +124,7 @@ def list_split(folder: Path, classes: tuple[str, ...], left_out: LeftOut) -> Spl
         names += [os.fsencode(path.replace(os.sep, "/")) for path in own]
         counts.append(len(own))
     labels = torch.arange(len(classes)).repeat_interleave(torch.tensor(counts))
-    return Split(folder, np.array(names, dtype=bytes), labels)
+    return split_of(folder, names, labels)
 
 
 def class_names(folder: Path, left_out: LeftOut) -> tuple[str, ...]:

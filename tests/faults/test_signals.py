@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from eqco.images.files import one_thread
 from eqco.recipe import Recipe
 from eqco.runs import signals
 from eqco.runs.checkpoint import checkpoint_path, read
@@ -286,16 +285,6 @@ def test_signals_that_are_ignored_or_handled_by_others_are_left_alone() -> None:
         signal.signal(signal.SIGHUP, before)
         signal.signal(signal.SIGTERM, other)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_workers_that_decode_ignore_signals() -> None:
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    try:
-        one_thread(0)
-        assert all(signal.getsignal(number) is signal.SIG_IGN for number in SIGNALS)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @pytest.mark.long

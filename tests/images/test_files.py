@@ -11,8 +11,9 @@ from torch import Tensor
 
 from eqco.images import open_images
 from eqco.images.decode import decode
-from eqco.images.files import Centres, Crops, FromFiles, Steps, loader
+from eqco.images.files import Centres, Crops, FromFiles, Steps
 from eqco.images.tree import ImageTree, identity, scan
+from eqco.images.workers import loader
 from eqco.randomness import Shuffle
 from eqco.recipe import Recipe
 from eqco.settings import Machine
