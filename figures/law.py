@@ -22,7 +22,9 @@ def between(frame: pd.DataFrame) -> pd.DataFrame:
     nats = np.geomspace(cells["nats"].iloc[0], cells["nats"].iloc[-1], 100)
     found = pd.DataFrame({"nats": nats})
     for name in ("line", "curve"):
-        found[name] = np.exp(np.interp(np.log(nats), np.log(cells["nats"]), np.log(cells[name])))
+        heights = np.log(cells[name].abs())  # of one sign, that of the fitted slope
+        found[name] = np.exp(np.interp(np.log(nats), np.log(cells["nats"]), heights))
+        found[name] *= np.sign(cells[name].iloc[0])
     return found.melt("nats", var_name="fit", value_name="height")
 
 

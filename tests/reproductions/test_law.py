@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from figures.law import between
 from reproductions import law
 from reproductions.tables import table
 from reproductions.tables.predicted import losses
@@ -45,6 +46,14 @@ def test_cells_that_are_not_fitted_move_neither_the_line_nor_the_curve() -> None
     text = law.report(found)
     assert "from the line 1.00 points in the mean, 1.00 at most" in text
     assert "from the curve 1.00 points in the mean, 1.00 at most" in text
+
+
+@pytest.mark.parametrize("points_a_nat", [3.0, -3.0])
+def test_the_lines_of_the_figure_pass_through_what_is_fitted(points_a_nat: float) -> None:
+    drawn = between(law.fit(exact(points_a_nat)))
+    expected = points_a_nat * drawn["nats"].to_numpy()
+    assert drawn["height"].to_numpy() == pytest.approx(expected)
+    assert set(drawn["fit"]) == {"line", "curve"}
 
 
 def test_cells_of_another_data_set_are_predicted_and_not_fitted() -> None:
