@@ -30,10 +30,11 @@ def draw(frame: pd.DataFrame) -> Figure:
     panels = frame.groupby(["method", "K"], sort=False)
     figure, axes = style.panels([f"{method}, K = {k}" for (method, k), _ in panels])
     for axis, ((method, _), part) in zip(axes, panels, strict=True):
+        rates = frame.loc[frame["method"] == method, "learning rate"]  # also those of full K
         style.means(axis, part, "learning rate", "linear", "loss")
         if part["K"].max() < most[part.index].max():
             style.lines(axis, full[full["method"] == method], "learning rate", "linear", "loss")
-        style.log_axis(axis, part["learning rate"], "linear probe, top-1 %")
+        style.log_axis(axis, rates, "linear probe, top-1 %")
     count = style.seeds_in(frame.groupby(["method", "K", "loss", "learning rate"]).size())
     style.legend_below(figure, f"bar: 90 % interval of the mean, {count}; the y axes differ")
     return figure
