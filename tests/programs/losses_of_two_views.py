@@ -4,18 +4,23 @@ Usage: python -m tests.programs.losses_of_two_views OUT.pt
 """
 
 import sys
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from eqco import EqCoLoss, distributed
+from tests.programs.gloo import check_ended
 from tests.test_distributed import LOSS_OPTIONS
 
 torch.set_num_threads(1)
 distributed.start("cpu")
 found = {}
-for name, options in LOSS_OPTIONS.items():
+
+
+def steps(name: str, options: dict[str, Any]) -> None:
+    """Put the loss and all gradients of two steps into `found`."""
     torch.manual_seed(0)
     encoder: nn.Module = nn.Linear(6, 8).double()
     images = torch.randn(2, 2, 8, 6, dtype=torch.float64)  # steps, views, N, features
@@ -32,7 +37,12 @@ for name, options in LOSS_OPTIONS.items():
         found[f"{name}/loss{step}"] = distributed.mean_over_ranks(value.detach())
         for weight, parameter in encoder.named_parameters():
             found[f"{name}/{weight}{step}"] = parameter.grad.clone()
+
+
+for name, options in LOSS_OPTIONS.items():
+    steps(name, options)
 if distributed.rank() == 0:
     torch.save(found, sys.argv[1])
 distributed.wait()
 distributed.stop()
+check_ended()

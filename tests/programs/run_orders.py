@@ -9,9 +9,11 @@ from pathlib import Path
 from eqco import distributed
 from eqco.runs.launch import Order
 from eqco.runs.run import run
+from tests.programs.gloo import check_ended
 
 distributed.start("cpu")
 for path in sys.argv[1:]:
     order = Order.read(Path(path))
     run(order.job.recipe, order.job.seed, order.machine, order.folder)
 distributed.stop()
+check_ended()
