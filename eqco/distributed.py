@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
+import traceback
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
@@ -149,8 +151,15 @@ def start(device: str) -> str:
 def stop() -> None:
     """Leave the process group, and return when its threads have ended.
 
-    A gloo thread that still runs when Python exits aborts a process that had finished.
+    A gloo thread that still runs when Python exits can abort a process that had finished. A
+    DistributedDataParallel that is still referred to keeps the threads: return from the function
+    that holds it first. Where an exception is on its way, the local variables of the functions it
+    has left are cleared, since they may hold one.
     """
     if dist.is_available() and dist.is_initialized():
+        error = sys.exception()
+        while error is not None:
+            traceback.clear_frames(error.__traceback__)
+            error = error.__context__
         dist.destroy_process_group()
         gc.collect()  # a DistributedDataParallel in a cycle holds the group

@@ -114,13 +114,19 @@ def test_the_comparison_fails_where_the_gather_drops_gradient(outcome: Launch) -
     assert any(name.endswith("weight0") for name in wrong)
 
 
-def test_no_thread_of_gloo_outlives_its_process_group(environment: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("how", "printed"), [("end", ""), ("error", "ValueError\n"), ("chain", "KeyError\n")]
+)
+def test_no_thread_of_gloo_outlives_its_process_group(
+    how: str, printed: str, environment: dict[str, str]
+) -> None:
     launched = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.programs.leave_group"], env=environment | launched, cwd=ROOT,
-        capture_output=True, text=True, check=False, timeout=120,
+        [sys.executable, "-m", "tests.programs.leave_group", how], env=environment | launched,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[:3000]
+    assert done.stdout == printed
 
 
 def test_one_process_gathers_nothing() -> None:
