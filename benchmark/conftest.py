@@ -10,7 +10,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmark import peers
 from benchmark.measure import Compare, Row
-from benchmark.table import summary, table
+from benchmark.report import summary, table
 
 ROWS = pytest.StashKey[list[Row]]()
 
@@ -46,5 +46,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not rows:
         return
     terminalreporter.write_line("")
-    for text in [*table(rows), "", *summary(rows).splitlines(), *peers.missing()]:
+    for text in [*table(rows), "", *summary(rows), *peers.missing()]:
         terminalreporter.write_line(text)

@@ -6,13 +6,10 @@ one after the other then differ by a factor of two, while the ratios within a ro
 
 from __future__ import annotations
 
-import math
-import os
 import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 from typing import Any
 
@@ -20,6 +17,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from eqco.cores import granted_cores
+from eqco.runs.record import installed, processor
 
 LIBRARIES = ("torch", "torchvision", "kornia", "lightly", "pytorch-metric-learning", "pillow")
 # Processor time where one thread does all the work: what other processes take is not counted.
@@ -62,37 +60,17 @@ class Row:
     times: dict[str, float] = field(default_factory=dict)
 
 
-def installed(name: str) -> str:
-    """Version of an installed distribution, or "none"."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "none"
-
-
 def machine() -> dict[str, Any]:
     """Processor, cores, threads and versions."""
-    names = [""]
-    if os.path.exists("/proc/cpuinfo"):
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
     return {
         "device": "cpu",
-        "processor": (names or [""])[0] or platform.processor() or platform.machine(),
+        "processor": processor(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "cores": granted_cores(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         **{name: installed(name) for name in LIBRARIES},
     }
-
-
-def exponent(sizes: list[int], seconds: list[float]) -> float:
-    """p of the power law seconds ~ sizes^p, by least squares on logarithms."""
-    x, y = [math.log(size) for size in sizes], [math.log(value) for value in seconds]
-    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
-    across = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
-    return across / sum((a - mean_x) ** 2 for a in x)
 
 
 def row_of_medians(

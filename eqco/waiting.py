@@ -1,7 +1,7 @@
 """How idle threads of OpenMP wait. Import this before torch, which loads OpenMP.
 
 OpenMP's threads spin while they wait for each other. That is faster where every thread has a core
-for itself, and many times slower where another process needs one: see `benchmark/threads.py`.
+for itself, and many times slower where another process needs one: see `benchmark/README.md`.
 """
 
 from __future__ import annotations
