@@ -106,8 +106,7 @@ PARTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "two processes": gpu_right.two_processes,
     "matrix rate": gpu_speed.matrix_rate,
     "losses": gpu_speed.losses,
-    "ResNet-50 at 224 pixels, ready views": gpu_speed.ready_views,
-    "ResNet-50 at 224 pixels, JPEG files": gpu_speed.jpeg_files,
+    "ResNet-50 at 224 pixels": gpu_speed.resnet50,
     "CIFAR ResNet-18, all on the device": gpu_speed.cifar,
     "table 1 at CIFAR-10": gpu_speed.table1,
 }

@@ -24,6 +24,7 @@ from eqco.recipe import Recipe
 from eqco.runs.files import write_atomically
 from eqco.runs.pretrain import Pretraining
 from eqco.settings import Machine
+from eqco.speed import ReadyViews, Views
 from reproductions.scales import SCALES
 
 STEPS = 20
@@ -31,7 +32,6 @@ STEPS = 20
 TOLERANCE = {"loss": 1e-9, "gradient": 1e-7, "20 steps": 1e-6}
 VIEW_TOLERANCE = 1e-4  # of views made on each device in float32
 LOW_TOLERANCE = 0.05  # of a loss in bfloat16, relative
-Views = tuple[Tensor, Tensor]
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -46,23 +46,12 @@ def training(recipe: Recipe, device: str, **settings: Any) -> Pretraining:
     return Pretraining(recipe, 0, open_images(recipe, 0, machine), machine)
 
 
-class Given:
-    """Views that were made before, in float64, on the device of a piece of work."""
-
-    def __init__(self, work: Pretraining, views: list[Views]) -> None:
-        self.shuffle, self.device, self.given = work.images.shuffle, work.machine.device, views
-
-    def views(self, step: int) -> Views:
-        """The views of a step."""
-        query, key = self.given[step]
-        return query.double().to(self.device), key.double().to(self.device)
-
-
 def follow(method: str, device: str, views: list[Views]) -> tuple[list[float], dict[str, Tensor]]:
     """Losses of the steps in float64, and every gradient of the first, on the CPU."""
     work = training(recipe_of(method), device)
     work.method.double()
-    work.images = Given(work, views)  # type: ignore[assignment]
+    made = [(query.double().to(device), key.double().to(device)) for query, key in views]
+    work.images = ReadyViews(work.images.shuffle, made)
     losses, gradients = [], dict[str, Tensor]()
     for step in range(len(views)):
         losses.append(work.advance())

@@ -5,41 +5,28 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.inputs import embeddings, ours_in_batch, plain_in_batch, random_images, write_jpegs
-from benchmark.measure import Step
 from eqco.cores import granted_cores
-from eqco.images.files import FromFiles
 from eqco.images.memory import Dataset, InMemory
 from eqco.images.tree import scan
+from eqco.methods import build
 from eqco.recipe import Recipe
 from eqco.runs.pretrain import Pretraining
 from eqco.settings import Machine
+from eqco.speed import seconds_per_call
 from reproductions.scales import SCALES
+from reproductions.throughput import throughput
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSES = 4  # query forward, twice that backward, key forward
-
-
-def seconds(run: Step, device: str, rounds: int = 5, warm_up: int = 2) -> float:
-    """Median time of a call, the device's work included."""
-    found = []
-    for _ in range(warm_up + rounds):
-        start = time.perf_counter()
-        run()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        found.append(time.perf_counter() - start)
-    return median(found[warm_up:])
 
 
 def matrix_rate(report: Any) -> dict[str, Any]:
@@ -54,7 +41,7 @@ def matrix_rate(report: Any) -> dict[str, Any]:
         a, b = (torch.randn(side, side, device=report.device, dtype=kind) for _ in range(2))
         before = torch.backends.cuda.matmul.allow_tf32
         torch.backends.cuda.matmul.allow_tf32 = fast
-        taken = seconds(partial(torch.mm, a, b), report.device)
+        taken = seconds_per_call(partial(torch.mm, a, b), report.device, rounds=5)
         torch.backends.cuda.matmul.allow_tf32 = before
         found[name] = round(2 * side**3 / taken / 1e12, 3)  # type: ignore[assignment]
     return found
@@ -71,7 +58,8 @@ def losses(report: Any) -> dict[str, Any]:
             "all": partial(ours_in_batch, "infonce", query, key, size - 1, draw),
             "plain": partial(plain_in_batch, query, key),
         }.items():
-            found[f"N = {size}, {name}"] = round(1000 * seconds(run, report.device), 3)
+            taken = seconds_per_call(run, report.device, rounds=5, warm_up=2)
+            found[f"N = {size}, {name}"] = round(1000 * taken, 3)
     return found
 
 
@@ -96,55 +84,28 @@ def tree_of(report: Any) -> tuple[Path, str]:
     return folder, "made"
 
 
-def from_files(report: Any) -> Pretraining:
-    """Training on JPEG files, decoded by a worker for every core but one."""
-    tree, recipe = scan(tree_of(report)[0]), large(report)
+def resnet50(report: Any) -> dict[str, Any]:
+    """Images a second by `reproductions.throughput`, and the share of the measured matrix rate."""
+    folder, which = tree_of(report)
+    tree, recipe = scan(folder), large(report)
     workers = 0 if report.tiny else max(1, granted_cores() - 1)
     machine = Machine(device=report.device, threads=torch.get_num_threads(), workers=workers)
-    return Pretraining(recipe, 0, FromFiles(tree, recipe, 0, machine), machine)
-
-
-class Ready:
-    """The same two views at every step."""
-
-    def __init__(self, work: Pretraining) -> None:
-        self.shuffle, self.both = work.images.shuffle, work.images.views(0)
-
-    def views(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Views that were made before."""
-        return self.both
-
-
-def ready_views(report: Any) -> dict[str, Any]:
-    """Images a second on views that are ready, and the share of the measured matrix rate."""
-    work = from_files(report)
-    work.images = Ready(work)  # type: ignore[assignment]
-    batch = work.recipe.batch_size
-    rate = batch / seconds(work.advance, report.device, rounds=2 if report.tiny else 20)
+    found = throughput(recipe, tree, machine, steps=2 if report.tiny else 20)
     counter = FlopCounterMode(display=False)
+    side = recipe.image_size or 224
     with torch.no_grad(), counter:
-        work.method.encoder(work.images.views(0)[0][:2].float())
+        build(recipe, 0, "cpu").encoder(torch.randn(2, 3, side, side))
     operations = PASSES * counter.get_total_flops() / 2
-    kind = work.recipe.precision
-    most = report.parts.get("matrix rate", {}).get(kind, 0)
+    most = report.parts.get("matrix rate", {}).get(recipe.precision, 0)
+    rate = found["images_per_second"]["training_on_ready_views"]
     return {
-        "images a second": round(rate, 1),
-        "batch": batch,
-        "precision": kind,
+        "images a second": found["images_per_second"],
+        "batch": recipe.batch_size,
+        "precision": recipe.precision,
         "10^9 operations an image": round(operations / 1e9, 2),
         "share of the matrix rate": round(rate * operations / 1e12 / most, 4) if most else "-",
-    }
-
-
-def jpeg_files(report: Any) -> dict[str, Any]:
-    """Images a second on JPEG files, everything included."""
-    work = from_files(report)
-    warm_up = 1 if report.tiny else 3 + 2 * work.machine.workers // 4
-    taken = seconds(work.advance, report.device, rounds=2 if report.tiny else 10, warm_up=warm_up)
-    return {
-        "images a second": round(work.recipe.batch_size / taken, 1),
-        "workers": work.machine.workers,
-        "files": tree_of(report)[1],
+        "workers": workers,
+        "files": which,
     }
 
 
@@ -160,14 +121,8 @@ def cifar(report: Any) -> dict[str, Any]:
         )
     machine = Machine(device=report.device, threads=torch.get_num_threads())
     work = Pretraining(recipe, 0, InMemory(data, recipe, 0, machine), machine)
-    steps = 2 if report.tiny else 10
-
-    def several() -> None:
-        """Steps without waiting for the device, as in a run."""
-        for _ in range(steps):
-            work.advance()
-
-    rate = recipe.batch_size * steps / seconds(several, report.device, 2 if report.tiny else 8)
+    taken = seconds_per_call(work.advance, report.device, rounds=2 if report.tiny else 80)
+    rate = recipe.batch_size / taken
     return {"images a second": round(rate, 1), "epochs a minute": round(60 * rate / 50_000, 2)}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -12,12 +11,12 @@ import pytest
 
 from benchmark import peers
 from benchmark.inputs import random_images
-from benchmark.measure import WALL_TIME, Compare, Part, Row
+from benchmark.measure import CPU_TIME, WALL_TIME, Compare, Part, Row
 from benchmark.training import lightly_seconds, recipe_of, training
 from eqco.methods import METHODS
-from eqco.runs.pretrain import Pretraining
 from eqco.runs.run import run
 from eqco.settings import Machine
+from eqco.speed import seconds_per_call
 from reproductions.scales import SCALES
 
 pytestmark = pytest.mark.benchmark(group="run")
@@ -37,15 +36,6 @@ def test_a_whole_run(compare: Compare, method: str, tmp_path: Path) -> None:
     compare(f"smoke, {method}", ours=Part(once), unit="s", rounds=3, timer=WALL_TIME)
 
 
-def seconds_of(work: Pretraining, steps: int) -> float:
-    """Processor time of a step, after one that is not timed."""
-    work.advance()
-    start = time.process_time()
-    for _ in range(steps):
-        work.advance()
-    return (time.process_time() - start) / steps
-
-
 def test_photos_loop(compare: Compare) -> None:
     """The loops of all methods and of lightly, images a second and core.
 
@@ -63,7 +53,8 @@ def test_photos_loop(compare: Compare) -> None:
         if wanted:
             theirs.append(lightly_seconds(recipe, images, steps) / batch)
         for name, work in works.items():
-            seconds[name].append(seconds_of(work, steps) / batch)
+            taken = seconds_per_call(work.advance, "cpu", rounds=steps, clock=CPU_TIME)
+            seconds[name].append(taken / batch)
 
     compare.once(one_round, rounds=3)
     if compare.benchmark.disabled:

@@ -169,3 +169,51 @@ class Recipe(Settings):
         for name in values:
             check_name("recipe field", name, known)
         return cls(**values)
+
+
+GLYPHS = Recipe()
+PHOTOGRAPHS = replace(
+    GLYPHS,
+    data="folder",
+    views="photos",
+    crop_scale=0.2,
+    backbone="small-rgb",
+    learning_rate=1.0,  # of seven rates the best for InfoNCE with all negatives
+    knn_neighbours=200,
+)
+# SiMo with InfoNCE and all negatives, by the scale whose tables begin with it.
+BASES = {
+    "smoke": replace(
+        GLYPHS, data_part=0.1, backbone="tiny-gray", batch_size=64, num_negatives=63, epochs=4
+    ),
+    "glyphs": GLYPHS,
+    "photos": PHOTOGRAPHS,
+    "cifar10": replace(
+        PHOTOGRAPHS,
+        data="cifar10",
+        backbone="resnet18-small-images",
+        epochs=200,
+        learning_rate=0.12,
+        warmup_epochs=10.0,
+        weight_decay=5e-4,
+        precision="bfloat16",
+        probe_epochs=90,
+    ),
+    "imagenet": replace(
+        GLYPHS,
+        data="imagenet",
+        views="moco-v2",
+        crop_scale=0.2,
+        image_size=224,
+        backbone="resnet50",
+        key_momentum=0.999,
+        epochs=200,
+        learning_rate=0.03,
+        warmup_epochs=10.0,
+        precision="bfloat16",
+        probe="crops",
+        probe_epochs=90,
+        probe_learning_rate=30.0,
+        knn_neighbours=200,
+    ),
+}

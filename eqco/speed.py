@@ -1,4 +1,4 @@
-"""How fast this machine trains: images a second of the recipes of the tables' scales, in seconds.
+"""How fast this machine trains: images a second of the recipes of the tables' scales.
 
 Views are noise that is ready, so decoding and cropping of files is not in it.
 """
@@ -6,17 +6,19 @@ Views are noise that is ready, so decoding and cropping of files is not in it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from eqco.randomness import Shuffle, generator_for
-from eqco.recipe import Recipe
+from eqco.recipe import BASES, Recipe
 from eqco.runs.pretrain import Pretraining
 from eqco.settings import Machine
+
+Views: TypeAlias = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -24,62 +26,93 @@ class Size:
     """What a run of a scale has to do, as far as its price depends on it.
 
     Attributes:
-        settings: fields of its recipe that differ from the default.
+        recipe: SiMo with InfoNCE.
         side, channels: of its images.
         images: training images of one epoch.
         batch: images of a step that is timed on a CPU, where a whole batch takes too long.
     """
 
-    settings: dict[str, Any]
+    recipe: Recipe
     side: int
     channels: int
     images: int
     batch: int
 
-    @property
-    def recipe(self) -> Recipe:
-        """SiMo with InfoNCE."""
-        return Recipe(**self.settings)
 
-
-PHOTOGRAPHS = {"data": "folder", "views": "photos", "crop_scale": 0.2}
-FILES = {"views": "moco-v2", "image_size": 224, "probe": "crops", "data": "imagenet"}
 SIZES = {
-    "glyphs": Size({}, 24, 1, 18_963, 256),
-    "photos": Size({**PHOTOGRAPHS, "backbone": "small-rgb"}, 32, 3, 50_000, 256),
-    "cifar10": Size(
-        {**PHOTOGRAPHS, "data": "cifar10", "backbone": "resnet18-small-images", "epochs": 200},
-        32, 3, 50_000, 16,
-    ),
-    "imagenet": Size({**FILES, "backbone": "resnet50", "epochs": 200}, 224, 3, 1_281_167, 4),
-}  # fmt: skip
+    "glyphs": Size(BASES["glyphs"], 24, 1, 18_963, 256),
+    "photos": Size(BASES["photos"], 32, 3, 50_000, 256),
+    "cifar10": Size(BASES["cifar10"], 32, 3, 50_000, 16),
+    "imagenet": Size(BASES["imagenet"], 224, 3, 1_281_167, 4),
+}
 
 
-class Noise:
-    """Views that are ready, as training sees them; see `eqco.images.Images`."""
+class ReadyViews:
+    """Views that were made before, taken in turn; see `eqco.images.Images`."""
 
-    num_classes, fingerprint, note = 1, "", "noise"
+    num_classes, fingerprint, note = 1, "", "ready views"
 
-    def __init__(self, size: Size, batch: int, machine: Machine) -> None:
-        self.shuffle = Shuffle(size.images, batch, 0)
-        shape = (batch, size.channels, size.side, size.side)
-        views = [torch.randn(shape, generator=generator_for(0, "speed", v)) for v in range(2)]
-        first, second = (
-            view.to(machine.device).contiguous(memory_format=torch.channels_last) for view in views
-        )
-        self.both = (first, second)
+    def __init__(self, shuffle: Shuffle, views: Sequence[Views]) -> None:
+        self.shuffle, self.made = shuffle, views
 
-    def views(self, step: int) -> tuple[Tensor, Tensor]:
-        """The same two views at every step."""
-        return self.both
+    def views(self, step: int) -> Views:
+        """The views of a step."""
+        return self.made[step % len(self.made)]
 
-    def sample(self, count: int) -> tuple[Tensor, Tensor]:
+    def sample(self, count: int) -> Views:
         """Some of the views."""
-        return self.both[0][:count], self.both[1][:count]
+        query, key = self.made[0]
+        return query[:count], key[:count]
 
-    def whole(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
+    def whole(self, part: str) -> Iterator[Views]:
         """No images are there to probe."""
         yield from ()
+
+
+def noise(size: Size, batch: int, device: str) -> ReadyViews:
+    """Noise of the size of a scale's views."""
+    shape = (batch, size.channels, size.side, size.side)
+    query, key = (
+        torch.randn(shape, generator=generator_for(0, "speed", view))
+        .to(device)
+        .contiguous(memory_format=torch.channels_last)
+        for view in range(2)
+    )
+    return ReadyViews(Shuffle(size.images, batch, 0), [(query, key)])
+
+
+def seconds_per_call(
+    call: Callable[[], object],
+    device: str,
+    *,
+    rounds: int = 1,
+    seconds: float = 0.0,
+    warm_up: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Mean time of a call, the work of the device included.
+
+    Args:
+        call: what is timed.
+        device: where it works.
+        rounds, seconds: timed calls, and time that they take; at least.
+        warm_up: calls that are not timed: workers start, kernels are chosen.
+        clock: wall time, or processor time.
+    """
+
+    def finished() -> float:
+        """The time when the device has done all of its work."""
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+        return clock()
+
+    for _ in range(warm_up):
+        call()
+    start, done = finished(), 0
+    while done < rounds or clock() - start < seconds:
+        call()
+        done += 1
+    return (finished() - start) / done
 
 
 def images_per_second(size: Size, machine: Machine, seconds: float) -> float:
@@ -91,22 +124,10 @@ def images_per_second(size: Size, machine: Machine, seconds: float) -> float:
         seconds: of timed steps, at least one of them.
     """
     torch.set_num_threads(machine.threads)
-    on_cpu = machine.device == "cpu"
-    batch = size.batch if on_cpu else size.recipe.batch_size
+    batch = size.batch if machine.device == "cpu" else size.recipe.batch_size
     recipe = replace(size.recipe, batch_size=batch, num_negatives=batch - 1, precision="float32")
-    work = Pretraining(recipe, 0, Noise(size, batch, machine), machine)
-
-    def step() -> float:
-        work.advance()
-        if not on_cpu:
-            torch.cuda.synchronize()
-        return time.perf_counter()
-
-    clock = started = step()
-    steps = 0
-    while clock - started < seconds or not steps:
-        clock, steps = step(), steps + 1
-    return steps * batch / (clock - started)
+    work = Pretraining(recipe, 0, noise(size, batch, machine.device), machine)
+    return batch / seconds_per_call(work.advance, machine.device, seconds=seconds)
 
 
 def minutes(size: Size, rate: float) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 
 from eqco.images import SOURCES
 from eqco.methods import METHODS
-from eqco.recipe import Recipe
+from eqco.recipe import BASES, Recipe
 
 FEW = {"simo": (4, 16, 64), "moco": (16, 64, 256), "simclr": (16, 64), "synco": (16, 64, 256)}
 
@@ -63,22 +63,10 @@ class Scale:
         return replace(full, num_negatives=full.available())
 
 
-GLYPHS = Recipe()
 QUEUE_OF_1024 = with_queue(15, queue_size=1024)
-PHOTOGRAPHS = replace(
-    GLYPHS,
-    data="folder",
-    views="photos",
-    crop_scale=0.2,
-    backbone="small-rgb",
-    learning_rate=1.0,  # of seven rates the best for InfoNCE with all negatives
-    knn_neighbours=200,
-)
 SCALES = {
     "smoke": Scale(
-        base=replace(
-            GLYPHS, data_part=0.1, backbone="tiny-gray", batch_size=64, num_negatives=63, epochs=4
-        ),
+        base=BASES["smoke"],
         run="about 2 s on 2 cores",
         settings=with_queue(15, queue_size=128),
         below={"simo": (4, 16), "moco": (16,), "simclr": (16,), "synco": (16,)},
@@ -86,46 +74,18 @@ SCALES = {
         evidence=False,
     ),
     "glyphs": Scale(
-        base=GLYPHS, run="about 40 s with two threads on 2 cores", settings=QUEUE_OF_1024
+        base=BASES["glyphs"], run="about 40 s with two threads on 2 cores", settings=QUEUE_OF_1024
     ),
     "photos": Scale(
-        base=replace(PHOTOGRAPHS, epochs=10),
+        base=BASES["photos"],
         run="about 3 minutes on 2 cores for 50,000 images",
         settings=QUEUE_OF_1024,
     ),
     "cifar10": Scale(
-        base=replace(
-            PHOTOGRAPHS,
-            data="cifar10",
-            backbone="resnet18-small-images",
-            epochs=200,
-            learning_rate=0.12,
-            warmup_epochs=10.0,
-            weight_decay=5e-4,
-            precision="bfloat16",
-            probe_epochs=90,
-        ),
-        run="hours on one GPU",
-        settings=with_queue(60, queue_size=4096),
+        base=BASES["cifar10"], run="hours on one GPU", settings=with_queue(60, queue_size=4096)
     ),
     "imagenet": Scale(
-        base=replace(
-            GLYPHS,
-            data="imagenet",
-            views="moco-v2",
-            crop_scale=0.2,
-            image_size=224,
-            backbone="resnet50",
-            key_momentum=0.999,
-            epochs=200,
-            learning_rate=0.03,
-            warmup_epochs=10.0,
-            precision="bfloat16",
-            probe="crops",
-            probe_epochs=90,
-            probe_learning_rate=30.0,
-            knn_neighbours=200,
-        ),
+        base=BASES["imagenet"],
         run="days on 8 GPUs: python -m reproductions plan --scale imagenet",
         # 5 epochs of warm-up as in the authors' copy of MoCo v2; the official code has none
         settings=with_queue(960, queue_size=65536, warmup_epochs=5.0),

@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from eqco import distributed
 from eqco.images.files import FromFiles, Steps
@@ -31,39 +28,11 @@ from eqco.runs.files import check_writable, write_atomically
 from eqco.runs.pretrain import Pretraining
 from eqco.runs.record import now, provenance
 from eqco.settings import Machine
+from eqco.speed import ReadyViews, seconds_per_call
 from reproductions.choices import choose_device, choose_workers
 from reproductions.scales import SCALES
 
 WARM_UP = 3  # steps that are not timed: workers start, kernels are chosen
-
-
-class Ready(FromFiles):
-    """Images with views made in advance, to time training without decoding."""
-
-    def __init__(self, files: FromFiles) -> None:
-        super().__init__(files.tree, files.recipe, files.seed, files.machine)
-        self.both = files.views(0)
-
-    def views(self, step: int) -> tuple[Tensor, Tensor]:
-        """The same two views at every step."""
-        return self.both
-
-
-def measure_rate(
-    one: Callable[[], object], images: int, steps: int, device: str, warm_up: int = WARM_UP
-) -> float:
-    """Images a second of `steps` calls, all processes together, after `warm_up` of them."""
-
-    def several(count: int) -> None:
-        for _ in range(count):
-            one()
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
-
-    several(warm_up)
-    clock = time.perf_counter()
-    several(steps)
-    return images * steps / (time.perf_counter() - clock)
 
 
 def throughput(recipe: Recipe, tree: ImageTree, machine: Machine, steps: int) -> dict[str, Any]:
@@ -82,32 +51,32 @@ def throughput(recipe: Recipe, tree: ImageTree, machine: Machine, steps: int) ->
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
     torch.set_num_threads(machine.threads)
-    size, device = recipe.batch_size, machine.device
+    size, rates = recipe.batch_size, dict[str, float]()
     per_epoch = max(1, len(tree.train) // size)
     enough = -(-(WARM_UP + steps) * (STEPS_AT_ONCE + 1) // per_epoch)
     recipe = replace(recipe, epochs=enough, probe_epochs=enough)
-    files, rates = FromFiles(tree, recipe, 0, machine), {}
+    files = FromFiles(tree, recipe, 0, machine)
     work = Pretraining(recipe, 0, files, machine)
+
+    def measure(
+        name: str, call: Callable[[], object], images: int, rounds: int, warm_up: int = WARM_UP
+    ) -> None:
+        taken = seconds_per_call(call, machine.device, rounds=rounds, warm_up=warm_up)
+        rates[name] = round(images / taken, 2)
+
     ahead = WARM_UP + 2 * machine.workers  # batches that workers hold ready are not timed
     batches = iter(
         loader(files.crops, machine, batch_sampler=Steps(files.shuffle, 0, ahead + steps))
     )
-    rates["files"] = measure_rate(lambda: next(batches), size, steps, device, ahead)
-    work.images = Ready(files)
-    rates["training_on_ready_views"] = measure_rate(work.advance, size, steps, device)
+    measure("files", lambda: next(batches), size, steps, ahead)
+    work.images = ReadyViews(files.shuffle, [files.views(0)])
+    measure("training_on_ready_views", work.advance, size, steps)
     work.images = files
-    rates["training"] = measure_rate(work.advance, size, steps, device)
+    measure("training", work.advance, size, steps)
     probe = CropProbe(work.method.encoder.backbone, files, recipe, 0, machine)
-    crops = files.probe_crops(probe.shuffle, 0, probe.steps)
-    at_once = max(1, min(STEPS_AT_ONCE, 4096 // size))
-
-    def some_steps() -> None:
-        images = torch.cat([batch for batch, _ in islice(crops, at_once)])
-        probe.frozen.features(files.ready(images))
-
-    rates["probing"] = measure_rate(some_steps, size * at_once, max(1, steps // at_once), device)
+    measure("probing", probe.advance, size * STEPS_AT_ONCE, max(1, steps // STEPS_AT_ONCE))
     return {
-        "images_per_second": {name: round(rate, 2) for name, rate in rates.items()},
+        "images_per_second": rates,
         "steps": steps,
         "batch_size": size,
         "backbone": recipe.backbone,

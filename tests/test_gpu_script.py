@@ -30,14 +30,14 @@ def test_every_part_reports(folder: Path) -> None:
     for method in METHODS:
         assert parts["CPU and device agree"][method]["gradient"] == 0
         assert parts["two processes"][method] < 1e-3
-    assert parts["ResNet-50 at 224 pixels, ready views"]["share of the matrix rate"] > 0
+    assert parts["ResNet-50 at 224 pixels"]["share of the matrix rate"] > 0
     assert "collected" in parts["table 1 at CIFAR-10"]["pytest"]
 
 
 def test_the_page_has_every_part(folder: Path) -> None:
     page = (folder / "report.md").read_text(encoding="utf-8")
     assert all(f"## {name}\n" in page for name in gpu.PARTS)
-    assert "| images a second | " in page
+    assert "| images a second, training | " in page
 
 
 def report_of(folder: Path, until: float = float("inf")) -> gpu.Report:

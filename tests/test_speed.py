@@ -1,4 +1,4 @@
-"""The doctor's sizes are those of the tables' scales, and a rate makes a price."""
+"""The meter of throughput: calls are timed without the warm-up, and a rate makes a price."""
 
 from __future__ import annotations
 
@@ -7,16 +7,9 @@ import pytest
 from eqco.images import memory
 from eqco.images.glyphs import SIDE
 from eqco.images.tree import IMAGENET
+from eqco.recipe import Recipe
 from eqco.settings import Machine
-from eqco.speed import SIZES, Size, images_per_second, minutes
-from reproductions.scales import SCALES
-
-
-@pytest.mark.parametrize("name", SIZES)
-def test_a_size_is_that_of_its_scale(name: str) -> None:
-    own, scale = SIZES[name].recipe, SCALES[name].base
-    for field in ("backbone", "batch_size", "epochs", "image_size", "embedding_dim", "projector"):
-        assert getattr(own, field) == getattr(scale, field), field
+from eqco.speed import SIZES, Size, images_per_second, minutes, seconds_per_call
 
 
 def test_images_are_those_of_the_data() -> None:
@@ -32,5 +25,16 @@ def test_minutes_follow_the_rate() -> None:
 
 
 def test_a_rate_is_measured_in_one_step_at_least() -> None:
-    size = Size({"backbone": "tiny-gray"}, 24, 1, 1000, 8)
+    size = Size(Recipe(backbone="tiny-gray"), 24, 1, 1000, 8)
     assert images_per_second(size, Machine(threads=1), 0.0) > 0
+
+
+@pytest.mark.parametrize(("rounds", "seconds", "timed"), [(5, 0.0, 5), (1, 7.0, 4)])
+def test_calls_are_timed_without_the_warm_up(rounds: int, seconds: float, timed: int) -> None:
+    """Each call takes two seconds."""
+    calls: list[int] = []
+    taken = seconds_per_call(
+        lambda: calls.append(1), "cpu", rounds=rounds, seconds=seconds, warm_up=3,
+        clock=lambda: 2.0 * len(calls),
+    )  # fmt: skip
+    assert (taken, len(calls)) == (2.0, 3 + timed)

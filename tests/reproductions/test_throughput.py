@@ -48,14 +48,6 @@ def test_throughput_of_no_steps_is_an_error(root: Path, recipe: Recipe) -> None:
         throughput.throughput(recipe, scan(root), Machine(threads=1), 0)
 
 
-def test_rate_is_images_a_second_without_the_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([10.0, 14.0])
-    monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(clock))
-    calls: list[int] = []
-    rate = throughput.measure_rate(lambda: calls.append(1), 8, 5, "cpu", warm_up=2)
-    assert (rate, len(calls)) == (8 * 5 / 4, 2 + 5)
-
-
 def test_the_command_writes_a_measurement_that_the_plan_reads(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
