@@ -233,6 +233,28 @@ def dual_temperature(
     )
 
 
+def variance_penalty(negatives: Tensor, num_images: int) -> Tensor:
+    """Mean squared distance of the negatives' similarities from their mean in an ideal embedding.
+
+    mean (s_i + 1/n)^2: n points spread evenly on the sphere have similarity -1/(n - 1) to each
+    other. A small batch leaves the similarities a larger variance than a large one, and that
+    variance is what few negatives cost: CV^2 of e^{s/t} is e^{Var(s)/t^2} - 1 for normal s.
+
+    Args:
+        negatives: cosine similarities to keys of other images, shape (N, K).
+        num_images: n, images in the data set, at least 1.
+
+    Returns:
+        The mean, shape (); times a lambda (30 in the source) it is added to a loss.
+
+    >>> variance_penalty(torch.full((2, 3), -0.25), 4).item()
+    0.0
+
+    Source: arXiv 2506.09781 and its code.
+    """
+    return ((negatives + 1 / num_images) ** 2).mean()
+
+
 @dataclass(frozen=True)
 class Loss:
     """A loss as recipes name it.

@@ -86,11 +86,6 @@ def mean_over_ranks(value: Tensor) -> Tensor:
     return value
 
 
-def sum_over_ranks(value: Tensor) -> Tensor:
-    """Sum of a tensor over the ranks, no gradient."""
-    return mean_over_ranks(value) * world_size()
-
-
 def gather_uneven(local: Tensor) -> Tensor:
     """All ranks' tensors of different lengths, concatenated; no gradient."""
     if world_size() == 1:

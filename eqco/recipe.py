@@ -61,6 +61,9 @@ NUMBERS: dict[str, Number] = {
     "hardness": replace(HARDNESS, optional=True),
     "sog_gamma": replace(SOG_GAMMA, optional=True),
     "num_synthetic": Number(0, 2**20, whole=True),
+    "validation": Number(0, 2**31, whole=True),
+    "loss_scale": RATE,
+    "variance_penalty": Number(0, 1e6),
 }
 
 
@@ -99,6 +102,11 @@ class Recipe(Settings):
                     f"{where}: images from files take image_size, views='moco-v2' and "
                     "probe='crops', images in memory take none of them"
                 )
+        if self.validation and expected:
+            raise ValueError(
+                f"validation={self.validation} goes with data held in memory, but data "
+                f"{self.data!r} is read from files: leave validation at 0"
+            )
 
     def check_loss(self) -> None:
         """Raise ValueError where a field of the loss is missing, or one of another is set."""

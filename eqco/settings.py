@@ -29,6 +29,9 @@ LATER: dict[str, Any] = {
     "hardness": None,
     "sog_gamma": None,
     "num_synthetic": 0,
+    "validation": 0,
+    "loss_scale": 1.0,
+    "variance_penalty": 0.0,
 }
 
 
@@ -82,6 +85,11 @@ class Settings:
             losses.
         num_synthetic: synthetic negatives that SynCo adds to the K of each query; 0 for other
             methods.
+        validation: training images that are left out of training and probe and take the place of
+            the held-out images, to choose settings by; fixed by a hash of their pixels. 0 judges
+            on the held-out images. Only for data held in memory.
+        loss_scale: factor of the gradient of the loss.
+        variance_penalty: lambda of `eqco.contrast.variance_penalty`, added to the loss.
     """
 
     method: str = "simo"
@@ -118,6 +126,9 @@ class Settings:
     hardness: float | None = None
     sog_gamma: float | None = None
     num_synthetic: int = 0
+    validation: int = 0
+    loss_scale: float = 1.0
+    variance_penalty: float = 0.0
 
     def digest(self, numerics: int | None = None) -> str:
         """First 8 hex digits of the SHA-256 of the recipe and NUMERICS, or older numerics."""

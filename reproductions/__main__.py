@@ -27,8 +27,8 @@ def add_planning(commands: Commands) -> None:
     add_options(command.add_argument, "scale", "records")
     command.set_defaults(function=plan.scales)
     command = commands.add_parser("plan", help="every run of a scale: state and price")
-    names = ("scale", "tables", "seeds", "records", "checkpoints", "data", "throughput")
-    add_options(command.add_argument, *names, "precision")
+    names = ("scale", "tables", "experiment", "seeds", "records", "checkpoints", "data")
+    add_options(command.add_argument, *names, "throughput", "precision")
     told = OPTIONS["parts"]["help"].format("tables")
     add_options(command.add_argument, "parts", default=["tables"], help=told)
     command.set_defaults(function=plan.main)
@@ -52,7 +52,8 @@ def add_comparing(commands: Commands) -> None:
 def add_sweeping(commands: Commands) -> None:
     """The runs behind the pages."""
     command = commands.add_parser("sweep", help="every run behind the pages of a scale")
-    add_options(command.add_argument, "scale", "data", "device", "tables", "records", "checkpoints")
+    add_options(command.add_argument, "scale", "data", "device", "tables", "experiment")
+    add_options(command.add_argument, "records", "checkpoints")
     add_options(command.add_argument, "seeds", default=10)
     command.add_argument(
         "--first-seed", type=whole(0), default=0, help="the first of the seeds (default: 0)"

@@ -11,6 +11,7 @@ from eqco.checks import check_name, path_argument
 from eqco.cores import default_threads
 from eqco.recipe import PRECISIONS
 from eqco.runs.launch import LAUNCHERS
+from reproductions.experiments.planned import EXPERIMENTS
 from reproductions.scales import SCALES
 from reproductions.wanted import PARTS
 
@@ -100,11 +101,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "throughput": {"type": path_argument,
                    "help": "measurement of `python -m reproductions throughput`"},
     "tables": {"type": whole(), "nargs": "+", "help": "numbers of tables (default: all)"},
+    "experiment": {"type": known_name("experiment", EXPERIMENTS), "nargs": "+",
+                   "help": "the runs of planned experiments instead, at their own scale and seeds: "
+                   f"{', '.join(EXPERIMENTS)}"},
     "parts": {"type": known_name("part", PARTS), "nargs": "+",
               "help": f"of {', '.join(PARTS)}, in order (default: {{}})"},
 }  # fmt: skip
 OTHER_DEST = "eqco_{}"  # where pytest keeps an option whose name another plugin has taken
-OF_PYTEST = [name for name in OPTIONS if name not in ("throughput", "tables", "parts")]
+NOT_OF_PYTEST = ("throughput", "tables", "experiment", "parts")
+OF_PYTEST = [name for name in OPTIONS if name not in NOT_OF_PYTEST]
 
 
 def add_options(add: Callable[..., Any], *names: str, **changes: Any) -> None:

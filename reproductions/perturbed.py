@@ -23,7 +23,7 @@ from eqco.checks import path_argument
 from eqco.images import open_images
 from eqco.images.memory import InMemory
 from eqco.probes.features import VIEWS, FeatureProbe
-from eqco.probes.metrics import METRICS
+from eqco.probes.metrics import METRICS, percent
 from eqco.recipe import Recipe
 from eqco.runs.checkpoint import checkpoint_path
 from eqco.runs.door import through_door
@@ -47,7 +47,7 @@ def accuracies(path: Path, recipe: Recipe, machine: Machine) -> tuple[float, flo
 
     def linear(views_of: int) -> float:
         train, test = (probe.features(part, views * views_of) for part, views in VIEWS)
-        return METRICS["linear"].function(train, test, images.num_classes, recipe)
+        return percent(METRICS["linear"].correct(train, test, images.num_classes, recipe))
 
     return linear(0), linear(1)
 

@@ -29,7 +29,7 @@ from reproductions.choices import check_batch, choose_data, choose_precision
 from reproductions.evidence import EVIDENCE_NUMERICS, committed_records
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
-from reproductions.wanted import check_tables, jobs
+from reproductions.wanted import check_choice, chosen_jobs
 
 STATED_HOURS = 53.0 * 8  # GPU-hours: facebookresearch/moco README, 8 V100, 200 epochs
 PASSES = 4.0  # of a training step: query forward and backward (3), key forward; a probe's has 1
@@ -207,7 +207,7 @@ def main(given: argparse.Namespace) -> int:
     Raises:
         ValueError: an option is wrong.
     """
-    check_tables(given.tables)
+    check_choice(given)
     scale, base, images = SCALES[given.scale], SCALES[given.scale].base, IMAGENET[1]
     if given.data:
         base, tree = choose_data(given.data, Path(), scale)
@@ -216,7 +216,7 @@ def main(given: argparse.Namespace) -> int:
     base = choose_precision(given.precision, base, given.scale)
     folder = given.records / given.scale
     price = best_price(given.scale, folder, given.throughput, images)
-    wanted = jobs(scale, base, range(given.seeds), given.parts, given.tables or list(TABLES))
+    wanted = chosen_jobs(given, base, range(given.seeds))
     unit = "GPU-hours" if base.from_files else "hours"
     committed = {record.run_id for record in committed_records(given.scale)}
     print(plan(wanted, folder, Machine(checkpoints=given.checkpoints), price, unit, committed))

@@ -81,6 +81,11 @@ SCALES = {
         run="about 3 minutes on 2 cores for 50,000 images",
         settings=QUEUE_OF_1024,
     ),
+    "cifar10-cpu": Scale(
+        base=replace(PHOTOGRAPHS, backbone="medium-rgb", epochs=50, learning_rate=0.3),
+        run="about 50 minutes on one core for 50,000 images",
+        settings=QUEUE_OF_1024,
+    ),
     "cifar10": Scale(
         base=BASES["cifar10"], run="hours on one GPU", settings=with_queue(60, queue_size=4096)
     ),

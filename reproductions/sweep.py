@@ -2,6 +2,7 @@
 
     python -m reproductions sweep --seeds 10 --records reproductions/records
     python -m reproductions sweep --parts tables --tables 1 2 3 --first-seed 10 --seeds 5
+    python -m reproductions sweep --experiment long-training
 
 One thread a run, as many runs at once as there are cores. Runs that have a record are skipped. A
 stopped sweep continues from its checkpoints with the same command.
@@ -24,8 +25,7 @@ from eqco.runs.signals import Stopped, catching
 from eqco.settings import Machine
 from reproductions.choices import choose_data, choose_device
 from reproductions.scales import SCALES
-from reproductions.tables import TABLES
-from reproductions.wanted import check_tables, jobs
+from reproductions.wanted import check_choice, chosen_jobs
 
 
 def missing(jobs: Sequence[Job], folder: Path) -> list[Job]:
@@ -123,7 +123,7 @@ def main(given: argparse.Namespace) -> int:
         ValueError: an option is wrong, --only names no run, or a folder cannot be used.
         Stopped: by a signal; runs that were going on are saved.
     """
-    check_tables(given.tables)
+    check_choice(given)
     scale = SCALES[given.scale]
     base, data_dir = choose_data(given.data, Machine.data_dir, scale)
     device = choose_device(given.device, "here")
@@ -133,7 +133,7 @@ def main(given: argparse.Namespace) -> int:
         check_writable(needed)
     check_locks(given.checkpoints)
     seeds = range(given.first_seed, given.first_seed + given.seeds)
-    wanted = jobs(scale, base, seeds, given.parts, given.tables or list(TABLES))
+    wanted = chosen_jobs(given, base, seeds)
     names = [job.run_id for job in wanted]
     wanted = [job for job in wanted if given.only in job.run_id]
     if not wanted:

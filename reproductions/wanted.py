@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from eqco.recipe import Recipe
 from eqco.runs.run import Job, untrained
-from reproductions.scales import Scale
+from reproductions.experiments.planned import experiment_jobs, scale_of
+from reproductions.scales import SCALES, Scale
 from reproductions.tables import TABLES
 from reproductions.tables.cells import with_loss
 
@@ -81,6 +83,24 @@ def jobs(
         for recipe in PARTS[part](scale, base, tables)
     ]
     return list({job.run_id: job for job in found}.values())
+
+
+def chosen_jobs(given: argparse.Namespace, base: Recipe, seeds: range) -> list[Job]:
+    """The runs that --experiment, or else --parts and --tables, name."""
+    if given.experiment:
+        return experiment_jobs(given.experiment, base)
+    return jobs(SCALES[given.scale], base, seeds, given.parts, given.tables or list(TABLES))
+
+
+def check_choice(given: argparse.Namespace) -> None:
+    """Check --tables; --experiment sets the scale.
+
+    Raises:
+        ValueError: there is no such table, or the experiments are of several scales.
+    """
+    check_tables(given.tables)
+    if given.experiment:
+        given.scale = scale_of(given.experiment)
 
 
 def check_tables(numbers: Sequence[int] | None) -> None:

@@ -19,7 +19,7 @@ from eqco.images.memory import Dataset, InMemory
 from eqco.methods import METHODS, build
 from eqco.methods.method import Method
 from eqco.negatives import DRAWINGS
-from eqco.probes import linear, metrics
+from eqco.probes import metrics
 from eqco.probes.frozen import Frozen
 from eqco.randomness import Part
 from eqco.recipe import Recipe
@@ -185,21 +185,16 @@ def test_every_metric(device: FakeCuda, name: str, monkeypatch: pytest.MonkeyPat
     """Up to the number itself; of the linear probe's fit one evaluation, without a step."""
     compared: list[Tensor] = []
 
-    def percent(predicted: Tensor, labels: Tensor) -> float:
-        compared.append(predicted == labels)
-        return 0.0
-
     def step(optimizer: torch.optim.LBFGS, evaluate: Callable[[], Tensor]) -> None:
         compared.append(evaluate())
         (weights,) = optimizer.param_groups[0]["params"]
         assert weights.grad.shape == weights.shape == (5, 17)
         compared.append(weights.grad)
 
-    for module in (metrics, linear):
-        monkeypatch.setattr(module, "percent", percent)
     monkeypatch.setattr(torch.optim.LBFGS, "step", step)
     labels = (torch.arange(40) % 5).to("cuda")
-    metrics.METRICS[name].function((made(40, 16), labels), (made(40, 16), labels), 5, Recipe())
+    train, test = ((made(40, 16), labels) for _ in range(2))
+    compared.append(metrics.METRICS[name].correct(train, test, 5, Recipe()))
     assert is_on_device(*compared)
     assert len(compared) == (3 if name == "linear" else 1)
     assert compared[-1].shape == (40,)
@@ -249,4 +244,4 @@ def test_a_factor_left_on_the_cpu_in_a_view_is_found(
 def test_a_label_left_on_the_cpu_in_a_metric_is_found(device: FakeCuda) -> None:
     labels = torch.arange(40) % 5
     with pytest.raises(RuntimeError, match=r"[Dd]evice"):
-        metrics.nearest_class_mean((made(40, 16), labels), (made(40, 16), labels), 5)
+        metrics.nearest_class_mean((made(40, 16), labels), made(40, 16), 5)

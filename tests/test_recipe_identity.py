@@ -42,6 +42,9 @@ OTHER: dict[str, Any] = {
     "projector": "mlp",
     "draws": 2,
     "probe_penalty": 1e-3,
+    "validation": 5,
+    "loss_scale": 2.0,
+    "variance_penalty": 1.0,
 }
 
 

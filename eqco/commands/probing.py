@@ -13,7 +13,7 @@ from eqco.images import Images, memory, open_images
 from eqco.images.files import FromFiles
 from eqco.images.tree import scan
 from eqco.probes.frozen import Frozen
-from eqco.probes.metrics import METRICS
+from eqco.probes.metrics import METRICS, percent
 from eqco.recipe import Recipe
 from eqco.settings import Machine
 
@@ -65,7 +65,7 @@ def measured(loaded: Loaded, images: Images, neighbours: int, device: str) -> di
         "held_out": len(held_out),
         "largest_class": 100 * held_out.bincount().max().item() / len(held_out),
         "metrics": {
-            name: metric.function(parts[0], parts[1], images.num_classes, recipe)
+            name: percent(metric.correct(parts[0], parts[1], images.num_classes, recipe))
             for name, metric in METRICS.items()
             if not metric.perturbed
         },

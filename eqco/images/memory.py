@@ -110,6 +110,38 @@ def hash_tensors(*parts: Tensor) -> str:
     return digest.hexdigest()[:16]
 
 
+def validation_split(data: Dataset, count: int) -> Dataset:
+    """The set with `count` of its training images in place of the held-out ones.
+
+    They are those with the smallest SHA-256 of their pixels: the choice depends neither on a seed
+    nor on the order of the images, and copies of an image are on one side but for the last place.
+
+    Args:
+        data: the set.
+        count: images left out of training, at least 1.
+
+    Raises:
+        ValueError: fewer than `count` + 2 training images.
+    """
+    total = len(data.train_images)
+    if total < count + 2:
+        raise ValueError(
+            f"validation is {count}, but the data has only {total} training images: choose "
+            f"{max(0, total - 2)} at most"
+        )
+    pixels = data.train_images.numpy()
+    hashes = [hashlib.sha256(image.tobytes()).digest() for image in pixels]
+    order = torch.tensor(sorted(range(total), key=hashes.__getitem__))
+    kept, out = order[count:].sort().values, order[:count].sort().values
+    return replace(
+        data,
+        train_images=data.train_images[kept],
+        train_labels=data.train_labels[kept],
+        test_images=data.train_images[out],
+        test_labels=data.train_labels[out],
+    )
+
+
 def cifar10_set(data_dir: Path) -> Dataset:
     """CIFAR-10 through torchvision, downloaded into `data_dir` where it is not there yet.
 
@@ -180,6 +212,8 @@ class InMemory:
     """
 
     def __init__(self, data: Dataset, recipe: Settings, seed: int, machine: Machine) -> None:
+        if recipe.validation:
+            data = validation_split(data, recipe.validation)
         self.data, self.recipe, self.seed = data.to(machine.device), recipe, seed
         self.shuffle = Shuffle(len(data.train_images), recipe.batch_size, seed)
         self.mean, std = self.data.channel_statistics()

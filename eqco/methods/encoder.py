@@ -33,17 +33,20 @@ class Block(nn.Module):
 
 
 class SmallResNet(nn.Sequential):
-    """A ResNet for images of 24 or 32 pixels that two CPU cores can train in a minute.
+    """A ResNet for images of 24 or 32 pixels that a CPU core can train.
 
-    The stem is one convolution of stride 4; each further stage halves the side and has one block.
+    The stem is one convolution; each further stage halves the side and has one block.
 
     Args:
         in_channels: 1 for gray images, 3 for colour.
         widths: channels of each stage; the last is the number of features.
+        kernel, stride: of the stem.
     """
 
-    def __init__(self, in_channels: int, widths: tuple[int, ...]) -> None:
-        stem = nn.Conv2d(in_channels, widths[0], 6, stride=4, padding=1, bias=False)
+    def __init__(
+        self, in_channels: int, widths: tuple[int, ...], kernel: int = 6, stride: int = 4
+    ) -> None:
+        stem = nn.Conv2d(in_channels, widths[0], kernel, stride, padding=1, bias=False)
         layers: list[nn.Module] = [stem, nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)]
         for stage, (width_in, width) in enumerate(zip(widths[:1] + widths, widths, strict=False)):
             layers.append(Block(width_in, width, stride=1 if stage == 0 else 2))
@@ -74,6 +77,7 @@ BACKBONES: dict[str, Callable[[], nn.Module]] = {
     "tiny-gray": lambda: SmallResNet(1, (16, 32)),
     "small-gray": lambda: SmallResNet(1, (32, 128)),
     "small-rgb": lambda: SmallResNet(3, (32, 128)),
+    "medium-rgb": lambda: SmallResNet(3, (32, 64, 128), kernel=3, stride=2),
     "resnet18-small-images": lambda: torchvision_resnet("resnet18", small_images=True),
     "resnet18": lambda: torchvision_resnet("resnet18", small_images=False),
     "resnet50-small-images": lambda: torchvision_resnet("resnet50", small_images=True),

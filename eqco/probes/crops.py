@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eqco.checks import TrainingError
-from eqco.distributed import gather_uneven, mean_over_ranks, rank, sum_over_ranks
+from eqco.distributed import gather_uneven, mean_over_ranks, rank, world_size
 from eqco.images.files import FromFiles
 from eqco.probes.frozen import Frozen, check_unchanged, state_hash
-from eqco.probes.metrics import METRICS, MILESTONES
+from eqco.probes.metrics import METRICS, MILESTONES, packed, percent
 from eqco.randomness import Shuffle, generator_for
 from eqco.settings import Machine, Settings
 from eqco.work import Work, restore_optimizer
@@ -26,6 +26,15 @@ from eqco.work import Work, restore_optimizer
 # The backbone is frozen, so images of several steps go through it at once: a GPU that has 32 of a
 # batch's 256 images would be idle for most of the time.
 STEPS_AT_ONCE = 16
+
+
+def in_order(own: Tensor) -> Tensor:
+    """Rows of all processes in the order of the images; process r of R has images r, r + R, ..."""
+    rows = gather_uneven(own)
+    places = [torch.arange(r, len(rows), world_size()) for r in range(world_size())]
+    ordered = torch.empty_like(rows)
+    ordered[torch.cat(places).to(rows.device)] = rows
+    return ordered
 
 
 class CropProbe(Work):
@@ -57,6 +66,7 @@ class CropProbe(Work):
         )
         self.step = 0
         self.hash = state_hash(backbone)
+        self.correct: dict[str, str] = {}
         self.batches: Iterator[tuple[Tensor, Tensor]] | None = None
 
     def rate(self) -> float:
@@ -131,21 +141,19 @@ class CropProbe(Work):
         for images, right in self.images.whole(part):
             features.append(F.normalize(self.frozen.features(images), dim=1).to(narrow))
             labels.append(right)
-        return gather_uneven(torch.cat(features)), gather_uneven(torch.cat(labels))
+        return in_order(torch.cat(features)), in_order(torch.cat(labels))
 
     @torch.no_grad()
     def accuracy(self) -> dict[str, float]:
         """Top-1 and top-5 of the classifier on whole held-out images, percent."""
-        counts = torch.zeros(3, dtype=torch.float64, device=self.device)  # top-1, top-5, images
+        correct = [torch.empty(0, 2, dtype=torch.uint8, device=self.device)]  # top-1, top-5
         for images, labels in self.images.whole("held_out"):
             logits = self.classifier(self.frozen.features(images))
-            best = logits.topk(min(5, logits.shape[1]), dim=1).indices
-            right = best == labels[:, None]
-            counts += torch.stack(
-                [right[:, 0].sum(), right.sum(), torch.tensor(len(right)).to(right.device)]
-            )
-        top1, top5, total = sum_over_ranks(counts).tolist()
-        return {"linear": 100 * top1 / total, "linear_top5": 100 * top5 / total}
+            best = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
+            correct.append(torch.stack([best[:, 0], best.any(dim=1)], dim=1).to(torch.uint8))
+        top1, top5 = in_order(torch.cat(correct)).bool().unbind(dim=1)
+        self.correct["linear"] = packed(top1)
+        return {"linear": percent(top1), "linear_top5": percent(top5)}
 
     def metrics(self) -> dict[str, float]:
         """Top-1 and top-5 of the classifier, and the other metrics on whole images, percent.
@@ -158,6 +166,9 @@ class CropProbe(Work):
         if rank() == 0:
             for name, metric in METRICS.items():
                 if name not in found and not metric.perturbed:
-                    found[name] = metric.function(train, test, classes, self.recipe)
+                    correct = metric.correct(train, test, classes, self.recipe)
+                    found[name] = percent(correct)
+                    if metric.kept:
+                        self.correct[name] = packed(correct)
         check_unchanged(self.frozen.backbone, self.hash)
         return found

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from eqco.distributed import rank
 from eqco.images.memory import InMemory
 from eqco.probes.frozen import Frozen, check_unchanged, state_hash
-from eqco.probes.metrics import METRICS
+from eqco.probes.metrics import METRICS, packed, percent
 from eqco.settings import Machine, Settings
 
 # Perturbed views of each image: the fit sees one, the judgement is on four.
@@ -24,6 +24,7 @@ class FeatureProbe:
         self, backbone: nn.Module, images: InMemory, recipe: Settings, seed: int, machine: Machine
     ) -> None:
         self.backbone, self.images, self.recipe, self.seed = backbone, images, recipe, seed
+        self.correct: dict[str, str] = {}
 
     def features(self, part: str, views: int = 0) -> tuple[Tensor, Tensor]:
         """Features (M, F) and labels (M,) of "train" or "held_out".
@@ -41,6 +42,8 @@ class FeatureProbe:
     def metrics(self) -> dict[str, float]:
         """Every metric on the held-out part, percent; nothing on other processes.
 
+        `correct` then has which images are right, for the metrics that keep it.
+
         Raises:
             RuntimeError: the backbone changed, so the numbers would not be its own.
         """
@@ -50,10 +53,11 @@ class FeatureProbe:
         found: dict[str, float] = {}
         for perturbed in (False, True):
             train, test = (self.features(part, views * perturbed) for part, views in VIEWS)
-            found |= {
-                name: metric.function(train, test, classes, self.recipe)
-                for name, metric in METRICS.items()
-                if metric.perturbed == perturbed
-            }
+            for name, metric in METRICS.items():
+                if metric.perturbed == perturbed:
+                    correct = metric.correct(train, test, classes, self.recipe)
+                    found[name] = percent(correct)
+                    if metric.kept:
+                        self.correct[name] = packed(correct)
         check_unchanged(self.backbone, before)
         return found

@@ -102,20 +102,16 @@ def fit(features: Tensor, labels: Tensor, num_classes: int, penalty: float) -> T
 
 
 @torch.no_grad()
-def linear_probe(train: Labelled, test: Labelled, num_classes: int, *, penalty: float) -> float:
-    """Top-1 accuracy in percent of a linear classifier on frozen features.
+def linear_probe(train: Labelled, test: Tensor, num_classes: int, *, penalty: float) -> Tensor:
+    """Labels that a linear classifier on frozen features predicts, shape (M,).
 
     Args:
-        train, test: features (M, F) and labels (M,); fitted on the first, judged on the second.
+        train: features (M, F) and labels (M,), on which it is fitted.
+        test: features of the images to be classified, shape (M, F).
         num_classes: how many classes the labels come from.
         penalty: of the squared weights of whitened features, > 0.
     """
-    parts = [part.float() for part in whiten(train[0], test[0])]
+    parts = [part.float() for part in whiten(train[0], test)]
     fitted, judged = (torch.cat([part, torch.ones_like(part[:, :1])], dim=1) for part in parts)
     weights = fit(fitted, train[1], num_classes, penalty)
-    return percent((judged @ weights.T).argmax(dim=1), test[1])
-
-
-def percent(predicted: Tensor, labels: Tensor) -> float:
-    """Share of right predictions, in percent."""
-    return 100.0 * (predicted == labels).double().mean().item()
+    return (judged @ weights.T).argmax(dim=1)

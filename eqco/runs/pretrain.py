@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from eqco.checks import Number, TrainingError
-from eqco.contrast import LOSSES
+from eqco.contrast import LOSSES, variance_penalty
 from eqco.distributed import average_buffers, mean_over_ranks, world_size
 from eqco.images import Images
 from eqco.methods import build
@@ -120,7 +120,11 @@ class Pretraining(Work):
         if self.averages is not None:
             rows = self.images.shuffle.rows(self.step)[1]
             losses = partial(losses, average=partial(self.averages.update, rows))
-        return losses(found, **settings).mean()
+        loss = losses(found, **settings).mean()
+        if self.recipe.variance_penalty:
+            penalty = variance_penalty(found.negatives(), self.images.shuffle.total)
+            loss = loss + self.recipe.variance_penalty * penalty
+        return loss
 
     @property
     def is_curve_point(self) -> bool:
@@ -155,7 +159,7 @@ class Pretraining(Work):
             if not math.isfinite(self.value):
                 raise self.diverged(f"the loss is {self.value}")
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss * self.recipe.loss_scale).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         if self.is_curve_point:
             self.curve.append((self.step, self.value))

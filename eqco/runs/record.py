@@ -149,6 +149,8 @@ class Record:
         peak_memory_mib: largest resident memory of the last session.
         data_fingerprint: of the images.
         note: what a reader should know, or "".
+        correct: which held-out images the linear probe and kNN classify rightly, one bit each, see
+            `eqco.probes.metrics.unpacked`; empty in records from before it was kept.
         checksum: of all of the above, as JSON.
     """
 
@@ -167,6 +169,7 @@ class Record:
     data_fingerprint: str = ""
     note: str = ""
     numerics: int = NUMERICS
+    correct: dict[str, str] = field(default_factory=dict)
     checksum: str = ""
 
     @property
@@ -192,7 +195,10 @@ class Record:
 
     def body(self) -> dict[str, Any]:
         """The record as its JSON file has it."""
-        return {**vars(self), "recipe": asdict(self.recipe), "run_id": self.run_id}
+        body = {**vars(self), "recipe": asdict(self.recipe), "run_id": self.run_id}
+        if not self.correct:  # as in records from before it was kept
+            del body["correct"]
+        return body
 
     def write(self, folder: Path) -> Path:
         """Write the record into a folder, atomically; returns its path."""

@@ -131,16 +131,16 @@ def probed(
     seed: int,
     machine: Machine,
     progress: Progress | None,
-) -> dict[str, float]:
-    """Every metric of the recipe's probe, percent; nothing where the images have no labels."""
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Every metric of the recipe's probe, percent, and `Record.correct`; none without labels."""
     if images.num_classes < 2:
-        return {}
+        return {}, {}
     build: Callable[..., FeatureProbe | CropProbe] = PROBES[recipe.probe]
     probe = build(method.encoder.backbone, images, recipe, seed, machine)
     path = checkpoint_path(recipe, seed, machine).with_suffix(".probe.pt")
     if isinstance(probe, Work):
         Loop(probe, recipe, seed, machine, path, "probing").run(progress)
-    return probe.metrics()
+    return probe.metrics(), probe.correct
 
 
 def measured(
@@ -153,7 +153,7 @@ def measured(
     images = open_images(recipe, seed, machine)
     trained = pretrain(recipe, seed, images, machine, progress)
     probe_clock = time.monotonic()
-    metrics = probed(trained.method, images, recipe, seed, machine, progress)
+    metrics, correct = probed(trained.method, images, recipe, seed, machine, progress)
     if distributed.rank() > 0:
         return None
     return Record.of(
@@ -174,6 +174,7 @@ def measured(
         peak_memory_mib=peak_memory_mib(),
         data_fingerprint=images.fingerprint,
         note=images.note,
+        correct=correct,
     )
 
 
@@ -192,5 +193,7 @@ def untrained(recipe: Recipe) -> Recipe:
         epochs=0,
         learning_rate=1.0,
         temperature=Recipe.temperature,
+        loss_scale=1.0,
+        variance_penalty=0.0,
         **unused,
     )

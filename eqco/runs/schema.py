@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -36,7 +37,7 @@ NUMBERS = {
 }
 TEXTS = ("run_id", "note", "data_fingerprint", "checksum")
 TIMES = ("started", "ended")
-FIELDS = ("recipe", *NEEDED, *NUMBERS, *TEXTS, *TIMES)
+FIELDS = ("recipe", *NEEDED, *NUMBERS, *TEXTS, *TIMES, "correct")
 
 
 def text(name: str, value: Any) -> None:
@@ -60,6 +61,16 @@ def texts(name: str, value: Any) -> None:
     """Raise ValueError where a value is no table of texts."""
     for key, inner in table(name, value).items():
         text(f"{name}.{key}", inner)
+
+
+def bits(name: str, value: Any) -> None:
+    """Raise ValueError where a value is no table of base64 texts, by metric."""
+    for key, inner in table(name, value).items():
+        text(f"{name}.{key}", inner)
+        try:
+            base64.b64decode(inner, validate=True)
+        except ValueError as error:
+            raise ValueError(f"{name}.{key} is no base64: {shown(inner)}") from error
 
 
 MACHINE: dict[str, Callable[[str, Any], object]] = {
@@ -148,5 +159,6 @@ def check_body(body: Mapping[str, Any]) -> None:
     check_numbers("metrics", tables["metrics"], dict.fromkeys(tables["metrics"], PERCENT))
     check_numbers("diagnostics", tables["diagnostics"], DIAGNOSTICS)
     check_numbers("seconds", tables["seconds"], dict.fromkeys(tables["seconds"], NOT_NEGATIVE))
+    bits("correct", body.get("correct", {}))
     check_machine(tables["machine"])
     check_curve(tables["curve"])

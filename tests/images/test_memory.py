@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from eqco.images import SOURCES, find_source, glyphs, open_images
-from eqco.images.memory import Dataset, InMemory, glyph_set
+from eqco.images.memory import Dataset, InMemory, glyph_set, validation_split
 from eqco.recipe import Recipe
 from eqco.settings import Machine
 from reproductions.scales import SCALES
@@ -327,3 +327,30 @@ def test_cifar10_as_a_folder_is_read_whole() -> None:
     assert torch.bincount(data.test_labels).tolist() == [1000] * 10
     mean, _ = data.channel_statistics()
     torch.testing.assert_close(mean, torch.tensor([0.4914, 0.4822, 0.4465]), atol=0.002, rtol=0)
+
+
+def test_a_validation_part_is_fixed_by_content_and_leaves_the_training_part() -> None:
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (40, 1, 4, 4), generator=draw).to(torch.uint8)
+    labels = torch.arange(40)
+    data = Dataset(images, labels, images[:5], labels[:5], 40, "f")
+    split = validation_split(data, 12)
+    order = torch.randperm(40, generator=draw)
+    shuffled = validation_split(
+        Dataset(images[order], labels[order], images[:5], labels[:5], 40, "f"), 12
+    )
+    assert set(split.test_labels.tolist()) == set(shuffled.test_labels.tolist())
+    assert sorted([*split.train_labels.tolist(), *split.test_labels.tolist()]) == list(range(40))
+    assert torch.equal(images[split.test_labels], split.test_images)
+    assert split.fingerprint == data.fingerprint
+    with pytest.raises(ValueError, match="validation is 39, but the data has only 40"):
+        validation_split(data, 39)
+
+
+def test_a_run_with_a_validation_part_is_judged_on_it() -> None:
+    base = SCALES["smoke"].base
+    recipe = replace(base, validation=30)
+    images = open_images(recipe, 0, Machine())
+    whole = open_images(base, 0, Machine())
+    assert images.shuffle.total == whole.shuffle.total - 30
+    assert sum(len(labels) for _, labels in images.whole("held_out")) == 30

@@ -9,7 +9,7 @@ from torch import nn
 from eqco.images.memory import Dataset, InMemory
 from eqco.probes.features import FeatureProbe
 from eqco.probes.frozen import Frozen, state_hash
-from eqco.probes.metrics import METRICS
+from eqco.probes.metrics import METRICS, percent, unpacked
 from eqco.recipe import Recipe
 from eqco.settings import Machine
 
@@ -76,9 +76,14 @@ def test_perturbed_metrics_alone_are_of_perturbed_views() -> None:
     found = probe(nn.Flatten())
     whole = (found.features("train"), found.features("held_out"))
     mild = (found.features("train", 1), found.features("held_out", 4))
+    metrics = found.metrics()
     for name, metric in METRICS.items():
-        given = mild if metric.perturbed else whole
-        assert found.metrics()[name] == metric.function(*given, 2, RECIPE)
+        features = mild if metric.perturbed else whole
+        correct = metric.correct(*features, 2, RECIPE)
+        assert metrics[name] == percent(correct)
+        if metric.kept:
+            assert torch.equal(unpacked(found.correct[name], len(correct)), correct)
+    assert set(found.correct) == {"linear", "knn"}
 
 
 def test_features_are_those_of_the_backbone_in_evaluation_mode() -> None:

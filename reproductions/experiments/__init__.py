@@ -1,0 +1,1 @@
+"""Experiments: which runs, planned before they are made, and what is compared in them."""

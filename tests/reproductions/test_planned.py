@@ -1,0 +1,60 @@
+"""Planned experiments: rows that exist, and comparisons whose weights are contrasts of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reproductions.experiments.planned import (
+    EXPERIMENTS,
+    SEED_OF_CHOICES,
+    Experiment,
+    experiment_jobs,
+    scale_of,
+)
+from reproductions.scales import SCALES
+
+LOG = Path(__file__).parents[2] / "log"
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_has_its_log_and_compares_its_own_rows(name: str) -> None:
+    made = EXPERIMENTS[name]
+    assert list(LOG.glob(f"*-{name}.md"))
+    base = SCALES[made.scale].base
+    rows = made.rows(replace(base, data="folder:0") if base.data == "folder" else base)
+    assert len(set(rows.values())) == len(rows)
+    for comparison in made.comparisons:
+        assert sum(comparison.weights.values()) == pytest.approx(0)
+        if rows:
+            assert set(comparison.weights) <= set(rows)
+        mean, low, high = comparison.predicted
+        assert low < mean < high
+    assert bool(made.comparisons) != (min(made.seeds) >= SEED_OF_CHOICES)
+
+
+def test_runs_come_seed_by_seed_each_once() -> None:
+    base = SCALES["glyphs"].base
+    jobs = experiment_jobs(["constant-weight", "constant-weight"], base)
+    assert len({job.run_id for job in jobs}) == len(jobs) == 90
+    assert [job.seed for job in jobs] == sorted(job.seed for job in jobs)
+
+
+def test_a_row_may_have_fewer_seeds() -> None:
+    base = SCALES["glyphs"].base
+    made = Experiment(
+        "glyphs",
+        lambda base: {"a": base, "b": replace(base, num_negatives=16)},
+        range(3),
+        seeds_of={"b": range(1)},
+    )
+    assert [(job.recipe.num_negatives, job.seed) for job in made.jobs(base)] == [
+        (255, 0), (16, 0), (255, 1), (255, 2),
+    ]  # fmt: skip
+
+
+def test_experiments_of_two_scales_are_refused() -> None:
+    with pytest.raises(ValueError, match="one scale at a time, got some of cifar10-cpu, glyphs"):
+        scale_of(["constant-weight", "cifar10-rates"])
