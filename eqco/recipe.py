@@ -196,6 +196,7 @@ BASES = {
     ),
     "glyphs": GLYPHS,
     "photos": PHOTOGRAPHS,
+    "cifar10-cpu": replace(PHOTOGRAPHS, backbone="medium-rgb", epochs=50, learning_rate=0.3),
     "cifar10": replace(
         PHOTOGRAPHS,
         data="cifar10",

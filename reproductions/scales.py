@@ -82,7 +82,7 @@ SCALES = {
         settings=QUEUE_OF_1024,
     ),
     "cifar10-cpu": Scale(
-        base=replace(PHOTOGRAPHS, backbone="medium-rgb", epochs=50, learning_rate=0.3),
+        base=BASES["cifar10-cpu"],
         run="about 50 minutes on one core for 50,000 images",
         settings=QUEUE_OF_1024,
     ),

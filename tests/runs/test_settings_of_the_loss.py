@@ -37,7 +37,7 @@ def test_a_factor_of_the_loss_multiplies_the_step_and_not_the_curve(tmp_path: Pa
     value, step = moved(BASE, tmp_path)
     same, scaled = moved(replace(BASE, loss_scale=3.0), tmp_path)
     assert same == value
-    torch.testing.assert_close(scaled, 3.0 * step)
+    torch.testing.assert_close(scaled, 3.0 * step, rtol=1e-3, atol=1e-4)
 
 
 def test_the_penalty_is_added_with_its_weight(tmp_path: Path) -> None:
