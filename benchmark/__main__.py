@@ -15,9 +15,9 @@ import tempfile
 from pathlib import Path
 
 from benchmark.report import section
-from eqco.checks import path_argument
-from eqco.runs.door import through_door
-from eqco.runs.files import read_json, write_atomically
+from eqco.cli.errors import through_door
+from eqco.runtime.files import read_json, write_atomically
+from eqco.runtime.validation import path_argument
 
 PAGE = Path(__file__).with_name("README.md")
 
@@ -52,7 +52,9 @@ def main(words: list[str] | None = None) -> int:
             done = subprocess.run([*command, *given.words], cwd=PAGE.parent.parent, check=False)
             if done.returncode:
                 return done.returncode
-        from reproductions.pages import filled  # it sets how threads wait: not for what is timed
+        from reproductions.reports.pages import (
+            filled,  # it sets how threads wait: not for what is timed
+        )
 
         write_atomically(given.page, filled(given.page, {"table": section_of(source)}))
     return 0

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from eqco.contrast import LOSSES
-from eqco.negatives import draw_columns, skip
-from eqco.similarity import Similarities
+from eqco.losses.functional import LOSSES
+from eqco.losses.sampling import draw_columns, skip
+from eqco.losses.similarity import Similarities
 
 TEMPERATURE = 0.2
 SETTINGS = {"alpha": 256.0, "second_temperature": 1.0, "hardness": 1.0, "sog_gamma": 0.9}

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from eqco.cores import granted_cores
-from eqco.runs.record import installed, processor
+from eqco.artifacts.record import installed, processor
+from eqco.runtime.cpu import granted_cores
 
 LIBRARIES = ("torch", "torchvision", "kornia", "lightly", "pytorch-metric-learning", "pillow")
 # Processor time where one thread does all the work: what other processes take is not counted.

@@ -118,7 +118,7 @@ def torchvision_view(size: int, blur: bool, tensor: bool) -> Any:
     """
     from torchvision.transforms import v2
 
-    from eqco.images.files import IMAGENET_MEAN, IMAGENET_STD
+    from eqco.data.streaming import IMAGENET_MEAN, IMAGENET_STD
 
     steps: list[Any] = [
         v2.RandomResizedCrop(size, (0.2, 1.0), antialias=True),

@@ -10,10 +10,10 @@ import pytest
 from benchmark import peers
 from benchmark.inputs import write_jpegs
 from benchmark.measure import Compare, Part
-from eqco.images.decode import picture
-from eqco.images.files import Crops, FromFiles
-from eqco.images.tree import scan
-from eqco.settings import Machine, Settings
+from eqco.config import Machine, Settings
+from eqco.data.decode import picture
+from eqco.data.image_folder import scan
+from eqco.data.streaming import Crops, FromFiles
 
 pytestmark = pytest.mark.benchmark(group="decode")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmark.measure import Compare, Part
-from eqco.negatives import DRAWINGS
+from eqco.losses.sampling import DRAWINGS
 
 pytestmark = pytest.mark.benchmark(group="drawing")
 

@@ -13,10 +13,10 @@ from benchmark import peers
 from benchmark.inputs import random_images
 from benchmark.measure import CPU_TIME, WALL_TIME, Compare, Part, Row
 from benchmark.training import lightly_seconds, recipe_of, training
+from eqco.config import Machine
+from eqco.engine.run import run
+from eqco.engine.throughput import seconds_per_call
 from eqco.methods import METHODS
-from eqco.runs.run import run
-from eqco.settings import Machine
-from eqco.speed import seconds_per_call
 from reproductions.scales import SCALES
 
 pytestmark = pytest.mark.benchmark(group="run")

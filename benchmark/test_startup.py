@@ -15,7 +15,7 @@ pytestmark = pytest.mark.benchmark(group="start-up")
 CASES = {
     "eqco --help": ("import runpy, sys; sys.argv = ['eqco', '--help']; import eqco.__main__", ""),
     "import a loss": ("from eqco import EqCoLoss", "from lightly.loss import NTXentLoss"),
-    "import a run": ("import eqco.runs.run", "import lightly.loss, lightly.transforms"),
+    "import a run": ("import eqco.engine.run", "import lightly.loss, lightly.transforms"),
 }
 
 

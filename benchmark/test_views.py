@@ -8,7 +8,7 @@ import torch
 from benchmark import peers
 from benchmark.inputs import pictures, random_images
 from benchmark.measure import Compare, Part
-from eqco.images.views import AFTER_CROP, VIEWS
+from eqco.data.augmentations import AFTER_CROP, VIEWS
 
 pytestmark = pytest.mark.benchmark(group="views")
 

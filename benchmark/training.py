@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmark.inputs import TEMPERATURE, pictures, random_images
-from eqco.cores import granted_cores
-from eqco.images.memory import Dataset, InMemory, glyph_set
+from eqco.config import Machine
+from eqco.data.in_memory import Dataset, InMemory, glyph_set
+from eqco.engine.pretrain import Pretraining
 from eqco.methods import build
 from eqco.methods.encoder import momentum_update
 from eqco.recipe import Recipe
-from eqco.runs.pretrain import Pretraining
-from eqco.settings import Machine
+from eqco.runtime.cpu import granted_cores
 from reproductions.scales import SCALES
 
 

@@ -8,11 +8,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eqco.contrast import eqco_info_nce, info_nce
-    from eqco.corrected import eqco_jackknife
-    from eqco.embeddings import similarities
-    from eqco.labels import LabelLoss
-    from eqco.modules import (
+    from eqco.analysis.theory import margin
+    from eqco.losses.bias_corrected import eqco_jackknife
+    from eqco.losses.embeddings import similarities
+    from eqco.losses.functional import eqco_info_nce, info_nce
+    from eqco.losses.modules import (
         DCLJackknifeLoss,
         DCLLoss,
         DualTemperatureLoss,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         HardInfoNCELoss,
         InfoNCELoss,
     )
-    from eqco.theory import margin
+    from eqco.losses.supervised import LabelLoss
 
 __version__ = "0.1.0"
 __all__ = [
@@ -48,22 +48,22 @@ __all__ = [
 ]
 
 MODULES = {
-    "DCLJackknifeLoss": "eqco.modules",
-    "DCLLoss": "eqco.modules",
-    "DualTemperatureLoss": "eqco.modules",
-    "EqCoJackknifeLoss": "eqco.modules",
-    "EqCoLoss": "eqco.modules",
-    "EqCoSecondOrderLoss": "eqco.modules",
-    "FlatNCEJackknifeLoss": "eqco.modules",
-    "FlatNCELoss": "eqco.modules",
-    "HardInfoNCELoss": "eqco.modules",
-    "InfoNCELoss": "eqco.modules",
-    "LabelLoss": "eqco.labels",
-    "eqco_info_nce": "eqco.contrast",
-    "eqco_jackknife": "eqco.corrected",
-    "info_nce": "eqco.contrast",
-    "margin": "eqco.theory",
-    "similarities": "eqco.embeddings",
+    "DCLJackknifeLoss": "eqco.losses.modules",
+    "DCLLoss": "eqco.losses.modules",
+    "DualTemperatureLoss": "eqco.losses.modules",
+    "EqCoJackknifeLoss": "eqco.losses.modules",
+    "EqCoLoss": "eqco.losses.modules",
+    "EqCoSecondOrderLoss": "eqco.losses.modules",
+    "FlatNCEJackknifeLoss": "eqco.losses.modules",
+    "FlatNCELoss": "eqco.losses.modules",
+    "HardInfoNCELoss": "eqco.losses.modules",
+    "InfoNCELoss": "eqco.losses.modules",
+    "LabelLoss": "eqco.losses.supervised",
+    "eqco_info_nce": "eqco.losses.functional",
+    "eqco_jackknife": "eqco.losses.bias_corrected",
+    "info_nce": "eqco.losses.functional",
+    "margin": "eqco.analysis.theory",
+    "similarities": "eqco.losses.embeddings",
 }
 
 

@@ -1,4 +1,4 @@
-"""The command line of the library: `eqco COMMAND`, see `eqco.commands`."""
+"""The command line of the library: `eqco COMMAND`, see `eqco.cli`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from eqco.commands import parse
-from eqco.runs.door import open_door, through_door
-from eqco.waiting import sleep_while_waiting
+from eqco.cli import parse
+from eqco.cli.errors import open_door, through_door
+from eqco.runtime.waiting import sleep_while_waiting
 
 
 def again(given: argparse.Namespace) -> str:

@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from eqco.checks import COUNT, Number, check_name, shown
-from eqco.contrast import LOSSES
-from eqco.images import find_source
-from eqco.images.views import AFTER_CROP, VIEWS
+from eqco.config import LATER, Settings
+from eqco.data import find_source
+from eqco.data.augmentations import AFTER_CROP, VIEWS
+from eqco.evaluation import PROBES
+from eqco.losses.functional import LOSSES
+from eqco.losses.rivals import HARDNESS, SOG_GAMMA
+from eqco.losses.sampling import DRAWINGS
 from eqco.methods import METHODS
 from eqco.methods.encoder import BACKBONES, PROJECTORS
-from eqco.negatives import DRAWINGS
-from eqco.probes import PROBES
-from eqco.rivals import HARDNESS, SOG_GAMMA
-from eqco.settings import LATER, Settings
+from eqco.runtime.validation import COUNT, Number, check_name, shown
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -164,7 +164,7 @@ class Recipe(Settings):
         return int(getattr(self, METHODS[self.method].pool))
 
     def loss_settings(self) -> dict[str, float]:
-        """Keyword arguments of the loss in `eqco.contrast.LOSSES`."""
+        """Keyword arguments of the loss in `eqco.losses.functional.LOSSES`."""
         names = ["temperature", LOSSES[self.loss].setting]
         return {name: getattr(self, name) for name in names if name}
 

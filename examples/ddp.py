@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from eqco import EqCoLoss, distributed
+from eqco import EqCoLoss
+from eqco.runtime import distributed
 
 
 def train(rank: int) -> None:

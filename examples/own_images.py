@@ -13,7 +13,7 @@ import torchvision
 from PIL import Image
 
 from eqco.__main__ import main
-from eqco.runs.record import Record
+from eqco.artifacts.record import Record
 
 folder = Path(tempfile.mkdtemp())  # of this example's files
 data = Path(sys.argv[1]) if len(sys.argv) > 1 else folder / "images"

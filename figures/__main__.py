@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from eqco.runs.door import through_door
+from eqco.cli.errors import through_door
 
 SCRIPTS = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
 FIGURES = [name for name in SCRIPTS if name != "style"]

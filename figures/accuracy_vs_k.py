@@ -5,9 +5,9 @@ from matplotlib.figure import Figure
 
 from eqco.methods import METHODS
 from figures import style
-from reproductions import missing
-from reproductions.evidence import shown_scales, table_runs
-from reproductions.published import published
+from reproductions.experiments import missing
+from reproductions.results.published import published
+from reproductions.results.records import shown_scales, table_runs
 
 PUBLISHED = "ImageNet, published"
 NAMES = ["panel", "scale", "method", "loss", "num_negatives", "seed", "linear"]

@@ -4,8 +4,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from reproductions import missing
-from reproductions.evidence import table_runs
+from reproductions.experiments import missing
+from reproductions.results.records import table_runs
 
 NAMES = ["loss", "num_negatives", "alpha", "seed", "linear", "one_minus_pi0", "cv2"]
 LABELS = {"linear": "linear probe, top-1 %", "one_minus_pi0": "1 − π₀ of the trained encoder"}

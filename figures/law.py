@@ -5,7 +5,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from reproductions import law, missing
+from reproductions.experiments import missing
+from reproductions.results import scaling_law
 
 NATS = "E[ρ² CV²] / (2K) of the full-K encoder, nats"
 LABELS = {"points": "accuracy at full K − at K, points", "error": "that − the line, points"}
@@ -13,7 +14,7 @@ LABELS = {"points": "accuracy at full K − at K, points", "error": "that − th
 
 def compute() -> pd.DataFrame:
     """A cell for each scale, temperature and K of EqCo in table 9, the line and the curve."""
-    return law.law()
+    return scaling_law.law()
 
 
 def between(frame: pd.DataFrame) -> pd.DataFrame:
@@ -45,4 +46,9 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 
 if __name__ == "__main__":
-    style.build(compute, draw, lambda: missing.table_not_run(law.TABLE, "glyphs"), law.report)
+    style.build(
+        compute,
+        draw,
+        lambda: missing.table_not_run(scaling_law.TABLE, "glyphs"),
+        scaling_law.report,
+    )

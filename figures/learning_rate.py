@@ -4,10 +4,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from reproductions.evidence import evidence_base, recipe_runs
+from reproductions.experiments.grid import GRID_SEEDS, grid
+from reproductions.reports.sweep import sentence_of_missing
+from reproductions.results.records import evidence_base, recipe_runs
 from reproductions.scales import SCALES
-from reproductions.sweep_page import sentence_of_missing
-from reproductions.wanted import GRID_SEEDS, grid
 
 NAMES = ["method", "loss", "num_negatives", "learning_rate", "seed", "linear", "knn", "cv2"]
 

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from reproductions.evidence import gaps_to_full, shown_scales, table_runs
+from reproductions.results.records import gaps_to_full, shown_scales, table_runs
 from reproductions.scales import SCALES
 
 NEEDED = "run table 1 and keep its checkpoints: `python -m figures.measure.diagnoses CHECKPOINTS`"

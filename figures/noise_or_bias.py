@@ -4,10 +4,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from reproductions import missing
-from reproductions.evidence import lost_against, shown_scales, table_runs
+from reproductions.experiments import missing
+from reproductions.results.records import lost_against, shown_scales, table_runs
 from reproductions.tables import table
-from reproductions.tables.predicted import losses
+from reproductions.tables.predictions import losses
 
 NAMES = ["panel", "loss", "num_negatives", "draws", "seed", "points", "predicted"]
 

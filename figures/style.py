@@ -23,10 +23,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from eqco.checks import path_argument
-from eqco.runs.door import through_door
-from eqco.runs.files import write_atomically
-from reproductions import judge
+from eqco.cli.errors import through_door
+from eqco.runtime.files import write_atomically
+from eqco.runtime.validation import path_argument
+from reproductions.statistics import verdicts
 
 OUT = Path(__file__).parent / "out"
 COLUMN, HEIGHT, DPI = 3.4, 2.5, 200  # inches: width of a column of a paper, height of a panel
@@ -128,7 +128,7 @@ def lines(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, **more: Any) 
 
 def interval(values: pd.Series) -> tuple[float, float]:
     """The 90 % t-interval of a mean, for seaborn's `errorbar`."""
-    return judge.interval(values.to_numpy())
+    return verdicts.interval(values.to_numpy())
 
 
 def means(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, seeds: bool = False) -> None:

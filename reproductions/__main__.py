@@ -10,13 +10,15 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeAlias
 
-from eqco.checks import path_argument
-from eqco.cores import granted_cores
-from eqco.runs.door import open_door, through_door
-from reproductions import check, compare, full, own_tables, pages, plan, render, sweep, throughput
-from reproductions.html import page
-from reproductions.options import OPTIONS, add_options, folder, known_name, whole
-from reproductions.wanted import PARTS
+from eqco.cli.errors import open_door, through_door
+from eqco.runtime.cpu import granted_cores
+from eqco.runtime.validation import path_argument
+from reproductions.experiments import check_images, imagenet, plan, sweep, throughput
+from reproductions.experiments.grid import PARTS
+from reproductions.harness.options import OPTIONS, add_options, folder, known_name, whole
+from reproductions.reports import formats, pages, user_tables
+from reproductions.reports.html import page
+from reproductions.results import compare
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -39,10 +41,10 @@ def add_comparing(commands: Commands) -> None:
     command = commands.add_parser("table", help="tables of your records beside the committed ones")
     add_options(command.add_argument, "scale", "records", "tables")
     command.add_argument(
-        "--format", type=known_name("format", render.FORMATS), default="md",
-        help=f"one of {', '.join(render.FORMATS)} (default: md)",
+        "--format", type=known_name("format", formats.FORMATS), default="md",
+        help=f"one of {', '.join(formats.FORMATS)} (default: md)",
     )  # fmt: skip
-    command.set_defaults(function=own_tables.main)
+    command.set_defaults(function=user_tables.main)
     command = commands.add_parser("compare", help="where two folders of records differ")
     command.add_argument("a", type=folder, help="folder of records")
     command.add_argument("b", type=folder, help="another one")
@@ -89,7 +91,7 @@ def add_measuring(commands: Commands) -> None:
     command = commands.add_parser("check", help="open every image of a tree, before a long run")
     add_options(command.add_argument, "data", required=True, help="folder:PATH or part:PATH")
     add_options(command.add_argument, "workers")
-    command.set_defaults(function=check.main)
+    command.set_defaults(function=check_images.main)
     command = commands.add_parser("throughput", help="images a second of this machine, for plan")
     add_options(command.add_argument, "scale", default="imagenet")
     add_options(command.add_argument, "workers", "device", "threads", "compile")
@@ -112,7 +114,7 @@ def add_everything(commands: Commands) -> None:
     add_options(command.add_argument, "data", "seeds", "records", "checkpoints")
     add_options(command.add_argument, "throughput", "precision")
     command.add_argument("--plan-only", action="store_true", help="check and plan, run nothing")
-    command.set_defaults(function=full.main)
+    command.set_defaults(function=imagenet.main)
 
 
 COMMANDS = (
@@ -141,8 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse and run; bad input ends with one sentence and status 2."""
     open_door()
     given, words = parser().parse_known_args(arguments)
-    if given.function is full.main:  # pytest gets its words, and says itself how to continue
-        return through_door(lambda: full.main(given, words), signals=nullcontext)
+    if given.function is imagenet.main:  # pytest gets its words, and says itself how to continue
+        return through_door(lambda: imagenet.main(given, words), signals=nullcontext)
     if words:
         parser().error(f"unknown options: {' '.join(words)}")
     given_words = sys.argv[1:] if arguments is None else arguments

@@ -13,22 +13,22 @@ import pytest
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from eqco.plain import plain
+from eqco.artifacts.checkpoint import Busy
+from eqco.artifacts.record import Record, RecordError
+from eqco.cli.errors import open_door
+from eqco.engine.run import Job, run, untrained
 from eqco.recipe import Recipe
-from eqco.runs.checkpoint import Busy
-from eqco.runs.door import open_door
-from eqco.runs.record import Record, RecordError
-from eqco.runs.run import Job, run, untrained
-from eqco.runs.signals import Stopped
-from reproductions import published
-from reproductions.claims_table import Judged
-from reproductions.evidence import row_values
-from reproductions.launching import launched, write_job
-from reproductions.options import add_free_options
-from reproductions.outcomes import Outcomes, Wait, busy_line, give_up, same_session
-from reproductions.report import Cell, closing
+from eqco.runtime.signals import Stopped
+from eqco.runtime.text import plain
+from reproductions.harness.launching import launched, write_job
+from reproductions.harness.options import add_free_options
+from reproductions.harness.outcomes import Outcomes, Wait, busy_line, give_up, same_session
+from reproductions.harness.session import Session, read_session
+from reproductions.reports.claims_table import Judged
+from reproductions.reports.terminal import Cell, closing
+from reproductions.results import published
+from reproductions.results.records import row_values
 from reproductions.scales import SCALES
-from reproductions.session import Session, read_session
 from reproductions.tables import TABLES
 
 HERE = Path(__file__).parent

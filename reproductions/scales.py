@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from eqco.images import SOURCES
+from eqco.data import SOURCES
 from eqco.methods import METHODS
 from eqco.recipe import BASES, Recipe
 

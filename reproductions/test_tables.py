@@ -18,13 +18,13 @@ from collections.abc import Callable
 import pytest
 
 from eqco.recipe import Recipe
-from reproductions.agreement import near_published
-from reproductions.claims import PRIMARY
 from reproductions.conftest import Train
-from reproductions.judge import LEAST_SEEDS
-from reproductions.published import number_for
+from reproductions.harness.session import Session
+from reproductions.results.published import number_for
 from reproductions.scales import SCALES
-from reproductions.session import Session
+from reproductions.statistics.intervals import near_published
+from reproductions.statistics.verdicts import LEAST_SEEDS
+from reproductions.tables.claims import PRIMARY
 
 
 def test_cell(

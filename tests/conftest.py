@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from eqco.settings import Machine
+from eqco.config import Machine
 
 ROOT = Path(__file__).resolve().parents[1]
 Outcomes = list[tuple[int, str]]

@@ -8,7 +8,7 @@ import time
 
 from torch.utils.data import Dataset
 
-from eqco.images.decode import ImageError
+from eqco.data.decode import ImageError
 
 LOCK = threading.Lock()
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from eqco.checks import Number
+from eqco.config import MACHINE_RANGES
 from eqco.recipe import NAMES, NUMBERS
-from eqco.settings import MACHINE_RANGES
+from eqco.runtime.validation import Number
 
 NO_NUMBER: tuple[Any, ...] = (
     "0.2",

@@ -8,9 +8,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from eqco.runs.checkpoint import checkpoint_path
-from eqco.runs.launch import Order, torchrun_command
-from eqco.runs.record import Record
+from eqco.artifacts.checkpoint import checkpoint_path
+from eqco.artifacts.record import Record
+from eqco.engine.launchers import Order, torchrun_command
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -8,11 +8,13 @@ from collections.abc import Iterable
 
 import pytest
 
-from eqco.probes.metrics import METRICS
+from eqco.artifacts.record import Record
+from eqco.engine.run import untrained
+from eqco.evaluation.metrics import METRICS
 from eqco.recipe import Recipe
-from eqco.runs.record import Record
-from eqco.runs.run import untrained
-from reproductions import evidence, missing, wanted
+from reproductions.experiments import grid as wanted
+from reproductions.experiments import missing
+from reproductions.results import records as evidence
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 

@@ -14,8 +14,8 @@ DIFFS = sorted((ROOT / "docs" / "adding").glob("*.diff"))
 TRAIN = """
 from dataclasses import replace
 from pathlib import Path
-from eqco.runs.run import run
-from eqco.settings import Machine
+from eqco.engine.run import run
+from eqco.config import Machine
 from reproductions.scales import SCALES
 base = replace(SCALES["smoke"].base, batch_size=16, num_negatives=15, epochs=1, data_part=0.02)
 machine = Machine(threads=1, checkpoints=Path("checkpoints"))
@@ -24,8 +24,8 @@ print(record.steps > 0, record.recipe.method, record.recipe.data)
 """
 PROOFS: dict[str, tuple[list[str], str]] = {
     "loss": (
-        ["-m", "pytest", "-q", "-k", "hinge or every", "tests/test_contrast_family.py",
-         "tests/test_modules.py"],
+        ["-m", "pytest", "-q", "-k", "hinge or every", "tests/losses/test_family.py",
+         "tests/losses/test_modules.py"],
         " passed",
     ),
     "method": (["-c", TRAIN.replace("CHANGES", "{'method': 'symmetric'}")], "True symmetric"),

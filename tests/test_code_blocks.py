@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from tests.commands.test_train import write_flat
+from tests.cli.test_train import write_flat
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "FINDINGS.md", *sorted(ROOT.glob("*/*.md"))]
@@ -31,19 +31,19 @@ INCLUDED = re.compile(r'--8<-- "examples/(\w+)\.py"')  # tests/test_examples.py 
 NOT_RUN = {
     "pip install": "installs",
     "python3 -m venv": "installs",
-    "tox -e benchmark": "takes minutes; the tests of benchmark/ are tests/test_benchmark.py",
+    "tox -e benchmark": "takes minutes; tests/benchmark/test_benchmark.py",
     "pytest benchmark -k queue": "the same",
-    "tox -e gpu": "needs a CUDA device; tests/test_gpu_script.py has its parts",
-    "EQCO_IMAGENET=PATH tox": "needs ImageNet; tests/reproductions/test_full.py runs it on a tree",
-    "python -m torch.distributed.run --nnodes=2": "needs two nodes; tests/runs/test_launch.py",
-    "eqco train --data glyphs --epochs 10": "takes minutes; tests/commands/test_train.py",
-    "eqco diagnose runs/checkpoints/simo": "of that encoder; tests/test_diagnose.py",
-    "python -m reproductions sweep": "takes hours; tests/reproductions/test_sweep.py",
-    "python -m reproductions pages": "writes these pages; tests/reproductions/test_pages.py",
+    "tox -e gpu": "needs a CUDA device; tests/benchmark/test_gpu_script.py has its parts",
+    "EQCO_IMAGENET=PATH tox": "needs ImageNet; tests/reproductions/experiments/test_imagenet.py",
+    "python -m torch.distributed.run --nnodes=2": "needs two nodes; tests/engine/test_launchers.py",
+    "eqco train --data glyphs --epochs 10": "takes minutes; tests/cli/test_train.py",
+    "eqco diagnose runs/checkpoints/simo": "of that encoder; tests/analysis/test_diagnosis.py",
+    "python -m reproductions sweep": "takes hours; tests/reproductions/experiments/test_sweep.py",
+    "python -m reproductions pages": "writes pages; tests/reproductions/reports/test_pages.py",
     "pytest reproductions/ -k table1 --scale smoke --device cpu --launcher slurm":
-        "tests/reproductions/test_launching.py runs the local executor",
+        "tests/reproductions/harness/test_launching.py runs the local executor",
     "pytest reproductions/ -k table1 --scale imagenet": "needs ImageNet and a cluster",
-    "pytest reproductions/ -k table1": "takes minutes; tests/reproductions/test_first_command.py",
+    "pytest reproductions/ -k table1": "tests/reproductions/harness/test_first_command.py",
 }  # fmt: skip
 
 

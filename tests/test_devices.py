@@ -12,19 +12,19 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException
 
-from eqco.contrast import LOSSES
-from eqco.images import colour, views
-from eqco.images.files import FromFiles
-from eqco.images.memory import Dataset, InMemory
+from eqco.config import Machine
+from eqco.data import augmentations, color
+from eqco.data.in_memory import Dataset, InMemory
+from eqco.data.streaming import FromFiles
+from eqco.evaluation import metrics
+from eqco.evaluation.frozen import Frozen
+from eqco.losses.functional import LOSSES
+from eqco.losses.sampling import DRAWINGS
+from eqco.losses.similarity import LogSumExp, Similarities
 from eqco.methods import METHODS, build
-from eqco.methods.method import Method
-from eqco.negatives import DRAWINGS
-from eqco.probes import metrics
-from eqco.probes.frozen import Frozen
-from eqco.randomness import Part
+from eqco.methods.base import Method
 from eqco.recipe import Recipe
-from eqco.settings import Machine
-from eqco.similarity import LogSumExp, Similarities
+from eqco.runtime.rng import Part
 from reproductions.scales import SCALES
 from tests.fake_cuda import FakeCuda, is_on_device, on_device
 
@@ -131,29 +131,29 @@ def test_the_backward_pass_of_the_similarities(device: FakeCuda, way: str) -> No
     assert (of_query.shape, of_keys.shape) == (query.shape, keys.shape)
 
 
-@pytest.mark.parametrize("name", views.VIEWS)
+@pytest.mark.parametrize("name", augmentations.VIEWS)
 @pytest.mark.parametrize("part", [False, True])
 def test_every_view_of_whole_images(
     device: FakeCuda, name: str, part: bool, generator: torch.Generator
 ) -> None:
     images = made(BATCH, 1 if name == "glyphs" else 3, 24, 24)
     source = Part(generator, 2 * BATCH, BATCH) if part else generator
-    view = views.VIEWS[name](images, 0.2, source)
+    view = augmentations.VIEWS[name](images, 0.2, source)
     assert is_on_device(view)
     assert view.shape == images.shape
 
 
-@pytest.mark.parametrize("name", views.MILD)
+@pytest.mark.parametrize("name", augmentations.MILD)
 def test_every_mild_view(device: FakeCuda, name: str, generator: torch.Generator) -> None:
     images = made(BATCH, 1 if name == "glyphs" else 3, 24, 24)
-    view = views.MILD[name](images, generator)
+    view = augmentations.MILD[name](images, generator)
     assert is_on_device(view)
     assert view.shape == images.shape
 
 
-@pytest.mark.parametrize("name", views.AFTER_CROP)
+@pytest.mark.parametrize("name", augmentations.AFTER_CROP)
 def test_every_view_after_the_crop(device: FakeCuda, name: str, generator: torch.Generator) -> None:
-    view = views.AFTER_CROP[name](made(16, 3, 40, 40), generator)
+    view = augmentations.AFTER_CROP[name](made(16, 3, 40, 40), generator)
     assert is_on_device(view)
     assert view.shape == (16, 3, 40, 40)
 
@@ -236,9 +236,9 @@ def test_a_column_left_on_the_cpu_is_found(device: FakeCuda) -> None:
 def test_a_factor_left_on_the_cpu_in_a_view_is_found(
     device: FakeCuda, monkeypatch: pytest.MonkeyPatch, generator: torch.Generator
 ) -> None:
-    monkeypatch.setattr(colour, "per_image", lambda factor: torch.ones(len(factor), 1, 1, 1))
+    monkeypatch.setattr(color, "per_image", lambda factor: torch.ones(len(factor), 1, 1, 1))
     with pytest.raises(RuntimeError, match=r"[Dd]evice"):
-        views.photo_view(made(BATCH, 3, 32, 32), 0.2, generator)
+        augmentations.photo_view(made(BATCH, 3, 32, 32), 0.2, generator)
 
 
 def test_a_label_left_on_the_cpu_in_a_metric_is_found(device: FakeCuda) -> None:

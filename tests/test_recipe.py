@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from eqco.checks import shown
-from eqco.contrast import LOSSES
-from eqco.images import SOURCES
+from eqco.config import LATER, Machine
+from eqco.data import SOURCES
+from eqco.losses.functional import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import NAMES, NUMBERS, Recipe
-from eqco.settings import LATER, Machine
+from eqco.runtime.validation import shown
 from tests.invalid import invalid_of_machine, invalid_of_recipe
 
 EQCO = replace(Recipe(), loss="eqco", alpha=256.0, num_negatives=16)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from eqco import settings
+from eqco import config
 from eqco.recipe import Recipe
 
 EQCO = replace(Recipe(), loss="eqco", alpha=256.0, num_negatives=16)
@@ -59,7 +59,7 @@ def test_the_digest_of_a_recipe_is_the_one_that_names_records() -> None:
     assert long[0].run_id(0, 1) == "simo-infonce-k255-85c04791-s0"
     assert long[1].run_id(3, 1) == "simo-eqco-k16-150c1399-s3"
     assert [each.digest(2) for each in (Recipe(), EQCO)] == ["632193d5", "8dc990c0"]
-    assert Recipe().digest() == Recipe().digest(settings.NUMERICS) != Recipe().digest(1)
+    assert Recipe().digest() == Recipe().digest(config.NUMERICS) != Recipe().digest(1)
 
 
 @pytest.mark.parametrize("name", sorted(OTHER))
@@ -81,8 +81,8 @@ def test_no_field_is_left_out_of_the_tests_of_the_digest() -> None:
 
 
 def test_fields_that_came_later_leave_older_digests_alone_and_count_where_they_are_set() -> None:
-    assert set(settings.LATER) <= {each.name for each in fields(Recipe)}
-    for name, neutral in settings.LATER.items():
+    assert set(config.LATER) <= {each.name for each in fields(Recipe)}
+    for name, neutral in config.LATER.items():
         assert getattr(Recipe(), name) == neutral
     queue = replace(EQCO, method="moco", queue_size=512)
     dual = replace(EQCO, loss="dual_temperature", alpha=None, second_temperature=1.0)
@@ -109,7 +109,7 @@ def test_fields_that_came_later_leave_older_digests_alone_and_count_where_they_a
 
 def test_raising_numerics_changes_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     before = EQCO.digest()
-    monkeypatch.setattr(settings, "NUMERICS", settings.NUMERICS + 1)
+    monkeypatch.setattr(config, "NUMERICS", config.NUMERICS + 1)
     assert EQCO.digest() != before
 
 

@@ -63,7 +63,7 @@ def test_diffs_examples_and_docstrings_stand_on_the_pages(site: Path) -> None:
     assert pages["adding"].count("</code></pre>") == 5
     assert pages["recipes"].count("</code></pre>") == 7
     reference = (site / "reference.html").read_text(encoding="utf-8")
-    assert 'id="eqco.modules.EqCoLoss"' in reference
+    assert 'id="eqco.losses.modules.EqCoLoss"' in reference
     assert '<span class="gp">&gt;&gt;&gt; </span>' in reference  # a doctest, not a quotation
     assert "<blockquote>" not in reference
 

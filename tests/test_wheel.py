@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.commands.test_train import write_flat
+from tests.cli.test_train import write_flat
 
 ROOT = Path(__file__).resolve().parents[1]
 # What torch imports itself is allowed; what the suite needs besides is not there.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from eqco.images.tree import identity
+from eqco.data.image_folder import identity
 from eqco.recipe import Recipe
 from reproductions.scales import SCALES
 

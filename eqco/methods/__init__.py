@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from eqco.config import Settings
+from eqco.methods.base import Method
 from eqco.methods.encoder import build_encoder
-from eqco.methods.method import Method
 from eqco.methods.moco import MoCo
 from eqco.methods.simclr import SimCLR
 from eqco.methods.simo import SiMo
 from eqco.methods.synco import SynCo
-from eqco.settings import Settings
 
 METHODS: dict[str, type[Method]] = {"simo": SiMo, "moco": MoCo, "simclr": SimCLR, "synco": SynCo}
 

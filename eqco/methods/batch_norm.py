@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from eqco.distributed import Sum, world_size
+from eqco.runtime.distributed import Sum, world_size
 
 
 class SyncedBatchNorm(_BatchNorm):

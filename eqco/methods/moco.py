@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.distributed import first_index, gather
+from eqco.config import Settings
+from eqco.losses.sampling import draw_columns
+from eqco.losses.similarity import Similarities
+from eqco.methods.base import Method, check_embedding_dim, check_key_momentum
 from eqco.methods.batch_norm import use_split_batch_norm
 from eqco.methods.encoder import Encoder, frozen_copy, momentum_update
-from eqco.methods.method import Method, check_embedding_dim, check_key_momentum
-from eqco.negatives import draw_columns
-from eqco.settings import Settings
-from eqco.similarity import Similarities
+from eqco.runtime.distributed import first_index, gather
 
 
 class MoCo(Method):
@@ -26,7 +26,7 @@ class MoCo(Method):
         queue_size: Q; need not be a multiple of the batch.
         seed: of the random unit vectors that fill the queue at first.
         key_momentum: EMA coefficient of the key encoder, in [0, 1).
-        drawing: "independent" per query or "shared" (see `eqco.negatives`).
+        drawing: "independent" per query or "shared" (see `eqco.losses.sampling`).
         draws: disjoint draws of K negatives for each query.
         bn_splits: parts of the batch with batch statistics of their own, over all processes; the
             key batch is shuffled first, so that query and key share no statistics.

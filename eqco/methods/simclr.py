@@ -7,13 +7,13 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from eqco.distributed import first_index, gather
+from eqco.config import Settings
+from eqco.losses.sampling import draw_columns, skip
+from eqco.losses.similarity import Similarities
+from eqco.methods.base import Method
 from eqco.methods.batch_norm import use_synced_batch_norm
 from eqco.methods.encoder import Encoder
-from eqco.methods.method import Method
-from eqco.negatives import draw_columns, skip
-from eqco.settings import Settings
-from eqco.similarity import Similarities
+from eqco.runtime.distributed import first_index, gather
 
 
 class SimCLR(Method):
@@ -22,7 +22,7 @@ class SimCLR(Method):
     Args:
         encoder: trained through queries and keys alike; embeddings of length 1.
         num_negatives: K, from 1 to 2 (N - 1).
-        drawing: "independent" per query or "shared" (see `eqco.negatives`).
+        drawing: "independent" per query or "shared" (see `eqco.losses.sampling`).
         draws: disjoint draws of K negatives for each query.
 
     Source: Chen et al., arXiv 2002.05709.

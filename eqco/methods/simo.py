@@ -7,13 +7,13 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from eqco.distributed import first_index, gather
+from eqco.config import Settings
+from eqco.losses.sampling import draw_columns, skip
+from eqco.losses.similarity import Similarities
+from eqco.methods.base import Method, check_key_momentum
 from eqco.methods.batch_norm import use_synced_batch_norm
 from eqco.methods.encoder import Encoder, frozen_copy, momentum_update
-from eqco.methods.method import Method, check_key_momentum
-from eqco.negatives import draw_columns, skip
-from eqco.settings import Settings
-from eqco.similarity import Similarities
+from eqco.runtime.distributed import first_index, gather
 
 
 class SiMo(Method):
@@ -23,7 +23,7 @@ class SiMo(Method):
         encoder: the query encoder, trained by gradient; embeddings of length 1.
         num_negatives: K, from 1 to N - 1.
         key_momentum: EMA coefficient of the key encoder, in [0, 1).
-        drawing: "independent" per query or "shared" (see `eqco.negatives`).
+        drawing: "independent" per query or "shared" (see `eqco.losses.sampling`).
         draws: disjoint draws of K negatives for each query.
 
     Source: EqCo, arXiv 2010.01929.

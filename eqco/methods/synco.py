@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.distributed import first_index, world_size
+from eqco.config import Settings
+from eqco.losses.similarity import Similarities
 from eqco.methods.encoder import Encoder
 from eqco.methods.moco import MoCo
-from eqco.settings import Settings
-from eqco.similarity import Similarities
+from eqco.runtime.distributed import first_index, world_size
 
 # Six kinds: interpolated, extrapolated, mixed, with noise, perturbed, adversarial.
 SHARES = (4, 4, 4, 1, 1, 1)

@@ -14,17 +14,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from eqco.checks import path_argument
-from eqco.diagnose import diagnose, embed
-from eqco.images import open_images
-from eqco.negatives import others
+from eqco.analysis.diagnosis import diagnose, embed
+from eqco.artifacts.checkpoint import checkpoint_path
+from eqco.cli.errors import through_door
+from eqco.config import Machine
+from eqco.data import open_images
+from eqco.engine.pretrain import trained_encoder
+from eqco.losses.sampling import others
 from eqco.recipe import Recipe
-from eqco.runs.checkpoint import checkpoint_path
-from eqco.runs.door import through_door
-from eqco.runs.pretrain import trained_encoder
-from eqco.settings import Machine
+from eqco.runtime.validation import path_argument
 from figures.style import OUT, write
-from reproductions.evidence import evidence_base, judged_scales
+from reproductions.results.records import evidence_base, judged_scales
 from reproductions.tables import table
 
 GAPS = ["cv2", "rho", "enough", "k", "coarse", "sharp", "measured", "error"]

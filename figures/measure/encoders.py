@@ -17,15 +17,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.bounds import estimate
-from eqco.contrast import eqco_info_nce
-from eqco.diagnose import embed
-from eqco.images import open_images
-from eqco.negatives import draw_independent, others
-from eqco.runs.door import through_door
-from eqco.runs.pretrain import Pretraining
-from eqco.settings import Machine
-from eqco.theory import gradient_noise_bound, gradient_norm_bound, negative_weight, squared_cv
+from eqco.analysis.diagnosis import embed
+from eqco.analysis.mutual_information import estimate
+from eqco.analysis.theory import (
+    gradient_noise_bound,
+    gradient_norm_bound,
+    negative_weight,
+    squared_cv,
+)
+from eqco.cli.errors import through_door
+from eqco.config import Machine
+from eqco.data import open_images
+from eqco.engine.pretrain import Pretraining
+from eqco.losses.functional import eqco_info_nce
+from eqco.losses.sampling import draw_independent, others
 from figures.style import OUT, write
 from reproductions.scales import SCALES
 

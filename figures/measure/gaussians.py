@@ -15,9 +15,15 @@ from collections import defaultdict
 import pandas as pd
 import torch
 
-from eqco.bounds import Gaussians, certified_bound, estimate, nwj_bound, paper_estimate
-from eqco.contrast import eqco_info_nce
-from eqco.runs.door import through_door
+from eqco.analysis.mutual_information import (
+    Gaussians,
+    certified_bound,
+    estimate,
+    nwj_bound,
+    paper_estimate,
+)
+from eqco.cli.errors import through_door
+from eqco.losses.functional import eqco_info_nce
 from figures.style import OUT, write
 
 CORRELATIONS = (0.9, 0.99, 0.999)

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from eqco.engine.run import Job
 from eqco.recipe import Recipe
-from eqco.runs.run import Job
 from reproductions.scales import SCALES
-from reproductions.tables.cells import with_loss
+from reproductions.tables.base import with_loss
 
 SEED_OF_CHOICES = 100  # learning rates are chosen with a seed that no comparison uses
 CIFAR10_RATES = (0.03, 0.1, 0.3, 1.0)

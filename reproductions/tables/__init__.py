@@ -18,7 +18,7 @@ from reproductions.tables import (
     table9,
     table10,
 )
-from reproductions.tables.cells import Table
+from reproductions.tables.base import Table
 
 TABLES: dict[int, Callable[[Scale, Recipe], Table]] = {
     1: table1.build,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from eqco.recipe import Recipe
 from reproductions.scales import Scale
-from reproductions.tables.cells import Table, against_full, with_loss
+from reproductions.tables.base import Table, against_full, with_loss
 
 
 def build(scale: Scale, base: Recipe) -> Table:

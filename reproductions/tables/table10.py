@@ -14,7 +14,7 @@ from dataclasses import replace
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
 from reproductions.scales import Scale
-from reproductions.tables.cells import Claim, Row, Table, beats, equals, with_loss
+from reproductions.tables.base import Claim, Row, Table, beats, equals, with_loss
 
 STRETCH = (1 / 3, 1, 3, 9)
 RATES = (0.4, 1, 2.5)  # times the rate of the scale

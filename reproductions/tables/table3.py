@@ -13,7 +13,7 @@ from __future__ import annotations
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
 from reproductions.scales import Scale
-from reproductions.tables.cells import Row, Table, not_worse, with_loss
+from reproductions.tables.base import Row, Table, not_worse, with_loss
 
 
 def build(scale: Scale, base: Recipe) -> Table:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from eqco.recipe import Recipe
 from reproductions.scales import Scale
-from reproductions.tables.cells import Claim, Row, Table, beats, equals, with_loss
+from reproductions.tables.base import Claim, Row, Table, beats, equals, with_loss
 
 
 def build(scale: Scale, base: Recipe) -> Table:

@@ -9,10 +9,10 @@ so expect them above InfoNCE at K = 16 and near each other.
 
 from __future__ import annotations
 
-from eqco.contrast import LOSSES
+from eqco.losses.functional import LOSSES
 from eqco.recipe import Recipe
 from reproductions.scales import Scale
-from reproductions.tables.cells import Claim, Table, beats, equals, with_loss
+from reproductions.tables.base import Claim, Table, beats, equals, with_loss
 
 
 def build(scale: Scale, base: Recipe) -> Table:

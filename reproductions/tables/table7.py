@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from eqco.contrast import LOSSES
+from eqco.losses.functional import LOSSES
 from eqco.recipe import Recipe
 from reproductions.scales import Scale
-from reproductions.tables.cells import Claim, Row, Table, beats, equals, with_loss
+from reproductions.tables.base import Claim, Row, Table, beats, equals, with_loss
 
 # Predicted points at the glyphs scale, from five seeds of the first instrument: at K = 16 half of
 # what is missing is noise. The first 4 of 15 draws take most of the noise, which falls as 1 / M.

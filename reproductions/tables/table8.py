@@ -2,16 +2,17 @@
 
     pytest reproductions/ -k table8
 
-The jackknife and the second-order term lower the bias from O(1/K) to O(1/K^2), see `eqco.theory`,
-and add noise. FlatNCE has the gradient of DCL and is compared at K = 16 only. Nothing is published.
+The jackknife and the second-order term lower the bias from O(1/K) to O(1/K^2), see
+`eqco.analysis.theory`, and add noise. FlatNCE has the gradient of DCL and is compared at K = 16
+only. Nothing is published.
 """
 
 from __future__ import annotations
 
-from eqco.contrast import LOSSES
+from eqco.losses.functional import LOSSES
 from eqco.recipe import Recipe
 from reproductions.scales import Scale
-from reproductions.tables.cells import Claim, Row, Table, beats, with_loss
+from reproductions.tables.base import Claim, Row, Table, beats, with_loss
 
 COUNTS = (4, 8, 16, 32, 64)
 CORRECTED = {

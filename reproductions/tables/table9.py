@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from eqco.contrast import LOSSES
+from eqco.losses.functional import LOSSES
 from eqco.recipe import Recipe
 from reproductions.scales import Scale
-from reproductions.tables.cells import Claim, Row, Table, beats, with_loss
+from reproductions.tables.base import Claim, Row, Table, beats, with_loss
 
 TEMPERATURES = (0.1, 0.2, 0.5)
 # Points of EqCo with all negatives over EqCo at K that were predicted at the glyphs scale: twice

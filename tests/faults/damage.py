@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from eqco.images import open_images
-from eqco.runs.checkpoint import checkpoint_path
-from eqco.runs.pretrain import pretrain
-from eqco.settings import Machine
+from eqco.artifacts.checkpoint import checkpoint_path
+from eqco.config import Machine
+from eqco.data import open_images
+from eqco.engine.pretrain import pretrain
 from reproductions.scales import SCALES
 
 RECIPE = replace(

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from eqco.__main__ import main
-from eqco.checks import TrainingError
-from eqco.runs.checkpoint import Damaged, earlier, read
-from eqco.runs.run import run
+from eqco.artifacts.checkpoint import Damaged, earlier, read
+from eqco.engine.run import run
+from eqco.runtime.validation import TrainingError
 from tests.faults.damage import RECIPE, data_of_largest, edit, equal, flip, machine_in, train
 
 pytestmark = pytest.mark.faults
@@ -224,7 +224,7 @@ def test_a_checkpoint_killed_between_its_renames_leaves_one(
     halfway: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever call of os.replace is the last one before a kill."""
-    from eqco.runs import checkpoint
+    from eqco.artifacts import checkpoint
 
     for calls in range(3):
         path = copy(halfway, tmp_path / str(calls))

@@ -18,11 +18,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eqco import two_views
-from eqco.commands import parse
+from eqco.cli import parse
+from eqco.losses import base
 from eqco.recipe import NAMES, NUMBERS, Recipe
 from reproductions.__main__ import parser
-from reproductions.options import OPTIONS
+from reproductions.harness.options import OPTIONS
 
 pytestmark = pytest.mark.faults
 QUICK, LONG = 100, 3000  # examples of each property; five properties
@@ -95,11 +95,11 @@ def test_a_recipe_is_made_or_refused(values: dict[str, Any]) -> None:
     assert again.digest() == recipe.digest()
 
 
-def every_loss() -> list[type[two_views.ContrastiveLoss]]:
+def every_loss() -> list[type[base.ContrastiveLoss]]:
     """All classes of losses of two views."""
-    import eqco.modules  # noqa: F401
+    import eqco.losses.modules  # noqa: F401
 
-    found, new = [], [two_views.ContrastiveLoss]
+    found, new = [], [base.ContrastiveLoss]
     while new:
         new = [each for one in new for each in one.__subclasses__()]
         found += new
@@ -122,7 +122,7 @@ OF_LOSS = st.fixed_dictionaries(
 
 @drawn(st.sampled_from(every_loss()), OF_LOSS, SIZES, SIZES, SIZES, st.floats(-6, 6))
 def test_a_loss_is_finite_or_refused(
-    kind: type[two_views.ContrastiveLoss], options: dict[str, Any], n: int, m: int, d: int,
+    kind: type[base.ContrastiveLoss], options: dict[str, Any], n: int, m: int, d: int,
     size: float,
 ) -> None:  # fmt: skip
     """A loss of any settings and shapes is finite, with a finite gradient, or refused."""
@@ -156,7 +156,7 @@ def words_of(made: argparse.ArgumentParser) -> list[str]:
 
 def eqco_words() -> list[str]:
     """What the command line of `eqco` knows."""
-    from eqco.commands import parser as eqco_parser
+    from eqco.cli import parser as eqco_parser
 
     return words_of(eqco_parser()[0])
 

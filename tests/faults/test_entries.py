@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eqco.checks import sentence
-from eqco.entries import LeftOut, files_below, json_files
-from eqco.images.loose import loose_identity, scan_loose
-from eqco.images.tree import ImageTree, identity, scan
-from eqco.runs.record import Record
-from reproductions.evidence import RECORDS
-from reproductions.own_tables import records_in
+from eqco.artifacts.record import Record
+from eqco.data.image_folder import ImageTree, identity, scan
+from eqco.data.loose import loose_identity, scan_loose
+from eqco.runtime.entries import LeftOut, files_below, json_files
+from eqco.runtime.validation import sentence
+from reproductions.reports.user_tables import records_in
+from reproductions.results.records import RECORDS
 
 pytestmark = pytest.mark.faults
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from eqco.runs.checkpoint import checkpoint_path, earlier, read
-from eqco.runs.launch import Order
-from eqco.runs.record import Record
-from eqco.runs.run import Job, run
+from eqco.artifacts.checkpoint import checkpoint_path, earlier, read
+from eqco.artifacts.record import Record
+from eqco.engine.launchers import Order
+from eqco.engine.run import Job, run
+from reproductions.experiments.grid import jobs
 from reproductions.scales import SCALES
-from reproductions.wanted import jobs
 from tests.faults.damage import RECIPE, machine_in
 
 pytestmark = [pytest.mark.faults, pytest.mark.long]

@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from eqco import cores
 from eqco.__main__ import main as eqco
-from eqco.checks import check_folder, home_expanded
-from eqco.commands import parse
-from eqco.runs.checkpoint import hold
-from eqco.runs.files import remove_temporary, write_atomically
-from eqco.runs.launch import Order
-from eqco.runs.record import provenance
-from eqco.runs.run import Job, run
-from eqco.settings import Machine
+from eqco.artifacts.checkpoint import hold
+from eqco.artifacts.record import provenance
+from eqco.cli import parse
+from eqco.config import Machine
+from eqco.engine.launchers import Order
+from eqco.engine.run import Job, run
+from eqco.runtime import cpu
+from eqco.runtime.files import remove_temporary, write_atomically
+from eqco.runtime.validation import check_folder, home_expanded
 from reproductions import conftest
 from reproductions.__main__ import main, parser
 from tests.conftest import ROOT
@@ -63,16 +63,16 @@ def test_a_quota_is_found_wherever_the_group_is(
     for name, files in folders.items():
         group(tmp_path / "fs" / name, **files)
     (tmp_path / "own").write_text(line)
-    monkeypatch.setattr(cores, "GROUPS", tmp_path / "fs")
-    monkeypatch.setattr(cores, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(cpu, "GROUPS", tmp_path / "fs")
+    monkeypatch.setattr(cpu, "OWN_GROUPS", tmp_path / "own")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    assert cores.granted_cores() == expected
+    assert cpu.granted_cores() == expected
     assert provenance(Machine())["cores"] == expected
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity masks here")
 def test_a_mask_of_one_core_counts_one(environment: dict[str, str]) -> None:
-    code = "from eqco.cores import granted_cores; print(granted_cores())"
+    code = "from eqco.runtime.cpu import granted_cores; print(granted_cores())"
     core = min(os.sched_getaffinity(0))
     own = {k: v for k, v in environment.items() if k != "OMP_NUM_THREADS"}
     done = subprocess.run(
@@ -83,7 +83,7 @@ def test_a_mask_of_one_core_counts_one(environment: dict[str, str]) -> None:
 
 
 def test_no_module_counts_the_cores_itself() -> None:
-    allowed = {"eqco/cores.py", "eqco/commands/doctor.py"}  # doctor shows both numbers
+    allowed = {"eqco/runtime/cpu.py", "eqco/cli/doctor.py"}  # doctor shows both numbers
     packages = ("eqco", "reproductions", "figures", "benchmark", "examples")
     files = [file for name in packages for file in (ROOT / name).rglob("*.py")]
     counting = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from eqco.runs.files import check_writable, write_atomically
+from eqco.runtime.files import check_writable, write_atomically
 
 pytestmark = pytest.mark.faults
 LIST = [sys.executable, "-m", "eqco", "ls"]

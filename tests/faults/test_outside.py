@@ -19,18 +19,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.__main__ import section_of
-from eqco.checks import path_argument
-from eqco.commands.options import path as eqco_path
-from eqco.runs.checkpoint import earlier, read
-from eqco.runs.door import through_door
-from eqco.runs.files import read_json, write_atomically
-from eqco.runs.launch import Order
-from eqco.runs.record import Record, RecordError
-from eqco.runs.terminal import alike, tolerate
+from eqco.artifacts.checkpoint import earlier, read
+from eqco.artifacts.record import Record, RecordError
+from eqco.cli.errors import through_door
+from eqco.cli.options import path as eqco_path
+from eqco.engine.launchers import Order
+from eqco.runtime.files import read_json, write_atomically
+from eqco.runtime.terminal import alike, tolerate
+from eqco.runtime.validation import path_argument
 from figures import style
 from reproductions.__main__ import main
-from reproductions.options import folder
-from reproductions.plan import price_from_measurement
+from reproductions.experiments.plan import price_from_measurement
+from reproductions.harness.options import folder
 from tests.faults.damage import train
 
 pytestmark = pytest.mark.faults

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.io import ImageReadMode, decode_image
 
-from eqco.images import decode as decoder
-from eqco.images.decode import CONVERTED, ImageError, decode, in_colour
-from eqco.images.files import FromFiles
-from eqco.images.memory import read_images
-from eqco.images.tree import scan
-from eqco.settings import Machine
-from reproductions.check import problem
+from eqco.config import Machine
+from eqco.data import decode as decoder
+from eqco.data.decode import CONVERTED, ImageError, decode, in_colour
+from eqco.data.image_folder import scan
+from eqco.data.in_memory import read_images
+from eqco.data.streaming import FromFiles
+from reproductions.experiments.check_images import problem
 from tests.trees import files_recipe, write_tree
 
 pytestmark = pytest.mark.faults

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from eqco.checks import TrainingError
-from eqco.commands import parser as parser_of_eqco
-from eqco.images import open_images
-from eqco.runs.checkpoint import checkpoint_path
-from eqco.runs.pretrain import Pretraining
-from eqco.settings import Machine
+from eqco.artifacts.checkpoint import checkpoint_path
+from eqco.cli import parser as parser_of_eqco
+from eqco.config import Machine
+from eqco.data import open_images
+from eqco.engine.pretrain import Pretraining
+from eqco.runtime.validation import TrainingError
 from reproductions.__main__ import parser as parser_of_reproductions
-from reproductions.options import OF_PYTEST
+from reproductions.harness.options import OF_PYTEST
 from tests.conftest import ROOT
 from tests.faults.damage import RECIPE
 

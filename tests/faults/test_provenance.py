@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from eqco.commands.show import in_words
+from eqco.artifacts import record
+from eqco.artifacts.record import Record, checksum, provenance
+from eqco.cli.show import in_words
+from eqco.config import Machine
 from eqco.recipe import Recipe
-from eqco.runs import record
-from eqco.runs.record import Record, checksum, provenance
-from eqco.settings import Machine
-from reproductions import compare
-from reproductions.html.provenance import Machines, marks
-from tests.reproductions.test_report import make_record
+from reproductions.reports.html.provenance import Machines, marks
+from reproductions.results import compare
+from tests.reproductions.reports.test_terminal import make_record
 
 pytestmark = pytest.mark.faults
 

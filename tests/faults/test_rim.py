@@ -18,10 +18,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from eqco import bounds, similarity, theory
-from eqco.contrast import LOSSES, eqco_info_nce
-from eqco.diagnose import diagnose, report
-from eqco.similarity import Similarities
+from eqco.analysis import mutual_information, theory
+from eqco.analysis.diagnosis import diagnose, report
+from eqco.losses import similarity
+from eqco.losses.functional import LOSSES, eqco_info_nce
+from eqco.losses.similarity import Similarities
 
 pytestmark = pytest.mark.faults
 
@@ -213,8 +214,10 @@ def test_bounds_are_finite_and_right_at_the_rim(seed: int, t: float, alpha: floa
     other = all_expected("eqco", (independent, negatives), t, alpha=alpha)
     joint = math.log1p(alpha) - loss
     logs = math.log1p(alpha) - other
-    nwj = bounds.nwj_bound(positive, negatives, independent, temperature=t, alpha=alpha)
-    dv = bounds.donsker_varadhan_bound(positive, negatives, independent, temperature=t, alpha=alpha)
+    nwj = mutual_information.nwj_bound(positive, negatives, independent, temperature=t, alpha=alpha)
+    dv = mutual_information.donsker_varadhan_bound(
+        positive, negatives, independent, temperature=t, alpha=alpha
+    )
     size = 1 + 2 / t + alpha
     assert nwj.value == pytest.approx((joint + 1 - logs.exp()).mean().item(), abs=1e-14 * size)
     mean = logs.logsumexp(0) - math.log(2)
@@ -225,7 +228,7 @@ def test_bounds_are_finite_and_right_at_the_rim(seed: int, t: float, alpha: floa
 
 def test_the_logarithm_of_a_critic_that_underflows_is_the_bound() -> None:
     arguments = (-torch.ones(4), torch.ones(4, 8), torch.ones(4))
-    found = bounds.nwj_bound(*arguments, temperature=0.0025, alpha=256)
+    found = mutual_information.nwj_bound(*arguments, temperature=0.0025, alpha=256)
     assert found.value == pytest.approx(math.log(257 / 256) - 800 + 1 - 257 / 257, abs=1e-9)
     assert found.error == 0
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from eqco import bounds, theory
-from eqco.bounds import Gaussians, Symbols
-from eqco.contrast import eqco_info_nce
-from eqco.diagnose import diagnose
-from eqco.modules import DualTemperatureLoss, EqCoLoss
-from eqco.similarity import Similarities
+from eqco.analysis import mutual_information, theory
+from eqco.analysis.diagnosis import diagnose
+from eqco.analysis.mutual_information import Gaussians, Symbols
+from eqco.losses.functional import eqco_info_nce
+from eqco.losses.modules import DualTemperatureLoss, EqCoLoss
+from eqco.losses.similarity import Similarities
 from tests.faults.test_rim import case
 
 pytestmark = pytest.mark.faults
@@ -28,7 +28,7 @@ NO_COUNTS: dict[str, Callable[[int], object]] = {
         lambda positive, negatives: positive,
         torch.tensor(0.0), torch.zeros(2), torch.full((2,), 0.5), num_negatives=k,
     ),
-    "certified_bound": lambda k: bounds.certified_bound(1.0, alpha=16, num_negatives=k),
+    "certified_bound": lambda k: mutual_information.certified_bound(1.0, alpha=16, num_negatives=k),
     "Symbols.loss": lambda k: Symbols(4).loss(alpha=16, num_negatives=k),
     "diagnose": lambda k: diagnose(
         torch.zeros(4), torch.zeros(4, 9), temperature=0.2, alpha=16, counts=(k,)
@@ -51,7 +51,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         ),
         "no negative is left of 1 key",
     ),
-    "one value": (lambda: bounds.estimate(torch.ones(1)), "2 values at least"),
+    "one value": (lambda: mutual_information.estimate(torch.ones(1)), "2 values at least"),
     "correlation of 1": (lambda: Gaussians(1.0), "correlation must"),
     "no dimension": (lambda: Gaussians(0.5, 0), "dim must"),
     "one symbol": (lambda: Symbols(1), "count must"),

@@ -16,16 +16,16 @@ from typing import Any
 
 import pytest
 
-from eqco.checks import TrainingError
+from eqco.artifacts.checkpoint import Busy, check_free, checkpoint_path, hold, holder_of
+from eqco.artifacts.record import Record
+from eqco.config import Machine
+from eqco.engine.launchers import Order
+from eqco.engine.run import Job, untrained
 from eqco.recipe import Recipe
-from eqco.runs.checkpoint import Busy, check_free, checkpoint_path, hold, holder_of
-from eqco.runs.files import check_locks
-from eqco.runs.launch import Order
-from eqco.runs.record import Record
-from eqco.runs.run import Job, untrained
-from eqco.settings import Machine
-from reproductions import sweep
+from eqco.runtime.files import check_locks
+from eqco.runtime.validation import TrainingError
 from reproductions.__main__ import main
+from reproductions.experiments import sweep
 from reproductions.scales import SCALES
 from reproductions.tables import table
 from tests.faults.damage import RECIPE, machine_in

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
+from eqco.artifacts.checkpoint import checkpoint_path, read
+from eqco.artifacts.record import Record
+from eqco.config import Machine
+from eqco.engine.launchers import Order, by_slurm, torchrun_command
+from eqco.engine.run import Job, run
 from eqco.recipe import Recipe
-from eqco.runs import signals
-from eqco.runs.checkpoint import checkpoint_path, read
-from eqco.runs.launch import Order, by_slurm, torchrun_command
-from eqco.runs.record import Record
-from eqco.runs.run import Job, run
-from eqco.runs.signals import Stopped, catching, deferred
-from eqco.settings import Machine
+from eqco.runtime import signals
+from eqco.runtime.signals import Stopped, catching, deferred
 from tests.faults.damage import RECIPE, machine_in
 
 pytestmark = pytest.mark.faults
@@ -231,7 +231,7 @@ def test_a_stopped_run_resumes_to_the_record_of_an_undisturbed_one(
 def test_a_signal_before_any_checkpoint_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eqco.runs import run as runs
+    from eqco.engine import run as runs
 
     def open_images(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -17,20 +17,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eqco.__main__ import main as eqco
-from eqco.checks import shown
-from eqco.plain import plain
+from eqco.artifacts.record import Record, RecordError, checksum
+from eqco.config import Machine
+from eqco.engine.launchers import Order
+from eqco.engine.run import Job
 from eqco.recipe import Recipe
-from eqco.runs.launch import Order
-from eqco.runs.record import Record, RecordError, checksum
-from eqco.runs.run import Job
-from eqco.settings import Machine
-from reproductions import published, report
+from eqco.runtime.text import plain
+from eqco.runtime.validation import shown
 from reproductions.__main__ import main
-from reproductions.evidence import RECORDS
-from reproductions.plan import price_from_measurement
-from reproductions.render import FORMATS, Grid, rendered
-from reproductions.tables.cells import Row
-from tests.reproductions.test_report import make_record
+from reproductions.experiments.plan import price_from_measurement
+from reproductions.reports import terminal
+from reproductions.reports.formats import FORMATS, Grid, rendered
+from reproductions.results import published
+from reproductions.results.records import RECORDS
+from reproductions.tables.base import Row
+from tests.reproductions.reports.test_terminal import make_record
 
 pytestmark = pytest.mark.faults
 
@@ -117,9 +118,9 @@ def closing(note: str, value: str, colour: bool) -> str:
     """The closing text of a cell with a note and a published number."""
     row = Row(Recipe())
     record = replace(make_record(row.recipe, 0, 80.0), note=note)
-    cell = report.Cell(row, value, {0: record}, "passed")
+    cell = terminal.Cell(row, value, {0: record}, "passed")
     line = published.Published(1, "", value, "", None, "top1", "68.0", 1, "", "")
-    return report.closing(1, "glyphs", [cell], [], width=100, colour=colour, unmatched=[line])
+    return terminal.closing(1, "glyphs", [cell], [], width=100, colour=colour, unmatched=[line])
 
 
 @pytest.mark.parametrize("colour", [False, True])

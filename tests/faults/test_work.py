@@ -14,21 +14,21 @@ from typing import Any
 
 import pytest
 
-from eqco.checks import TrainingError
-from eqco.images import find_source, memory, open_images
-from eqco.images.tree import identity, scan
+from eqco.config import Machine
+from eqco.data import find_source, in_memory, open_images
+from eqco.data.image_folder import identity, scan
+from eqco.engine import slurm
+from eqco.engine.launchers import Order
+from eqco.engine.run import Job
+from eqco.engine.slurm import note_path, outside_of_a_job, queue_state, remember
 from eqco.recipe import Recipe
-from eqco.runs import cluster
-from eqco.runs.cluster import note_path, outside_of_a_job, queue_state, remember
-from eqco.runs.files import check_writable
-from eqco.runs.launch import Order
-from eqco.runs.run import Job
-from eqco.settings import Machine
-from reproductions import launching
+from eqco.runtime.files import check_writable
+from eqco.runtime.validation import TrainingError
 from reproductions.__main__ import main
-from reproductions.evidence import RECORDS
-from reproductions.launching import launched
-from reproductions.session import Session
+from reproductions.harness import launching
+from reproductions.harness.launching import launched
+from reproductions.harness.session import Session
+from reproductions.results.records import RECORDS
 from tests.faults.damage import RECIPE
 from tests.trees import files_recipe, write_tree
 
@@ -123,7 +123,7 @@ def test_the_same_command_submits_a_waiting_job_once(
         return SimpleNamespace(returncode=0, stdout=f"{state}\n", stderr="")
 
     monkeypatch.setattr(launching, "by_slurm", by_slurm)
-    monkeypatch.setattr(cluster.subprocess, "run", squeue)
+    monkeypatch.setattr(slurm.subprocess, "run", squeue)
     for _ in range(2):
         assert launched(slurm_session(tmp_path), Job(RECIPE, 0)) is None
     assert len(jobs) == submitted
@@ -137,11 +137,11 @@ def test_a_job_whose_state_is_unknown_is_not_submitted_again(
     def missing(*_: object, **__: object) -> None:
         raise FileNotFoundError("no squeue")
 
-    monkeypatch.setattr(cluster.subprocess, "run", missing)
+    monkeypatch.setattr(slurm.subprocess, "run", missing)
     with pytest.raises(TrainingError, match=r"job 12, and squeue does not tell .*no squeue"):
         queue_state(tmp_path, "run")
     gone = subprocess.CompletedProcess([], 1, "", "slurm_load_jobs error: Invalid job id specified")
-    monkeypatch.setattr(cluster.subprocess, "run", lambda *_, **__: gone)
+    monkeypatch.setattr(slurm.subprocess, "run", lambda *_, **__: gone)
     assert queue_state(tmp_path, "run") == ""
     assert queue_state(tmp_path, "another") == ""
     note_path(tmp_path, "run").write_text("half a fi")
@@ -179,7 +179,7 @@ def test_cifar10_is_downloaded_once_and_under_a_lock(
             self.data, self.targets = np.zeros((2, 32, 32, 3), dtype=np.uint8), [0, 1]
 
     monkeypatch.setattr(datasets, "CIFAR10", CIFAR10)
-    memory.cifar10_set(tmp_path)
+    in_memory.cifar10_set(tmp_path)
     assert asked == [(True, False, False), (True, True, True), (False, False, True)]
 
 

@@ -26,8 +26,8 @@ from figures import __main__ as suite
 from figures import style
 from figures.__main__ import FIGURES
 from figures.style import DPI, OUT, drawn, panels, save
-from reproductions import judge
-from reproductions.gallery import PICTURES
+from reproductions.reports.figures import PICTURES
+from reproductions.statistics import verdicts
 from reproductions.tables import table
 from tests import synthetic
 
@@ -192,14 +192,14 @@ def test_every_interval_of_the_learning_rates_is_inside_its_panel() -> None:
     for axes, (_, part) in zip(figure_of("learning_rate").axes, panels_of, strict=True):
         bottom, top = axes.get_ylim()
         for _, cell in part.groupby(["loss", "learning_rate"])["linear"]:
-            low, high = judge.interval(cell.to_numpy())
+            low, high = verdicts.interval(cell.to_numpy())
             assert bottom < low <= high < top
 
 
 def test_the_intervals_drawn_are_those_of_the_verdicts() -> None:
     frame = committed("learning_rate")
     cells = frame.groupby(["method", "num_negatives", "loss", "learning_rate"])["linear"]
-    wanted = sorted(judge.interval(cell.to_numpy()) for _, cell in cells if len(cell) > 1)
+    wanted = sorted(verdicts.interval(cell.to_numpy()) for _, cell in cells if len(cell) > 1)
     segments = [
         segment[:, 1]
         for axes in figure_of("learning_rate").axes

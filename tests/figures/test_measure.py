@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.contrast import eqco_info_nce
+from eqco.artifacts.checkpoint import checkpoint_path, save
+from eqco.config import Machine
+from eqco.losses.functional import eqco_info_nce
 from eqco.methods import build
-from eqco.runs.checkpoint import checkpoint_path, save
-from eqco.settings import Machine
 from figures.measure import diagnoses, encoders, gaussians
 from figures.style import OUT
 from reproductions.scales import SCALES

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from eqco.images import glyphs
-from eqco.images.tree import identity
+from eqco.artifacts.checkpoint import checkpoint_path
+from eqco.config import Machine
+from eqco.data import glyphs
+from eqco.data.image_folder import identity
+from eqco.engine.run import run
 from eqco.recipe import Recipe
-from eqco.runs.checkpoint import checkpoint_path
-from eqco.runs.run import run
-from eqco.settings import Machine
 from reproductions.scales import SCALES
 
 KEPT = Path(__file__).with_name("golden.json")

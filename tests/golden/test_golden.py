@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from eqco import contrast
+from eqco.losses import functional
 from tests.golden import RECIPES, Outcome, first_losses, kept, outcome, platform_name
 
 MESSAGE = (
-    "the same recipe gives another number: raise NUMERICS in eqco/settings.py, which voids the "
+    "the same recipe gives another number: raise NUMERICS in eqco/config.py, which voids the "
     "committed records, and keep the new numbers by python -m tests.golden --write; or undo the "
     "change"
 )
@@ -60,11 +60,11 @@ def test_the_guard_finds_another_loss_on_every_platform(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The factor alpha / K left out, as in the authors' code."""
-    eqco = contrast.LOSSES["eqco"]
+    eqco = functional.LOSSES["eqco"]
 
-    def without(found: contrast.Gaps, *, alpha: float, temperature: float) -> torch.Tensor:
-        return contrast.info_nce_losses(found, temperature=temperature)
+    def without(found: functional.Gaps, *, alpha: float, temperature: float) -> torch.Tensor:
+        return functional.info_nce_losses(found, temperature=temperature)
 
-    monkeypatch.setitem(contrast.LOSSES, "eqco", replace(eqco, losses=without))
+    monkeypatch.setitem(functional.LOSSES, "eqco", replace(eqco, losses=without))
     with pytest.raises(AssertionError, match="raise NUMERICS"):
         check("simo", outcome("simo", tmp_path))

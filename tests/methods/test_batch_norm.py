@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from eqco import distributed
 from eqco.methods import batch_norm
 from eqco.methods.batch_norm import SplitBatchNorm, SyncedBatchNorm
+from eqco.runtime import distributed
 
 SIZE = 8
 

@@ -14,14 +14,14 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from eqco import similarity
-from eqco.contrast import LOSSES
+from eqco.losses import similarity
+from eqco.losses.functional import LOSSES
+from eqco.losses.sampling import DRAWINGS, others
+from eqco.methods.base import Method
 from eqco.methods.encoder import build_encoder, momentum_update
-from eqco.methods.method import Method
 from eqco.methods.moco import MoCo
 from eqco.methods.simclr import SimCLR
 from eqco.methods.simo import SiMo
-from eqco.negatives import DRAWINGS, others
 
 SIZE, QUEUE = 6, 9  # N, Q
 Views = tuple[Tensor, Tensor]

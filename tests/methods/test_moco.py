@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from eqco.losses.similarity import Similarities
 from eqco.methods.encoder import build_encoder
 from eqco.methods.moco import MoCo
-from eqco.similarity import Similarities
 
 SIZE = 8
 CHANGED = r"^the queue has changed: compute the loss and its gradient before the next batch$"

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.contrast import info_nce, info_nce_losses
+from eqco.losses.functional import info_nce, info_nce_losses
 from eqco.methods.encoder import build_encoder
 from eqco.methods.simclr import SimCLR
 

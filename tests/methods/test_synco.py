@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.contrast import LOSSES
+from eqco.losses.functional import LOSSES
+from eqco.losses.similarity import Similarities
 from eqco.methods.encoder import build_encoder
 from eqco.methods.moco import MoCo
 from eqco.methods.synco import SHARES, Draws, SynCo, synthetic_negatives
-from eqco.similarity import Similarities
 
 SIZE, QUEUE, WIDTH = 8, 40, 16
 Views = tuple[Tensor, Tensor]

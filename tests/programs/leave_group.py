@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from eqco import distributed
+from eqco.runtime import distributed
 from tests.programs.gloo import check_ended
 
 how = sys.argv[1]

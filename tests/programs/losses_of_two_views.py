@@ -10,9 +10,10 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from eqco import EqCoLoss, distributed
+from eqco import EqCoLoss
+from eqco.runtime import distributed
 from tests.programs.gloo import check_ended
-from tests.test_distributed import LOSS_OPTIONS
+from tests.runtime.test_distributed import LOSS_OPTIONS
 
 torch.set_num_threads(1)
 distributed.start("cpu")

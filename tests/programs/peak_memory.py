@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eqco import similarity
+from eqco.losses import similarity
+from eqco.losses.similarity import Similarities
 from eqco.methods.moco import MoCo
-from eqco.similarity import Similarities
 
 SIZE, WIDTH, QUEUE = 4096, 128, 65536
 UNIT = 1024 if sys.platform == "linux" else 1  # bytes in a unit of ru_maxrss

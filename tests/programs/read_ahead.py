@@ -10,8 +10,8 @@ import os
 import signal
 import sys
 
-from eqco.images.workers import loader
-from eqco.settings import Machine
+from eqco.config import Machine
+from eqco.data.dataloader import loader
 from tests.datasets import Processes
 
 print("once")

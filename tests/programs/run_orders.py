@@ -6,9 +6,9 @@ Usage, behind torchrun: -m tests.programs.run_orders ORDER...
 import sys
 from pathlib import Path
 
-from eqco import distributed
-from eqco.runs.launch import Order
-from eqco.runs.run import run
+from eqco.engine.launchers import Order
+from eqco.engine.run import run
+from eqco.runtime import distributed
 from tests.programs.gloo import check_ended
 
 distributed.start("cpu")

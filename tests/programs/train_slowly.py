@@ -1,4 +1,4 @@
-"""Pretrain the recipe of tests/runs/test_pretrain.py with a checkpoint after every step.
+"""Pretrain the recipe of tests/engine/test_pretrain.py with a checkpoint after every step.
 
 Usage: python -m tests.programs.train_slowly CHECKPOINTS
 """
@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from eqco.images import open_images
-from eqco.runs.pretrain import pretrain
-from tests.runs.test_pretrain import RECIPE, machine_in
+from eqco.data import open_images
+from eqco.engine.pretrain import pretrain
+from tests.engine.test_pretrain import RECIPE, machine_in
 
 machine = machine_in(Path(sys.argv[1]))
 images = open_images(RECIPE, 0, machine)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import torch
 
-from eqco import distributed
-from eqco.images import open_images
-from eqco.images.memory import InMemory
+from eqco.config import Machine
+from eqco.data import open_images
+from eqco.data.in_memory import InMemory
+from eqco.engine import pretrain
 from eqco.recipe import Recipe
-from eqco.runs import pretrain
-from eqco.settings import Machine
+from eqco.runtime import distributed
 from tests.programs.gloo import check_ended
-from tests.test_distributed import RECIPES
+from tests.runtime.test_distributed import RECIPES
 
 out, gather = sys.argv[1:3]
 torch.set_num_threads(1)

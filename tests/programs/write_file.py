@@ -6,7 +6,7 @@ Usage: python -m tests.programs.write_file PATH LETTER
 import sys
 from pathlib import Path
 
-from eqco.runs.files import write_atomically
+from eqco.runtime.files import write_atomically
 
 path, letter = Path(sys.argv[1]), sys.argv[2]
 print("ready", flush=True)

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from eqco.runs.record import Record
-from reproductions import evidence
+from eqco.artifacts.record import Record
+from reproductions.results import records as evidence
 
 Commit = Callable[[Sequence[Record]], None]
 
 
 def forget() -> None:
-    """Empty the caches of `reproductions.evidence`."""
+    """Empty the caches of `reproductions.results.records`."""
     for each in vars(evidence).values():
         if hasattr(each, "cache_clear"):
             each.cache_clear()

@@ -10,27 +10,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.contrast import LOSSES, Loss
-from eqco.gaps import Gaps, of_similarities
-from eqco.images import SOURCES, Source, open_images
-from eqco.images.memory import Dataset, hash_tensors
+from eqco.artifacts.record import Record
+from eqco.config import Machine
+from eqco.data import SOURCES, Source, open_images
+from eqco.data.in_memory import Dataset, hash_tensors
+from eqco.engine.run import run
+from eqco.evaluation import PROBES
+from eqco.evaluation.features import FeatureProbe
+from eqco.evaluation.metrics import METRICS, Metric
+from eqco.losses.functional import LOSSES, Loss
+from eqco.losses.logits import Gaps, of_similarities
 from eqco.methods import METHODS, build
 from eqco.methods.simo import SiMo
-from eqco.probes import PROBES
-from eqco.probes.features import FeatureProbe
-from eqco.probes.metrics import METRICS, Metric
 from eqco.recipe import Recipe
-from eqco.runs.record import Record
-from eqco.runs.run import run
-from eqco.settings import Machine
-from reproductions import evidence, options, pages, sweep_page, wanted
 from reproductions.__main__ import main
-from reproductions.report import Cell, closing
+from reproductions.experiments import grid
+from reproductions.harness import options
+from reproductions.reports import pages, sweep
+from reproductions.reports.terminal import Cell, closing
+from reproductions.results import records
 from reproductions.scales import SCALES, Scale
 from reproductions.tables import TABLES, table
-from reproductions.tables.cells import Row, Table, beats, with_loss
+from reproductions.tables.base import Row, Table, beats, with_loss
 from tests.reproductions.conftest import Commit
-from tests.reproductions.test_report import make_record
+from tests.reproductions.reports.test_terminal import make_record
 
 SHORT = replace(
     SCALES["smoke"].base, data_part=0.02, batch_size=16, num_negatives=15, epochs=1, probe_epochs=1
@@ -89,11 +92,11 @@ def test_a_loss_is_one_entry(
     claims = [claim for claim in found.claims if claim not in before.claims]
     assert [claim.name for claim in claims] == ["hinge-beats-infonce-k16", "hinge-equals-eqco-k16"]
     assert all(claim.statement.startswith("Hinge with K=16 is") for claim in claims)
-    jobs = {job.run_id for job in wanted.jobs(SCALES["glyphs"], base, range(1), ["tables"])}
+    jobs = {job.run_id for job in grid.jobs(SCALES["glyphs"], base, range(1), ["tables"])}
     assert {row.recipe.run_id(0) for row in new} <= jobs
     assert closing_text(new).count("Hinge") == len(new)
     record = ran(few.recipe, machine, tmp_path)
-    assert list(evidence.frame([record])["loss_title"]) == ["Hinge"]
+    assert list(records.frame([record])["loss_title"]) == ["Hinge"]
 
 
 class Twin(SiMo):
@@ -114,7 +117,7 @@ def test_a_method_is_one_entry(
     assert {"SiMo", "Twin networks"} <= {line.strip() for line in text.splitlines()}
     record = ran(recipe, machine, tmp_path)
     assert record.run_id.startswith("twin-infonce-k15-")
-    assert list(evidence.frame([record])["method_title"]) == ["Twin networks"]
+    assert list(records.frame([record])["method_title"]) == ["Twin networks"]
 
 
 def noise(part: float, folder: Path) -> Dataset:
@@ -169,7 +172,7 @@ def test_a_scale_is_one_entry(
     monkeypatch.setitem(SCALES, "minute", scale)
     found = table(1, "minute")
     assert {row.recipe.num_negatives for row in found.rows} == {4, base.num_negatives}
-    jobs = wanted.jobs(scale, base, range(1), ["tables"])
+    jobs = grid.jobs(scale, base, range(1), ["tables"])
     assert {row.recipe for row in found.rows} < {job.recipe for job in jobs}
     assert options.OPTIONS["scale"]["type"]("minute") == "minute"
     places = [f"--{name}={tmp_path}" for name in ("records", "checkpoints")]
@@ -204,9 +207,7 @@ def test_a_table_is_one_entry(
     assert pages.table_page(number, "glyphs") in shown
     assert f"-k table{number}`" in pages.prices()
     base = replace(SCALES["glyphs"].base, learning_rate=0.05)
-    jobs = {
-        job.recipe for job in wanted.jobs(SCALES["glyphs"], base, range(1), ["tables"], [number])
-    }
+    jobs = {job.recipe for job in grid.jobs(SCALES["glyphs"], base, range(1), ["tables"], [number])}
     assert {row.recipe for row in table(number, "glyphs", base).rows} < jobs
     assert main(["tables", f"--records={tmp_path}"]) == 0
     text = capsys.readouterr().out
@@ -216,7 +217,7 @@ def test_a_table_is_one_entry(
 def rates_of_table_1() -> list[Recipe]:
     """Recipes that the page of the sweep shows."""
     scale = SCALES["glyphs"]
-    return [*wanted.baselines(scale, scale.base), *wanted.grid(scale, scale.base)]
+    return [*grid.baselines(scale, scale.base), *grid.grid(scale, scale.base)]
 
 
 def test_a_metric_appears_in_the_pages(monkeypatch: pytest.MonkeyPatch, commit: Commit) -> None:
@@ -226,4 +227,4 @@ def test_a_metric_appears_in_the_pages(monkeypatch: pytest.MonkeyPatch, commit: 
     mine = Metric("share of the first class", lambda train, test, *_: 100.0)
     monkeypatch.setitem(METRICS, "mine", mine)
     assert "share of the first class" in pages.table_page(1, "glyphs")
-    assert "share of the first class" in sweep_page.in_each(sweep_page.metrics_of)
+    assert "share of the first class" in sweep.in_each(sweep.metrics_of)

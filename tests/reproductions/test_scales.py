@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from eqco.checks import check_name
 from eqco.methods import METHODS
+from eqco.runtime.validation import check_name
 from reproductions.scales import SCALES
 
 

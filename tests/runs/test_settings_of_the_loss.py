@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from eqco.contrast import variance_penalty
-from eqco.images import open_images
+from eqco.config import Machine
+from eqco.data import open_images
+from eqco.engine.pretrain import Pretraining
+from eqco.losses.functional import variance_penalty
 from eqco.recipe import Recipe
-from eqco.runs.pretrain import Pretraining
-from eqco.settings import Machine
 from reproductions.scales import SCALES
 
 BASE = replace(SCALES["smoke"].base, num_negatives=16, warmup_epochs=0.0, weight_decay=0.0)

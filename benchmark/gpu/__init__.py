@@ -1,0 +1,1 @@
+"""Ten minutes on a CUDA device: whether it is right, and how fast."""

@@ -1,0 +1,139 @@
+"""Ten minutes on a CUDA device: is it right, and how fast is it?
+
+    python -m benchmark.gpu --data PATH --minutes 10      PATH: an image tree of JPEG files
+    python -m benchmark.gpu --device cpu --tiny           the same steps where there is no device
+
+Writes report.json and report.md into --out after every part, so that an end at any time leaves what
+is known. A part that fails is reported as such, and the next one begins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmark.gpu import correctness, speed
+from benchmark.measure import machine
+from eqco.cli.errors import through_door
+from eqco.runtime.files import write_atomically
+from eqco.runtime.validation import path_argument
+
+
+@dataclass
+class Report:
+    """What is known so far.
+
+    Attributes:
+        out: folder of report.json and report.md.
+        device: "cuda" or "cpu".
+        tiny: whether sizes are those of a test.
+        data: an image tree, or None.
+        until: `time.monotonic()` at the end of the minutes.
+        parts: results by name.
+    """
+
+    out: Path
+    device: str
+    tiny: bool
+    data: Path | None
+    until: float
+    parts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self.until - time.monotonic()
+
+    def add(self, name: str, part: Callable[[Report], dict[str, Any]]) -> None:
+        """Do a part, and write everything that is known."""
+        start = time.monotonic()
+        if self.left <= 0:
+            found: dict[str, Any] = {"left out": "no time was left"}
+        else:
+            try:
+                found = part(self)
+            except Exception as error:
+                traceback.print_exc()
+                found = {"failed": f"{type(error).__name__}: {error}"[:500]}
+        found["seconds"] = round(time.monotonic() - start, 1)
+        self.parts[name] = found
+        self.write()
+        print(f"{name}: {json.dumps(found)}", flush=True)
+
+    def write(self) -> None:
+        """report.json and report.md, whole or not at all."""
+        body = {"machine": describe(self.device), "tiny": self.tiny, "parts": self.parts}
+        write_atomically(self.out / "report.json", json.dumps(body, indent=1) + "\n")
+        lines = ["# EqCo on a device", "", f"{body['machine']}", ""]
+        for name, found in self.parts.items():
+            lines += [f"## {name}", "", "| what | value |", "|---|---|"]
+            lines += [f"| {key} | {value} |" for key, value in flat(found)] + [""]
+        write_atomically(self.out / "report.md", "\n".join(lines))
+
+
+def flat(found: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
+    """Values of nested tables, with their names joined."""
+    lines: list[tuple[str, Any]] = []
+    for key, value in found.items():
+        if isinstance(value, dict):
+            lines += flat(value, f"{before}{key}, ")
+        else:
+            lines.append((before + key, value))
+    return lines
+
+
+def describe(device: str) -> dict[str, Any]:
+    """The machine and its devices."""
+    found = {**machine(), "device": device, "cuda": torch.version.cuda}
+    if device == "cuda":
+        count = torch.cuda.device_count()
+        found["devices"] = [torch.cuda.get_device_name(number) for number in range(count)]
+    return found
+
+
+PARTS: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "CPU and device agree": correctness.agreement,
+    "other ways to compute": correctness.variants,
+    "two processes": correctness.two_processes,
+    "matrix rate": speed.matrix_rate,
+    "losses": speed.losses,
+    "ResNet-50 at 224 pixels": speed.resnet50,
+    "CIFAR ResNet-18, all on the device": speed.cifar,
+    "table 1 at CIFAR-10": speed.table1,
+}
+
+
+def main(words: list[str] | None = None) -> int:
+    """Do every part; 1 where one failed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmark.gpu", description=__doc__)
+    parser.add_argument(
+        "--data", type=path_argument, help="an image tree of JPEG files; made where missing"
+    )
+    parser.add_argument("--minutes", type=float, default=10.0, help="in all (10)")
+    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
+    parser.add_argument("--tiny", action="store_true", help="sizes of a test")
+    parser.add_argument(
+        "--out", type=path_argument, default=Path("runs/gpu"), help="folder of the report"
+    )
+    given = parser.parse_args(words)
+    if given.device == "cuda" and not torch.cuda.is_available():
+        print("no CUDA device is there: --device cpu --tiny checks the script", file=sys.stderr)
+        return 2
+    until = time.monotonic() + 60 * given.minutes
+    report = Report(given.out, given.device, given.tiny, given.data, until)
+    for name, part in PARTS.items():
+        report.add(name, part)
+    return int(any("failed" in found for found in report.parts.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(through_door(main))

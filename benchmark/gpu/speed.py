@@ -1,0 +1,156 @@
+"""How fast a device is; parts of `benchmark.gpu`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmark.inputs import embeddings, ours_in_batch, plain_in_batch, random_images, write_jpegs
+from eqco.config import Machine
+from eqco.data.image_folder import scan
+from eqco.data.in_memory import Dataset, InMemory
+from eqco.engine.pretrain import Pretraining
+from eqco.engine.throughput import seconds_per_call
+from eqco.methods import build
+from eqco.recipe import Recipe
+from eqco.runtime.cpu import granted_cores
+from reproductions.experiments.throughput import throughput
+from reproductions.scales import SCALES
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSES = 4  # query forward, twice that backward, key forward
+
+
+def matrix_rate(report: Any) -> dict[str, Any]:
+    """Largest rate of square matrix products, 10^12 operations a second."""
+    side = 64 if report.tiny else 8192
+    found = {"side": side}
+    for name, kind, fast in (
+        ("float32", torch.float32, False),
+        ("tf32", torch.float32, True),
+        ("bfloat16", torch.bfloat16, False),
+    ):
+        a, b = (torch.randn(side, side, device=report.device, dtype=kind) for _ in range(2))
+        before = torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = fast
+        taken = seconds_per_call(partial(torch.mm, a, b), report.device, rounds=5)
+        torch.backends.cuda.matmul.allow_tf32 = before
+        found[name] = round(2 * side**3 / taken / 1e12, 3)  # type: ignore[assignment]
+    return found
+
+
+def losses(report: Any) -> dict[str, Any]:
+    """The benchmark's loss table on the device, ms."""
+    found: dict[str, Any] = {}
+    for size in (32,) if report.tiny else (256, 1024, 4096, 16384):
+        query = embeddings(size).to(report.device).requires_grad_()
+        key, draw = embeddings(size, 1).to(report.device), torch.Generator().manual_seed(0)
+        for name, run in {
+            "K = 16": partial(ours_in_batch, "infonce", query, key, 16, draw),
+            "all": partial(ours_in_batch, "infonce", query, key, size - 1, draw),
+            "plain": partial(plain_in_batch, query, key),
+        }.items():
+            taken = seconds_per_call(run, report.device, rounds=5, warm_up=2)
+            found[f"N = {size}, {name}"] = round(1000 * taken, 3)
+    return found
+
+
+def large(report: Any) -> Recipe:
+    """SiMo with ResNet-50 at 224 pixels in bfloat16, K = 16; much smaller in tests."""
+    recipe = replace(SCALES["imagenet"].base, num_negatives=16, epochs=1000)
+    if report.tiny:
+        recipe = replace(
+            recipe, backbone="resnet18", image_size=32, batch_size=4, num_negatives=2,
+            precision="float32",
+        )  # fmt: skip
+    return recipe
+
+
+def tree_of(report: Any) -> tuple[Path, str]:
+    """The given tree of JPEG files, or one made for the purpose; and which it is."""
+    if report.data is not None:
+        return report.data, "given"
+    folder = report.out / "jpegs"
+    if not folder.exists():
+        write_jpegs(folder, 8 if report.tiny else 512)
+    return folder, "made"
+
+
+def resnet50(report: Any) -> dict[str, Any]:
+    """Images a second by `reproductions.experiments.throughput`, and the share of the measured matrix rate."""
+    folder, which = tree_of(report)
+    tree, recipe = scan(folder), large(report)
+    workers = 0 if report.tiny else max(1, granted_cores() - 1)
+    machine = Machine(device=report.device, threads=torch.get_num_threads(), workers=workers)
+    found = throughput(recipe, tree, machine, steps=2 if report.tiny else 20)
+    counter = FlopCounterMode(display=False)
+    side = recipe.image_size or 224
+    with torch.no_grad(), counter:
+        build(recipe, 0, "cpu").encoder(torch.randn(2, 3, side, side))
+    operations = PASSES * counter.get_total_flops() / 2
+    most = report.parts.get("matrix rate", {}).get(recipe.precision, 0)
+    rate = found["images_per_second"]["training_on_ready_views"]
+    return {
+        "images a second": found["images_per_second"],
+        "batch": recipe.batch_size,
+        "precision": recipe.precision,
+        "10^9 operations an image": round(operations / 1e9, 2),
+        "share of the matrix rate": round(rate * operations / 1e12 / most, 4) if most else "-",
+        "workers": workers,
+        "files": which,
+    }
+
+
+def cifar(report: Any) -> dict[str, Any]:
+    """Epochs a minute of 50,000 random images of 32 pixels that lie on the device."""
+    total = 64 if report.tiny else 50_000
+    images, labels = random_images(total, 32), torch.arange(total) % 10
+    data = Dataset(images, labels, images[:10], labels[:10], 10, "random")
+    recipe = replace(SCALES["cifar10"].base, num_negatives=16)
+    if report.tiny:
+        recipe = replace(
+            recipe, backbone="small-rgb", batch_size=16, num_negatives=4, precision="float32"
+        )
+    machine = Machine(device=report.device, threads=torch.get_num_threads())
+    work = Pretraining(recipe, 0, InMemory(data, recipe, 0, machine), machine)
+    taken = seconds_per_call(work.advance, report.device, rounds=2 if report.tiny else 80)
+    rate = recipe.batch_size / taken
+    return {"images a second": round(rate, 1), "epochs a minute": round(60 * rate / 50_000, 2)}
+
+
+def table1(report: Any) -> dict[str, Any]:
+    """Table 1 at CIFAR-10 through pytest for the time that is left; at tiny size it is collected.
+
+    Records and checkpoints stay in --out: the same command goes on with them.
+    """
+    records = report.out / "records"
+    command = [sys.executable, "-m", "pytest", "reproductions", "-k", "table1", "-q"]
+    command += ["--scale", "cifar10", "--device", report.device, "--records", str(records)]
+    command += ["--checkpoints", str(report.out / "checkpoints")]
+    folder = os.environ.get("EQCO_CIFAR10_FOLDER")
+    if folder:
+        command += ["--data", f"folder:{folder}"]
+    if report.tiny:
+        command += ["--collect-only", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended, output = "in time", ""
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+            timeout=max(1.0, report.left),
+        )  # fmt: skip
+        output = done.stdout
+    except subprocess.TimeoutExpired as error:
+        ended = "the time was over; the same command goes on from its checkpoint"
+        output = (error.stdout or b"").decode() if isinstance(error.stdout, bytes) else ""
+    found = [path.stem for path in sorted(records.rglob("*.json"))]
+    last = output.strip().splitlines()[-1:] or [""]
+    return {"ended": ended, "records": len(found), "runs": ", ".join(found), "pytest": last[0]}

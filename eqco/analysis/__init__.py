@@ -1,0 +1,1 @@
+"""What EqCo's theory says: margins, bounds, and a diagnosis of an encoder."""

@@ -1,0 +1,282 @@
+"""How small K may be for a trained encoder.
+
+N queries with a positive key each and the other M keys as negatives; t the temperature.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eqco.analysis.mutual_information import Estimate, estimate
+from eqco.analysis.theory import leading_gap, mean_field_gap, negative_weight, squared_cv
+from eqco.data import Images
+from eqco.losses.functional import LOSSES, eqco_info_nce
+from eqco.losses.sampling import draw_independent, others
+from eqco.methods.base import Method
+from eqco.recipe import Recipe
+from eqco.runtime.rng import generator_for
+from eqco.runtime.validation import Number
+
+TOLERANCE = Number(1e-9, 1e9)  # nats
+MOST_PIXELS = 2**25  # through an encoder at once
+
+# Measured at glyphs, eval mode, alpha 256: an untrained encoder has a loss of 96 % of
+# log(1 + alpha) and cosines of 0.90, one of 4 short epochs 66 % and -0.02.
+COLLAPSED_COSINE = 0.99
+COLLAPSED_CV2 = 1e-4
+UNTRAINED_SHARE = 0.85
+
+
+@torch.no_grad()
+def embed(method: Method, images: Images, count: int = 1024) -> tuple[Tensor, Tensor]:
+    """Queries and keys of `count` training images, shape (N, D) each, of length 1.
+
+    Query and key encoder in evaluation mode, fresh random views; fewer where the data has fewer.
+    """
+    method.eval()
+    device = next(method.parameters()).device
+    embeddings = []
+    encoders = (method.encoder, method.key_encoder)
+    for view, encoder in zip(images.sample(count), encoders, strict=True):
+        parts = torch.split(view.to(device), max(1, MOST_PIXELS // view[0].numel()))
+        embeddings.append(torch.cat([encoder(part) for part in parts]))
+    return embeddings[0], embeddings[1]
+
+
+def describe(method: Method, recipe: Recipe, images: Images) -> dict[str, float]:
+    """CV^2, rho = 1 - pi_0 and rho^2 CV^2 of an encoder: means over 1,024 queries."""
+    query, key = embed(method, images)
+    similarity = query @ key.T
+    positive, negatives = similarity.diagonal(), others(similarity)
+    effective = LOSSES[recipe.loss].effective_negatives(recipe.num_negatives, recipe.alpha)
+    weight = negative_weight(
+        positive, negatives, temperature=recipe.temperature, effective_negatives=effective
+    )
+    spread = squared_cv(negatives, temperature=recipe.temperature)
+    return {
+        "cv2": spread.mean().item(),
+        "one_minus_pi0": weight.mean().item(),
+        "rho2_cv2": 2 * leading_gap(weight, spread, num_negatives=1),
+    }
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How far EqCo's loss at K lies below its limit in K, nats.
+
+    Attributes:
+        num_negatives: K.
+        coarse: CV^2 / (2 K), which bounds it to leading order.
+        sharp: E[rho^2 CV^2] / (2 K), the leading order itself.
+        measured: mean over queries, K drawn of the M negatives, against all M.
+    """
+
+    num_negatives: int
+    coarse: float
+    sharp: float
+    measured: Estimate
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Spread of an encoder's similarities, and the K it needs.
+
+    Attributes:
+        squared_cv: CV^2 over the negatives of a query, mean over queries.
+        weight: rho = 1 - pi_0 in the limit of K, mean over queries.
+        gaps: one for each K asked for.
+        tolerance: nats.
+        enough: smallest K whose `sharp` gap is below the tolerance.
+        cosine: mean cosine of a query and its negatives.
+        share: loss with all negatives as a share of log(1 + alpha), the loss of an encoder that
+            cannot tell the positive from the negatives.
+    """
+
+    squared_cv: Estimate
+    weight: Estimate
+    gaps: tuple[Gap, ...]
+    tolerance: float
+    enough: int
+    cosine: float
+    share: float
+
+    @property
+    def state(self) -> str:
+        """ "collapsed", "hardly trained" or "trained"."""
+        if self.cosine > COLLAPSED_COSINE or self.squared_cv.value < COLLAPSED_CV2:
+            return "collapsed"
+        return "hardly trained" if self.share > UNTRAINED_SHARE else "trained"
+
+
+def check_diagnosis(
+    positive: Tensor, negatives: Tensor, counts: Sequence[int], tolerance: float
+) -> None:
+    """Raise ValueError where `diagnose` cannot do with its arguments, which have the same names."""
+    if positive.ndim != 1 or negatives.ndim != 2 or len(positive) < 2:
+        raise ValueError(
+            "a diagnosis needs positive (N,) and negatives (N, M) of 2 queries at least, got "
+            f"{tuple(positive.shape)} and {tuple(negatives.shape)}"
+        )
+    TOLERANCE.check("tolerance", tolerance)
+    if not counts or min(counts) < 1:
+        raise ValueError(f"K must be at least 1, got {list(counts)}")
+    if max(counts) >= negatives.shape[1]:
+        available = negatives.shape[1]
+        raise ValueError(f"K = {max(counts)} is not below the {available} negatives at hand")
+
+
+def diagnose(
+    positive: Tensor,
+    negatives: Tensor,
+    *,
+    temperature: float,
+    alpha: float,
+    counts: Sequence[int] = (4, 16, 64, 255),
+    tolerance: float = 0.05,
+    seed: int = 0,
+) -> Diagnosis:
+    """How small K may be for an encoder.
+
+    Args:
+        positive: cosine similarities of the pairs, shape (N,).
+        negatives: cosine similarities to many other keys, shape (N, M).
+        temperature: t, > 0.
+        alpha: EqCo's effective number of negatives, > 0.
+        counts: K at which the gap is measured, each below M.
+        tolerance: loss gap that counts as small, nats, 1e-9 or more.
+        seed: of the drawing of K among M.
+
+    Raises:
+        ValueError: there are no two queries, no K, a K is below 1 or not below M, or the tolerance
+            is not above 0.
+    """
+    check_diagnosis(positive, negatives, counts, tolerance)
+    available = negatives.shape[1]
+    spread = squared_cv(negatives, temperature=temperature)
+    weight = negative_weight(
+        positive, negatives, temperature=temperature, effective_negatives=alpha
+    )
+    at_one = leading_gap(weight, spread, num_negatives=1)
+    positive, negatives = positive.double(), negatives.double()
+    each = partial(eqco_info_nce, temperature=temperature, alpha=alpha, reduction="none")
+    limit = each(positive, negatives)
+    gaps = []
+    for k in counts:
+        columns = draw_independent(len(positive), available, k, generator_for(seed, "gap", k))
+        some = negatives.gather(1, columns.to(negatives.device))
+        loss = each(positive, some)
+        # Without replacement the noise of the mean is smaller by 1 - K / M.
+        rest = 1 - k / available
+        gaps.append(
+            Gap(
+                k,
+                mean_field_gap(spread.mean().item(), num_negatives=k) * rest,
+                at_one / k * rest,
+                estimate(limit - loss),
+            )
+        )
+    enough = max(math.ceil(at_one / tolerance), 1)
+    share = limit.mean().item() / math.log1p(alpha)
+    cosine, spreads = negatives.mean().item(), (estimate(spread), estimate(weight))
+    return Diagnosis(*spreads, tuple(gaps), tolerance, enough, cosine, share)
+
+
+def capped(counts: Sequence[int], available: int) -> tuple[int, ...]:
+    """The K that fit below the M negatives at hand, ascending; a larger one becomes M - 1.
+
+    Raises:
+        ValueError: there are fewer than two negatives, or a K is below 1.
+    """
+    if available < 2:
+        raise ValueError(f"{available + 1} images are too few: a diagnosis needs 3")
+    if min(counts) < 1:
+        raise ValueError(f"K must be at least 1, got {min(counts)}")
+    return tuple(sorted({min(k, available - 1) for k in counts}))
+
+
+def report(found: Diagnosis, *, alpha: float) -> str:
+    """The diagnosis in words, at most 80 columns."""
+    lines = [
+        f"CV^2 of the negatives     {found.squared_cv}",
+        f"1 - pi_0 at alpha {alpha:<8g}{found.weight}",
+        "",
+        "    K  loss gap, nats: CV^2/2K    leading order   measured     noise of the sum",
+    ]
+    for gap in found.gaps:
+        noise = math.sqrt(found.squared_cv.value / gap.num_negatives)
+        lines.append(
+            f"{gap.num_negatives:5d}{gap.coarse:23.3f}{gap.sharp:17.3f}"
+            f"{gap.measured.value:9.3f} ± {gap.measured.error:.3f}{noise:12.0%}"
+        )
+    if found.state != "trained":
+        return "\n".join([*lines, "", warning(found)])
+    most = max(gap.num_negatives for gap in found.gaps)
+    lines += [
+        "",
+        f"The loss gap is below {found.tolerance:g} nats from K = {found.enough} on.",
+        verdict(found, min(16, most)),
+    ]
+    return "\n".join(lines)
+
+
+def warning(found: Diagnosis) -> str:
+    """Why no K should be chosen by an encoder that is not trained, in sentences."""
+    if found.state == "collapsed":
+        text = (
+            "The encoder is collapsed: its embeddings point the same way (mean cosine "
+            f"{found.cosine:.3f}, CV^2 {found.squared_cv.value:.2g}). Any K has the loss of many "
+            "negatives then, which says nothing about a trained encoder."
+        )
+    else:
+        text = (
+            f"The encoder is hardly trained: its loss is {found.share:.0%} of log(1 + alpha), the "
+            "loss of one that cannot tell the positive from negatives. Train it further before "
+            "you choose K by it."
+        )
+    return textwrap.fill(text, 80)
+
+
+def as_json(found: Diagnosis, *, alpha: float) -> dict[str, Any]:
+    """The diagnosis as a table of plain numbers, for programs."""
+    return {
+        "alpha": alpha,
+        "cv2": found.squared_cv.value,
+        "one_minus_pi0": found.weight.value,
+        "mean_cosine": found.cosine,
+        "share_of_log_1_alpha": found.share,
+        "state": found.state,
+        "tolerance": found.tolerance,
+        "enough": found.enough if found.state == "trained" else None,
+        "gaps": [
+            {
+                "num_negatives": gap.num_negatives,
+                "coarse": gap.coarse,
+                "leading": gap.sharp,
+                "measured": gap.measured.value,
+                "error": gap.measured.error,
+            }
+            for gap in found.gaps
+        ],
+    }
+
+
+def verdict(found: Diagnosis, num_negatives: int) -> str:
+    """Prediction for EqCo at K, in one or two sentences."""
+    ratio = num_negatives / max(found.squared_cv.value, 1e-9)
+    if num_negatives >= found.enough:
+        return (
+            f"At K = {num_negatives}, {ratio:.1f} times CV^2, EqCo's loss is that of many "
+            "negatives within\nthe tolerance."
+        )
+    return (
+        f"At K = {num_negatives}, {ratio:.1f} times CV^2, EqCo keeps the size of the mean gradient "
+        "but not\nthe loss of many negatives: expect part of the drop to remain."
+    )

@@ -1,0 +1,105 @@
+"""Embeddings from files of other programs: queries and keys of N images, D dimensions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from eqco.losses.sampling import others
+from eqco.runtime.validation import shown
+
+ENDINGS = (".npy", ".npz", ".pt", ".pth")
+PAIR = ("query", "key")
+TEMPERATURE = 0.2  # MoCo v2's
+
+
+def is_checkpoint(content: Any) -> bool:
+    """Whether what was read is a checkpoint of this suite, rather than embeddings."""
+    return isinstance(content, dict) and "method" in content and "digest" in content
+
+
+def read_content(path: Path) -> Any:
+    """What a file of numpy or torch holds: arrays, tensors or a table of them.
+
+    Raises:
+        ValueError: the file is missing, damaged or of another kind.
+    """
+    try:
+        if path.suffix in (".npy", ".npz"):
+            found = np.load(path, allow_pickle=False)
+            return found if path.suffix == ".npy" else dict(found)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # both raise many types on damaged files
+        reason = str(error).partition("\n")[0].partition(". ")[0]
+        raise ValueError(f"{path} cannot be read ({reason})") from error
+
+
+def checked(path: Path, name: str, values: Any) -> Tensor:
+    """Embeddings (..., N, D) of length 1 in float64, or ValueError saying what is wrong."""
+    try:
+        found = torch.as_tensor(values).double()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{path}: {name} is no array of numbers, got {shown(values)}") from error
+    if found.ndim < 2 or found.shape[-2] < 3:
+        shape = tuple(found.shape)
+        raise ValueError(
+            f"{path}: {name} has shape {shape}: embeddings are (N, D) with N of at least 3, pairs "
+            "of queries and keys (2, N, D)"
+        )
+    if not torch.isfinite(found).all():
+        raise ValueError(f"{path}: {name} holds NaN or infinity: leave such rows out")
+    lengths = found.norm(dim=-1)
+    if not lengths.all():
+        raise ValueError(f"{path}: {name} has a row of zeros, which has no direction")
+    return F.normalize(found, dim=-1)
+
+
+def read_embeddings(path: Path) -> tuple[Tensor, Tensor | None]:
+    """Queries (N, D) and keys (N, D) of length 1; None for keys that the file does not have.
+
+    Args:
+        path: .npy or .pt with shape (2, N, D) or (N, D); .npz or .pt with `query` and `key`.
+
+    Raises:
+        ValueError: the file cannot be read or holds something else.
+    """
+    content = read_content(path)
+    if isinstance(content, dict):
+        if not set(PAIR) <= set(content):
+            raise ValueError(
+                f"{path} holds {shown(sorted(map(str, content)))}: embeddings are an array, or the "
+                "two entries query and key; weights of an encoder are no embeddings"
+            )
+        query, key = (checked(path, name, content[name]) for name in PAIR)
+    else:
+        both = checked(path, "the array", content)
+        if both.ndim == 2:
+            return both, None
+        if both.ndim != 3 or len(both) != 2:
+            raise ValueError(
+                f"{path} has shape {tuple(both.shape)}: embeddings are (N, D) or (2, N, D)"
+            )
+        query, key = both
+    if query.shape != key.shape or query.ndim != 2:
+        raise ValueError(
+            f"{path}: queries {tuple(query.shape)} do not pair with {tuple(key.shape)}"
+        )
+    return query, key
+
+
+def similarities(query: Tensor, key: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Positive (N,) and negative (N, N - 1) cosines.
+
+    Without keys the positives are at -1, where the loss gap is largest, so that the K found is
+    enough whatever the positives are; negatives are the other queries.
+    """
+    cosines = query @ (query if key is None else key).T
+    positive = -torch.ones_like(cosines[0]) if key is None else cosines.diagonal()
+    return positive, others(cosines)

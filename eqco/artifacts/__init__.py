@@ -1,0 +1,1 @@
+"""Files of a run: its record, its checkpoint, an exported backbone."""

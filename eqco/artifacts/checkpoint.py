@@ -1,0 +1,249 @@
+"""Checkpoints: atomic writes, verified reads, the one before the last kept; one process per run."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from eqco.config import Machine
+from eqco.recipe import Recipe
+from eqco.runtime.distributed import rank
+from eqco.runtime.files import lock_error, remove_temporary, write_atomically
+from eqco.runtime.validation import TrainingError
+
+
+class Busy(TrainingError):
+    """Another process is training this run."""
+
+
+class Damaged(TrainingError):
+    """A checkpoint cannot be read, or holds something else than what was saved."""
+
+
+def earlier(path: Path) -> Path:
+    """Where the checkpoint before the last one is kept: `RUN.previous.pt` for `RUN.pt`."""
+    return path.with_suffix(f".previous{path.suffix}")
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged checkpoint to `RUN.damaged.pt`; returns that path."""
+    aside = path.with_suffix(f".damaged{path.suffix}")
+    os.replace(path, aside)
+    return aside
+
+
+def unfinished(path: Path) -> Path:
+    """Where a checkpoint is written before it takes the last one's place: `RUN.new.pt`."""
+    return path.with_suffix(f".new{path.suffix}")
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint atomically, and keep the one before it.
+
+    At every moment, one of both files is whole: a process killed between the two renames leaves
+    the earlier one.
+    """
+    new = unfinished(path)
+    write_atomically(new, lambda stream: torch.save(state, stream))
+    if path.exists():
+        os.replace(path, earlier(path))
+    os.replace(new, path)
+
+
+PARTS: dict[str, type] = {"digest": str, "seed": int, "step": int}  # other parts are tables
+UNSEEN = "averages"  # the part whose entries of images not seen yet are infinite
+
+
+def verify(stream: IO[bytes]) -> None:
+    """Raise ValueError where a part of torch's zip file differs from its checksum.
+
+    `torch.load` does not compare them: a flipped bit in a weight would load silently.
+    """
+    with zipfile.ZipFile(stream) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"{damaged} does not match its checksum")
+
+
+def floats(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+    """Floating-point tensors in nested tables and lists, with their names."""
+    if torch.is_tensor(value):
+        if value.is_floating_point():
+            yield name, value
+        return
+    pairs = value.items() if hasattr(value, "items") else ()
+    pairs = enumerate(value) if type(value) in (list, tuple) else pairs
+    for key, inner in pairs:
+        yield from floats(inner, f"{name}.{key}" if name else str(key))
+
+
+def check_finite(state: Any) -> None:
+    """Raise ValueError where a state holds a number that is not finite."""
+    for name, tensor in floats(state, ""):
+        allowed = torch.isposinf(tensor) if name.startswith(UNSEEN) else False
+        if not (torch.isfinite(tensor) | allowed).all():
+            raise ValueError(f"{name} is not finite")
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, on one line; torch's messages have many."""
+    text = str(error).strip().partition("\n")[0].partition(". ")[0]
+    return text or type(error).__name__
+
+
+def read(path: Path, *needed: str) -> dict[str, Any]:
+    """A checkpoint, on the CPU: the only reader, which checks all that it reads.
+
+    Args:
+        path: the file.
+        needed: parts that it must hold.
+
+    Raises:
+        Damaged: the file is missing, does not match its checksums, is no checkpoint, lacks a part,
+            or holds a weight that is not finite.
+    """
+    try:
+        with path.open("rb") as stream:
+            verify(stream)
+            stream.seek(0)
+            state: dict[str, Any] = torch.load(stream, map_location="cpu", weights_only=True)
+        check_parts(state, needed)
+        check_finite(state)
+    except OSError as error:
+        reason = error.strerror or first_line(error)
+        raise Damaged(f"checkpoint {path} cannot be read ({reason})") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # torch and zipfile raise many types
+        raise Damaged(f"checkpoint {path} cannot be read ({first_line(error)})") from error
+    return state
+
+
+def check_parts(state: Any, needed: Iterable[str]) -> None:
+    """Raise ValueError where a state lacks a part, or one has the wrong type."""
+    for name in needed:
+        if type(state) is not dict or name not in state:
+            raise ValueError(f"it does not hold {name!r}")
+        kind = PARTS.get(name, dict)
+        if type(state[name]) is bool or not isinstance(state[name], kind):
+            raise ValueError(f"{name} is no {kind.__name__}")
+
+
+def read_trained(path: Path, *needed: str) -> dict[str, Any]:
+    """`read` for those who use an encoder; the error names the earlier checkpoint, where one is.
+
+    Raises:
+        Damaged: see `read`.
+    """
+    try:
+        return read(path, *needed)
+    except Damaged as error:
+        if not earlier(path).exists():
+            raise
+        raise Damaged(f"{error}; the one before it, of an earlier step, is {earlier(path)}") from (
+            error
+        )
+
+
+def load(path: Path, digest: str, seed: int) -> dict[str, Any]:
+    """Read a checkpoint of one recipe and seed.
+
+    Raises:
+        Damaged: see `read`.
+        TrainingError: it belongs to another recipe or seed.
+    """
+    state = read(path, "digest", "seed")
+    of = (state["digest"], state["seed"])
+    if of != (digest, seed):
+        raise TrainingError(
+            f"checkpoint {path} is of recipe {of[0]} seed {of[1]}, this run is {digest} seed "
+            f"{seed}: move it away or give another --checkpoints folder"
+        )
+    return state
+
+
+def checkpoint_path(recipe: Recipe, seed: int, machine: Machine) -> Path:
+    """Path of a run's checkpoint, during training and after it."""
+    return machine.checkpoints / f"{recipe.run_id(seed)}.pt"
+
+
+def forget(recipe: Recipe, seed: int, machine: Machine) -> None:
+    """Delete the checkpoints of a run, which is trained anew."""
+    path = checkpoint_path(recipe, seed, machine)
+    for each in (path, path.with_suffix(".probe.pt")):
+        each.unlink(missing_ok=True)
+        earlier(each).unlink(missing_ok=True)
+
+
+@contextmanager
+def hold(recipe: Recipe, seed: int, machine: Machine) -> Iterator[None]:
+    """Lock a run against other processes; the lock of a killed process is free.
+
+    May be nested in one process. A file beside the lock names the session of the holder. What a
+    killed process left of writing this run's checkpoints is removed.
+
+    Raises:
+        Busy: another process holds the run.
+        TrainingError: the disk has no file locks, or refuses this one.
+    """
+    if rank() > 0:  # the first process holds the lock for all
+        yield
+        return
+    path = checkpoint_path(recipe, seed, machine).with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0, is_singleton=True)
+    nested = lock.is_locked
+    try:
+        lock.acquire()
+    except (Timeout, OSError, NotImplementedError) as error:
+        raise lock_refused(path, error) from error
+    holder = path.with_suffix(".holder")
+    try:
+        if not nested:
+            remove_temporary(
+                unfinished(path.with_suffix(".pt")), unfinished(path.with_suffix(".probe.pt"))
+            )
+        with suppress(OSError):  # of use to readers, not to this run
+            holder.write_text(os.environ.get(SESSION) or "none", encoding="utf-8")
+        yield
+    finally:
+        if not nested:
+            holder.unlink(missing_ok=True)
+        lock.release()
+
+
+SESSION = "EQCO_SESSION"  # environment: what processes of one session have in common
+
+
+def lock_refused(path: Path, error: Exception) -> TrainingError:
+    """The error of a lock that was not granted: Busy only where another process holds it."""
+    if why := lock_error(path.parent):
+        return TrainingError(
+            f"the disk of {path.parent} has no file locks ({why}): keep checkpoints in a "
+            "folder on another disk"
+        )
+    if type(error) is not Timeout:
+        return TrainingError(f"lock {path} cannot be taken ({first_line(error)})")
+    return Busy(f"{path.stem} is being run by another process: wait for it, or stop it")
+
+
+def holder_of(recipe: Recipe, seed: int, machine: Machine) -> str:
+    """Session of the process that holds a run, "none" for one of no session; "" if unknown."""
+    try:
+        return checkpoint_path(recipe, seed, machine).with_suffix(".holder").read_text("utf-8")
+    except OSError:
+        return ""
+
+
+def check_free(recipe: Recipe, seed: int, machine: Machine) -> None:
+    """Raise Busy where another process holds a run."""
+    with hold(recipe, seed, machine):
+        return

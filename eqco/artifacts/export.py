@@ -1,0 +1,162 @@
+"""Export of backbones with the parameter names of torchvision or of facebookresearch/moco."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eqco.artifacts.checkpoint import read_trained
+from eqco.methods.encoder import BACKBONES
+from eqco.recipe import Recipe
+from eqco.runtime.files import check_writable, write_atomically
+from eqco.runtime.validation import TrainingError, check_name
+
+LAYOUTS = ("torchvision", "moco", "own")
+SMALL_IMAGES = "-small-images"  # end of the names of ResNets with a stem for 32 pixels
+STEM = (
+    "model.conv1 = torch.nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)",
+    "model.maxpool = torch.nn.Identity()",
+)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What an export wrote.
+
+    Attributes:
+        path: the file.
+        backbone: its name in this suite.
+        layout: of the parameter names.
+        tensors, parameters: how many.
+    """
+
+    path: Path
+    backbone: str
+    layout: str
+    tensors: int
+    parameters: int
+
+    @property
+    def loading(self) -> tuple[str, ...]:
+        """Lines of Python that load the file."""
+        if self.layout == "moco":
+            return (f"# main_lincls.py -a {self.backbone} --pretrained {self.path}",)
+        load = f'model.load_state_dict(torch.load("{self.path}"), strict=False)  # all but fc'
+        if self.layout == "own":
+            return (
+                "from eqco.methods.encoder import BACKBONES",
+                f'model = BACKBONES["{self.backbone}"]()',
+                f'model.load_state_dict(torch.load("{self.path}"))',
+            )
+        arch, small = self.backbone.removesuffix(SMALL_IMAGES), SMALL_IMAGES in self.backbone
+        return (
+            f"model = torchvision.models.{arch}()  # or timm.create_model('{arch}', num_classes=0)",
+            *(STEM if small else ()),
+            load,
+        )
+
+    def __str__(self) -> str:
+        named = "this suite's own" if self.layout == "own" else f"{self.layout}'s"
+        lines = [
+            f"wrote {self.path}: {self.backbone}, {self.tensors} tensors, {self.parameters:,} "
+            f"parameters, {named} names"
+        ]
+        if SMALL_IMAGES in self.backbone:
+            lines.append("its stem is of images of 32 pixels: set these two layers before loading")
+        return "\n".join([*lines, *(f"    {line}" for line in self.loading)])
+
+
+def backbone_state(path: Path) -> tuple[dict[str, Tensor], str]:
+    """State of the query encoder's backbone in a checkpoint, and the backbone's name.
+
+    Raises:
+        ValueError: the file is missing, damaged, or no checkpoint of ours.
+    """
+    try:
+        state = read_trained(path, "method", "recipe")
+    except TrainingError as error:
+        raise ValueError(f"{error}: give a checkpoint of this suite") from error
+    try:
+        weights, name = state["method"], Recipe.of(state["recipe"]).backbone
+    except ValueError as error:
+        raise ValueError(f"checkpoint {path} is damaged ({error})") from error
+    prefix = "encoder.backbone."
+    own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    if not own:
+        raise ValueError(f"checkpoint {path} holds no weights of a backbone")
+    return own, name
+
+
+def chosen_layout(name: str, layout: str | None) -> str:
+    """The layout of a backbone: as asked for, else torchvision's, or our own where it has none.
+
+    Raises:
+        ValueError: the layout is unknown, or the backbone does not have it.
+    """
+    if layout is not None:
+        check_name("layout", layout, LAYOUTS)
+    resnets = [each for each in BACKBONES if each.startswith("resnet")]
+    if layout in ("torchvision", "moco") and name not in resnets:
+        raise ValueError(
+            f"backbone {name!r} is not torchvision's: only {', '.join(resnets)} have its names; "
+            "leave --to out for our own"
+        )
+    if layout == "moco" and name.endswith(SMALL_IMAGES):
+        raise ValueError(
+            f"backbone {name!r} has a stem of 3x3 for images of 32 pixels, which moco's "
+            "main_lincls.py does not build: use --to torchvision"
+        )
+    return layout or ("torchvision" if name in resnets else "own")
+
+
+def exported(state: dict[str, Tensor], name: str, layout: str) -> dict[str, Any]:
+    """A backbone's state in another layout.
+
+    Args:
+        state: of the backbone, torchvision's names without `fc`.
+        name: of the backbone, such as "resnet50".
+        layout: "torchvision" or "own", a plain state dict; or "moco", a checkpoint whose
+            `state_dict` has `module.encoder_q.` names, as that project's `main_lincls.py` reads
+            them.
+
+    Raises:
+        ValueError: the layout is unknown.
+    """
+    check_name("layout", layout, LAYOUTS)
+    if layout != "moco":
+        return dict(state)
+    queries = {f"module.encoder_q.{key}": value for key, value in state.items()}
+    return {"arch": name, "state_dict": queries}
+
+
+def export(checkpoint: Path, layout: str | None, out: Path) -> Written:
+    """Write the query backbone of a checkpoint, atomically.
+
+    Args:
+        checkpoint: of this suite.
+        layout: a name in LAYOUTS; None chooses torchvision's where the backbone is one of its.
+        out: the file.
+
+    Returns:
+        What was written, and how it is loaded.
+
+    Raises:
+        ValueError: the checkpoint cannot be read, or the backbone does not have the layout.
+    """
+    if layout is not None:
+        check_name("layout", layout, LAYOUTS)
+    if not out.name or out.is_dir():
+        raise ValueError(f"export writes a file, {str(out)!r} is a folder: name a file in it")
+    check_writable(out.parent)
+    state, name = backbone_state(checkpoint)
+    layout = chosen_layout(name, layout)
+    body = exported(state, name, layout)
+    write_atomically(out, lambda stream: torch.save(body, stream))
+    trained = [
+        v.numel() for k, v in state.items() if "running_" not in k and "num_batches" not in k
+    ]
+    return Written(out, name, layout, len(state), sum(trained))

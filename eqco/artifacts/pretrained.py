@@ -1,0 +1,128 @@
+"""Backbones from files of weights: this suite's checkpoints, and ResNets of other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from eqco.artifacts.checkpoint import read
+from eqco.engine.pretrain import trained_encoder
+from eqco.methods.encoder import BACKBONES, torchvision_resnet
+from eqco.recipe import Recipe
+from eqco.runtime.validation import TrainingError, check_name
+
+OTHERS = ("resnet34", "resnet101", "resnet152", "wide_resnet50_2", "resnext50_32x4d")
+WRAPPERS = ("state_dict", "model", "model_state_dict")  # where programs put the weights
+KEY_SIDE = ("_k.", "momentum", "teacher", "target")  # of a second network, which is not the query's
+
+
+def architectures() -> dict[str, Callable[[], nn.Module]]:
+    """Functions that build each backbone that can be recognised, by name."""
+    more = {name: lambda name=name: torchvision_resnet(name, small_images=False) for name in OTHERS}
+    return {**BACKBONES, **more}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A backbone with its weights.
+
+    Attributes:
+        backbone: has `num_features`.
+        name: of its architecture.
+        recipe: of its training; None where another program trained it.
+        seed: of its training.
+    """
+
+    backbone: nn.Module
+    name: str
+    recipe: Recipe | None = None
+    seed: int = 0
+
+    @property
+    def channels(self) -> int:
+        """Of the images it takes."""
+        return int(next(self.backbone.parameters()).shape[1])
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images it was trained on, as far as known; 224 or 32 for foreign weights."""
+        if self.recipe is not None:
+            return self.recipe.image_size or 32
+        return 32 if self.name.startswith("small") or self.name.endswith("small-images") else 224
+
+
+def tensors_of(state: Any) -> dict[str, Tensor]:
+    """The tensors in what a file holds; none where it holds no weights."""
+    for name in WRAPPERS:
+        if isinstance(state, dict) and isinstance(state.get(name), dict):
+            state = state[name]
+    items = state.items() if isinstance(state, dict) else ()
+    return {str(key): value for key, value in items if isinstance(value, Tensor)}
+
+
+def prefixes(state: dict[str, Tensor], marker: str) -> Iterator[str]:
+    """What stands before the backbone's own names, such as "module.encoder_q."; queries first."""
+    found = {key.removesuffix(marker) for key in state if key.endswith(marker)}
+    plain = [each for each in found if not each or each.endswith(".")]
+    yield from sorted(plain, key=lambda each: (any(w in each for w in KEY_SIDE), len(each), each))
+
+
+def matched(state: dict[str, Tensor], build: Callable[[], nn.Module]) -> dict[str, Tensor] | None:
+    """The weights of an architecture in a state, under its own names; None where they differ."""
+    with torch.device("meta"):
+        shapes = {key: value.shape for key, value in build().state_dict().items()}
+    parts = {key.partition(".")[0] for key in shapes}
+    for prefix in prefixes(state, next(iter(shapes))):
+        own = {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
+        inside = {k: v for k, v in own.items() if k in shapes and v.shape == shapes[k]}
+        rest = {key.partition(".")[0] for key in own.keys() - inside.keys()}
+        if inside.keys() == shapes.keys() and not rest & parts:  # a head may stand beside
+            return inside
+    return None
+
+
+def foreign_backbone(path: Path, state: Any, wanted: str | None) -> Loaded:
+    """A backbone of another program's weights, recognised by names and shapes.
+
+    Raises:
+        ValueError: the weights are of no known backbone, or not of the one asked for.
+    """
+    weights, known = tensors_of(state), architectures()
+    for name in [wanted] if wanted else list(known):
+        own = matched(weights, known[name])
+        if own is not None:
+            backbone = known[name]()
+            backbone.load_state_dict(own)
+            return Loaded(backbone, name)
+    first = ", ".join(list(weights)[:3]) or "no tensor"
+    raise ValueError(
+        f"{path} holds no weights of {wanted or 'a known backbone'} (it has {first}): known are "
+        f"{', '.join(known)} with torchvision's names, under any prefix"
+    )
+
+
+def load_backbone(path: Path, wanted: str | None = None) -> Loaded:
+    """The backbone in a checkpoint of this suite or in a file of weights.
+
+    Args:
+        path: of the file.
+        wanted: name of the architecture, for foreign weights; None recognises it.
+
+    Raises:
+        ValueError: the file cannot be read, or holds no known backbone.
+    """
+    if wanted:
+        check_name("backbone", wanted, architectures())
+    try:
+        state = read(path)
+        if isinstance(state, dict) and "method" in state and "digest" in state:
+            method, recipe, seed = trained_encoder(path)
+            return Loaded(method.encoder.backbone, recipe.backbone, recipe, seed)
+    except TrainingError as error:
+        raise ValueError(str(error)) from error
+    return foreign_backbone(path, state, wanted)

@@ -1,0 +1,61 @@
+"""The commands of `eqco`: a file each, which loads torch only when its command runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from eqco import __version__
+from eqco.cli import diagnose, doctor, export, probe, run, show, train
+from eqco.cli.options import Help
+from eqco.runtime.validation import nearest
+
+MODULES = (train, probe, diagnose, export, show, doctor, run)
+EPILOG = """exit status:
+  0    done
+  2    wrong input, or it cannot be done; one sentence on stderr says why
+  130  stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP; train and run save the step first,
+       and the same command continues
+
+eqco COMMAND --help has an example of each command."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors name the nearest command or option."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one sentence and exit with status 2."""
+        self.exit(2, f"error: {message} ({self.prog} --help)\n")
+
+    def check_options(self, words: Sequence[str]) -> None:
+        """End with the nearest option where one is unknown; before argparse misses others."""
+        for word in words:
+            name = word.partition("=")[0]
+            if name.startswith("--") and name not in self._option_string_actions:
+                self.error(nearest("option", name, self._option_string_actions))
+
+
+def parser() -> tuple[Parser, dict[str, Parser]]:
+    """The parser, and those of the commands."""
+    top = Parser(
+        prog="eqco", description="Encoders by EqCo: train, probe, diagnose, export.",
+        epilog=EPILOG, formatter_class=Help, allow_abbrev=False,
+    )  # fmt: skip
+    top.add_argument("--version", action="version", version=__version__)
+    commands = top.add_subparsers(required=True, metavar="command", parser_class=Parser)
+    for module in MODULES:
+        module.add(commands)
+    return top, dict(commands.choices)
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of a command; wrong ones end the program with a sentence and status 2."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    top, commands = parser()
+    if words and not words[0].startswith("-") and words[0] not in commands:
+        top.error(nearest("command", words[0], commands))
+    if words:
+        commands.get(words[0], top).check_options(words)
+    return top.parse_args(words, argparse.Namespace(words=words, resumes=False))

@@ -1,0 +1,140 @@
+"""`eqco doctor`: what this machine has, and what it can run in how many minutes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from eqco.cli.options import Commands, add_json, command, path, print_json
+from eqco.runtime.cpu import default_threads, granted_cores
+from eqco.runtime.validation import Number, argument
+
+LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "pandas", "submitit")
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    text = "tell what this machine has, and which scales it runs in how many minutes"
+    made = command(commands, "doctor", text, "eqco doctor --seconds 0", doctor)
+    made.add_argument(
+        "--seconds", type=argument(Number(0, 3600)), default=10.0,
+        help="of the measurement of training, all scales together; 0 measures nothing",
+    )  # fmt: skip
+    made.add_argument("--data", type=path, default=Path("data"), help="folder to look for data in")
+    count = argument(Number(1, 1024, whole=True))
+    made.add_argument("--threads", type=count, default=default_threads(), help="of torch")
+    add_json(made)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries; "none" for a missing one."""
+    from eqco.artifacts.record import installed
+
+    return {name: installed(name) for name in LIBRARIES}
+
+
+def devices() -> list[str]:
+    """Devices of torch, in words."""
+    import torch
+
+    found = [
+        f"cuda:{place} {torch.cuda.get_device_name(place)}"
+        for place in range(torch.cuda.device_count())
+    ]
+    return [*found, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
+
+
+def data_in(folder: Path) -> dict[str, str]:
+    """Data sets that are there: drawn, downloaded, or a tree of images."""
+    from eqco.data.image_folder import imagenet_name, scan
+
+    cifar10 = (folder / "cifar-10-batches-py").is_dir()
+    found = {"glyphs": "drawn, nothing to download"}
+    found["cifar10"] = f"in {folder}" if cifar10 else "not there: downloaded at first use"
+    try:
+        classes, train, held_out = scan(folder).counts
+        found["tree"] = f"{folder}: {classes} classes, {train:,} and {held_out:,} images"
+        found["imagenet"] = imagenet_name(folder)
+    except ValueError:  # no tree, or not all of ImageNet
+        found.setdefault("tree", f"none in {folder}: --data names another folder")
+    return found
+
+
+def report(given: argparse.Namespace) -> dict[str, Any]:
+    """Everything but the measurement."""
+    import torch
+
+    from eqco.artifacts.record import processor
+    from eqco.engine.precision import reported_units
+
+    units = sorted(reported_units())
+    gpu = torch.cuda.is_available()
+    native = bool(units) or (gpu and torch.cuda.is_bf16_supported(including_emulation=False))
+    return {
+        "versions": versions(),
+        "devices": devices(),
+        "processor": processor(),
+        "bfloat16": {"native": native, "units": units},
+        "cores": {"machine": os.cpu_count(), "granted": granted_cores()},
+        "threads": given.threads,
+        "data": data_in(given.data),
+    }
+
+
+def measured(given: argparse.Namespace, cuda: bool) -> dict[str, dict[str, float]]:
+    """Images a second and minutes of a run, by scale."""
+    from eqco.config import Machine
+    from eqco.engine.throughput import SIZES, images_per_second, minutes
+
+    machine, found = Machine(device="cuda" if cuda else "cpu", threads=given.threads), {}
+    for name, size in SIZES.items():
+        rate = images_per_second(size, machine, given.seconds / len(SIZES))
+        found[name] = {"images_per_second": rate, "minutes": minutes(size, rate)}
+    return found
+
+
+def words(found: dict[str, Any]) -> list[str]:
+    """The report as lines."""
+    cores, bfloat16 = found["cores"], found["bfloat16"]
+    emulated = "emulated, ten times slower than float32: --precision float32"
+    units = f"units {', '.join(bfloat16['units'])}" if bfloat16["units"] else "on the GPU"
+    missing = [name for name, version in found["versions"].items() if version == "none"]
+    there = [f"{n} {v}" for n, v in found["versions"].items() if v != "none"]
+    lines = [
+        f"libraries  {', '.join(there)}",
+        *([f"missing    {', '.join(missing)}: pip install 'eqco[suite,slurm]'"] if missing else []),
+        f"devices    {', '.join(found['devices'])}",
+        f"processor  {found['processor']}, {cores['granted']} of {cores['machine']} cores granted",
+        f"threads    {found['threads']}",
+        f"bfloat16   {units if bfloat16['native'] else emulated}",
+    ]
+    return lines + [f"{'data' if not n else '':11s}{k}: {v}" for n, (k, v) in enumerate(
+        found["data"].items())]  # fmt: skip
+
+
+def price(minutes: float) -> str:
+    """`12 min`, `3.4 h`, `56 days` or `4 years`."""
+    if minutes < 120:
+        return f"{minutes:.0f} min" if minutes >= 10 else f"{minutes:.1f} min"
+    days = minutes / 1440
+    if days < 2:
+        return f"{minutes / 60:.1f} h"
+    return f"{days:.0f} days" if days < 730 else f"{days / 365:.0f} years"
+
+
+def doctor(given: argparse.Namespace) -> None:
+    """Print the report, then the measurement."""
+    found = report(given)
+    if not given.json:
+        print("\n".join(words(found)), flush=True)
+    if given.seconds:
+        found["scales"] = measured(given, found["devices"][0].startswith("cuda"))
+    if given.json:
+        print_json(found)
+    elif given.seconds:
+        print(f"\nscale      one run    images/s   (training in float32, {given.seconds:g} s)")
+        for name, each in found["scales"].items():
+            rate = f"{each['images_per_second']:,.{0 if each['images_per_second'] > 10 else 2}f}"
+            print(f"{name:11s}{price(each['minutes']):11s}{rate:>8s}")

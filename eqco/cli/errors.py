@@ -1,0 +1,112 @@
+"""The door of every command: what fails outside of it becomes one sentence and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from signal import SIGINT
+
+from eqco.runtime.signals import Stopped, catching
+from eqco.runtime.terminal import tolerate
+from eqco.runtime.validation import sentence
+
+PACKAGES = Path(__file__).resolve().parents[2]
+OUTSIDE = (
+    ValueError,
+    RuntimeError,
+    OSError,
+    MemoryError,
+    ModuleNotFoundError,
+)  # others are faults of this suite
+WRONG, BROKEN_PIPE = 2, 141
+
+
+def formatted(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """A warning of this suite as a sentence, without the line of code; others as ever."""
+    own = any(Path(filename).is_relative_to(PACKAGES / name) for name in ("eqco", "reproductions"))
+    return f"warning: {message}\n" if own else as_ever(message, category, filename, lineno, line)
+
+
+as_ever = warnings.formatwarning
+
+
+def open_door() -> None:
+    """Set up the streams and warnings of this process."""
+    tolerate()
+    warnings.formatwarning = formatted
+
+
+def tell(text: str) -> None:
+    """Write a sentence to stderr."""
+    print(text, file=sys.stderr)
+
+
+def output_is_refused() -> bool:
+    """Whether stdout refuses what it holds, as on a full disk or where nobody reads it any more.
+
+    If so, the rest of it vanishes: Python would fail once more at its end.
+    """
+    if sys.stdout is None:
+        return False
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with open(os.devnull, "w", encoding="utf-8") as nothing:
+            os.dup2(nothing.fileno(), 1)
+        return True
+    return False
+
+
+def failure(error: Exception) -> str:
+    """The sentence about what failed outside of this suite."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"error: {error.name} is not installed: pip install 'eqco[suite]'"
+    return f"error: {sentence(error)}"
+
+
+def through_door(
+    work: Callable[[], int | None],
+    command: str = "",
+    signals: Callable[[], AbstractContextManager[None]] = catching,
+) -> int:
+    """Do a command's work; gives its exit status.
+
+    Args:
+        work: gives the status, or None for 0.
+        command: continues the work after a signal, quoted for a shell; "" where there is none.
+        signals: the context that the work needs; `nullcontext` where pytest handles them.
+
+    Returns:
+        The status of `work`; 2 with one sentence where the input is wrong or the system refuses
+        something; 128 + the number of a signal; 141 where nobody reads the output any more.
+    """
+    open_door()
+    try:
+        with signals():
+            status = int(work() or 0)
+            if sys.stdout is not None:  # None where the shell closed it
+                sys.stdout.flush()
+            return status
+    except Stopped as stop:
+        if os.environ.get("RANK", "0") == "0":  # torchrun's other processes say the same
+            tell(stop.sentence(command))
+        return stop.status
+    except KeyboardInterrupt:  # outside the main thread, or of other code's handler
+        tell(Stopped(SIGINT).sentence(command))
+        return 130
+    except OUTSIDE as error:
+        output_is_refused()
+        if isinstance(error, BrokenPipeError):
+            return BROKEN_PIPE
+        tell(failure(error))
+    return WRONG

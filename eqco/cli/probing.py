@@ -1,0 +1,72 @@
+"""Labelled images for a backbone, and its metrics on them: what `eqco probe` does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from eqco.artifacts.pretrained import Loaded
+from eqco.config import Machine
+from eqco.data import Images, in_memory, open_images
+from eqco.data.image_folder import scan
+from eqco.data.streaming import FromFiles
+from eqco.evaluation.frozen import Frozen
+from eqco.evaluation.metrics import METRICS, percent
+from eqco.recipe import Recipe
+
+
+def labelled(
+    loaded: Loaded, data: Path | None, image_size: int | None, machine: Machine
+) -> tuple[Images, str]:
+    """The labelled images as the backbone takes them, and how their pixels are normalised.
+
+    Raises:
+        ValueError: there is no such tree, or the backbone takes other images.
+    """
+    recipe = loaded.recipe
+    if data is None:
+        if recipe is None or recipe.data != "glyphs":
+            raise ValueError(
+                "give --data with a tree of labelled images: train/CLASS/*, val/CLASS/*"
+            )
+        return open_images(recipe, loaded.seed, machine), "glyphs"
+    if loaded.channels != 3:
+        raise ValueError(
+            f"backbone {loaded.name} takes images of {loaded.channels} channel, those of --data "
+            "have 3: leave --data out to probe it on the glyphs it was trained on"
+        )
+    size = image_size or loaded.image_size
+    if recipe is not None and not recipe.from_files and size == 32:
+        return in_memory.InMemory(
+            in_memory.folder_set(data), recipe, 0, machine
+        ), "of the training images"
+    known = Recipe(
+        data="part:any", image_size=size, views="moco-v2", probe="crops", backbone="resnet18"
+    )
+    return FromFiles(scan(data), known, 0, machine), "of ImageNet"
+
+
+def measured(loaded: Loaded, images: Images, neighbours: int, device: str) -> dict[str, Any]:
+    """Metrics in percent, counts, and the accuracy of always naming the largest class."""
+    frozen, parts = Frozen(loaded.backbone.to(device)), []
+    for part in ("train", "held_out"):
+        found = [(frozen.features(i.to(device)), right) for i, right in images.whole(part)]
+        features, labels = zip(*found, strict=True)
+        parts.append((torch.cat(features).cpu(), torch.cat(labels).cpu()))
+    recipe = replace(Recipe(), knn_neighbours=neighbours)
+    held_out = parts[1][1]
+    return {
+        "backbone": loaded.name,
+        "classes": images.num_classes,
+        "train": len(parts[0][1]),
+        "held_out": len(held_out),
+        "largest_class": 100 * held_out.bincount().max().item() / len(held_out),
+        "metrics": {
+            name: percent(metric.correct(parts[0], parts[1], images.num_classes, recipe))
+            for name, metric in METRICS.items()
+            if not metric.perturbed
+        },
+    }

@@ -1,0 +1,118 @@
+"""The recipe of `eqco train`: settings that fit the number of images, where none are given.
+
+M training images, N images in a batch, K negatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from eqco.data import find_source, in_memory
+from eqco.data.loose import scan_loose
+from eqco.losses.functional import LOSSES
+from eqco.methods import METHODS
+from eqco.recipe import Recipe
+
+MEMORY_SIDE = 32  # images of this side are held in memory
+LARGEST_BATCH = 256
+STEPS = 4  # of an epoch, at least
+QUEUE = 4096
+GLYPHS = Path("glyphs")  # as --data: the drawn set, where there is no such folder
+
+# Learning rates are of a batch of 256 and grow with the batch.
+IN_MEMORY: dict[str, Any] = {
+    "views": "photos", "crop_scale": 0.2, "backbone": "small-rgb", "learning_rate": 0.16,
+}  # fmt: skip
+FROM_FILES: dict[str, Any] = {
+    "views": "moco-v2", "crop_scale": 0.2, "backbone": "resnet18", "learning_rate": 0.03,
+    "probe": "crops",
+}  # fmt: skip
+
+
+def is_glyphs(data: Path) -> bool:
+    """Whether --data names the drawn glyphs, rather than a folder."""
+    return data == GLYPHS and not data.exists()
+
+
+def fitting_batch(images: int) -> int:
+    """N that leaves four steps or more in an epoch: a power of two, 2 to 256."""
+    return max(2, min(LARGEST_BATCH, 1 << (images // STEPS).bit_length() - 1))
+
+
+def check_batch(batch_size: int, images: int, data: Path) -> None:
+    """Raise ValueError where a batch takes more images than there are."""
+    if batch_size > images:
+        raise ValueError(
+            f"--batch-size {batch_size} is more than the {images} images of {data}: give at most "
+            f"{images}, or leave it out for {fitting_batch(images)}"
+        )
+
+
+def queue_settings(batch_size: int, images: int) -> dict[str, Any]:
+    """MoCo's queue, half of the images at most, and the parts of its batch norm."""
+    steps = max(1, min(QUEUE, images // 2) // batch_size)
+    parts = next(n for n in (8, 4, 2, 1) if batch_size % n == 0 and batch_size // n >= min(8, n))
+    return {"queue_size": steps * batch_size, "bn_splits": parts}
+
+
+def source_of(data: Path, image_size: int) -> tuple[str, int, dict[str, Any]]:
+    """The recipe's `data`, M, and the usual settings of its kind.
+
+    Raises:
+        ValueError: the folder does not exist or holds too few images.
+    """
+    if is_glyphs(data):
+        return "glyphs", len(in_memory.glyph_set(1.0).train_images), {}
+    from_files = image_size != MEMORY_SIDE
+    identify = find_source("files:*" if from_files else "images:*").identify
+    assert identify
+    usual = {**FROM_FILES, "image_size": image_size} if from_files else IN_MEMORY
+    return identify(data), len(scan_loose(data).train), usual
+
+
+def negatives_of(loss: str, method: str, base: Recipe) -> int:
+    """The usual K: 16 with a loss that has alpha, else all there are."""
+    available = METHODS[method].available(base)
+    return min(16, available) if LOSSES[loss].setting == "alpha" else available
+
+
+def loss_field(loss: str, alpha: float | None) -> dict[str, Any]:
+    """The field that a loss needs: alpha as given or 256, others at their usual value."""
+    found = LOSSES[loss]
+    fields: dict[str, Any] = {} if alpha is None else {"alpha": alpha}
+    return {found.setting: found.example, **fields} if found.setting else fields
+
+
+def own_recipe(data: Path, image_size: int, given: Mapping[str, Any]) -> Recipe:
+    """The recipe of a training on anybody's images.
+
+    Args:
+        data: a folder of images, or `glyphs`.
+        image_size: side of the views; 32 holds the images in memory, others read files.
+        given: fields of the recipe, None where they are left open.
+
+    Raises:
+        ValueError: a field is wrong, or there are too few images; one sentence with the option.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    name, images, usual = source_of(data, image_size)
+    batch = int(chosen.setdefault("batch_size", fitting_batch(images)))
+    check_batch(batch, images, data)
+    method, loss = chosen.pop("method", "simo"), chosen.pop("loss", "eqco")
+    start = replace(Recipe(data=name, **usual, num_negatives=1), batch_size=batch)
+    start = replace(start, learning_rate=start.learning_rate * batch / LARGEST_BATCH)
+    own: dict[str, Any] = {"method": method}
+    if method in METHODS:  # replace() below names the nearest of an unknown one
+        queue = queue_settings(batch, images)
+        own |= METHODS[method].usual
+        own |= {n: queue[n] for n in METHODS[method].own_fields if n in queue}
+    wanted = chosen.pop("num_negatives", None)
+    fields = {k: v for k, v in chosen.items() if k != "alpha"}
+    start = replace(start, **{**own, **fields})
+    if loss in LOSSES:
+        own = loss_field(loss, chosen.get("alpha"))
+        wanted = negatives_of(loss, method, start) if wanted is None else wanted
+    return replace(start, loss=loss, num_negatives=wanted or 1, **own)

@@ -1,0 +1,132 @@
+"""A training on anybody's images, from options to a record: what `eqco train` does."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from eqco.artifacts.checkpoint import Damaged, read
+from eqco.artifacts.record import Record
+from eqco.cli.options import choose_device, print_json
+from eqco.cli.train_defaults import own_recipe
+from eqco.config import Machine
+from eqco.engine.progress import Live, Log, duration
+from eqco.engine.run import run
+from eqco.recipe import Recipe
+from eqco.runtime.cpu import granted_cores
+from eqco.runtime.files import check_writable
+
+EPOCHS = 100
+
+
+def with_options(text: str, names: Sequence[str]) -> str:
+    """A sentence about fields of a recipe as one about the options that set them."""
+    for name in names:
+        text = re.sub(rf"(?<![-\w]){name.replace('-', '_')}(?= is|=)", f"--{name}", text)
+    return text
+
+
+def recipe_of(given: argparse.Namespace, names: Sequence[str]) -> Recipe:
+    """The recipe that the options ask for.
+
+    Raises:
+        ValueError: an option is wrong.
+    """
+    fields = {name: getattr(given, name) for name in (n.replace("-", "_") for n in names)}
+    fields["epochs"] = fields["epochs"] or EPOCHS
+    fields["warmup_epochs"] = min(10.0, fields["epochs"] / 10)
+    try:
+        return own_recipe(given.data, given.image_size, fields)
+    except ValueError as error:
+        raise ValueError(with_options(str(error), names)) from error
+
+
+def machine_of(given: argparse.Namespace, recipe: Recipe) -> Machine:
+    """Where and how the run happens."""
+    workers = min(16, granted_cores()) if given.workers is None else given.workers
+    return Machine(
+        device=choose_device(given.device),
+        threads=given.threads,
+        data_dir=given.data,
+        checkpoints=given.checkpoints,
+        workers=workers if recipe.from_files else 0,
+        compile=given.compile,
+    )
+
+
+def progress_of(given: argparse.Namespace, batch_size: int) -> Log | None:
+    """A line that changes on a terminal, lines where the output is piped, nothing for JSON."""
+    if given.json:
+        return None
+    return Live(batch_size) if sys.stdout.isatty() else Log(batch_size, seconds=10.0)
+
+
+def closing(given: argparse.Namespace, record: Record, folder: Path) -> str:
+    """What was done, where it lies, and what may come next."""
+    recipe = record.recipe
+    checkpoint = given.checkpoints / f"{record.run_id}.pt"
+    lacks = lacking(checkpoint, record.steps)
+    place = "" if recipe.data == "glyphs" else f" --data {given.data}"
+    linear = record.metrics.get("linear")
+    lines = [
+        f"{record.run_id}: {record.steps} steps of {recipe.batch_size} images, "
+        f"{duration(record.seconds['train'])}, loss {record.curve['loss'][-1]:.3f}"
+        + ("" if linear is None else f", linear probe {linear:.2f} %"),
+        f"  record      {folder / record.run_id}.json",
+        f"  checkpoint  {lacks or checkpoint}",
+    ]
+    following = [
+        f"  next        eqco diagnose {checkpoint}{place}",
+        f"              eqco probe {checkpoint} --data LABELLED",
+        f"              eqco export {checkpoint} backbone.pt",
+    ]
+    return "\n".join(lines if lacks else lines + following)
+
+
+def lacking(checkpoint: Path, steps: int) -> str:
+    """What is wrong with the checkpoint of a run that is done, as after a full disk; "" if nothing.
+
+    Args:
+        checkpoint: its path.
+        steps: of the whole run.
+    """
+    again = "--again trains anew"
+    try:
+        step = read(checkpoint, "step")["step"]
+    except Damaged as error:
+        return f"none: {error}; {again}"
+    if step == steps:
+        return ""
+    return f"of step {step}, the last one could not be written: {checkpoint}; {again}"
+
+
+def train_here(given: argparse.Namespace, names: Sequence[str]) -> None:
+    """Train, or continue, and say where the result lies.
+
+    Args:
+        given: the options.
+        names: of those that are fields of a recipe.
+    """
+    recipe = recipe_of(given, names)
+    machine = machine_of(given, recipe)
+    for folder in (given.records, given.checkpoints):
+        check_writable(folder)
+    known = None if given.again else Record.find(given.records, recipe, given.seed)
+    if not given.json:
+        passes = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
+        alpha = "" if recipe.alpha is None else f", alpha {recipe.alpha:g}"
+        print(
+            f"{recipe.data}: {recipe.method} with {recipe.loss}, K {recipe.num_negatives}{alpha}, "
+            f"{recipe.backbone}, batches of {recipe.batch_size}, {passes}, rate "
+            f"{recipe.learning_rate:g}, {machine.device}",
+            flush=True,
+        )
+        if known:
+            print("it was done before: --again trains anew, --seed 1 another time")
+    show = progress_of(given, recipe.batch_size)
+    record = known or run(recipe, given.seed, machine, given.records, show, again=given.again)
+    assert record is not None  # one process
+    print_json(record.body()) if given.json else print(closing(given, record, given.records))

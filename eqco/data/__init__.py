@@ -1,0 +1,133 @@
+"""Images of a run, from memory or from files: one protocol, and one place that chooses.
+
+N images in the batch of all processes, n of them on this one, C channels, side S.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from eqco.config import Machine, Settings
+from eqco.data import in_memory
+from eqco.data.image_folder import identity, imagenet_name, same_content, scan
+from eqco.data.loose import loose_identity, scan_loose
+from eqco.data.streaming import FromFiles
+from eqco.runtime.rng import Shuffle
+from eqco.runtime.text import plain
+from eqco.runtime.validation import check_name, shown
+
+
+class Images(Protocol):
+    """What training, probes and diagnosis see of a data set.
+
+    Attributes:
+        shuffle: order of the training images; `shuffle.total` is their number.
+        num_classes: labels are 0 .. num_classes - 1; 1 where the images have no labels.
+        fingerprint: 16 hex digits that identify the data.
+        note: what a reader of a record should know, or "".
+    """
+
+    shuffle: Shuffle
+    num_classes: int
+    fingerprint: str
+    note: str
+
+    def views(self, step: int) -> tuple[Tensor, Tensor]:
+        """Query and key view of the step's images, normalised, (n, C, S, S) each."""
+
+    def sample(self, count: int) -> tuple[Tensor, Tensor]:
+        """Query and key views of `count` random training images, or of all where fewer.
+
+        Drawn apart from every training step; on the device of the data, or the CPU for files.
+        """
+
+    def whole(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised images, without random views, and labels of "train" or "held_out"."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of data set, as the text before the colon of a recipe's `data` names it.
+
+    Attributes:
+        open: (part, folder) -> data set; `part` is the fraction of its classes.
+        identify: folder -> the recipe's `data`, for trees that users bring.
+        from_files: whether images are read during a run, rather than held in memory.
+        hashed: whether `data` names the folder's content too: "folder:HASH".
+    """
+
+    open: Callable[[float, Path], Any]
+    identify: Callable[[Path], str] | None = None
+    from_files: bool = False
+    hashed: bool = False
+
+
+SOURCES: dict[str, Source] = {
+    "glyphs": Source(lambda part, _: in_memory.glyph_set(part)),
+    "cifar10": Source(lambda _, folder: in_memory.cifar10_set(folder)),
+    "folder": Source(
+        lambda _, folder: in_memory.folder_set(folder),
+        lambda folder: f"folder:{identity(folder)}",
+        hashed=True,
+    ),
+    "imagenet": Source(lambda _, folder: scan(folder), imagenet_name, from_files=True),
+    "part": Source(
+        lambda _, folder: scan(folder),
+        lambda folder: f"part:{identity(folder)}",
+        from_files=True,
+        hashed=True,
+    ),
+    "images": Source(
+        lambda _, folder: in_memory.loose_set(folder),
+        lambda folder: f"images:{loose_identity(folder)}",
+        hashed=True,
+    ),
+    "files": Source(
+        lambda _, folder: scan_loose(folder),
+        lambda folder: f"files:{loose_identity(folder)}",
+        from_files=True,
+        hashed=True,
+    ),
+}
+
+
+def find_source(data: str) -> Source:
+    """The source of a recipe's `data`, such as "glyphs" or "folder:HASH".
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    kind, colon, identity_part = data.partition(":")
+    hashed = kind in SOURCES and SOURCES[kind].hashed
+    check_name("data set", kind if colon and hashed else data, SOURCES)
+    if colon and not identity_part:
+        raise ValueError(f"data {data!r} lacks the hash of a folder: give --data")
+    if data != plain(data):
+        raise ValueError(f"data {shown(data)} holds characters that no hash of a folder has")
+    return SOURCES[kind]
+
+
+def open_images(recipe: Settings, seed: int, machine: Machine) -> Images:
+    """The images of a recipe; the only place that asks which kind they are.
+
+    Raises:
+        ValueError: the machine's folder holds other data, or none.
+    """
+    source = find_source(recipe.data)
+    if source.identify:
+        here = source.identify(machine.data_dir)
+        if not same_content(here, recipe.data):
+            raise ValueError(
+                f"the recipe wants {recipe.data}, but {machine.data_dir} is {here}: files were "
+                "added, removed, renamed or changed in size; put the earlier ones back, or train "
+                "anew on these"
+            )
+    data = source.open(recipe.data_part, machine.data_dir)
+    if source.from_files:
+        return FromFiles(data, recipe, seed, machine)
+    return in_memory.InMemory(data, recipe, seed, machine)

@@ -1,0 +1,123 @@
+"""Random views, drawn per image and computed for the whole batch on its device.
+
+N images of C channels and side S. Parameters are drawn on the CPU, so every device gets the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from eqco.data.color import GRAY_SHARE, JITTER, JITTER_SHARE, STRENGTHS, grayscale
+from eqco.data.photometric import moco_view
+from eqco.runtime.rng import Source, uniform
+
+CPU = torch.device("cpu")
+
+
+def random_crops(
+    count: int,
+    crop_scale: float,
+    generator: Source,
+    device: torch.device,
+) -> tuple[Tensor, ...]:
+    """Width, height, centre x, centre y of crops inside [-1, 1]^2, each of shape (count,).
+
+    Area uniform in [crop_scale, 1], aspect log-uniform in [3/4, 4/3], sides cut to the image.
+    """
+    area = uniform(count, crop_scale, 1.0, generator, device)
+    aspect = uniform(count, -math.log(4 / 3), math.log(4 / 3), generator, device).exp()
+    width, height = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
+    x = uniform(count, -1.0, 1.0, generator, device) * (1 - width)
+    y = uniform(count, -1.0, 1.0, generator, device) * (1 - height)
+    return width, height, x, y
+
+
+def warp(
+    images: Tensor, rows: tuple[tuple[Tensor, ...], tuple[Tensor, ...]], outside: str = "zeros"
+) -> Tensor:
+    """Sample images (N, C, S, S) bilinearly through 2x3 matrices given by their two rows.
+
+    `outside` says what lies beyond the image: "zeros" (for glyphs) or "border".
+    """
+    count, _, height, width = images.shape
+    x, y = (
+        ((2 * torch.arange(side, device=images.device) + 1) / side) - 1 for side in (width, height)
+    )
+    grid = images.new_empty(count, height, width, 2)
+    for place, (across, down, shift) in enumerate(rows):  # matrix times (x, y, 1)
+        start = torch.addcmul(shift[:, None], down[:, None], y)  # (N, S)
+        torch.addcmul(start[:, :, None], across[:, None, None], x, out=grid[..., place])
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode=outside, align_corners=False)
+
+
+def glyph_view(images: Tensor, crop_scale: float, generator: Source) -> Tensor:
+    """Crop, turn by up to 10 degrees and shear by up to 0.3; images in [0, 1]."""
+    count, device = len(images), images.device
+    width, height, x, y = random_crops(count, crop_scale, generator, device)
+    angle = uniform(count, -math.radians(10), math.radians(10), generator, device)
+    shear = uniform(count, -0.3, 0.3, generator, device)
+    cos, sin = angle.cos(), angle.sin()
+    return warp(
+        images,
+        (
+            (cos * width, (cos * shear - sin) * height, x),
+            (sin * width, (sin * shear + cos) * height, y),
+        ),
+        "zeros",
+    )
+
+
+def crop_and_flip(images: Tensor, crop_scale: float, generator: Source) -> Tensor:
+    """A random crop, mirrored for half of the images; images in [0, 1]."""
+    count, device = len(images), images.device
+    width, height, x, y = random_crops(count, crop_scale, generator, device)
+    zero = torch.zeros_like(x)
+    flip = uniform(count, -1.0, 1.0, generator, device).sign()
+    return warp(images, ((flip * width, zero, x), (zero, height, y)), "border")
+
+
+AT_ONCE = 32  # images of 32 pixels whose colours are changed at once: they stay in the cache
+
+
+def photo_view(images: Tensor, crop_scale: float, generator: Source) -> Tensor:
+    """MoCo v2's view for small images: crop, flip, colour jitter (p .8), grayscale (p .2).
+
+    No blur, as is usual at 32 pixels. Jitter is applied in a fixed order: brightness, contrast,
+    saturation, hue.
+    """
+    count, device = len(images), images.device
+    images = crop_and_flip(images, crop_scale, generator)
+    chosen = uniform(count, 0.0, 1.0, generator, CPU) < JITTER_SHARE
+    factors = [uniform(count, low, high, generator, device) for low, high in STRENGTHS]
+    gray = uniform(count, 0.0, 1.0, generator, CPU) < GRAY_SHARE
+    for rows in torch.split(chosen.nonzero().squeeze(1).to(device), AT_ONCE):
+        part = images[rows]
+        for change, factor in zip(JITTER, factors, strict=True):
+            part = change(part, factor[rows])
+        images[rows] = part
+    rows = gray.nonzero().squeeze(1).to(device)
+    images[rows] = grayscale(images[rows]).expand(-1, 3, -1, -1)
+    return images
+
+
+# Views of whole images, which are cropped on the device; and of crops that come from files.
+VIEWS: dict[str, Callable[[Tensor, float, Source], Tensor]] = {
+    "glyphs": glyph_view,
+    "photos": photo_view,
+}
+# Views that a probe perturbs images by: crops of 80 % of the area at least, colours unchanged.
+MILD: dict[str, Callable[[Tensor, Source], Tensor]] = {
+    "glyphs": lambda images, source: glyph_view(images, 0.8, source),
+    "photos": lambda images, source: crop_and_flip(images, 0.8, source),
+}
+AFTER_CROP: dict[str, Callable[[Tensor, Source], Tensor]] = {"moco-v2": moco_view}
+
+
+def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Subtract the channel means and divide by the deviations of the training set."""
+    return (images - mean.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1)

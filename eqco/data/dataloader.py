@@ -1,0 +1,131 @@
+"""Worker processes that read images ahead of a run, forked by a process without threads.
+
+A fork copies the locks of a process as its threads hold them, and the child may then wait forever.
+CPython 3.11.7 does so within `os.fork` itself, in 6 of 3,000 forks beside threads that enter Python
+for the first time, as those of gloo do (https://github.com/python/cpython/issues/112275). Here the
+fork server of `multiprocessing` imports what workers need, has no threads, and forks them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from eqco.config import Machine
+from eqco.data.decode import ImageError
+from eqco.runtime.signals import NAMES, ignore
+
+# Windows knows no fork.
+START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+PRELOADED = ["eqco.data.streaming", "torchvision.transforms.v2"]
+
+
+@contextmanager
+def set_apart() -> Iterator[None]:
+    """Processes started in this block are deaf to the signals that end a run.
+
+    The fork server must live until the last step has its images. Nor do the processes import the
+    user's program again, which they need nothing of: it may do its work without asking whether it
+    is `__main__`.
+    """
+    main = sys.modules["__main__"]
+    numbers = {getattr(signal, name) for name in NAMES if hasattr(signal, name)}
+    blocks = hasattr(signal, "pthread_sigmask")  # not on Windows
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers) if blocks else set()
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+        if blocks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def start_server() -> None:
+    """Let the fork server import while this process builds its model; later calls do nothing."""
+    if START == "forkserver":
+        forkserver.set_forkserver_preload(PRELOADED)
+        with set_apart():  # of its own: a start of the tracker ends with signals let through
+            resource_tracker.ensure_running()
+        with set_apart():
+            forkserver.ensure_running()
+
+
+def begin(needed: Connection, _: int) -> None:
+    """Set a worker process to one thread, since the workers run in parallel already.
+
+    A signal to the whole job must not end it before the step that needs its images; what ends it
+    is the other end of `needed`, closed by the process that reads, or with it, however it ends.
+    torch's own watch is on the process that forked this one: the fork server, which lives on.
+    """
+    torch.set_num_threads(1)
+    ignore()
+    threading.Thread(target=end_after, args=(needed,), daemon=True).start()
+
+
+def end_after(needed: Connection) -> None:
+    """End this process as soon as the other end of a pipe is closed; nothing is ever sent."""
+    needed.poll(None)
+    os._exit(1)
+
+
+@contextmanager
+def ahead(dataset: Dataset[Any], machine: Machine, **batches: Any) -> Iterator[Iterator[Any]]:
+    """Batches that workers make ahead; after this block no worker is left."""
+    start_server()
+    needed, held = multiprocessing.Pipe(duplex=False)
+    atexit.register(held.close)  # before multiprocessing waits for its processes
+    try:
+        with set_apart(), needed:
+            made = iter(
+                DataLoader(
+                    dataset,
+                    num_workers=machine.workers,
+                    pin_memory=machine.device.startswith("cuda"),
+                    worker_init_fn=partial(begin, needed),
+                    multiprocessing_context=START,
+                    **batches,
+                )
+            )
+        yield made
+    finally:
+        held.close()
+        atexit.unregister(held.close)
+
+
+def loader(dataset: Dataset[Any], machine: Machine, **batches: Any) -> Iterator[Any]:
+    """Batches of torch's loader with the machine's workers.
+
+    Args:
+        dataset: of `eqco.data.streaming`; it is pickled for each worker.
+        machine: its `workers` decode ahead; 0 decodes in this process.
+        batches: `batch_sampler`, or `sampler` and `batch_size`.
+
+    Raises:
+        ImageError: an image cannot be read; in one line, also from a worker, where torch puts the
+            worker's traceback before it.
+    """
+    if not machine.workers:
+        yield from DataLoader(dataset, pin_memory=machine.device.startswith("cuda"), **batches)
+        return
+    try:
+        with ahead(dataset, machine, **batches) as made:
+            yield from made
+        return
+    except ImageError as error:
+        last = str(error).strip().rpartition("\n")[2]
+    raise ImageError(last.removeprefix(f"{ImageError.__module__}.ImageError: "))

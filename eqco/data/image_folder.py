@@ -1,0 +1,243 @@
+"""Image trees: `train/CLASS/*` and `val/CLASS/*` or `test/CLASS/*`. Files are listed, not opened.
+
+Images of a class may also lie in folders below it, at any depth: `train/CLASS/images/*`.
+A split of M images is held as a tensor of fixed-width names, so that a million of them cost some
+40 MB and worker processes share them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eqco.runtime.entries import LeftOut, ends_in, entries, files_below
+
+IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff"}
+IS_IMAGE = ends_in(*IMAGE_ENDINGS)
+
+# ImageNet-1k (ILSVRC 2012): classes, training images, validation images.
+IMAGENET = (1000, 1_281_167, 50_000)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images of one part of a tree, in order of class and name.
+
+    Attributes:
+        folder: `train`, `val` or `test` of the tree.
+        padded: paths below `folder`, W bytes each, zeros at the end, shape (M, W), uint8.
+        labels: int64, shape (M,).
+    """
+
+    folder: Path
+    padded: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def path(self, index: int) -> Path:
+        """Path of an image."""
+        return self.folder / os.fsdecode(self.padded[index].numpy().tobytes().rstrip(b"\0"))
+
+    def names(self) -> list[bytes]:
+        """Paths of all images below `folder`."""
+        return self.padded.numpy().view(f"S{self.padded.shape[1]}").ravel().tolist()
+
+    def paths(self) -> list[Path]:
+        """Paths of all images."""
+        return [self.folder / os.fsdecode(name) for name in self.names()]
+
+
+def split_of(folder: Path, names: Sequence[bytes], labels: Tensor) -> Split:
+    """A split of images, by their paths below its folder."""
+    array = np.array(names, dtype=bytes)
+    padded = array.view(np.uint8).reshape(len(names), array.itemsize)
+    return Split(folder, torch.from_numpy(padded), labels)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTree:
+    """A tree of image files.
+
+    Attributes:
+        root: its folder.
+        classes: names of the class folders, sorted; a label is a place in them.
+        train, held_out: its parts.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    train: Split
+    held_out: Split
+
+    @property
+    def num_classes(self) -> int:
+        """Labels are 0 .. num_classes - 1."""
+        return len(self.classes)
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Classes, training images, held-out images."""
+        return len(self.classes), len(self.train), len(self.held_out)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits of the SHA-256 of all names, in order; no image is opened for it."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.held_out):
+            digest.update(b"\n".join(split.names()) + b"\n\n")
+        return digest.hexdigest()[:16]
+
+
+def folder_splits(folder: Path) -> tuple[Path, Path]:
+    """The training and held-out folders of an image tree, or ValueError saying what is missing."""
+    if not folder.is_dir():
+        raise ValueError(f"data folder {folder} does not exist: give --data folder:PATH")
+    train = folder / "train"
+    held_out = [folder / name for name in ("val", "test") if (folder / name).is_dir()]
+    if not train.is_dir() or not held_out:
+        raise ValueError(
+            f"data folder {folder} needs subfolders train/ and val/ or test/, "
+            f"it has {sorted(p.name for p in folder.iterdir() if p.is_dir()) or 'none'}"
+        )
+    return train, held_out[0]
+
+
+def list_split(folder: Path, classes: tuple[str, ...], left_out: LeftOut) -> Split:
+    """The images of a split, by class and path; what else there is, is added to `left_out`."""
+    names: list[bytes] = []
+    counts = []
+    for name in classes:
+        place = str(folder / name)
+        found = files_below(place, IS_IMAGE, left_out) if os.path.isdir(place) else ()
+        own = sorted(f"{name}{path.removeprefix(place)}" for path in found)
+        names += [os.fsencode(path.replace(os.sep, "/")) for path in own]
+        counts.append(len(own))
+    labels = torch.arange(len(classes)).repeat_interleave(torch.tensor(counts))
+    return split_of(folder, names, labels)
+
+
+def class_names(folder: Path, left_out: LeftOut) -> tuple[str, ...]:
+    """Class folders of a split, sorted."""
+    classes, files = entries(str(folder), IS_IMAGE, left_out)
+    left_out.beside += [str(folder / name) for name in files]
+    return tuple(classes)
+
+
+def check_classes(train: Path, held_out: Path, left_out: LeftOut) -> tuple[str, ...]:
+    """Class names of the training part, sorted.
+
+    Raises:
+        ValueError: there are fewer than two, or the held-out part has others.
+    """
+    classes, own = class_names(train, left_out), class_names(held_out, left_out)
+    left_out.check_links()
+    if len(classes) < 2:
+        inner = class_names(train / classes[0], LeftOut(train)) if classes else ()
+        many = f": {classes[0]}/ has {len(inner)} folders, move them up" if len(inner) > 1 else ""
+        raise ValueError(
+            f"data folder {train} has {len(classes)} class folder(s), 2 are needed{many}"
+        )
+    sort = f"sort its images into folders named as those of {train.name}/"
+    if own and not set(own) & set(classes):
+        raise ValueError(f"{held_out} has {own[0]!r} and no folder of a class of {train}: {sort}")
+    if new := set(own) - set(classes):
+        raise ValueError(f"{held_out} has class {min(new)!r}, which {train} has not")
+    if not own and inside(held_out, left_out):
+        raise ValueError(f"{held_out} holds files but no class folders: {sort}")
+    return classes
+
+
+def inside(folder: Path, left_out: LeftOut) -> list[str]:
+    """What was left out below a folder."""
+    every = (*left_out.hidden, *left_out.other, *left_out.beside)
+    return [path for path in every if path.startswith(f"{folder}{os.sep}")]
+
+
+def no_image(what: str, folder: Path, left_out: LeftOut) -> str:
+    """The sentence about a folder without an image at any depth, with what it holds instead."""
+    other = inside(folder, left_out)
+    holds = f"has {len(other)} other file(s) such as {min(other)}" if other else "is empty"
+    return (
+        f"{what} {folder} holds no image at any depth, it {holds}; images end in "
+        f"{', '.join(sorted(IMAGE_ENDINGS))}"
+    )
+
+
+def tell(left_out: LeftOut) -> None:
+    """Warn of what was left out, once for a tree and for the processes of a run."""
+    sentence = left_out.sentence()
+    if sentence and os.environ.get("RANK", "0") == "0":
+        warnings.warn(sentence, UserWarning, stacklevel=3)
+
+
+@cache
+def scan(root: Path) -> ImageTree:
+    """List an image tree, and warn of what was left out.
+
+    Raises:
+        ValueError: a split is missing or empty, its classes are not those of the other, or a link
+            leads nowhere.
+    """
+    train, held_out = folder_splits(root)
+    left_out = LeftOut(root)
+    classes = check_classes(train, held_out, left_out)
+    parts = (list_split(folder, classes, left_out) for folder in (train, held_out))
+    tree = ImageTree(root, classes, *parts)
+    left_out.check_links()
+    empty = np.bincount(tree.train.labels.numpy(), minlength=len(classes)) == 0
+    if empty.any():
+        raise ValueError(no_image("class folder", train / classes[empty.argmax()], left_out))
+    if not len(tree.held_out):
+        raise ValueError(no_image("data folder", held_out, left_out))
+    tell(left_out)
+    return tree
+
+
+def identity(root: Path) -> str:
+    """8 hex digits that name the content of an image tree: relative paths and sizes of its files.
+
+    Where the tree lies and what its folder is called do not count. A file that is added, removed,
+    renamed or of another size makes other data, which has records of its own.
+    """
+    tree = scan(root)
+    lines = (
+        os.fsencode(path.relative_to(root)) + b" %d" % path.stat().st_size
+        for split in (tree.train, tree.held_out)
+        for path in split.paths()
+    )
+    return hashlib.sha256(b"\n".join(lines)).hexdigest()[:8]
+
+
+def same_content(one: str, other: str) -> bool:
+    """Whether two names of data are of one content: "part:HASH", or early "part:NAME-HASH"."""
+    kinds = {name.partition(":")[0] for name in (one, other)}
+    return (
+        len(kinds) == 1 and len({name.split(":")[-1].split("-")[-1] for name in (one, other)}) == 1
+    )
+
+
+def imagenet_name(root: Path) -> str:
+    """The name "imagenet", where the tree is ImageNet-1k by its counts.
+
+    Raises:
+        ValueError: it is not; the message says what was found and how to go on with a part.
+    """
+    counts = scan(root).counts
+    if counts != IMAGENET:
+        raise ValueError(
+            "{} has {:,} classes, {:,} training and {:,} held-out images; ImageNet-1k has {:,}, "
+            "{:,} and {:,}: complete it, or go on with what is there by --data part:{}, whose "
+            "records are kept apart".format(root, *counts, *IMAGENET, root)
+        )
+    return "imagenet"

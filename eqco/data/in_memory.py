@@ -1,0 +1,285 @@
+"""Data sets held in memory, as one uint8 tensor (M, C, S, S) each; `files.py` has the others.
+
+N images in the batch of all processes, n of them on this one, C channels, side S.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eqco.config import Machine, Settings
+from eqco.data import glyphs
+from eqco.data.augmentations import MILD, VIEWS, normalise
+from eqco.data.decode import picture
+from eqco.data.image_folder import scan
+from eqco.data.loose import scan_loose
+from eqco.runtime.distributed import first_index
+from eqco.runtime.files import alone
+from eqco.runtime.rng import Part, Shuffle, generator_for, sample_rows
+
+CHUNK = 1024  # images through a backbone at once
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images with labels, a training part and a held-out part.
+
+    Attributes:
+        train_images, test_images: uint8, shape (M, C, S, S).
+        train_labels, test_labels: int64, shape (M,).
+        num_classes: labels are 0 .. num_classes - 1.
+        fingerprint: 16 hex digits of the SHA-256 of pixels and labels.
+        note: what a reader of a record should know, or "".
+    """
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    num_classes: int
+    fingerprint: str
+    note: str = ""
+
+    def to(self, device: str) -> Dataset:
+        """A copy on a device."""
+        return replace(
+            self,
+            train_images=self.train_images.to(device),
+            train_labels=self.train_labels.to(device),
+            test_images=self.test_images.to(device),
+            test_labels=self.test_labels.to(device),
+        )
+
+    def channel_statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the training pixels in [0, 1], each of shape (C,)."""
+        counts = torch.stack(
+            [
+                torch.bincount(channel.flatten(), minlength=256)
+                for channel in self.train_images.transpose(0, 1)
+            ]
+        ).double()  # (C, 256)
+        level = torch.arange(256, dtype=torch.float64, device=counts.device) / 255
+        share = counts / counts.sum(dim=1, keepdim=True)
+        mean = (share * level).sum(dim=1)
+        var = (share * level**2).sum(dim=1) - mean**2
+        return mean.float(), var.sqrt().float()
+
+
+def glyph_set(part: float) -> Dataset:
+    """The embedded set, or the classes of its evenly spaced `part`."""
+    _, train, test = glyphs.render()
+    count = max(2, round(len(train) * part))
+    keep = torch.arange(count) * len(train) // count
+    train, test, new = train[keep], test[keep], glyphs.unseen()[keep]
+    labels = torch.arange(len(keep))
+    drawn = glyphs.fingerprint()
+    same = drawn == glyphs.FINGERPRINT
+    note = (
+        ""
+        if same
+        else (
+            f"glyphs drawn here have fingerprint {drawn}, the committed evidence has "
+            f"{glyphs.FINGERPRINT}: another Pillow or matplotlib, so numbers may differ slightly"
+        )
+    )
+    return Dataset(
+        train.flatten(0, 1)[:, None],
+        labels.repeat_interleave(train.shape[1]),
+        test[new][:, None],
+        labels[:, None].expand_as(new)[new],
+        len(keep),
+        drawn,
+        note,
+    )
+
+
+def hash_tensors(*parts: Tensor) -> str:
+    """First 16 hex digits of the SHA-256 of tensors."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def validation_split(data: Dataset, count: int) -> Dataset:
+    """The set with `count` of its training images in place of the held-out ones.
+
+    They are those with the smallest SHA-256 of their pixels: the choice depends neither on a seed
+    nor on the order of the images, and copies of an image are on one side but for the last place.
+
+    Args:
+        data: the set.
+        count: images left out of training, at least 1.
+
+    Raises:
+        ValueError: fewer than `count` + 2 training images.
+    """
+    total = len(data.train_images)
+    if total < count + 2:
+        raise ValueError(
+            f"validation is {count}, but the data has only {total} training images: choose "
+            f"{max(0, total - 2)} at most"
+        )
+    pixels = data.train_images.numpy()
+    hashes = [hashlib.sha256(image.tobytes()).digest() for image in pixels]
+    order = torch.tensor(sorted(range(total), key=hashes.__getitem__))
+    kept, out = order[count:].sort().values, order[:count].sort().values
+    return replace(
+        data,
+        train_images=data.train_images[kept],
+        train_labels=data.train_labels[kept],
+        test_images=data.train_images[out],
+        test_labels=data.train_labels[out],
+    )
+
+
+def cifar10_set(data_dir: Path) -> Dataset:
+    """CIFAR-10 through torchvision, downloaded into `data_dir` where it is not there yet.
+
+    One process downloads, others on the same disk wait for it.
+    """
+    from torchvision.datasets import CIFAR10
+
+    def part(train: bool) -> Any:
+        try:
+            return CIFAR10(str(data_dir), train=train)
+        except RuntimeError:  # not there, or not whole
+            with alone(data_dir):
+                return CIFAR10(str(data_dir), train=train, download=True)
+
+    parts: list[Tensor] = []
+    for train in (True, False):
+        source = part(train)
+        parts.append(torch.from_numpy(source.data).permute(0, 3, 1, 2).contiguous())
+        parts.append(torch.tensor(source.targets))
+    return Dataset(parts[0], parts[1], parts[2], parts[3], 10, hash_tensors(*parts))
+
+
+def read_image(image: Path, side: int) -> np.ndarray:
+    """One image as uint8 (3, side, side): shorter edge resized to `side`, centre cut out."""
+    from PIL import Image, ImageOps
+
+    pixels = picture(image)
+    if pixels.size != (side, side):
+        pixels = ImageOps.fit(pixels, (side, side), Image.Resampling.BICUBIC)
+    return np.asarray(pixels).transpose(2, 0, 1)
+
+
+def read_images(paths: Sequence[Path], side: int) -> Tensor:
+    """Images as uint8 (M, 3, side, side)."""
+    pixels = np.empty((len(paths), 3, side, side), dtype=np.uint8)
+    for row, image in enumerate(paths):
+        pixels[row] = read_image(image, side)
+    return torch.from_numpy(pixels)
+
+
+@cache
+def folder_set(folder: Path, side: int = 32) -> Dataset:
+    """An image tree `train/CLASS/*`, `val|test/CLASS/*`, resized to 32 pixels."""
+    tree = scan(folder)
+    images = read_images(tree.train.paths() + tree.held_out.paths(), side)
+    split = len(tree.train)
+    parts = (images[:split], tree.train.labels, images[split:], tree.held_out.labels)
+    return Dataset(*parts, tree.num_classes, hash_tensors(*parts))
+
+
+@cache
+def loose_set(folder: Path, side: int = 32) -> Dataset:
+    """Every image below a folder, resized to 32 pixels; one class, nothing held out."""
+    tree = scan_loose(folder)
+    images = read_images(tree.train.paths(), side)
+    parts = (images, tree.train.labels, images[:0], tree.held_out.labels)
+    return Dataset(*parts, tree.num_classes, hash_tensors(*parts))
+
+
+class InMemory:
+    """Images that are held on the device as a whole; see `eqco.data.Images`.
+
+    Args:
+        data: the set; it is moved to the machine's device.
+        recipe: batch size and views.
+        seed: of batches and views.
+        machine: its device.
+    """
+
+    def __init__(self, data: Dataset, recipe: Settings, seed: int, machine: Machine) -> None:
+        if recipe.validation:
+            data = validation_split(data, recipe.validation)
+        self.data, self.recipe, self.seed = data.to(machine.device), recipe, seed
+        self.shuffle = Shuffle(len(data.train_images), recipe.batch_size, seed)
+        self.mean, std = self.data.channel_statistics()
+        self.std = torch.where(std > 1e-6, std, 1.0)  # a channel of one value is not divided by 0
+        self.num_classes, self.fingerprint, self.note = (
+            data.num_classes,
+            data.fingerprint,
+            data.note,
+        )
+
+    def images(self, rows: Tensor) -> Tensor:
+        """Training images (n, C, S, S) in [0, 1]."""
+        return self.data.train_images[rows.to(self.data.train_images.device)].float() / 255
+
+    def view(self, images: Tensor, name: str, step: int) -> Tensor:
+        """A random view of images (n, C, S, S) in [0, 1], normalised, channels last."""
+        source = Part(
+            generator_for(self.seed, name, step), self.recipe.batch_size, first_index(len(images))
+        )
+        view = VIEWS[self.recipe.views](images, self.recipe.crop_scale, source)
+        view = normalise(view, self.mean, self.std)
+        return view.contiguous(memory_format=torch.channels_last)
+
+    def views(self, step: int) -> tuple[Tensor, Tensor]:
+        """Query and key view of the step's images, (n, C, S, S) each."""
+        images = self.images(self.shuffle.rows(step)[1])
+        return self.view(images, "query", step), self.view(images, "key", step)
+
+    def sample(self, count: int) -> tuple[Tensor, Tensor]:
+        """Query and key views of `count` random training images, or of all where fewer."""
+        images = self.images(sample_rows(self.shuffle.total, count, self.seed))
+        query, key = (
+            normalise(
+                VIEWS[self.recipe.views](
+                    images, self.recipe.crop_scale, generator_for(self.seed, "describe", name)
+                ),
+                self.mean,
+                self.std,
+            )
+            for name in ("query", "key")
+        )
+        return query, key
+
+    def chunks(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images in [0, 1] and labels of "train" or "held_out"."""
+        images, labels = {
+            "train": (self.data.train_images, self.data.train_labels),
+            "held_out": (self.data.test_images, self.data.test_labels),
+        }[part]
+        for some, right in zip(torch.split(images, CHUNK), torch.split(labels, CHUNK), strict=True):
+            yield some.float() / 255, right
+
+    def whole(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised images and labels of "train" or "held_out", in chunks."""
+        for some, right in self.chunks(part):
+            yield normalise(some, self.mean, self.std), right
+
+    def perturbed(self, part: str, views: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised views of every image and labels, the same for every run and seed.
+
+        Args:
+            part: "train" or "held_out".
+            views: mild random views of each image, see `eqco.data.augmentations.MILD`.
+        """
+        mild = MILD[self.recipe.views]
+        for view in range(views):
+            generator = generator_for(0, "perturbed", part, view)
+            for some, right in self.chunks(part):
+                yield normalise(mild(some, generator), self.mean, self.std), right

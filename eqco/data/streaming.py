@@ -1,0 +1,192 @@
+"""Images read from files while a run goes on; the same whatever the number of workers.
+
+Worker processes decode and crop, the device does the rest of a view. N images in the batch of all
+processes, n of them on this one, V views of each, side S.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from eqco.config import Machine, Settings
+from eqco.data.augmentations import AFTER_CROP, normalise
+from eqco.data.dataloader import loader, start_server
+from eqco.data.decode import decode
+from eqco.data.image_folder import ImageTree, Split
+from eqco.runtime.distributed import first_index, rank, world_size
+from eqco.runtime.rng import Part, Shuffle, generator_for, sample_rows, seed_for
+
+VIEW_NAMES = ("query", "key")
+PROBE_CROP_SCALE = 0.08
+CHUNK = 256  # whole images through a backbone at once
+
+# Of ImageNet's training pixels in [0, 1], as everybody uses them.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Crops(Dataset[tuple[Tensor, int]]):
+    """Random crops of the images of a split; item (epoch, index) depends on nothing else.
+
+    Args:
+        split: the images.
+        size: S, side of the crops.
+        crop_scale: smallest area of a crop, as a fraction of the image.
+        seed: of the crops.
+        names: one for each of the V views of an image.
+        flip: whether a crop is mirrored half of the time.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        *,
+        size: int,
+        crop_scale: float,
+        seed: int,
+        names: Sequence[str],
+        flip: bool = False,
+    ) -> None:
+        self.split, self.seed, self.names = split, seed, tuple(names)
+        from torchvision.transforms import v2  # takes a second
+
+        crop = v2.RandomResizedCrop(size, (crop_scale, 1.0), antialias=True)
+        self.transform = v2.Compose([crop, v2.RandomHorizontalFlip()]) if flip else crop
+
+    def __getitem__(self, place: tuple[int, int]) -> tuple[Tensor, int]:
+        """Crops (V, 3, S, S) of an image, uint8, and its label."""
+        epoch, index = place
+        image = decode(self.split.path(index))
+        crops = []
+        with torch.random.fork_rng(devices=[]):
+            for name in self.names:
+                torch.manual_seed(seed_for(self.seed, name, epoch, index))
+                crops.append(self.transform(image))
+        return torch.stack(crops), int(self.split.labels[index])
+
+
+class Centres(Dataset[tuple[Tensor, int]]):
+    """Whole images of a split: shorter side resized to 8/7 of S, centre of side S cut out."""
+
+    def __init__(self, split: Split, size: int) -> None:
+        self.split = split
+        from torchvision.transforms import v2
+
+        self.transform = v2.Compose(
+            [v2.Resize(round(size * 8 / 7), antialias=True), v2.CenterCrop(size)]
+        )
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """The centre (3, S, S), uint8, and its label."""
+        return self.transform(decode(self.split.path(index))), int(self.split.labels[index])
+
+
+class Steps(Sampler[list[tuple[int, int]]]):
+    """Batches of (epoch, index) of this process for the steps `first` to `last` - 1."""
+
+    def __init__(self, shuffle: Shuffle, first: int, last: int) -> None:
+        self.shuffle, self.first, self.last = shuffle, first, last
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for step in range(self.first, self.last):
+            epoch, rows = self.shuffle.rows(step)
+            yield [(epoch, index) for index in rows.tolist()]
+
+
+class FromFiles:
+    """Images of a tree, read during a run; see `eqco.data.Images`.
+
+    Args:
+        tree: the files.
+        recipe: batch size, views and size of the images.
+        seed: of batches, crops and views.
+        machine: its device, and its workers, which decode and crop ahead.
+    """
+
+    note = ""
+
+    def __init__(self, tree: ImageTree, recipe: Settings, seed: int, machine: Machine) -> None:
+        if machine.workers:
+            start_server()
+        self.tree, self.recipe, self.seed, self.machine = tree, recipe, seed, machine
+        self.num_classes, self.fingerprint = tree.num_classes, tree.fingerprint
+        self.shuffle = Shuffle(len(tree.train), recipe.batch_size, seed)
+        self.mean = torch.tensor(IMAGENET_MEAN, device=machine.device)
+        self.std = torch.tensor(IMAGENET_STD, device=machine.device)
+        self.crops = self.make_crops(VIEW_NAMES)
+        self.last = self.shuffle.per_epoch * recipe.epochs
+        self.ahead: Iterator[Any] = iter(())
+        self.next_step = -1
+
+    def make_crops(
+        self, names: Sequence[str], crop_scale: float | None = None, flip: bool = False
+    ) -> Crops:
+        """Random crops of the training images, one for each name."""
+        return Crops(
+            self.tree.train,
+            size=self.recipe.image_size or 224,
+            crop_scale=self.recipe.crop_scale if crop_scale is None else crop_scale,
+            seed=self.seed,
+            names=names,
+            flip=flip,
+        )
+
+    def view(self, crops: Tensor, name: str, step: int) -> Tensor:
+        """The rest of a view, on crops (n, 3, S, S) in [0, 1]: normalised, channels last."""
+        source = Part(
+            generator_for(self.seed, name, step), self.recipe.batch_size, first_index(len(crops))
+        )
+        view = normalise(AFTER_CROP[self.recipe.views](crops, source), self.mean, self.std)
+        return view.contiguous(memory_format=torch.channels_last)
+
+    def views(self, step: int) -> tuple[Tensor, Tensor]:
+        """Query and key view of the step's images, (n, 3, S, S) each."""
+        if step != self.next_step:  # a run begins, or continues from a checkpoint
+            steps = Steps(self.shuffle, step, self.last)
+            self.ahead = loader(self.crops, self.machine, batch_sampler=steps)
+        self.next_step = step + 1
+        crops, _ = next(self.ahead)  # (n, 2, 3, S, S)
+        crops = crops.to(self.machine.device, non_blocking=True).float() / 255
+        return self.view(crops[:, 0], "query", step), self.view(crops[:, 1], "key", step)
+
+    def sample(self, count: int) -> tuple[Tensor, Tensor]:
+        """Query and key views of `count` random training images, or of all where fewer."""
+        crops = self.make_crops([f"describe-{name}" for name in VIEW_NAMES])
+        rows = sample_rows(self.shuffle.total, count, self.seed).tolist()
+        both = torch.stack([crops[0, row][0] for row in rows]).float() / 255
+        query, key = (
+            AFTER_CROP[self.recipe.views](both[:, v], generator_for(self.seed, "describe", name))
+            for v, name in enumerate(VIEW_NAMES)
+        )
+        mean, std = self.mean.cpu(), self.std.cpu()
+        return normalise(query, mean, std), normalise(key, mean, std)
+
+    def ready(self, images: Tensor) -> Tensor:
+        """uint8 images (n, 3, S, S) on the device, normalised, channels last."""
+        images = images.to(self.machine.device, non_blocking=True).float() / 255
+        return normalise(images, self.mean, self.std).contiguous(memory_format=torch.channels_last)
+
+    def whole(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised images and labels of "train" or "held_out": this process's share."""
+        split = {"train": self.tree.train, "held_out": self.tree.held_out}[part]
+        centres = Centres(split, self.recipe.image_size or 224)
+        share = range(rank(), len(split), world_size())
+        for images, labels in loader(centres, self.machine, sampler=share, batch_size=CHUNK):
+            yield self.ready(images), labels.to(self.machine.device)
+
+    def probe_crops(
+        self, shuffle: Shuffle, first: int, last: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Random crops (n, 3, S, S), uint8, and labels of the steps `first` to `last` - 1."""
+        crops = self.make_crops(("probe",), PROBE_CROP_SCALE, flip=True)
+        steps = Steps(shuffle, first, last)
+        for images, labels in loader(crops, self.machine, batch_sampler=steps):
+            yield images[:, 0], labels

@@ -1,0 +1,271 @@
+"""Pretraining: recipe and seed in, trained encoder out, resumable after every step.
+
+Batches, views and negatives of a step depend on (seed, epoch, step) alone, so a checkpoint needs
+no generator state and a resumed run is, on one CPU, the uninterrupted one bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from eqco.artifacts.checkpoint import checkpoint_path, hold, read_trained
+from eqco.config import Machine
+from eqco.data import Images
+from eqco.engine.precision import emulation
+from eqco.engine.progress import Progress
+from eqco.engine.trainer import STEPS_BETWEEN_READS, Loop
+from eqco.losses.functional import LOSSES, variance_penalty
+from eqco.losses.sogclr import MovingAverages
+from eqco.methods import build
+from eqco.methods.base import Method
+from eqco.recipe import Recipe
+from eqco.runtime.distributed import average_buffers, mean_over_ranks, world_size
+from eqco.runtime.resumable import Work, restore_optimizer
+from eqco.runtime.rng import generator_for
+from eqco.runtime.validation import Number, TrainingError
+
+CURVE_POINTS = 50
+WHOLE, FINITE = Number(0, whole=True), Number(-1e300)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Outcome of pretraining.
+
+    Attributes:
+        method: with the query encoder at `method.encoder`.
+        steps: optimiser steps in all.
+        curve: (step, loss) pairs, evenly spaced, at most about 50.
+        seconds: wall time of training, all sessions of a resumed run together.
+        resumed: how often the run was resumed.
+    """
+
+    method: Method
+    steps: int
+    curve: list[tuple[int, float]]
+    seconds: float
+    resumed: int
+
+
+def learning_rate_at(step: int, steps: int, warmup_steps: float, peak: float) -> float:
+    """Linear warm-up from a thousandth of the peak, multiplied into a cosine to zero.
+
+    Args:
+        step: 0 .. steps - 1.
+        steps: of the whole run.
+        warmup_steps: steps until the factor is 1.
+        peak: the recipe's learning rate.
+    """
+    warm = min(1.0, 0.001 + 0.999 * step / warmup_steps) if warmup_steps else 1.0
+    return peak * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+class Pretraining(Work):
+    """Encoder, optimiser and a step of a recipe; work for `eqco.engine.trainer`."""
+
+    def __init__(self, recipe: Recipe, seed: int, images: Images, machine: Machine) -> None:
+        self.images, total = images, images.shuffle.total
+        if recipe.batch_size > total:
+            raise TrainingError(
+                f"batch_size is {recipe.batch_size}, but the data has only {total} training "
+                f"images: add images, or make a recipe whose batch_size is {total} at most"
+            )
+        if recipe.batch_size % world_size():
+            raise TrainingError(
+                f"batch_size is {recipe.batch_size}, which {world_size()} processes cannot share "
+                "equally: choose a number of processes that divides it"
+            )
+        if slow := emulation(recipe.precision, machine.device):
+            warnings.warn(f"{slow}: use a GPU or float32", RuntimeWarning, stacklevel=2)
+        self.recipe, self.seed, self.machine = recipe, seed, machine
+        self.per_epoch = images.shuffle.per_epoch
+        self.steps = self.per_epoch * recipe.epochs
+        self.method = build(recipe, seed, machine.device)
+        self.forward: nn.Module = self.method
+        if world_size() > 1:  # averages the gradient over the processes
+            with warnings.catch_warnings():  # torch 2.14 renames the option, 2.9 needs the old name
+                warnings.simplefilter("ignore", FutureWarning)
+                self.forward = DistributedDataParallel(self.method, broadcast_buffers=False)
+        if machine.compile:
+            for encoder in {self.method.encoder, self.method.key_encoder}:
+                encoder.compile()
+        self.optimizer = torch.optim.SGD(
+            self.method.encoder.parameters(),
+            recipe.learning_rate,
+            momentum=recipe.sgd_momentum,
+            weight_decay=recipe.weight_decay,
+            fused=machine.device.split(":")[0] in ("cpu", "cuda"),
+        )
+        self.averages: MovingAverages | None = None
+        if LOSSES[recipe.loss].averages:
+            self.averages = MovingAverages(total).to(machine.device)
+        self.curve: list[tuple[int, float]] = []
+        self.value = math.nan
+
+    def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:
+        """The loss of this step's views."""
+        low = self.recipe.precision == "bfloat16"
+        with torch.autocast(self.machine.device.split(":")[0], torch.bfloat16, enabled=low):
+            found = self.forward(*views, generator_for(self.seed, "negatives", self.step))
+        losses, settings = LOSSES[self.recipe.loss].losses, self.recipe.loss_settings()
+        if self.averages is not None:
+            rows = self.images.shuffle.rows(self.step)[1]
+            losses = partial(losses, average=partial(self.averages.update, rows))
+        loss = losses(found, **settings).mean()
+        if self.recipe.variance_penalty:
+            penalty = variance_penalty(found.negatives(), self.images.shuffle.total)
+            loss = loss + self.recipe.variance_penalty * penalty
+        return loss
+
+    @property
+    def is_curve_point(self) -> bool:
+        """Whether this step's loss is a point of the curve."""
+        return self.is_point(self.step)
+
+    def is_point(self, step: int) -> bool:
+        """Whether the loss of a step is a point of the curve."""
+        return step % max(1, self.steps // CURVE_POINTS) == 0 or step == self.steps - 1
+
+    @property
+    def reads_loss(self) -> bool:
+        """Whether this step's loss is read: always on a CPU, where reading costs nothing."""
+        on_cpu = self.machine.device == "cpu"
+        return on_cpu or self.is_curve_point or self.step % STEPS_BETWEEN_READS == 0
+
+    def advance(self) -> float:
+        """One optimiser step; returns the loss before it, or on a GPU that of a few steps ago.
+
+        Raises:
+            TrainingError: the loss is not finite.
+            ValueError: an image cannot be read.
+        """
+        warmup = self.recipe.warmup_epochs * self.per_epoch
+        rate = learning_rate_at(self.step, self.steps, warmup, self.recipe.learning_rate)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        views = self.images.views(self.step)
+        loss = self.loss(views)
+        if self.reads_loss:
+            self.value = mean_over_ranks(loss).item()
+            if not math.isfinite(self.value):
+                raise self.diverged(f"the loss is {self.value}")
+        self.optimizer.zero_grad(set_to_none=True)
+        (loss * self.recipe.loss_scale).backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        if self.is_curve_point:
+            self.curve.append((self.step, self.value))
+        self.step += 1
+        return self.value
+
+    def check_weights(self) -> None:
+        """Raise TrainingError where a weight is not finite: such a state is never saved."""
+        for name, value in self.method.encoder.state_dict().items():
+            if not torch.isfinite(value).all():
+                raise self.diverged(f"{name} is not finite")
+
+    def diverged(self, why: str) -> TrainingError:
+        """The error of a run with a loss or weight that is not finite."""
+        path = checkpoint_path(self.recipe, self.seed, self.machine)
+        kept = f"{path} is of an earlier step" if path.exists() else "it has no checkpoint"
+        return TrainingError(
+            f"{self.recipe.run_id(self.seed)} diverged at step {self.step} of {self.steps} "
+            f"({why}), and the same recipe would again: lower learning_rate "
+            f"{self.recipe.learning_rate:g} in another one (eqco train --learning-rate); {kept}"
+        )
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs besides the step; running statistics become those of all.
+
+        Raises:
+            TrainingError: a weight is not finite.
+        """
+        self.check_weights()
+        average_buffers(self.method)
+        state = {
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "curve": self.curve,
+        }
+        if self.averages is not None:
+            state["averages"] = self.averages.state_dict()
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue where `state` was taken."""
+        self.method.load_state_dict(state["method"])
+        restore_optimizer(self.optimizer, state["optimizer"], self.step)
+        if self.averages is not None:
+            self.averages.load_state_dict(state["averages"])
+            seen = min(self.step, self.per_epoch) * self.recipe.batch_size
+            if self.averages.log_u.isfinite().sum() < seen:
+                raise ValueError(f"its averages are not those of {self.step} steps")
+        curve = [(WHOLE.check("step", s), FINITE.check("loss", v)) for s, v in state["curve"]]
+        if [s for s, _ in curve] != [s for s in range(self.step) if self.is_point(s)]:
+            raise ValueError(f"its loss curve is not that of {self.step} steps")
+        self.curve = curve
+
+
+def trained_encoder(path: Path, recipe: Recipe | None = None) -> tuple[Method, Recipe, int]:
+    """The method in a checkpoint, its recipe and seed.
+
+    Args:
+        path: a checkpoint.
+        recipe: its recipe, for early checkpoints, which do not hold it.
+
+    Raises:
+        TrainingError: the file is missing, damaged, of another recipe, or does not hold its recipe.
+    """
+    state = read_trained(path, "digest", "seed", "method")
+    digest, seed, weights = state["digest"], state["seed"], state["method"]
+    if recipe is None and "recipe" not in state:
+        raise TrainingError(f"checkpoint {path} does not hold its recipe: give --record with it")
+    try:
+        recipe = recipe or Recipe.of(state["recipe"])
+    except ValueError as error:
+        raise TrainingError(f"checkpoint {path} is damaged ({error})") from error
+    if recipe.digest() != digest:
+        raise TrainingError(
+            f"checkpoint {path} is of recipe {digest}, the record of {recipe.digest()}"
+        )
+    method = build(recipe, seed, "cpu")
+    try:
+        method.load_state_dict(weights)
+    except RuntimeError as error:
+        raise TrainingError(f"checkpoint {path} holds other weights than its recipe's") from error
+    return method, recipe, seed
+
+
+def pretrain(
+    recipe: Recipe, seed: int, images: Images, machine: Machine, progress: Progress | None = None
+) -> Trained:
+    """Train the encoder of a recipe, resuming from its checkpoint where there is one.
+
+    Args:
+        recipe: what to train.
+        seed: of weights, batches, views and negatives.
+        images: of the recipe, see `eqco.data.open_images`.
+        machine: device, threads, checkpoint folder.
+        progress: called after each step with ("training", step, steps, loss).
+
+    Returns:
+        The trained method; its checkpoint stays in `machine.checkpoints`.
+
+    Raises:
+        TrainingError: divergence, a foreign checkpoint, or another process on the same run.
+    """
+    torch.set_num_threads(machine.threads)
+    with hold(recipe, seed, machine):
+        work = Pretraining(recipe, seed, images, machine)
+        path = checkpoint_path(recipe, seed, machine)
+        loop = Loop(work, recipe, seed, machine, path, "training")
+        loop.run(progress)
+    return Trained(work.method, work.steps, work.curve, loop.seconds, loop.resumed)

@@ -1,0 +1,208 @@
+"""The resumable training loop, shared by pretraining and the probe on crops."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any
+
+import torch
+
+from eqco.artifacts.checkpoint import Damaged, earlier, first_line, load, save, set_aside
+from eqco.config import Machine
+from eqco.engine.progress import Progress
+from eqco.recipe import Recipe
+from eqco.runtime.distributed import any_rank, broadcast_flag, rank, wait, world_size
+from eqco.runtime.resumable import Work
+from eqco.runtime.signals import Stopped, deferred, pending
+from eqco.runtime.validation import Number, TrainingError
+
+# On a GPU the processor must not wait for every step's loss, nor processes agree at every step.
+STEPS_BETWEEN_READS = 10
+
+
+class Loop:
+    """Trains a piece of work to its end, from its checkpoint where there is one.
+
+    Args:
+        work: what is trained; its `step` is kept here.
+        recipe, seed: whose run it is.
+        machine: device, and time between checkpoints.
+        path: of the checkpoint.
+        stage: what progress calls it.
+
+    Attributes:
+        seconds: wall time of all sessions of a resumed run together.
+        resumed: how often the run was resumed.
+        unsaved: why the last checkpoint could not be written; "" where it was.
+    """
+
+    def __init__(
+        self, work: Work, recipe: Recipe, seed: int, machine: Machine, path: Path, stage: str
+    ) -> None:
+        self.work, self.recipe, self.seed, self.machine = work, recipe, seed, machine
+        self.path, self.stage = path, stage
+        self.seconds, self.resumed = 0.0, 0
+        self.unsaved = ""
+
+    def resume(self) -> None:
+        """Continue from the last checkpoint that can be used, where there is one that fits.
+
+        The first process chooses; the others take the same one.
+
+        Raises:
+            TrainingError: there are checkpoints, none of which can be used.
+        """
+        chosen = self.take_usable() if rank() == 0 else None
+        if not broadcast_flag(chosen is not None, self.machine.device):
+            return
+        before = broadcast_flag(chosen == earlier(self.path), self.machine.device)
+        if rank() > 0:
+            self.take(earlier(self.path) if before else self.path)
+
+    def take(self, path: Path) -> bool:
+        """Continue from a checkpoint; False, and nothing changed, where it is of other work.
+
+        Raises:
+            Damaged: it cannot be read, or its content cannot be of this run.
+            TrainingError: it belongs to another recipe or seed.
+        """
+        state = load(path, self.recipe.digest(), self.seed)
+        try:
+            if not self.work.fits(state):
+                return False
+            step = Number(0, self.work.steps, whole=True).check("step", state["step"])
+            seconds = Number(0).check("seconds", state.get("seconds", 0.0))
+            resumed = Number(0, whole=True).check("resumed", state.get("resumed", 0))
+            self.work.step = step
+            self.work.restore(state)
+        except torch.OutOfMemoryError:
+            raise
+        except KeyError as error:
+            raise Damaged(f"checkpoint {path} is damaged (it does not hold {error})") from error
+        except (AttributeError, IndexError, TypeError, ValueError, RuntimeError) as error:
+            raise Damaged(f"checkpoint {path} is damaged ({first_line(error)})") from error
+        self.seconds, self.resumed = seconds, resumed + 1
+        return True
+
+    def take_usable(self) -> Path | None:
+        """Continue from the checkpoint, or where it is damaged from the one before it."""
+        before = earlier(self.path)
+        if not self.path.exists() and not before.exists():
+            return None
+        try:
+            return self.path if self.take(self.path) else None
+        except Damaged as error:
+            first = error
+        name = self.recipe.run_id(self.seed)
+        if not before.exists():
+            raise TrainingError(
+                f"{first}, and no earlier one is there: move it away to train {name} from the start"
+            ) from first
+        try:
+            fits = self.take(before)
+        except TrainingError as second:
+            raise TrainingError(
+                f"{first}, nor can the one before it be used ({second}): move both away to train "
+                f"{name} from the start"
+            ) from second
+        if self.path.exists():
+            first = Damaged(f"{first}, it is kept as {set_aside(self.path)}")
+        if fits:
+            told = f"continuing from the one before it, {before}, step {self.work.step} of"
+            warnings.warn(f"{first}: {told} {self.work.steps}", RuntimeWarning, stacklevel=2)
+        return before if fits else None
+
+    def due(self, seconds: float, before: int) -> bool:
+        """Whether to save now; every process follows the first one's clock."""
+        if self.work.step == self.work.steps:
+            return True
+        if not self.may_agree(before):
+            return False
+        return broadcast_flag(seconds > self.machine.checkpoint_seconds, self.machine.device)
+
+    def may_agree(self, before: int) -> bool:
+        """Whether processes agree after this step: on a GPU at every tenth step only."""
+        on_gpu, step = self.machine.device != "cpu", self.work.step
+        return not on_gpu or step // STEPS_BETWEEN_READS != before // STEPS_BETWEEN_READS
+
+    def signal(self, before: int) -> int:
+        """The signal that asks the run to stop, of any process; 0 where none does."""
+        if world_size() == 1:
+            return pending()
+        if not self.may_agree(before) or not any_rank(bool(pending()), self.machine.device):
+            return 0
+        return pending() or SIGTERM
+
+    def stop(self, number: int) -> None:
+        """Raise Stopped, after the first process has saved."""
+        wait()
+        done = f"step {self.work.step} of {self.work.steps} of {self.stage}"
+        name = self.recipe.run_id(self.seed)
+        if self.unsaved:
+            raise Stopped(number, f"{name} could not be saved at {done}, {self.unsaved}")
+        raise Stopped(number, f"{name} is saved at {done}")
+
+    def save(self) -> None:
+        """Write a checkpoint from the first process; every process must call it.
+
+        Where the system refuses it, as on a full disk, a warning says so, and training goes on.
+        """
+        state = {
+            "digest": self.recipe.digest(),
+            "recipe": asdict(self.recipe),
+            "seed": self.seed,
+            "step": self.work.step,
+            "seconds": self.seconds,
+            "resumed": self.resumed,
+            **self.work.state(),
+        }
+        if rank() == 0:
+            self.unsaved = self.refusal(state)
+        if self.unsaved:
+            tries = "training goes on, and tries again" if self.work.step < self.work.steps else (
+                "the work goes on without it"
+            )  # fmt: skip
+            warnings.warn(f"{self.unsaved}: {tries}", RuntimeWarning, stacklevel=2)
+
+    def refusal(self, state: dict[str, Any]) -> str:
+        """Write a checkpoint; why it could not be written, and what is kept, "" where it was."""
+        try:
+            save(self.path, state)
+        except OSError as error:
+            kept = [each for each in (self.path, earlier(self.path)) if each.exists()]
+            last = "the earlier one is kept" if kept else "there is no earlier one"
+            return f"checkpoint {self.path} cannot be written ({error.strerror}), {last}"
+        return ""
+
+    def run(self, progress: Progress | None = None) -> None:
+        """Train to the end.
+
+        Raises:
+            TrainingError: divergence, or a checkpoint that cannot be used.
+            Stopped: by a signal, at the end of a step, whose state is saved.
+        """
+        self.resume()
+        with deferred():
+            self.advance(progress)
+
+    def advance(self, progress: Progress | None) -> None:
+        """Train from where the work is; a signal waits for the end of a step."""
+        sofar, started = self.seconds, time.monotonic()
+        saved = started
+        while self.work.step < self.work.steps:
+            before = self.work.step
+            value = self.work.advance()
+            clock = time.monotonic()
+            self.seconds = sofar + clock - started
+            due, number = self.due(clock - saved, before), self.signal(before)
+            if due or number:
+                self.save()
+                saved = clock
+            if number:
+                self.stop(number)
+            if progress:
+                progress(self.stage, self.work.step, self.work.steps, value)

@@ -1,0 +1,1 @@
+"""The losses, from similarities to modules."""

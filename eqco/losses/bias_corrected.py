@@ -1,0 +1,241 @@
+"""Losses without the leading bias of few negatives. N queries, K negatives, temperature t.
+
+EqCo depends on the K negatives of a query through m, the mean of e^{(s_i - s_0)/t}: the loss is
+log(1 + alpha m). The mean is right on average, its logarithm is not: the expected loss at K lies
+rho^2 cv^2 / (2 K) + O(1/K^2) below that of many negatives, and its gradient lacks that term's.
+Here rho is the softmax share of the negatives and cv the coefficient of variation of e^{s_i/t}. Two
+ways take the first term out and leave O(1/K^2) (proof in `eqco.analysis.theory`):
+
+    jackknife:      K L - (K - 1) * mean_i L without negative i
+    second order:   L + rho^2 cv^2 / (2 K), both of the K negatives themselves
+
+The noise of few negatives stays, and the jackknife adds some: a negative that outweighs all others
+counts up to 2 - 1/K times, the others then with a negative sign. Both cost O(N K) and need K >= 2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from eqco.analysis.theory import log_weight
+from eqco.losses.logits import Gaps, log_one_plus_exp, of_similarities
+
+
+def check_enough(found: Gaps) -> None:
+    """Raise ValueError where there is one negative: nothing is left without it."""
+    if found.num_negatives < 2:
+        raise ValueError(
+            "a loss with its bias taken out needs at least 2 negatives for each query, got "
+            f"{found.num_negatives}: take eqco, dcl or flat_nce for one"
+        )
+
+
+def jackknife(logits: Tensor, loss: Callable[[Tensor], Tensor], share: Tensor) -> Tensor:
+    """K L - (K - 1) * mean_i L_i of each query, L_i the loss without negative i.
+
+    For losses L = log(b + a m), linear in the mean m of the negatives' weights before the
+    logarithm; rho = a m / (b + a m) is the share of the negatives. With p_i the softmax among the
+    negatives, leaving one out changes m by the factor 1 + x_i, x_i = (1 - K p_i) / (K - 1), and the
+    loss by log(1 + rho x_i). So no two near numbers are subtracted, except for a negative with
+    p_i > 1/2, whose x_i may be near -1: there the sum over the others is computed.
+
+    Args:
+        logits: (s_i - s_0)/t, shape (N, K), K >= 2; their log-sum-exp is the gap.
+        loss: L of the gap of K negatives, elementwise.
+        share: rho of each query, the derivative of L by the gap, shape (N,).
+
+    Returns:
+        Shape (N,).
+    """
+    count = logits.shape[1]
+    value, softmax = loss(logits.logsumexp(dim=1)), logits.softmax(dim=1)
+    largest, place = softmax.max(dim=1, keepdim=True)
+    alone = largest > 0.5
+    bounded = softmax.scatter(1, place, torch.where(alone, 0.5, largest))
+    rises = torch.log1p(share[:, None] * (1 - count * bounded) / (count - 1))  # L_i - L, (N, K)
+    others = logits.scatter(1, place, -math.inf).logsumexp(dim=1) + math.log(count / (count - 1))
+    rise = (loss(others) - value)[:, None]
+    rises = rises.scatter(1, place, torch.where(alone, rise, rises.gather(1, place)))
+    return value - (count - 1) * rises.mean(dim=1)
+
+
+def sample_squared_cv(logits: Tensor) -> Tensor:
+    """cv^2 of e^{s_i/t} over the K negatives of each query, shape (N,), from 0 to K.
+
+    The variance is the unbiased one; the squared mean below it is not, which costs O(1/K) of cv^2
+    and O(1/K^2) of the loss, as much as is left anyway.
+    """
+    count = logits.shape[1]
+    return (count * logits.softmax(dim=1) - 1).square().sum(dim=1) / (count - 1)
+
+
+def eqco_jackknife_losses(found: Gaps, *, temperature: float, alpha: float) -> Tensor:
+    """Jackknife of EqCo of each query, shape (N,)."""
+    check_enough(found)
+    logits, shift = found.logits(temperature), log_weight(found.num_negatives, alpha)
+    share = torch.sigmoid(logits.logsumexp(dim=1) + shift)
+    return jackknife(logits, lambda gap: log_one_plus_exp(gap + shift), share)
+
+
+def eqco_second_order_losses(found: Gaps, *, temperature: float, alpha: float) -> Tensor:
+    """EqCo + rho^2 cv^2 / (2 K) of each query, shape (N,)."""
+    check_enough(found)
+    logits = found.logits(temperature)
+    weighted = logits.logsumexp(dim=1) + log_weight(found.num_negatives, alpha)
+    share = torch.sigmoid(weighted)
+    leading = share.square() * sample_squared_cv(logits) / (2 * found.num_negatives)
+    return log_one_plus_exp(weighted) + leading
+
+
+def dcl_jackknife_losses(found: Gaps, *, temperature: float) -> Tensor:
+    """Jackknife of DCL of each query, shape (N,); log K, which DCL contains, stays."""
+    check_enough(found)
+    logits = found.logits(temperature)
+    return jackknife(logits, lambda gap: gap, logits.new_ones(len(logits)))
+
+
+def flat_nce_jackknife_losses(found: Gaps, *, temperature: float) -> Tensor:
+    """FlatNCE of each query with the gradient of DCL's jackknife, shape (N,): 1."""
+    losses = dcl_jackknife_losses(found, temperature=temperature)
+    return (losses - losses.detach()).exp()
+
+
+def eqco_jackknife(
+    positive: Tensor,
+    negatives: Tensor,
+    *,
+    temperature: float,
+    alpha: float,
+    reduction: str = "mean",
+) -> Tensor:
+    """EqCo with its bias of few negatives taken out by leaving out each in turn.
+
+    L_J = K L(K) - (K - 1) * mean_i L(K - 1 without negative i), each L with its own alpha / number
+
+    Args:
+        positive: cosine similarities to the key of the same image, shape (N,).
+        negatives: cosine similarities to keys of other images, shape (N, K), K >= 2.
+        temperature: t, > 0.
+        alpha: effective number of negatives, > 0.
+        reduction: "mean", "sum" or "none".
+
+    Returns:
+        The mean over the N queries, shape (), or (N,) without reduction; float32 (float64 for
+        float64 input). It can be below 0.
+
+    Raises:
+        ValueError: shapes do not match, K < 2, a similarity is not finite, temperature or
+            alpha <= 0.
+
+    >>> similarities = torch.tensor([0.0]), torch.tensor([[0.0, 0.4]])
+    >>> round(eqco_jackknife(*similarities, temperature=0.2, alpha=16).item(), 4)
+    4.6352
+    >>> equal = torch.zeros(1), torch.zeros(1, 3)  # then it is EqCo: log 17
+    >>> round(eqco_jackknife(*equal, temperature=0.2, alpha=16).item(), 4)
+    2.8332
+
+    Source: Quenouille, Biometrika 43 (1956), for the correction; its use here is this project's.
+    """
+    return of_similarities(
+        eqco_jackknife_losses, positive, negatives, reduction, temperature, alpha=alpha
+    )
+
+
+def eqco_second_order(
+    positive: Tensor,
+    negatives: Tensor,
+    *,
+    temperature: float,
+    alpha: float,
+    reduction: str = "mean",
+) -> Tensor:
+    """EqCo with the leading term of its bias of few negatives added.
+
+    L_2 = L + rho^2 cv^2 / (2 K), rho and cv of the K negatives themselves
+
+    The term carries gradient: it is the bias of the gradient that training sees. It is at most 1/2,
+    so that it takes out less than the jackknife where one negative outweighs all others.
+
+    Args:
+        positive: cosine similarities to the key of the same image, shape (N,).
+        negatives: cosine similarities to keys of other images, shape (N, K), K >= 2.
+        temperature: t, > 0.
+        alpha: effective number of negatives, > 0.
+        reduction: "mean", "sum" or "none".
+
+    Returns:
+        The mean over the N queries, shape (), or (N,) without reduction; float32 (float64 for
+        float64 input).
+
+    Raises:
+        ValueError: shapes do not match, K < 2, a similarity is not finite, temperature or
+            alpha <= 0.
+
+    >>> similarities = torch.tensor([0.0]), torch.tensor([[0.0, 0.4]])
+    >>> round(eqco_second_order(*similarities, temperature=0.2, alpha=16).item(), 4)
+    4.5027
+
+    Source: the second-order expansion of the logarithm, see `eqco.analysis.theory.leading_gap`.
+    """
+    return of_similarities(
+        eqco_second_order_losses, positive, negatives, reduction, temperature, alpha=alpha
+    )
+
+
+def dcl_jackknife(
+    positive: Tensor, negatives: Tensor, *, temperature: float, reduction: str = "mean"
+) -> Tensor:
+    """DCL with its bias of few negatives taken out by leaving out each in turn.
+
+    L_J = log K + K V(K) - (K - 1) * mean_i V(K - 1 without negative i),  V = DCL - log its number
+
+    Args:
+        positive: cosine similarities to the key of the same image, shape (N,).
+        negatives: cosine similarities to keys of other images, shape (N, K), K >= 2.
+        temperature: t, > 0.
+        reduction: "mean", "sum" or "none".
+
+    Returns:
+        The mean over the N queries, shape (), or (N,) without reduction; float32 (float64 for
+        float64 input).
+
+    Raises:
+        ValueError: shapes do not match, K < 2, a similarity is not finite, temperature <= 0.
+
+    >>> round(dcl_jackknife(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item(), 4)  # log 3
+    1.0986
+
+    Source: as `eqco_jackknife`, which minus log(alpha / K) tends to it as alpha grows.
+    """
+    return of_similarities(dcl_jackknife_losses, positive, negatives, reduction, temperature)
+
+
+def flat_nce_jackknife(
+    positive: Tensor, negatives: Tensor, *, temperature: float, reduction: str = "mean"
+) -> Tensor:
+    """FlatNCE with its bias of few negatives taken out: always 1, gradient of `dcl_jackknife`.
+
+    L = e^{u - stop(u)},  u = dcl_jackknife
+
+    Args:
+        positive: cosine similarities to the key of the same image, shape (N,).
+        negatives: cosine similarities to keys of other images, shape (N, K), K >= 2.
+        temperature: t, > 0.
+        reduction: "mean", "sum" or "none".
+
+    Returns:
+        The mean over the N queries, shape (), or (N,) without reduction: 1.
+
+    Raises:
+        ValueError: shapes do not match, K < 2, a similarity is not finite, temperature <= 0.
+
+    >>> flat_nce_jackknife(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item()
+    1.0
+
+    Source: as `dcl_jackknife`.
+    """
+    return of_similarities(flat_nce_jackknife_losses, positive, negatives, reduction, temperature)

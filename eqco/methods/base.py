@@ -1,0 +1,96 @@
+"""What a method is: two views of a batch in, similarities for a loss out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from eqco.config import Settings
+from eqco.losses.similarity import Similarities
+from eqco.methods.encoder import Encoder
+from eqco.runtime.validation import COUNT, shown
+
+LENGTH_TOLERANCE = 0.01  # bfloat16 rounds a length of 1 by less than 0.004
+
+
+class Method(nn.Module, ABC):
+    """Base class of the methods.
+
+    Attributes:
+        title: its name in tables and figures.
+        pool: the recipe field that says how many keys there are to draw negatives from.
+        own_fields: recipe fields that other methods do not have.
+        usual: recipe fields of its usual form, where they differ from SiMo's.
+        encoder: the query encoder, trained by gradient.
+    """
+
+    title: ClassVar[str]
+    pool: ClassVar[str] = "batch_size"
+    own_fields: ClassVar[tuple[str, ...]] = ()
+    usual: ClassVar[dict[str, Any]] = {}
+    encoder: Encoder
+    key_encoder: Encoder
+    looked: bool = False  # whether the first embeddings were looked at
+
+    @staticmethod
+    @abstractmethod
+    def available(recipe: Settings) -> int:
+        """How many negatives a query can have: K at most."""
+
+    @staticmethod
+    def check(recipe: Settings) -> None:
+        """Raise ValueError where the method's own fields do not fit together."""
+
+    @classmethod
+    @abstractmethod
+    def of(cls, encoder: Encoder, recipe: Settings, seed: int, device: str) -> Self:
+        """The method of a recipe around a fresh encoder; its batch norm spans all processes."""
+
+    @abstractmethod
+    def forward(
+        self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
+    ) -> Similarities:
+        """Cosine similarities of a batch, for a loss."""
+
+    def look(self, embedding: Tensor) -> None:
+        """Raise ValueError where the first embeddings of an encoder are not (N, D) of length 1.
+
+        Later ones are not looked at: on a GPU this would wait for the device at every step.
+        """
+        if not self.looked:
+            check_unit_length(type(self).__name__, embedding)
+            self.looked = True
+
+
+def check_unit_length(method: str, embedding: Tensor) -> None:
+    """Raise ValueError where embeddings are not (N, D), or one is not finite and of length 1."""
+    if embedding.ndim != 2:
+        raise ValueError(
+            f"the encoder of {method} must return embeddings (N, D), got {tuple(embedding.shape)}: "
+            "end it with nn.Flatten() and a projector"
+        )
+    lengths = embedding.detach().float().norm(dim=1)
+    if (lengths - 1).abs().max() > LENGTH_TOLERANCE:
+        raise ValueError(
+            f"the encoder of {method} must return embeddings of length 1, got lengths from "
+            f"{lengths.min():.3g} to {lengths.max():.3g}: end it with F.normalize(embedding, dim=1)"
+        )
+
+
+def check_embedding_dim(method: str, encoder: nn.Module) -> None:
+    """Raise ValueError where an encoder does not say how long its embeddings are."""
+    dim = getattr(encoder, "embedding_dim", None)
+    if not COUNT.holds(dim):
+        raise ValueError(
+            f"{method} fills a queue of embeddings and needs to know D: give your "
+            f"{type(encoder).__name__} an attribute, encoder.embedding_dim = D, got {shown(dim)}"
+        )
+
+
+def check_key_momentum(key_momentum: float) -> None:
+    """Raise ValueError where the EMA coefficient is not in [0, 1)."""
+    if not 0.0 <= key_momentum < 1.0:
+        raise ValueError(f"key_momentum must lie in [0, 1), got {key_momentum}")

@@ -1,0 +1,134 @@
+"""What a folder holds: the one gate through which data, records and checkpoints are listed.
+
+Names that begin with a dot are other programs': `.ipynb_checkpoints`, `._x.JPEG` of macOS. They are
+left out. A link that leads nowhere is an error: it stands for data that is not there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eqco.runtime.validation import one_line
+
+
+@dataclass
+class LeftOut:
+    """What was met below a folder and is not data.
+
+    Attributes:
+        root: the folder.
+        hidden: entries whose names begin with a dot, not those inside of them.
+        other: files that are not of the kind that was asked for.
+        beside: images beside the class folders, which have no class.
+        dangling: links to nothing, or back to a folder around them.
+    """
+
+    root: Path
+    hidden: list[str] = field(default_factory=list)
+    other: list[str] = field(default_factory=list)
+    beside: list[str] = field(default_factory=list)
+    dangling: list[str] = field(default_factory=list)
+
+    def check_links(self) -> None:
+        """Raise ValueError where there are links that lead nowhere; it names the first."""
+        if not self.dangling:
+            return
+        first, count = min(self.dangling), len(self.dangling)
+        aim = os.readlink(first)
+        raise ValueError(
+            f"{count} link(s) below {self.root} lead to nothing, or back to a folder around them, "
+            f"such as {one_line(first)} to {one_line(aim)}: restore what they lead to, or remove "
+            "them"
+        )
+
+    def sentence(self) -> str:
+        """How many entries were left out, with one of each kind; "" where none was."""
+        kinds = (
+            (self.hidden, "hidden (a dot before the name)"),
+            (self.other, "that are no image files"),
+            (self.beside, "beside the class folders"),
+        )
+        parts = [
+            f"{len(names):,} {what}, such as {one_line(os.path.relpath(min(names), self.root))}"
+            for names, what in kinds
+            if names
+        ]
+        return f"{self.root}: entries left out: {'; '.join(parts)}" if parts else ""
+
+
+Taken = Callable[[str], bool]
+
+
+def ends_in(*endings: str) -> Taken:
+    """Whether a name has one of some endings, in upper or lower case."""
+    return lambda name: os.path.splitext(name)[1].lower() in endings
+
+
+def entries(folder: str, takes: Taken, left_out: LeftOut) -> tuple[list[str], list[str]]:
+    """Names of the folders in a folder, and of the files that are taken, each sorted.
+
+    Args:
+        folder: it exists; links to folders count as folders.
+        takes: whether a file of that name is one of those looked for.
+        left_out: whatever else there is, is added to it.
+
+    Raises:
+        ValueError: the folder cannot be listed.
+    """
+    folders, files = [], []
+    try:
+        with os.scandir(folder) as found:
+            for entry in found:
+                if entry.name.startswith("."):
+                    left_out.hidden.append(entry.path)
+                elif entry.is_symlink() and not os.path.exists(entry.path):
+                    left_out.dangling.append(entry.path)
+                elif entry.is_dir():
+                    folders.append(entry.name)
+                elif takes(entry.name) and entry.is_file():  # no pipe, no device
+                    files.append(entry.name)
+                else:
+                    left_out.other.append(entry.path)
+    except OSError as error:
+        raise ValueError(f"folder {folder} cannot be listed ({error.strerror})") from error
+    return sorted(folders), sorted(files)
+
+
+def files_below(folder: str, takes: Taken, left_out: LeftOut) -> Iterator[str]:
+    """Paths of the files that are taken, in a folder and in all folders below it.
+
+    Args:
+        folder, takes, left_out: see `entries`.
+
+    Raises:
+        ValueError: a folder cannot be listed.
+    """
+    folders, files = entries(folder, takes, left_out)
+    yield from (os.path.join(folder, name) for name in files)
+    for name in folders:
+        path = os.path.join(folder, name)
+        if os.path.islink(path) and leads_back(path):
+            left_out.dangling.append(path)
+        else:
+            yield from files_below(path, takes, left_out)
+
+
+def leads_back(link: str) -> bool:
+    """Whether a link leads to a folder around it, so that following it would never end."""
+    aim, around = os.path.realpath(link), os.path.dirname(os.path.abspath(link))
+    while True:  # each folder that the path names, which may be links too
+        if os.path.realpath(around) == aim:
+            return True
+        if around == (around := os.path.dirname(around)):
+            return False
+
+
+def json_files(folder: Path) -> list[Path]:
+    """JSON files in a folder, such as records, sorted; none where there is no folder."""
+    if not folder.is_dir():
+        return []
+    _, files = entries(str(folder), ends_in(".json"), LeftOut(folder))
+    return [folder / name for name in files]

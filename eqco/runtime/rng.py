@@ -1,0 +1,93 @@
+"""Every random number of a run: generators that depend on (seed, labels) alone.
+
+N images in the batch of all processes, n of them on this one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from eqco.runtime.distributed import first_index, world_size
+
+
+def seed_for(seed: int, *labels: int | str) -> int:
+    """A seed that depends on another one and the labels alone: the first 63 bits of a SHA-256."""
+    text = "/".join(str(part) for part in (seed, *labels))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def generator_for(seed: int, *labels: int | str) -> torch.Generator:
+    """A CPU generator that depends on the seed and the labels alone.
+
+    Each step of a run draws from generators of its own, so that a resumed run needs no saved
+    state, and runs with the same seed see the same batches and views whatever their loss.
+    """
+    return torch.Generator().manual_seed(seed_for(seed, *labels))
+
+
+@dataclass(frozen=True)
+class Part:
+    """The random numbers of one process's part of a batch.
+
+    Numbers are drawn for the whole batch, and those of the part are taken, so that W processes use
+    the numbers that one process uses.
+
+    Attributes:
+        generator: CPU generator, the same for every part.
+        total: images in the whole batch.
+        first: index of the part's first image in the batch.
+    """
+
+    generator: torch.Generator
+    total: int
+    first: int
+
+
+Source = torch.Generator | Part
+
+
+def uniform(count: int, low: float, high: float, source: Source, device: torch.device) -> Tensor:
+    """`count` numbers from [low, high), shape (count,), on `device`; drawn on the CPU."""
+    if isinstance(source, Part):
+        drawn = torch.rand(source.total, generator=source.generator)
+        drawn = drawn[source.first : source.first + count]
+    else:
+        drawn = torch.rand(count, generator=source)
+    return (low + (high - low) * drawn).to(device)
+
+
+class Shuffle:
+    """Which images a step takes: each epoch is its own permutation.
+
+    A last batch that is not full is dropped.
+
+    Args:
+        total: number of images.
+        batch_size: N.
+        seed: of the permutations.
+        name: label of the generator.
+    """
+
+    def __init__(self, total: int, batch_size: int, seed: int, name: str = "order") -> None:
+        self.total, self.batch_size, self.seed, self.name = total, batch_size, seed, name
+        self.per_epoch = total // batch_size
+        self.known: tuple[int, Tensor] = (-1, torch.empty(0))
+
+    def rows(self, step: int) -> tuple[int, Tensor]:
+        """The epoch of a step, and this process's n of its images."""
+        epoch, place = divmod(step, self.per_epoch)
+        if self.known[0] != epoch:
+            generator = generator_for(self.seed, self.name, epoch)
+            self.known = (epoch, torch.randperm(self.total, generator=generator))
+        size = self.batch_size // world_size()
+        start = place * self.batch_size + first_index(size)
+        return epoch, self.known[1][start : start + size]
+
+
+def sample_rows(total: int, count: int, seed: int) -> Tensor:
+    """`count` random places among `total`, or all; drawn apart from every training step."""
+    return torch.randperm(total, generator=generator_for(seed, "describe"))[:count]

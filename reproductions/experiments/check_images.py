@@ -1,0 +1,67 @@
+"""Opens every image of a tree, before a run of days does.
+
+    python -m reproductions check --data folder:PATH
+
+Mending an image later changes the data (see `eqco.data.image_folder.identity`), and with it the
+recipe: a run that has begun could not go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from eqco.data.decode import decode
+from eqco.data.image_folder import identity, scan
+from eqco.runtime.cpu import granted_cores
+from eqco.runtime.validation import home_expanded
+
+SHOWN = 20
+
+
+def problem(path: Path) -> str:
+    """Why an image cannot be read; "" where it can."""
+    try:
+        decode(path)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def problems(paths: Sequence[Path], processes: int) -> Iterator[str]:
+    """`problem` of each image, in no order."""
+    if processes == 1:
+        yield from map(problem, paths)
+        return
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        yield from pool.imap_unordered(problem, paths, chunksize=64)
+
+
+def main(given: argparse.Namespace) -> int:
+    """Check all images; returns 1 where one cannot be read.
+
+    Args:
+        given: data, workers.
+
+    Raises:
+        ValueError: the tree is not one of images.
+    """
+    kind, _, path = given.data.partition(":")
+    if kind not in ("folder", "part") or not path:
+        raise ValueError(f"--data takes folder:PATH or part:PATH, got {given.data!r}")
+    folder = home_expanded(path)
+    tree = scan(folder)
+    paths = tree.train.paths() + tree.held_out.paths()
+    processes = granted_cores() if given.workers is None else max(1, given.workers)
+    bad = 0
+    for count, why in enumerate(problems(paths, processes), start=1):
+        bad += bool(why)
+        if why and bad <= SHOWN:
+            print(why, flush=True)
+        if count % 50_000 == 0:
+            print(f"{count:,} of {len(paths):,} images read", flush=True)
+    counts = "{:,} classes, {:,} training and {:,} held-out images".format(*tree.counts)
+    print(f"{folder}: {counts}, content {identity(folder)}; {bad} cannot be read")
+    return int(bad > 0)

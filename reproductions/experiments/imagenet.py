@@ -1,0 +1,79 @@
+"""The whole reproduction on ImageNet: check the tree, print the plan, run what is missing.
+
+    python -m reproductions full --data folder:PATH     or EQCO_IMAGENET=PATH in the environment
+    python -m reproductions full --plan-only
+    python -m reproductions full --launcher slurm --processes 8 --launcher-options "..."
+
+Other options go to pytest, such as -k table1. With several GPUs and no --launcher, torchrun uses
+2, 4 or 8 of them for each run: numbers that divide 8, the parts of MoCo's batch norm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from eqco.data.image_folder import scan
+from reproductions.experiments import plan
+from reproductions.experiments.resolve import choose_data
+from reproductions.scales import SCALES
+
+HERE = Path(__file__).parents[1]
+
+
+def data_option(option: str, environment: str) -> str:
+    """The value of --data, or of EQCO_IMAGENET, which may also be a plain path.
+
+    Raises:
+        ValueError: both are empty.
+    """
+    if option:
+        return option
+    if not environment:
+        raise ValueError(
+            "the ImageNet tree is not named: give --data folder:PATH, or set EQCO_IMAGENET to its "
+            "path; it holds train/CLASS/*.JPEG and val/CLASS/*.JPEG"
+        )
+    known = environment.startswith(("folder:", "part:"))
+    return environment if known else f"folder:{environment}"
+
+
+def launcher_words(words: Sequence[str], gpus: int) -> list[str]:
+    """Options that start torchrun on this node's GPUs; none where the user gave a launcher."""
+    if any(word.startswith(("--launcher", "--processes")) for word in words) or gpus < 2:
+        return []
+    shared = max(count for count in (1, 2, 4, 8) if count <= gpus)
+    return ["--launcher=torchrun", f"--processes={shared}"]
+
+
+def main(given: argparse.Namespace, words: Sequence[str] = ()) -> int:
+    """Check the tree, print the plan, run the tables; returns pytest's exit status.
+
+    Args:
+        given: data, seeds, records, checkpoints, throughput, plan_only.
+        words: options for pytest.
+
+    Raises:
+        ValueError: the tree is not named, or is not ImageNet.
+    """
+    given.data = data_option(given.data, os.environ.get("EQCO_IMAGENET", ""))
+    given.scale, given.tables, given.parts = "imagenet", None, ["tables"]
+    _, folder = choose_data(given.data, Path(), SCALES["imagenet"])
+    counts = "{:,} classes, {:,} training and {:,} held-out images".format(*scan(folder).counts)
+    print(f"{folder}: {counts}\n")
+    plan.main(given)
+    if given.plan_only:
+        return 0
+    shared = [
+        f"--{name}={getattr(given, name)}"
+        for name in ("scale", "data", "seeds", "records", "checkpoints", "precision")
+    ]
+    launcher = launcher_words(words, torch.cuda.device_count())
+    sys.stdout.flush()
+    return int(pytest.main([str(HERE), *shared, *launcher, *words]))

@@ -1,0 +1,80 @@
+"""What has no committed record yet, in words: the command that makes it, and its price."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import cache
+
+from eqco.artifacts.record import Record
+from eqco.engine.progress import duration
+from eqco.recipe import Recipe
+from reproductions.experiments.plan import Price, price_from_records, stated
+from reproductions.results.records import committed_records, evidence_base, recipe_runs
+from reproductions.scales import SCALES
+from reproductions.tables import table
+from reproductions.tables.base import Row
+
+FIRST = "glyphs"  # the scale of commands without --scale
+
+
+def price_by(records: Sequence[Record], scale: str) -> Price | None:
+    """Price of a run by records of a scale, else the stated one of the paper's own scale."""
+    found = price_from_records(records)
+    return stated() if found is None and SCALES[scale].paper else found
+
+
+@cache
+def price(scale: str) -> Price | None:
+    """Price of a run by the committed records of a scale."""
+    return price_by(committed_records(scale), scale)
+
+
+def cost(scale: str, recipes: Collection[Recipe]) -> str:
+    """`10 runs, 12 min a seed`; without records of the scale, what a run costs in words."""
+    distinct, known = set(recipes), price(scale)
+    runs = "1 run" if len(distinct) == 1 else f"{len(distinct)} runs"
+    if known is None:
+        return f"{runs} a seed; a run: {SCALES[scale].run}"
+    return f"{runs}, {duration(3600 * sum(map(known.hours, distinct)))} a seed"
+
+
+def total(scale: str, runs: Collection[tuple[Recipe, int]]) -> str:
+    """The price of some runs, each a recipe and a seed."""
+    known = price(scale)
+    if known is None:
+        return f"a run: {SCALES[scale].run}"
+    return duration(3600 * sum(known.hours(recipe) for recipe, _ in runs))
+
+
+def options(scale: str) -> str:
+    """The options that choose a scale, with a space before them; "" for the first scale."""
+    data = " --data folder:PATH" if SCALES[scale].needs_folder else ""
+    return "" if scale == FIRST else f" --scale {scale}{data}"
+
+
+def table_command(number: int, scale: str) -> str:
+    """The command that runs a table."""
+    return f"pytest reproductions/ -k table{number}{options(scale)}"
+
+
+def without_runs(number: int, scale: str) -> list[Row]:
+    """Rows of a table that have no committed record at a scale."""
+    rows = table(number, scale, evidence_base(scale)).rows
+    known = set(recipe_runs(scale, [row.recipe for row in rows])["digest"])
+    return [row for row in rows if row.recipe.digest() not in known]
+
+
+def not_run(scale: str, recipes: Collection[Recipe], command: str, what: str = "") -> str:
+    """`not run: 3 of 8 rows; `pytest ...` makes them (3 runs, 4 min a seed)`; "" for none."""
+    if not recipes:
+        return ""
+    start = f"not run: {what}; " if what else "not run: "
+    return f"{start}`{command}` makes them ({cost(scale, recipes)})"
+
+
+def table_not_run(number: int, scale: str) -> str:
+    """What of a table has no record; "" where all rows have one."""
+    rows, left = table(number, scale, evidence_base(scale)).rows, without_runs(number, scale)
+    what = "" if len(left) == len(rows) else f"{len(left)} of {len(rows)} rows"
+    recipes = {row.recipe for row in left}
+    return not_run(scale, recipes, table_command(number, scale), what)

@@ -1,0 +1,245 @@
+"""The plan of a scale: the state and the price of each run of its tables and of its sweep.
+
+    python -m reproductions plan --scale imagenet --seeds 1
+    python -m reproductions plan --seeds 5 --parts grid
+
+A price comes from records, else from a measurement of `python -m reproductions throughput`, else,
+at the paper's own scale, from the stated price of MoCo v2: 53 h on 8 V100 for 200 epochs.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from eqco.artifacts.checkpoint import Busy, check_free, checkpoint_path, earlier
+from eqco.artifacts.record import Record
+from eqco.config import Machine
+from eqco.data.image_folder import IMAGENET, scan
+from eqco.engine.run import Job
+from eqco.recipe import Recipe
+from eqco.runtime.files import read_json
+from eqco.runtime.text import plain
+from eqco.runtime.validation import COUNT, positive_finite
+from reproductions.experiments.grid import check_choice, chosen_jobs
+from reproductions.experiments.resolve import check_batch, choose_data, choose_precision
+from reproductions.results.records import EVIDENCE_NUMERICS, committed_records
+from reproductions.scales import SCALES
+from reproductions.tables import TABLES, table
+
+STATED_HOURS = 53.0 * 8  # GPU-hours: facebookresearch/moco README, 8 V100, 200 epochs
+PASSES = 4.0  # of a training step: query forward and backward (3), key forward; a probe's has 1
+
+
+@dataclass(frozen=True)
+class Price:
+    """Price of a run in hours of one device: per epoch of training and of the probe."""
+
+    training: float
+    probing: float
+    origin: str
+
+    def hours(self, recipe: Recipe) -> float:
+        """Hours of one run."""
+        return self.training * recipe.epochs + self.probing * recipe.probe_epochs
+
+
+def price_from_records(found: Sequence[Record]) -> Price | None:
+    """Median over the records of trained runs; None where there are none."""
+    trained = [record for record in found if record.recipe.epochs and record.seconds]
+    if not trained:
+        return None
+
+    def hours(stage: str, epochs: str) -> float:
+        seconds: list[float] = [
+            each.seconds[stage] * each.machine.get("processes", 1) / getattr(each.recipe, epochs)
+            for each in trained
+        ]
+        return median(seconds) / 3600
+
+    device = trained[0].machine["device"]
+    origin = f"median of {len(trained)} records, {device}"
+    return Price(hours("train", "epochs"), hours("probe", "probe_epochs"), origin)
+
+
+def price_from_measurement(path: Path) -> Price:
+    """Price from a file of `python -m reproductions throughput`, for all of ImageNet.
+
+    Raises:
+        ValueError: the file is no such measurement.
+    """
+    try:
+        found: dict[str, Any] = read_json(path)
+        rates = found["images_per_second"]
+        processes = COUNT.check("processes", found["processes"])
+        hours = IMAGENET[1] * processes / 3600
+        for name in ("training", "probing"):
+            positive_finite(name, rates[name])
+        origin = plain(f"measured {found['date'][:10]} on {processes} x {found['device']}")
+        return Price(hours / rates["training"], hours / rates["probing"], origin)
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is no throughput measurement ({error!r}): make it with "
+            "python -m reproductions throughput"
+        ) from error
+
+
+def stated() -> Price:
+    """Price from the stated time of the official code; the probe by its share of the passes."""
+    training = STATED_HOURS / 200
+    origin = "stated: 53 h on 8 V100 for 200 epochs of MoCo v2; the probe derived, a pass of four"
+    return Price(training, training / PASSES, origin)
+
+
+def scaled_price(price: Price, images: int) -> Price:
+    """The price on a tree with that many training images instead of ImageNet's."""
+    share = images / IMAGENET[1]
+    return replace(price, training=price.training * share, probing=price.probing * share)
+
+
+def best_price(
+    scale: str, folder: Path, measurement: Path | None, images: int = IMAGENET[1]
+) -> Price | None:
+    """The price from the best source at hand; None where there is no source.
+
+    Args:
+        scale: a name in `reproductions.scales.SCALES`.
+        folder: of this user's records of the scale.
+        measurement: file of a throughput measurement.
+        images: number of training images, where images are read from files.
+    """
+    if measurement is not None:
+        return scaled_price(price_from_measurement(measurement), images)
+    for records in (Record.read_all(folder), committed_records(scale)):
+        price = price_from_records(records)
+        if price:
+            return price
+    return scaled_price(stated(), images) if SCALES[scale].paper else None
+
+
+def run_state(job: Job, folder: Path, machine: Machine) -> str:
+    """ "done", "running", "begun" (a checkpoint waits) or "missing"."""
+    if Record.find(folder, job.recipe, job.seed) is not None:
+        return "done"
+    path = checkpoint_path(job.recipe, job.seed, machine)
+    if path.with_suffix(".lock").exists():
+        try:
+            check_free(job.recipe, job.seed, machine)
+        except Busy:
+            return "running"
+    return "begun" if path.exists() or earlier(path).exists() else "missing"
+
+
+def alpha_column(wanted: Sequence[Job]) -> dict[str, str]:
+    """A column of alpha by run, with its title at ""; empty where no two runs differ in it alone.
+
+    Names of runs have method, loss and K, so that rows of the table of alpha read alike.
+    """
+    same: dict[tuple[str, str, int], set[float]] = {}
+    for job in wanted:
+        if job.recipe.alpha is not None:
+            key = (job.recipe.method, job.recipe.loss, job.recipe.num_negatives)
+            same.setdefault(key, set()).add(job.recipe.alpha)
+    if not any(len(alphas) > 1 for alphas in same.values()):
+        return {}
+    texts = {
+        job.run_id: "" if job.recipe.alpha is None else f"{job.recipe.alpha:g}" for job in wanted
+    }
+    return {name: f"{text:>7s}" for name, text in {"": "alpha", **texts}.items()}
+
+
+def states_of(
+    wanted: Sequence[Job], folder: Path, machine: Machine, committed: Collection[str]
+) -> dict[str, str]:
+    """State by run: that of `run_state`; "committed" where the evidence has a missing one."""
+    states = {job.run_id: run_state(job, folder, machine) for job in wanted}
+    return {
+        name: "committed" if state == "missing" and name in committed else state
+        for name, state in states.items()
+    }
+
+
+def plan(
+    wanted: Sequence[Job],
+    folder: Path,
+    machine: Machine,
+    price: Price | None,
+    unit: str,
+    committed: Collection[str] = (),
+) -> str:
+    """The plan as text: one line a run, then the sums.
+
+    Args:
+        wanted: the runs.
+        folder: of this user's records.
+        machine: whose checkpoints count.
+        price: of a run.
+        unit: of the price, hours of one device.
+        committed: names of the runs whose records the project has.
+    """
+    states = states_of(wanted, folder, machine, committed)
+    alphas = alpha_column(wanted)
+    lines = [f"{'run':48s}{alphas.get('', '')}{'state':>10s}{unit:>12s}"]
+    left = 0.0
+    for job in wanted:
+        state = states[job.run_id]
+        hours = price.hours(job.recipe) if price else float("nan")
+        left += 0.0 if state in ("done", "committed") else hours
+        alpha = alphas.get(job.run_id, "")
+        lines.append(f"{job.run_id:48s}{alpha}{state:>10s}{hours:12,.2f}")
+    names = ["done", *(["committed"] if committed else []), "running", "begun", "missing"]
+    told = ", ".join(f"{list(states.values()).count(name)} {name}" for name in names)
+    lines += ["", f"{len(wanted)} runs: {told}."]
+    if price is None:
+        lines.append("No price is known: there are no records of this scale.")
+    else:
+        lines.append(f"Left: {left:,.1f} {unit}.\nPrice: {price.origin}.")
+    return "\n".join(lines)
+
+
+def main(given: argparse.Namespace) -> int:
+    """Print the plan of a scale.
+
+    Raises:
+        ValueError: an option is wrong.
+    """
+    check_choice(given)
+    scale, base, images = SCALES[given.scale], SCALES[given.scale].base, IMAGENET[1]
+    if given.data:
+        base, tree = choose_data(given.data, Path(), scale)
+        check_batch(base, tree)
+        images = len(scan(tree).train) if base.from_files else images
+    base = choose_precision(given.precision, base, given.scale)
+    folder = given.records / given.scale
+    price = best_price(given.scale, folder, given.throughput, images)
+    wanted = chosen_jobs(given, base, range(given.seeds))
+    unit = "GPU-hours" if base.from_files else "hours"
+    committed = {record.run_id for record in committed_records(given.scale)}
+    print(plan(wanted, folder, Machine(checkpoints=given.checkpoints), price, unit, committed))
+    return 0
+
+
+def scales(given: argparse.Namespace) -> int:
+    """Print the scales with their K, prices and records, and the tables with their runs."""
+    for name, scale in SCALES.items():
+        counts = ", ".join(map(str, (*scale.below["simo"], scale.base.num_negatives)))
+        evidence = "" if scale.evidence else "; never evidence"
+        print(f"{name:9s}K = {counts}; a run: {scale.run}{evidence}")
+        folder = given.records / name
+        own, committed = len(Record.read_all(folder)), len(committed_records(name))
+        if own:
+            print(f"{'':9s}{own} records in {folder}")
+        if committed:
+            print(f"{'':9s}{committed} records committed, numerics {EVIDENCE_NUMERICS}")
+    print()
+    for number in TABLES:
+        found = table(number, given.scale)
+        print(
+            f"table {number}  {found.title}: {len(found.rows)} rows, {len(found.claims)} claims "
+            f"at scale {given.scale}"
+        )
+    return 0

@@ -1,0 +1,137 @@
+"""Throughput of this machine on recipes of image files, images per second, for prices of runs.
+
+    python -m reproductions throughput --data part:PATH            one process
+    python -m torch.distributed.run --standalone --nproc-per-node=8 -m reproductions throughput ...
+
+Four rates: JPEG files decoded and cropped, training on views that are ready, training on files,
+and the probe on files. Where training on files is no faster than decoding, more workers help.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from eqco.artifacts.record import now, provenance
+from eqco.config import Machine
+from eqco.data.dataloader import loader
+from eqco.data.image_folder import ImageTree, scan
+from eqco.data.streaming import FromFiles, Steps
+from eqco.engine.pretrain import Pretraining
+from eqco.engine.throughput import ReadyViews, seconds_per_call
+from eqco.evaluation.linear_on_crops import STEPS_AT_ONCE, CropProbe
+from eqco.recipe import Recipe
+from eqco.runtime import distributed
+from eqco.runtime.files import check_writable, write_atomically
+from reproductions.experiments.resolve import choose_device, choose_workers
+from reproductions.scales import SCALES
+
+WARM_UP = 3  # steps that are not timed: workers start, kernels are chosen
+
+
+def throughput(recipe: Recipe, tree: ImageTree, machine: Machine, steps: int) -> dict[str, Any]:
+    """Rates in images a second, all processes together, and what they were measured on.
+
+    Args:
+        recipe: one that reads files; its batch must not be larger than the tree.
+        tree: real images.
+        machine: device, workers, compile.
+        steps: timed for each rate.
+
+    Raises:
+        ValueError: `steps` is not above 0.
+        TrainingError: the batch does not fit the tree or the processes.
+    """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    torch.set_num_threads(machine.threads)
+    size, rates = recipe.batch_size, dict[str, float]()
+    per_epoch = max(1, len(tree.train) // size)
+    enough = -(-(WARM_UP + steps) * (STEPS_AT_ONCE + 1) // per_epoch)
+    recipe = replace(recipe, epochs=enough, probe_epochs=enough)
+    files = FromFiles(tree, recipe, 0, machine)
+    work = Pretraining(recipe, 0, files, machine)
+
+    def measure(
+        name: str, call: Callable[[], object], images: int, rounds: int, warm_up: int = WARM_UP
+    ) -> None:
+        taken = seconds_per_call(call, machine.device, rounds=rounds, warm_up=warm_up)
+        rates[name] = round(images / taken, 2)
+
+    ahead = WARM_UP + 2 * machine.workers  # batches that workers hold ready are not timed
+    batches = iter(
+        loader(files.crops, machine, batch_sampler=Steps(files.shuffle, 0, ahead + steps))
+    )
+    measure("files", lambda: next(batches), size, steps, ahead)
+    work.images = ReadyViews(files.shuffle, [files.views(0)])
+    measure("training_on_ready_views", work.advance, size, steps)
+    work.images = files
+    measure("training", work.advance, size, steps)
+    probe = CropProbe(work.method.encoder.backbone, files, recipe, 0, machine)
+    measure("probing", probe.advance, size * STEPS_AT_ONCE, max(1, steps // STEPS_AT_ONCE))
+    return {
+        "images_per_second": rates,
+        "steps": steps,
+        "batch_size": size,
+        "backbone": recipe.backbone,
+        "image_size": recipe.image_size,
+        "precision": recipe.precision,
+        "date": now(),
+        **provenance(machine),
+    }
+
+
+def measure_here(
+    recipe: Recipe, tree: ImageTree, machine: Machine, steps: int, out: Path | None
+) -> dict[str, Any] | None:
+    """Measure, with torchrun's other processes where there are some, and write the result.
+
+    Returns:
+        The measurement; None on all processes but the first.
+    """
+    if out:
+        check_writable(out.parent)
+    machine = replace(machine, device=distributed.start(machine.device))
+    try:
+        found = throughput(recipe, tree, machine, steps)
+        if distributed.rank() > 0:
+            return None
+        if out:
+            write_atomically(out, json.dumps(found, indent=1) + "\n")
+        return found
+    finally:
+        distributed.stop()
+
+
+def main(given: argparse.Namespace) -> int:
+    """Measure and print.
+
+    Raises:
+        ValueError: the scale does not read files, or the data is no image tree.
+    """
+    recipe, size = SCALES[given.scale].base, given.batch_size
+    kind, _, path = given.data.partition(":")
+    if not recipe.from_files or kind not in ("folder", "part") or not path:
+        raise ValueError(
+            f"throughput is of scale imagenet with --data folder:PATH or part:PATH, got "
+            f"{given.scale} and {given.data!r}"
+        )
+    recipe = replace(recipe, batch_size=size, num_negatives=min(255, size - 1))
+    machine = Machine(
+        device=choose_device(given.device, "here"),
+        threads=given.threads,
+        workers=choose_workers(given.workers, recipe, 1, "here"),
+        compile=given.compile,
+    )
+    found = measure_here(recipe, scan(Path(path).expanduser()), machine, given.steps, given.out)
+    if found:
+        print(f"{found['device']}, {found['processes']} process(es), batch {size}")
+        for name, rate in found["images_per_second"].items():
+            print(f"  {name.replace('_', ' '):26s}{rate:10,.1f} images/s")
+    return 0

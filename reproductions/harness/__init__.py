@@ -1,0 +1,1 @@
+"""What pytest needs to run the tables."""

@@ -1,0 +1,236 @@
+"""A session of the tables: its options checked as a whole before any work starts."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eqco.artifacts.record import Record, record_path
+from eqco.cli.errors import OUTSIDE
+from eqco.config import NUMERICS, Machine
+from eqco.recipe import Recipe
+from eqco.runtime.files import check_locks, check_writable
+from eqco.runtime.validation import sentence
+from reproductions.experiments.resolve import (
+    check_batch,
+    check_launcher,
+    check_speed,
+    checkpoint_seconds,
+    choose_data,
+    choose_device,
+    choose_precision,
+    choose_workers,
+    is_dry_run,
+)
+from reproductions.harness.options import OTHER_DEST
+from reproductions.results import records as evidence
+from reproductions.results.records import EVIDENCE_NUMERICS, RECORDS
+from reproductions.scales import SCALES, Scale
+from reproductions.tables import TABLES, table
+from reproductions.tables.base import Row, Table
+from reproductions.tables.claims import Verdicts, judge_claims
+
+
+@dataclass
+class Session:
+    """Options of a pytest session, and its results so far."""
+
+    scale: str
+    policy: str
+    seeds: range
+    base: Recipe
+    machine: Machine
+    folder: Path
+    command: str
+    launcher: str = "here"
+    processes: int = 1
+    launcher_options: tuple[str, ...] = ()
+    numerics: int = NUMERICS
+    write_jobs: bool = False
+    job_files: list[Path] = field(default_factory=list)
+    submitted: set[str] = field(default_factory=set)
+    statuses: dict[tuple[int, str], str] = field(default_factory=dict)
+    claims: list[tuple[int, str]] = field(default_factory=list)  # those selected
+    strict_busy: bool = False
+    busy: set[str] = field(default_factory=set)  # runs that another process holds
+    judged: dict[int, dict[str, Verdicts]] = field(default_factory=dict)
+
+    @property
+    def evidence(self) -> Path | None:
+        """Folder of committed evidence, None where it is the very folder of this session."""
+        folder = RECORDS / self.scale
+        return None if folder.resolve() == self.folder.resolve() else folder
+
+    def table(self, number: int) -> Table:
+        """A table at this session's scale, on its data."""
+        return table(number, self.scale, self.base)
+
+    def found(self, row: Row) -> dict[int, Record]:
+        """Records of a row by seed."""
+        place = (self.folder, row.recipe)
+        pairs = ((seed, Record.find(*place, seed, self.numerics)) for seed in self.seeds)
+        return {seed: record for seed, record in pairs if record is not None}
+
+    def seeds_to_judge(self, recipe: Recipe, baseline: Recipe) -> list[int]:
+        """All seeds where runs may be made; with --run never those that both recipes have."""
+        if self.policy != "never":
+            return list(self.seeds)
+        numerics = self.numerics
+        return [
+            seed
+            for seed in self.seeds
+            if all(record_path(self.folder, r, seed, numerics).exists() for r in (recipe, baseline))
+        ]
+
+    def verdicts(self, number: int) -> dict[str, Verdicts]:
+        """Own verdicts on a table's claims, selected or not: they are corrected together."""
+        if number not in self.judged:
+            own = self.table(number)
+            records = {row.name: self.found(row) for row in own.rows}
+
+            def values(row: Row, metric: str) -> dict[int, float]:
+                pairs = records[row.name].items()
+                return {s: r.metrics[metric] for s, r in pairs if metric in r.metrics}
+
+            self.judged[number] = judge_claims(own.claims, values)
+        return self.judged[number]
+
+    def committed(self, number: int) -> dict[str, Verdicts]:
+        """Verdicts of the committed evidence on a table's claims; empty where it is judged here."""
+        return evidence.verdicts(number, self.scale, self.base) if self.evidence else {}
+
+    def predictions(self, number: int) -> dict[str, tuple[float, float]]:
+        """Where the committed evidence expects a run of each row; empty where it is judged here."""
+        return evidence.predictions(number, self.scale, self.base) if self.evidence else {}
+
+
+def recorded_base(folder: Path, scale: Scale, numerics: int) -> Recipe:
+    """The baseline of a scale with the data of the records in a folder, for sessions without data.
+
+    Raises:
+        ValueError: the records are of several data sets, or one of them cannot be trusted.
+    """
+    names = sorted({record.recipe.data for record in Record.read_all(folder, numerics)})
+    if len(names) > 1:
+        raise ValueError(
+            f"{folder} has records of {' and '.join(names)}: name the one to judge with --data"
+        )
+    return replace(scale.base, data=names[0]) if names else scale.base
+
+
+def check_records(session: Session) -> None:
+    """Refuse --run never where there is nothing to judge, but for evidence that is still to come.
+
+    Raises:
+        ValueError: no row of any table has a record.
+    """
+    if session.evidence is None:
+        return
+    rows = [row for number in TABLES for row in session.table(number).rows]
+    pairs = ((row.recipe, seed) for row in rows for seed in session.seeds)
+    if not any(record_path(session.folder, *pair, session.numerics).exists() for pair in pairs):
+        raise ValueError(
+            f"--run never: {session.folder} has no record of a table's row, seeds 0 to "
+            f"{len(session.seeds) - 1}: leave --run never out to train, or name another --records"
+        )
+
+
+def read_session(config: pytest.Config) -> Session:
+    """Check every option before any work starts.
+
+    Raises:
+        pytest.UsageError: options contradict each other, or data or a folder cannot be used.
+    """
+    try:
+        return checked_session(config)
+    except OUTSIDE as error:  # the door of a session of pytest
+        raise pytest.UsageError(sentence(error)) from error
+
+
+def own_option(config: pytest.Config, name: str) -> Any:
+    """An option of the tables, under its other name where another plugin has its own."""
+    other = OTHER_DEST.format(name)
+    return vars(config.option)[other] if other in vars(config.option) else config.getoption(name)
+
+
+def machine_of(option: Callable[[str], Any], base: Recipe, data_dir: Path) -> Machine:
+    """Where and how runs are made.
+
+    Raises:
+        ValueError: the device is not here.
+    """
+    launcher = "torchrun" if is_dry_run(option) else option("launcher")
+    return Machine(
+        device=choose_device(option("device"), launcher),
+        threads=option("threads"),
+        data_dir=data_dir,
+        checkpoints=option("checkpoints"),
+        checkpoint_seconds=checkpoint_seconds(base),
+        workers=choose_workers(option("workers"), base, option("processes"), launcher),
+        compile=option("compile"),
+    )
+
+
+def checked_session(config: pytest.Config) -> Session:
+    """The session that the options ask for.
+
+    Raises:
+        ValueError: options contradict each other, or data or a folder cannot be used.
+    """
+    option = partial(own_option, config)
+    scale = SCALES[option("scale")]
+    launcher_options = check_launcher(option)
+    never, listing = option("run") == "never", bool(config.option.collectonly)
+    folder = option("records") / option("scale")
+    is_evidence = folder.resolve() == (RECORDS / option("scale")).resolve()
+    numerics = EVIDENCE_NUMERICS if is_evidence else NUMERICS
+    if scale.needs_folder and not option("data") and (never or listing):
+        base, data_dir = recorded_base(folder, scale, numerics), option("data_dir")
+    else:
+        base, data_dir = choose_data(option("data"), option("data_dir"), scale)
+    base = choose_precision(option("precision"), base, option("scale"))
+    machine = machine_of(option, base, data_dir)
+    given = [word for word in config.invocation_params.args if not word.startswith("-q")]
+    session = Session(
+        scale=option("scale"),
+        policy=option("run"),
+        seeds=range(option("seeds")),
+        base=base,
+        machine=machine,
+        folder=folder,
+        command=shlex.join(["pytest", *map(str, given)]),
+        launcher=option("launcher"),
+        processes=option("processes"),
+        launcher_options=launcher_options,
+        numerics=numerics,
+        write_jobs=option("write_jobs"),
+        strict_busy=option("strict_busy"),
+    )
+    if is_evidence and not never:
+        raise ValueError(f"{folder} holds the evidence: judge it with --run never")
+    if not listing and not never:
+        check_speed(option("precision"), base, machine.device)
+        check_batch(base, data_dir)
+    if not listing:
+        check_folders(session)
+    return session
+
+
+def check_folders(session: Session) -> None:
+    """Folders can be written where runs are made, and there are records where none is made.
+
+    Raises:
+        ValueError: a folder cannot be written, or there is no record.
+    """
+    if session.policy == "never":
+        check_records(session)
+        return
+    for needed in (session.folder, session.machine.checkpoints):
+        check_writable(needed)
+    check_locks(session.machine.checkpoints)

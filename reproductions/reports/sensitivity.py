@@ -1,0 +1,162 @@
+"""How sharp the suite's own instrument is: each metric's effect, and what pairing is worth.
+
+The effect is EqCo with 16 negatives minus EqCo with all, the difference that the suite is about.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from eqco.evaluation.metrics import METRICS
+from reproductions.experiments import missing
+from reproductions.reports import markdown
+from reproductions.results import perturbed_probe
+from reproductions.results.records import (
+    by_seed,
+    evidence_base,
+    metric_titles,
+    row_values,
+    shown_scales,
+)
+from reproductions.statistics.verdicts import LEAST_SEEDS, paired
+from reproductions.tables import table
+from reproductions.tables.base import Row
+
+TABLE = 1  # whose rows are measured
+FEW = 16
+PERTURBED = "perturbed_linear"  # measured apart, on those encoders whose checkpoints were kept
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Two rows of the same seeds, on one metric.
+
+    Attributes:
+        n: seeds that both have.
+        effect: mean difference, points.
+        sd: its standard deviation over seeds.
+        unpaired: that of the difference of two runs of different seeds.
+        correlation: of the rows over seeds; nan where one of them is constant.
+    """
+
+    n: int
+    effect: float
+    sd: float
+    unpaired: float
+    correlation: float
+
+    @property
+    def sharpness(self) -> float:
+        """|effect| / sd: the larger, the fewer seeds a verdict needs; inf where sd is 0."""
+        return abs(self.effect) / self.sd if self.sd else math.inf
+
+    @property
+    def gain(self) -> float:
+        """sd paired / sd unpaired: 1 where pairing is worth nothing; nan where nothing varies."""
+        return self.sd / self.unpaired if self.unpaired else math.nan
+
+
+def pair(left: Mapping[int, float], right: Mapping[int, float]) -> Pairing | None:
+    """left - right over the seeds that both have; None below three of them.
+
+    >>> pair({0: 80.0, 1: 81.0, 2: 82.0}, {0: 81.0, 1: 82.0, 2: 83.0}).gain
+    0.0
+    """
+    seeds = sorted(left.keys() & right.keys())
+    if len(seeds) < LEAST_SEEDS:
+        return None
+    one, two = (np.array([values[seed] for seed in seeds]) for values in (left, right))
+    differences = paired(list(one), list(two))
+    varies = np.ptp(one) > 0 and np.ptp(two) > 0
+    return Pairing(
+        n=len(seeds),
+        effect=float(differences.mean()),
+        sd=float(differences.std(ddof=1)),
+        unpaired=float(np.hypot(one.std(ddof=1), two.std(ddof=1))),
+        correlation=float(np.corrcoef(one, two)[0, 1]) if varies else math.nan,
+    )
+
+
+def titles() -> dict[str, str]:
+    """Titles of the metrics measured here, by name."""
+    return {**metric_titles(), PERTURBED: "linear probe, perturbed"}
+
+
+def headline(scale: str) -> tuple[Row, Row]:
+    """EqCo with few and with all negatives."""
+    found = table(TABLE, scale, evidence_base(scale))
+    eqco = {row.recipe.num_negatives: row for row in found.rows if row.recipe.loss == "eqco"}
+    return eqco[FEW], eqco[max(eqco)]
+
+
+def values_of(scale: str, row: Row, metric: str) -> dict[int, float]:
+    """A metric of a row by seed: of the records, or measured apart."""
+    if metric != PERTURBED:
+        return row_values(scale, row, metric)
+    return by_seed(perturbed_probe.measured(), metric, scale=scale, digest=row.recipe.digest())
+
+
+def of_headline(scale: str, metric: str) -> Pairing | None:
+    """The pair of the headline."""
+    few, full = (values_of(scale, row, metric) for row in headline(scale))
+    return pair(few, full)
+
+
+def gains(scale: str, metric: str, *, same_count: bool) -> list[float]:
+    """What pairing is worth for every pair of rows of the table that share three seeds.
+
+    Args:
+        scale: whose records are taken.
+        metric: by its name.
+        same_count: pairs of one K, which share their draws of negatives too; else all others.
+    """
+    rows = table(TABLE, scale, evidence_base(scale)).rows
+    found = (
+        pair(values_of(scale, a, metric), values_of(scale, b, metric))
+        for a, b in combinations(rows, 2)
+        if (a.recipe.num_negatives == b.recipe.num_negatives) == same_count
+    )
+    return [each.gain for each in found if each and not math.isnan(each.gain)]
+
+
+HEADER = (
+    "metric", "n", "EqCo K = 16 − full", "sd", "effect / sd", "correlation over seeds",
+    "sd paired / unpaired", "the same, rows of one K", "rows of different K",
+)  # fmt: skip
+
+
+def median(values: list[float]) -> str:
+    """The median, and of how many values."""
+    return f"{np.median(values):.2f} ({len(values)})" if values else "–"
+
+
+def line(scale: str, metric: str) -> list[str]:
+    """A metric's line; "not run" where the headline lacks seeds."""
+    found = of_headline(scale, metric)
+    title = titles()[metric]
+    if found is None:
+        return [title, *(f"under {LEAST_SEEDS} seeds" for _ in HEADER[1:])]
+    medians = (median(gains(scale, metric, same_count=same)) for same in (True, False))
+    effect = (f"{found.effect:+.2f}", f"{found.sd:.2f}", f"{found.sharpness:.1f}")
+    return [title, str(found.n), *effect, f"{found.correlation:.2f}", f"{found.gain:.2f}", *medians]
+
+
+def section() -> str:
+    """Every metric at each scale shown."""
+    parts = []
+    for scale in shown_scales():
+        rows = headline(scale)
+        if all(of_headline(scale, metric) is None for metric in METRICS):
+            command = f"{missing.table_command(TABLE, scale)} --seeds {LEAST_SEEDS}"
+            recipes = [row.recipe for row in rows]
+            text = f"Not measured, both rows need {LEAST_SEEDS} seeds: `{command}`"
+            text += f" (of which {missing.cost(scale, recipes)})."
+        else:
+            text = markdown.table(HEADER, [line(scale, metric) for metric in titles()])
+        parts.append(f"### Scale {scale}\n\n{text}")
+    return "\n\n".join(parts)

@@ -1,0 +1,1 @@
+"""The committed records, the paper's numbers, and what follows."""

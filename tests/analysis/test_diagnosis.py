@@ -1,0 +1,199 @@
+"""The diagnosis agrees with measured loss gaps, and its command reads every kind of checkpoint."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from eqco.__main__ import main
+from eqco.analysis.diagnosis import Diagnosis, as_json, capped, describe, diagnose, embed, report
+from eqco.analysis.mutual_information import Gaussians
+from eqco.artifacts.checkpoint import checkpoint_path
+from eqco.config import Machine
+from eqco.data import open_images
+from eqco.data.image_folder import identity
+from eqco.engine.pretrain import pretrain
+from eqco.losses.sampling import others
+from eqco.methods import build
+from eqco.recipe import Recipe
+from reproductions.scales import SCALES
+from tests.trees import files_recipe, write_tree
+
+
+def similarities(sigma: float, count: int = 2000) -> tuple[Tensor, Tensor]:
+    """Log-normal weights: CV^2 = exp(sigma^2) - 1 at temperature 1; positives at 2."""
+    draw = torch.Generator().manual_seed(0)
+    negatives = sigma * torch.randn(count, count, generator=draw, dtype=torch.float64)
+    return torch.full((count,), 2.0, dtype=torch.float64), negatives
+
+
+def test_squared_cv_is_that_of_the_distribution() -> None:
+    found = diagnose(*similarities(0.8), temperature=1.0, alpha=256.0)
+    truth = math.exp(0.64) - 1
+    assert found.squared_cv.value == pytest.approx(truth, rel=0.02)
+
+
+@pytest.mark.parametrize("sigma", [0.2, 0.8], ids="sigma{}".format)
+def test_leading_order_predicts_the_measured_gap_where_k_is_far_above_cv2(sigma: float) -> None:
+    found = diagnose(*similarities(sigma), temperature=1.0, alpha=256.0, counts=(64, 255))
+    for gap in found.gaps:
+        assert gap.measured.value == pytest.approx(gap.sharp, rel=0.15, abs=4 * gap.measured.error)
+        assert gap.sharp <= gap.coarse
+
+
+def test_more_spread_needs_more_negatives() -> None:
+    needed = [
+        diagnose(*similarities(sigma), temperature=1.0, alpha=256.0, tolerance=0.01).enough
+        for sigma in (0.2, 0.8, 1.2)
+    ]
+    assert needed == sorted(needed)
+    assert needed[0] < needed[-1]
+
+
+def test_the_report_fits_80_columns_and_names_k_16() -> None:
+    found = diagnose(*similarities(0.8), temperature=1.0, alpha=256.0)
+    text = report(found, alpha=256.0)
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "At K = 16" in text
+
+
+def test_a_k_that_is_not_below_the_negatives_raises_an_error() -> None:
+    positive, negatives, _ = Gaussians(0.5).draw(10, 20, torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match="K = 20 is not below the 20 negatives at hand"):
+        diagnose(positive, negatives, temperature=1.0, alpha=16.0, counts=(4, 20))
+
+
+def test_k_is_cut_to_what_is_there() -> None:
+    assert capped((4, 255, 16, 64), 20) == (4, 16, 19)
+    assert capped((4,), 20) == (4,)
+    with pytest.raises(ValueError, match="2 images are too few: a diagnosis needs 3"):
+        capped((4,), 1)
+
+
+def cosines(query: Tensor, key: Tensor) -> Diagnosis:
+    """The diagnosis of unit embeddings, alpha 256, t 0.2."""
+    query, key = (torch.nn.functional.normalize(each, dim=1) for each in (query, key))
+    found = query @ key.T
+    return diagnose(found.diagonal(), others(found), temperature=0.2, alpha=256.0, counts=(4, 16))
+
+
+def test_a_collapsed_and_a_hardly_trained_encoder_are_not_praised() -> None:
+    draw = torch.Generator().manual_seed(0)
+    noise = torch.randn(200, 64, generator=draw, dtype=torch.float64)
+    other = torch.randn(200, 64, generator=draw, dtype=torch.float64)
+    cases = {
+        "collapsed": (1e-3 * noise + 1.0, 1e-3 * other + 1.0),
+        "hardly trained": (noise, other),  # the positive is like any negative
+        "trained": (noise, noise + 0.3 * other),
+    }
+    for state, (query, key) in cases.items():
+        found = cosines(query, key)
+        text = report(found, alpha=256.0)
+        assert found.state == state
+        assert max(map(len, text.splitlines())) <= 80
+        if state != "trained":
+            assert f"The encoder is {state}" in text
+            assert "At K =" not in text
+            assert as_json(found, alpha=256.0)["enough"] is None
+
+
+def test_an_encoder_that_cannot_tell_the_positive_has_the_loss_log_1_alpha() -> None:
+    same = torch.full((50, 20), 0.3, dtype=torch.float64)
+    found = diagnose(same[:, 0], same, temperature=0.2, alpha=256.0, counts=(4,))
+    assert found.share == pytest.approx(1.0, abs=1e-12)
+
+
+def test_a_tolerance_of_zero_raises_an_error() -> None:
+    with pytest.raises(ValueError, match=r"tolerance must lie in .*, got 0"):
+        diagnose(*similarities(0.2, 300), temperature=1.0, alpha=16.0, tolerance=0.0)
+
+
+def trained(recipe: Recipe, machine: Machine) -> Path:
+    """The checkpoint of a pretrained encoder."""
+    pretrain(recipe, 0, open_images(recipe, 0, machine), machine)
+    return checkpoint_path(recipe, 0, machine)
+
+
+def test_the_command_reads_a_checkpoint(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = trained(replace(SCALES["smoke"].base, epochs=1), machine)
+    assert main(["diagnose", str(path), "--images", "400"]) == 0
+    assert "CV^2 of the negatives" in capsys.readouterr().out
+    state = torch.load(path, weights_only=True)
+    del state["recipe"]
+    torch.save(state, path)
+    assert main(["diagnose", str(path)]) == 2
+    assert "does not hold its recipe: give --record" in capsys.readouterr().err
+    assert main(["diagnose", str(path.with_name("none.pt"))]) == 2
+    assert "none.pt cannot be read" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen training images."""
+    return write_tree(tmp_path_factory.mktemp("diagnose") / "photos", each=4)
+
+
+def folder_recipe(root: Path) -> Recipe:
+    """One epoch on the images of a tree held in memory."""
+    return replace(
+        SCALES["photos"].base,
+        data=f"folder:{identity(root)}",
+        batch_size=8,
+        num_negatives=7,
+        epochs=1,
+    )
+
+
+@pytest.mark.parametrize("recipe_of", [files_recipe, folder_recipe])
+def test_the_command_reads_a_checkpoint_of_images_of_ones_own(
+    recipe_of: Callable[[Path], Recipe],
+    root: Path,
+    machine: Machine,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recipe = recipe_of(root)
+    path = str(trained(recipe, replace(machine, data_dir=root)))
+    counts = ["--negatives", "2", "8"]
+    assert main(["diagnose", path, "--data", str(root), *counts]) == 0
+    out = capsys.readouterr().out
+    assert f"16 images of {recipe.data}" in out
+    assert "CV^2 of the negatives" in out
+    assert "nan" not in out
+    assert main(["diagnose", path, *counts]) == 2
+    assert f"trained on {recipe.data}: give --data with its folder" in capsys.readouterr().err
+    other = write_tree(tmp_path / "others", each=1)
+    assert main(["diagnose", path, "--data", str(other), *counts]) == 2
+    assert f"the recipe wants {recipe.data}" in capsys.readouterr().err
+    assert main(["diagnose", path, "--data", str(root), "--negatives", "4", "16"]) == 0
+    assert "K of 16 is cut to 14: there are 15 negatives." in capsys.readouterr().out
+
+
+def test_embeddings_have_length_one_and_come_from_both_encoders(
+    root: Path, machine: Machine
+) -> None:
+    recipe = files_recipe(root, "moco")
+    images = open_images(recipe, 0, replace(machine, data_dir=root))
+    query, key = embed(build(recipe, 0, "cpu"), images, 6)
+    assert query.shape == key.shape == (6, recipe.embedding_dim)
+    for each in (query, key):
+        torch.testing.assert_close(each.norm(dim=1), torch.ones(6))
+    found = describe(build(recipe, 0, "cpu"), recipe, images)
+    query, key = embed(build(recipe, 0, "cpu"), images)  # of all M images
+    weights = (query @ key.T / recipe.temperature).double().exp()  # (M, M)
+    rest = ~torch.eye(len(query), dtype=torch.bool)
+    positive, others = weights.diagonal(), weights[rest].view(len(query), -1)
+    total = (recipe.alpha or recipe.num_negatives) * others.mean(dim=1)
+    rho = total / (positive + total)
+    cv2 = others.var(dim=1) / others.mean(dim=1) ** 2
+    expected = {"cv2": cv2, "one_minus_pi0": rho, "rho2_cv2": rho**2 * cv2}
+    means = {name: each.mean().item() for name, each in expected.items()}
+    assert found == pytest.approx(means, rel=1e-4)

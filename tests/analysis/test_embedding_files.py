@@ -1,0 +1,86 @@
+"""Embeddings of other programs: every layout gives the same cosines, and wrong files are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from eqco.__main__ import main
+from eqco.analysis.embedding_files import read_embeddings, similarities
+
+DRAW = np.random.default_rng(0)
+QUERY = DRAW.normal(size=(40, 16)).astype("float32")
+KEY = QUERY + 0.3 * DRAW.normal(size=(40, 16)).astype("float32")
+
+
+def layouts(folder: Path) -> list[Path]:
+    """The same pairs in each layout."""
+    both, tensors = np.stack([QUERY, KEY]), [torch.from_numpy(each) for each in (QUERY, KEY)]
+    np.save(folder / "a.npy", both)
+    np.savez(folder / "b.npz", query=QUERY, key=KEY)
+    torch.save(torch.stack(tensors), folder / "c.pt")
+    torch.save(dict(zip(("query", "key"), tensors, strict=True)), folder / "d.pt")
+    return sorted(folder.iterdir())
+
+
+def test_every_layout_is_read_alike_with_length_one(tmp_path: Path) -> None:
+    for path in layouts(tmp_path):
+        query, key = read_embeddings(path)
+        assert key is not None
+        for found, given in ((query, QUERY), (key, KEY)):
+            given = given / np.linalg.norm(given.astype("float64"), axis=1, keepdims=True)
+            np.testing.assert_allclose(found.numpy(), given, rtol=1e-6)
+
+
+def test_without_keys_the_gap_is_at_its_largest(tmp_path: Path) -> None:
+    """Positives at cosine -1 give the largest weight of negatives that there can be."""
+    query, key = (torch.from_numpy(each).double() for each in (QUERY, KEY))
+    query, key = (torch.nn.functional.normalize(each, dim=1) for each in (query, key))
+    worst, negatives = similarities(query, None)
+    positive, _ = similarities(query, key)
+    assert (worst <= positive).all()
+    assert negatives.shape == (40, 39)
+    assert (negatives < 1).all()  # no query is its own negative
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "short": (np.ones((2, 4)), r"the array has shape \(2, 4\): embeddings are"),
+    "three": (np.ones((3, 9, 4)), r"has shape \(3, 9, 4\): embeddings are"),
+    "nan": (np.full((9, 4), np.nan), "holds NaN or infinity"),
+    "zero": (np.zeros((9, 4)), "a row of zeros, which has no direction"),
+    "text": (np.array(["a", "b", "c"]), "no array of numbers"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_no_embedding_ends_with_one_sentence(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content, sentence = WRONG[name]
+    path = tmp_path / "x.npy"
+    np.save(path, content)
+    with pytest.raises(ValueError, match=sentence):
+        read_embeddings(path)
+    assert main(["diagnose", str(path)]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_the_command_diagnoses_each_file_and_caps_k(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = set()
+    for path in layouts(tmp_path):
+        assert main(["diagnose", str(path)]) == 0
+        texts.add(capsys.readouterr().out.partition("\n")[2])
+    (text,) = texts
+    assert "K of 64, 255 is cut to 38: there are 39 negatives." in text
+    np.save(tmp_path / "one.npy", QUERY)
+    assert main(["diagnose", str(tmp_path / "one.npy"), "--temperature", "0.5"]) == 0
+    assert "No positives in the file" in capsys.readouterr().out
+    torch.save({"conv1.weight": torch.ones(2, 2)}, tmp_path / "w.pt")
+    assert main(["diagnose", str(tmp_path / "w.pt")]) == 2
+    assert "weights of an encoder are no embeddings" in capsys.readouterr().err

@@ -1,0 +1,116 @@
+"""Bounds on the gradient and on the loss gap against what is measured on random keys."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from eqco.analysis.mutual_information import estimate
+from eqco.analysis.theory import (
+    gradient_noise_bound,
+    gradient_norm_bound,
+    leading_gap,
+    margin,
+    mean_field_gap,
+    negative_weight,
+    squared_cv,
+)
+from eqco.losses.functional import eqco_info_nce
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    """A CPU generator."""
+    return torch.Generator().manual_seed(seed)
+
+
+def losses(positive: Tensor, negatives: Tensor, alpha: float) -> Tensor:
+    """EqCo's loss of each query, temperature 1."""
+    shift = math.log(alpha / negatives.shape[1])
+    return torch.nn.functional.softplus(negatives.logsumexp(dim=1) + shift - positive)
+
+
+def sphere(count: int, keys: int, dim: int = 128) -> tuple[Tensor, Tensor, Tensor]:
+    """Random unit queries, positive keys and other keys; float64."""
+    draw = generator(3)
+    parts = (torch.randn(n, dim, generator=draw, dtype=torch.float64) for n in (count, count, keys))
+    query, positive, other = (torch.nn.functional.normalize(part, dim=1) for part in parts)
+    return query, positive, other
+
+
+def gradient(query: Tensor, positive: Tensor, keys: Tensor, alpha: float) -> Tensor:
+    """dL/dq of each query at temperature 0.2; keys (K, D) shared or (N, K, D)."""
+    query = query.clone().requires_grad_(True)
+    own = "nd,kd->nk" if keys.ndim == 2 else "nd,nkd->nk"
+    loss = eqco_info_nce(
+        (query * positive).sum(dim=1),
+        torch.einsum(own, query, keys),
+        temperature=0.2,
+        alpha=alpha,
+    )
+    (loss * len(query)).backward()
+    assert query.grad is not None
+    return query.grad
+
+
+def test_gradients_keep_their_mean_and_not_their_noise() -> None:
+    """Dimension 128, temperature .2, alpha 256: paper.md 6.4 gives these values at kappa 2.64."""
+    query, positive, keys = sphere(256, 8192)
+    limit = gradient(query, positive, keys, 256.0)
+    similarity = query @ keys.T
+    rho = negative_weight(
+        (query * positive).sum(dim=1), similarity, temperature=0.2, effective_negatives=256.0
+    )
+    spread = squared_cv(similarity, temperature=0.2).mean().item()
+    assert limit.norm(dim=1).mean() <= gradient_norm_bound(rho.mean().item(), temperature=0.2)
+    norms, noises = [], []
+    for k in (4, 16, 64, 256):
+        own = torch.randint(8192, (256, k), generator=generator(k))
+        found = gradient(query, positive, keys[own], 256.0)
+        norms.append(found.norm(dim=1).mean().item())
+        noises.append((found - limit).norm(dim=1).mean().item())
+        bound = gradient_noise_bound(rho.mean().item(), spread, num_negatives=k, temperature=0.2)
+        assert noises[-1] <= bound
+    assert max(norms) / min(norms) < 1.3
+    assert noises[0] > 5 * noises[-1]
+    slope = math.log(noises[1] / noises[-1]) / math.log(256 / 16)
+    assert slope == pytest.approx(0.5, abs=0.1)  # noise falls as 1 / sqrt(K)
+
+
+def test_the_mean_field_gap_covers_the_measured_gap() -> None:
+    query, positive, keys = sphere(2048, 4096)
+    similarity = query @ keys.T
+    pair = (query * positive).sum(dim=1)
+    spread = squared_cv(similarity, temperature=0.2).mean().item()
+    limit = losses(pair / 0.2, similarity / 0.2, 256.0)
+    for k in (16, 64, 256):
+        own = torch.randint(4096, (2048, k), generator=generator(k))
+        gap = estimate(limit - losses(pair / 0.2, similarity.gather(1, own) / 0.2, 256.0))
+        assert -4 * gap.error < gap.value
+        assert gap.value < mean_field_gap(spread, num_negatives=k) + 4 * gap.error
+
+
+@pytest.mark.parametrize("num_negatives", [0, -1])
+def test_a_margin_needs_a_negative(num_negatives: int) -> None:
+    with pytest.raises(ValueError, match=f"at least 1, got {num_negatives}"):
+        margin(num_negatives, temperature=0.2, alpha=16.0)
+
+
+def test_squared_cv_is_finite_where_the_weights_leave_the_range_of_float64() -> None:
+    """e^{1 / 0.001} is infinite in float64; the ratio does not depend on the scale."""
+    negatives = torch.tensor([[1.0, 1.0, -1.0, -1.0]])
+    assert squared_cv(negatives, temperature=0.001).item() == pytest.approx(4 / 3)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1), (3, 2, 2)], ids=str)
+def test_squared_cv_needs_two_negatives_a_query(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"\(N, M\) with M >= 2"):
+        squared_cv(torch.zeros(shape), temperature=0.2)
+
+
+def test_the_leading_gap_is_below_the_mean_field_gap() -> None:
+    weight, spread = torch.tensor([0.5, 1.0]).double(), torch.tensor([2.0, 4.0]).double()
+    assert leading_gap(weight, spread, num_negatives=8) == pytest.approx((0.5 + 4) / 2 / 16)
+    assert leading_gap(weight, spread, num_negatives=8) < mean_field_gap(3.0, num_negatives=8)

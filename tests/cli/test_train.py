@@ -1,0 +1,115 @@
+"""`eqco train`, `probe`, `ls`, `show` on anybody's images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+
+from eqco.__main__ import main
+from eqco.artifacts.record import Record
+from eqco.cli.train import NUMBERS
+from eqco.cli.training import with_options
+from eqco.engine.progress import Live
+from tests.trees import write_tree
+
+
+def write_flat(folder: Path, count: int) -> Path:
+    """Odd-sized JPEG files in one folder, some gray."""
+    draw = np.random.default_rng(0)
+    folder.mkdir()
+    for place in range(count):
+        height, width = (int(side) for side in draw.integers(9, 120, size=2))
+        pixels = draw.integers(0, 255, size=(4, 4, 3)).astype(np.uint8)
+        picture = Image.fromarray(pixels).resize((width, height))
+        picture.convert("L" if place % 7 == 0 else "RGB").save(folder / f"photo {place}.jpg")
+    return folder
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> list[str]:
+    """Options for records and checkpoints, and one thread."""
+    folders = {"--records": tmp_path / "records", "--checkpoints": tmp_path / "checkpoints"}
+    return [word for n, p in folders.items() for word in (n, str(p))] + ["--threads", "1"]
+
+
+def test_300_odd_sized_files_in_one_folder_train_by_one_command(
+    tmp_path: Path, places: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "--data", str(write_flat(tmp_path / "flat", 300)), "--epochs", "1", *places]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "batches of 64" in out
+    assert "images/s" in out
+    assert " left" in out
+    (file,) = (tmp_path / "records").glob("*.json")
+    record = Record.read(file)
+    assert (record.steps, record.recipe.num_negatives, record.metrics) == (4, 16, {})
+    assert record.diagnostics["cv2"] > 0
+    (checkpoint,) = (tmp_path / "checkpoints").glob("*.pt")
+    assert str(checkpoint) in out
+    assert main(words) == 0
+    assert "it was done before" in capsys.readouterr().out
+    assert main(["diagnose", str(checkpoint), "--data", str(tmp_path / "flat")]) == 0
+    assert "300 images of images:" in capsys.readouterr().out
+    assert main(["ls", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    kinds = {line["kind"] for line in found}
+    assert kinds == {"record", "checkpoint", "other"} or kinds == {"record", "checkpoint"}
+    assert main(["show", str(tmp_path / "records")]) == 0
+    assert "no labels" in capsys.readouterr().out
+    assert main(["show", str(file)]) == 0
+    assert "no metrics: the images have no labels" in capsys.readouterr().out
+
+
+def test_images_are_read_from_files_at_another_size(
+    tmp_path: Path, places: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_tree(tmp_path / "tree", each=4)
+    words = ["--image-size", "40", "--epochs", "1", "--workers", "0", "--json"]
+    assert main(["train", "--data", str(data), *words, *places]) == 0
+    body = json.loads(capsys.readouterr().out)
+    assert body["recipe"]["data"].startswith("files:")
+    assert body["recipe"]["image_size"] == 40
+    assert body["steps"] == 4
+    (checkpoint,) = (tmp_path / "checkpoints").glob("*.pt")
+    assert main(["probe", str(checkpoint), "--data", str(data), "--threads", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["train"], found["held_out"], found["classes"]) == (16, 8, 4)
+    assert found["largest_class"] == 25
+    assert set(found["metrics"]) == {"linear", "knn", "class_mean"}
+
+
+def test_a_probe_of_foreign_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_tree(tmp_path / "tree", each=3)
+    torch.manual_seed(0)
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "resnet.pth")
+    words = ["probe", str(tmp_path / "resnet.pth"), "--image-size", "64", "--threads", "1"]
+    assert main(words) == 2
+    assert "give --data with a tree of labelled images" in capsys.readouterr().err
+    assert main([*words, "--data", str(data)]) == 0
+    out = capsys.readouterr().out
+    assert "resnet18, 4 classes, 12 training and 8 held-out images" in out
+    assert "linear probe" in out
+
+
+def test_a_sentence_about_a_field_names_its_option() -> None:
+    text = "num_negatives is 99, but SiMo with batch_size=64 has alpha=3 negatives"
+    wanted = "--num-negatives is 99, but SiMo with --batch-size=64 has --alpha=3 negatives"
+    assert with_options(text, list(NUMBERS)) == wanted
+    assert with_options("unknown loss 'x'", list(NUMBERS)) == "unknown loss 'x'"
+
+
+def test_a_terminal_has_one_line_of_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    live = Live(64, seconds=0.0)
+    for step in range(1, 4):
+        live("training", step, 3, 2.0)
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    assert out.endswith("0 s left\n")
+    assert all(len(part) < 90 for part in out.split("\r\x1b[K"))

@@ -1,0 +1,289 @@
+"""Random views: drawn per image, repeatable, the identity where nothing is drawn."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torchvision.transforms.v2.functional as reference
+from torch import Tensor
+
+from eqco.data import augmentations, color
+from eqco.data.augmentations import VIEWS, normalise, random_crops, warp
+from eqco.runtime.rng import uniform
+
+CHANNELS = {"glyphs": 1, "photos": 3}
+EITHER_VIEW = pytest.mark.parametrize("name", sorted(VIEWS))
+CPU = torch.device("cpu")
+
+
+def pictures(name: str, count: int = 6, side: int = 24) -> Tensor:
+    """Different smooth pictures in [0, 1]."""
+    draw = torch.Generator().manual_seed(5)
+    coarse = torch.rand(count, CHANNELS[name], 5, 5, generator=draw)
+    return torch.nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
+
+
+def matrix_rows(matrix: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """The two rows of (N, 2, 3) matrices as `warp` takes them."""
+    return tuple(matrix[:, 0].unbind(1)), tuple(matrix[:, 1].unbind(1))
+
+
+@EITHER_VIEW
+def test_a_view_keeps_shape_type_and_range(name: str, generator: torch.Generator) -> None:
+    images = pictures(name, count=64)
+    view = VIEWS[name](images, 0.3, generator)
+    assert view.shape == images.shape
+    assert view.dtype == torch.float32
+    assert view.min() >= 0
+    assert view.max() <= 1
+
+
+@EITHER_VIEW
+def test_equal_images_of_a_batch_get_different_views(name: str, generator: torch.Generator) -> None:
+    images = pictures(name, count=1).repeat(16, 1, 1, 1)
+    view = VIEWS[name](images, 0.3, generator).flatten(1)
+    distance = torch.cdist(view, view) + torch.eye(16)
+    assert distance.min() > 1e-3
+
+
+@EITHER_VIEW
+def test_a_view_does_not_depend_on_the_other_images_of_its_batch(name: str) -> None:
+    images = pictures(name)
+    changed = images.clone()
+    changed[1:] = 1 - changed[1:]
+    one, other = (
+        VIEWS[name](each, 0.3, torch.Generator().manual_seed(1)) for each in (images, changed)
+    )
+    torch.testing.assert_close(one[0], other[0])
+    assert not torch.allclose(one[1:], other[1:])
+
+
+@EITHER_VIEW
+def test_the_same_generator_gives_the_same_view(name: str) -> None:
+    first, second, third = (
+        VIEWS[name](pictures(name), 0.3, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, second)
+    assert not torch.equal(first, third)
+
+
+@EITHER_VIEW
+def test_a_view_leaves_its_images_alone(name: str, generator: torch.Generator) -> None:
+    images = pictures(name)
+    before = images.clone()
+    VIEWS[name](images, 0.3, generator)
+    assert torch.equal(images, before)
+
+
+@EITHER_VIEW
+def test_a_view_is_the_image_where_nothing_is_drawn(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each number in the middle of its range: full crop, no turn, no shear, factors of 1.
+
+    Of the photos' numbers in [0, 1) the middle means jitter by nothing and no grayscale; the
+    flip is set to +1, its middle being no flip at all.
+    """
+    drawn = []
+
+    def middle(count: int, low: float, high: float, *_: object) -> Tensor:
+        drawn.append((low, high))
+        flip = name == "photos" and len(drawn) == 5  # after the four numbers of the crop
+        return torch.full((count,), high if flip else (low + high) / 2)
+
+    monkeypatch.setattr(augmentations, "uniform", middle)
+    images = pictures(name)
+    torch.testing.assert_close(VIEWS[name](images, 1.0, torch.Generator()), images)
+    assert len(drawn) >= 6
+
+
+def test_warping_with_the_identity_leaves_images_alone() -> None:
+    images = pictures("photos")
+    identity = torch.eye(2, 3).expand(6, 2, 3)
+    torch.testing.assert_close(warp(images, matrix_rows(identity)), images)
+
+
+def test_warping_with_minus_one_flips_left_and_right() -> None:
+    images = pictures("photos")
+    mirror = torch.tensor([[-1.0, 0, 0], [0, 1, 0]]).expand(6, 2, 3)
+    torch.testing.assert_close(warp(images, matrix_rows(mirror)), images.flip(3))
+
+
+def test_warping_takes_the_crop_that_the_matrix_names() -> None:
+    """Half the side, centred in the upper left quarter, is that quarter at twice the size."""
+    images = pictures("glyphs")
+    matrix = torch.tensor([[0.5, 0, -0.5], [0, 0.5, -0.5]]).expand(6, 2, 3)
+    halved = torch.nn.functional.avg_pool2d(warp(images, matrix_rows(matrix)), 2)
+    inner = (slice(None), slice(None), slice(1, 11), slice(1, 11))  # borders mix with their own
+    torch.testing.assert_close(halved[inner], images[:, :, :12, :12][inner], atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("outside", ["zeros", "border"])
+@pytest.mark.parametrize("shape", [(24, 24), (20, 32)], ids=str)
+def test_warping_is_torchs_affine_grid_and_sample(
+    outside: str, shape: tuple[int, int], generator: torch.Generator
+) -> None:
+    """Any matrix, also one that looks beyond the image."""
+    images = torch.rand(6, 3, *shape, generator=generator)
+    matrix = torch.eye(2, 3) + 0.5 * torch.randn(6, 2, 3, generator=generator)
+    grid = torch.nn.functional.affine_grid(matrix, [6, 3, *shape], align_corners=False)
+    expected = torch.nn.functional.grid_sample(
+        images, grid, padding_mode=outside, align_corners=False
+    )
+    ours = warp(images, matrix_rows(matrix), outside)
+    torch.testing.assert_close(ours, expected, atol=1e-5, rtol=0)
+
+
+def recorded(
+    images: Tensor, monkeypatch: pytest.MonkeyPatch, **shares: float
+) -> tuple[Tensor, list[Tensor]]:
+    """A photo view by seed 3 with other shares, and all that was drawn for it, in order."""
+    drawn, inner = [], uniform
+    monkeypatch.setattr(
+        augmentations, "uniform", lambda *given: drawn.append(inner(*given)) or drawn[-1]
+    )
+    for name, share in shares.items():
+        monkeypatch.setattr(augmentations, name, share)
+    return VIEWS["photos"](images, 0.3, torch.Generator().manual_seed(3)), drawn
+
+
+def test_colours_of_the_chosen_photos_alone_are_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brightness, contrast, saturation, hue by torchvision, one image at a time, then gray."""
+    images = pictures("photos", count=90)
+    plain, _ = recorded(images, monkeypatch, JITTER_SHARE=0.0, GRAY_SHARE=0.0)
+    view, drawn = recorded(images, monkeypatch, JITTER_SHARE=0.6, GRAY_SHARE=0.3)
+    chosen, *factors, gray = drawn[5:]  # after the four numbers of the crop, and the flip
+    changes = (
+        reference.adjust_brightness, reference.adjust_contrast,
+        reference.adjust_saturation, reference.adjust_hue,
+    )  # fmt: skip
+    untouched = 0
+    for row in range(90):
+        expected = plain[row]
+        if chosen[row] < 0.6:
+            for change, factor in zip(changes, factors, strict=True):
+                expected = change(expected, factor[row].item())
+        if gray[row] < 0.3:
+            expected = reference.rgb_to_grayscale(expected, num_output_channels=3)
+        torch.testing.assert_close(view[row], expected, atol=1e-5, rtol=0)
+        if chosen[row] >= 0.6 and gray[row] >= 0.3:
+            assert torch.equal(view[row], plain[row])
+            untouched += 1
+    assert 10 < untouched < 45
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0], ids="share{}".format)
+def test_how_many_photos_are_coloured_at_once_does_not_change_them(
+    share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, found = pictures("photos", count=70), []
+    for at_once in (1, 7, 32, 1000):
+        monkeypatch.setattr(augmentations, "AT_ONCE", at_once)
+        found.append(recorded(images, monkeypatch, JITTER_SHARE=share)[0])
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0], atol=1e-7, rtol=0)
+
+
+def test_about_four_fifths_of_the_photos_are_jittered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,000 draws at probability .8: outside 740 to 860 once in 400,000."""
+    images = pictures("photos", count=1000, side=8)
+    plain, _ = recorded(images, monkeypatch, JITTER_SHARE=0.0, GRAY_SHARE=0.0)
+    view, _ = recorded(images, monkeypatch, JITTER_SHARE=color.JITTER_SHARE, GRAY_SHARE=0.0)
+    assert 740 < int((view != plain).flatten(1).any(dim=1).sum()) < 860
+
+
+def test_about_half_of_the_photos_are_flipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """600 draws at probability .5: outside 240 to 360 once in a million."""
+    signs: list[Tensor] = []
+    inner = augmentations.warp
+    monkeypatch.setattr(
+        augmentations,
+        "warp",
+        lambda images, rows, outside: (
+            signs.append(rows[0][0].sign()) or inner(images, rows, outside)
+        ),
+    )
+    VIEWS["photos"](pictures("photos", count=600, side=8), 1.0, torch.Generator().manual_seed(0))
+    flipped = int((signs[0] < 0).sum())
+    assert 240 < flipped < 360
+    assert int((signs[0] > 0).sum()) == 600 - flipped
+
+
+def test_about_a_fifth_of_the_photos_are_gray() -> None:
+    """1,000 draws at probability .2: outside 140 to 260 once in 400,000."""
+    images = pictures("photos", count=1000, side=8)
+    view = VIEWS["photos"](images, 1.0, torch.Generator().manual_seed(0))
+    gray = (view - view.mean(dim=1, keepdim=True)).abs().flatten(1).amax(dim=1) < 1e-5
+    assert 140 < int(gray.sum()) < 260
+
+
+def test_a_photo_of_one_colour_stays_of_one_colour(generator: torch.Generator) -> None:
+    """A crop lies inside its image, so nothing from outside may be mixed in at its border."""
+    images = torch.rand(64, 3, 1, 1, generator=generator).expand(64, 3, 24, 24)
+    view = VIEWS["photos"](images, 0.2, generator).flatten(2)
+    spread = view.amax(dim=2) - view.amin(dim=2)
+    assert spread.max() < 1e-5
+
+
+def test_brightness_differs_from_photo_to_photo() -> None:
+    images = torch.full((64, 3, 8, 8), 0.4)
+    view = VIEWS["photos"](images, 1.0, torch.Generator().manual_seed(0))
+    assert view[:, :, 4, 4].mean(dim=1).std() > 0.03
+
+
+def test_glyphs_are_turned_and_sheared_and_not_only_cropped() -> None:
+    """A cross through the centre: at full crop its upright bar leans, left or right."""
+    images = torch.zeros(32, 1, 24, 24)
+    images[:, :, :, 11:13] = 1
+    view = VIEWS["glyphs"](images, 1.0, torch.Generator().manual_seed(0))[:, 0]
+    columns = torch.arange(24.0)
+    top, bottom = ((view[:, row] * columns).sum(1) / view[:, row].sum(1) for row in (5, 18))
+    lean = (top - bottom).abs()
+    assert lean.max() > 2
+    assert (top > bottom).any()
+    assert (top < bottom).any()
+
+
+@pytest.mark.parametrize("crop_scale", [0.08, 0.5, 1.0], ids="scale{}".format)
+def test_crops_lie_inside_the_image_and_are_as_large_as_asked(
+    crop_scale: float, generator: torch.Generator
+) -> None:
+    width, height, x, y = random_crops(4000, crop_scale, generator, CPU)
+    for side, centre in ((width, x), (height, y)):
+        assert (centre.abs() + side).max() <= 1 + 1e-6
+    ratio = width / height
+    assert ratio.min() >= 3 / 4 - 1e-5
+    assert ratio.max() <= 4 / 3 + 1e-5
+    area = width * height  # a crop wider than the image is cut, to 3/4 of its area at most
+    assert area.max() <= 1 + 1e-6
+    assert area.min() >= crop_scale * 3 / 4 - 1e-6
+
+
+def test_small_crops_have_a_uniform_area(generator: torch.Generator) -> None:
+    """Where no side is cut the mean of the area is the middle of its range."""
+    width, height, _, _ = random_crops(20000, 0.1, generator, CPU)
+    whole = (width < 1) & (height < 1)
+    area = (width * height)[whole & (width * height < 0.7)]
+    assert area.mean().item() == pytest.approx(0.4, abs=0.01)
+
+
+def test_normalising_takes_the_mean_and_the_deviation_away() -> None:
+    images = pictures("photos")
+    mean, std = images.mean(dim=(0, 2, 3)), images.std(dim=(0, 2, 3))
+    out = normalise(images, mean, std)
+    torch.testing.assert_close(out.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-6, rtol=0)
+    torch.testing.assert_close(out.std(dim=(0, 2, 3)), torch.ones(3))
+    assert torch.equal(normalise(images, torch.zeros(3), torch.ones(3)), images)
+
+
+def test_views_are_drawn_within_ten_degrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    ranges = []
+    inner = augmentations.uniform
+    monkeypatch.setattr(
+        augmentations, "uniform", lambda *given: ranges.append(given[1:3]) or inner(*given)
+    )
+    VIEWS["glyphs"](pictures("glyphs"), 0.8, torch.Generator())
+    assert (-math.radians(10), math.radians(10)) in ranges
+    assert (-0.3, 0.3) in ranges

@@ -1,0 +1,77 @@
+"""Pictures of any format are read in colour, and a file that cannot be read is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision.transforms.v2.functional as reference
+from PIL import Image
+
+from eqco.data.decode import decode, picture
+from eqco.data.image_folder import ImageTree, scan
+from tests.trees import write_tree
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> ImageTree:
+    """Twenty training images: one is gray, one CMYK, one a PNG by content."""
+    return scan(write_tree(tmp_path_factory.mktemp("decode") / "photos"))
+
+
+def test_gray_cmyk_and_misnamed_files_are_read_in_colour(tree: ImageTree) -> None:
+    for path in tree.train.paths():
+        image = decode(path)
+        assert image.dtype == torch.uint8
+        assert image.shape[0] == 3
+    gray = decode(tree.root / "train" / "n01" / "0.JPEG")
+    assert torch.equal(gray[0], gray[1])
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "broken.JPEG"
+    path.write_bytes(b"half a file")
+    with pytest.raises(ValueError, match=r"cannot read image .*broken.JPEG"):
+        decode(path)
+
+
+def test_pixels_are_those_of_the_file(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "one.png")
+    assert torch.equal(decode(tmp_path / "one.png"), torch.from_numpy(pixels).permute(2, 0, 1))
+    assert picture(tmp_path / "one.png").mode == "RGB"
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "text", "truncated", "bytes-changed"])
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_an_unreadable_image_is_named(tmp_path: Path, damage: str, ending: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path = tmp_path / f"broken.{ending}"
+    Image.fromarray(noise).save(path)
+    whole = path.read_bytes()
+    path.write_bytes(
+        {
+            "missing": whole,
+            "empty": b"",
+            "text": b"this is no image",
+            "truncated": whole[: len(whole) // 2],
+            "bytes-changed": b"\0" * 64 + whole[64:],
+        }[damage]
+    )
+    if damage == "missing":
+        path.unlink()
+    advice = "No such file" if damage == "missing" else "repair or delete"
+    with pytest.raises(ValueError, match=rf"cannot read image .*broken\.{ending}.*{advice}"):
+        decode(path)
+
+
+def test_crops_of_a_decoded_picture_are_those_of_its_planes(tree: ImageTree) -> None:
+    """Memory order changes no byte, neither of a crop nor of a resized picture."""
+    image = decode(tree.train.path(0))
+    for change in (
+        lambda each: reference.resized_crop(each, 1, 2, 9, 7, [16, 16], antialias=True),
+        lambda each: reference.resize(each, [11], antialias=True),
+    ):
+        assert torch.equal(change(image), change(image.contiguous()))

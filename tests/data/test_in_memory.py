@@ -1,0 +1,356 @@
+"""Data sets held in memory, and one clear sentence for a folder that cannot be used."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from eqco.config import Machine
+from eqco.data import SOURCES, find_source, glyphs, open_images
+from eqco.data.in_memory import Dataset, InMemory, glyph_set, validation_split
+from eqco.recipe import Recipe
+from reproductions.scales import SCALES
+
+CLASSES = ("ant", "bee", "cat")
+COUNTS = {"train": 4, "test": 2}
+CIFAR10_FOLDER = os.environ.get("EQCO_CIFAR10_FOLDER", "")
+
+
+def pick_colour(split: str, label: int, place: int) -> tuple[int, int, int]:
+    """Of one picture of the tree; each has its own."""
+    return (40 * label + 10, 20 * place, 0 if split == "train" else 200)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """An image tree of three classes: plain PNG pictures of 40 x 32 pixels, and a stray file."""
+    folder = tmp_path / "insects"
+    for split, count in COUNTS.items():
+        for label, name in enumerate(CLASSES):
+            home = folder / split / name
+            home.mkdir(parents=True)
+            for place in range(count):
+                colour = pick_colour(split, label, place)
+                Image.new("RGB", (40, 32), colour).save(home / f"{place}.png")
+    (folder / "train" / "ant" / "notes.txt").write_text("not an image")
+    return folder
+
+
+def folder_name(folder: Path) -> str:
+    """The recipe's `data` for a folder."""
+    identify = SOURCES["folder"].identify
+    assert identify is not None
+    return identify(folder)
+
+
+def recipe_of(data: str) -> Recipe:
+    """A recipe of photographs with small batches."""
+    return replace(SCALES["photos"].base, data=data, batch_size=4, num_negatives=3)
+
+
+def open_folder(data: str, folder: Path) -> InMemory:
+    """The images as a run opens them."""
+    images = open_images(recipe_of(data), 0, Machine(data_dir=folder))
+    assert isinstance(images, InMemory)
+    return images
+
+
+def load_tree(folder: Path) -> Dataset:
+    """The data set as a run loads it."""
+    return open_folder(folder_name(folder), folder).data
+
+
+def test_a_folder_gives_its_images_and_labels_in_order(tree: Path) -> None:
+    data = load_tree(tree)
+    assert data.num_classes == 3
+    assert data.train_images.shape == (12, 3, 32, 32)
+    assert data.test_images.shape == (6, 3, 32, 32)
+    assert data.train_images.dtype == torch.uint8
+    assert data.train_labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert data.test_labels.tolist() == [0, 0, 1, 1, 2, 2]
+    for split, images in (("train", data.train_images), ("test", data.test_images)):
+        for row, image in enumerate(images):
+            colour = torch.tensor(pick_colour(split, *divmod(row, COUNTS[split])))
+            assert torch.equal(image.long(), colour[:, None, None].expand(3, 32, 32))
+
+
+def test_a_large_image_is_scaled_by_its_shorter_edge_and_cut_at_the_centre(tree: Path) -> None:
+    """128 x 64: red left quarter, red right quarter, blue middle: only blue remains."""
+    picture = np.zeros((64, 128, 3), dtype=np.uint8)
+    picture[:, :32, 0], picture[:, 96:, 0], picture[:, 32:96, 2] = 255, 255, 255
+    Image.fromarray(picture).save(tree / "train" / "ant" / "0.png")
+    image = load_tree(tree).train_images[0]
+    assert image.shape == (3, 32, 32)
+    assert image[2, :, 4:28].min() > 250
+    assert image[0, :, 4:28].max() < 5
+
+
+def test_a_gray_image_becomes_three_equal_channels(tree: Path) -> None:
+    Image.new("L", (32, 32), 77).save(tree / "train" / "ant" / "0.png")
+    assert (load_tree(tree).train_images[0] == 77).all()
+
+
+def test_a_held_out_folder_may_be_called_val(tree: Path) -> None:
+    before = load_tree(tree)
+    (tree / "test").rename(tree / "val")
+    moved = tree.rename(tree.with_name("moved"))
+    assert torch.equal(load_tree(moved).test_images, before.test_images)
+
+
+def test_the_name_of_a_folder_does_not_depend_on_where_it_lies(tree: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere" / "insects"
+    shutil.copytree(tree, copy)
+    assert folder_name(copy) == folder_name(tree)
+    assert folder_name(tree).startswith("folder:")
+    assert str(tmp_path) not in folder_name(tree)
+
+
+def test_another_tree_of_the_same_name_has_another_name(tree: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere" / "insects"
+    shutil.copytree(tree, copy)
+    (copy / "train" / "ant" / "0.png").rename(copy / "train" / "ant" / "9.png")
+    assert folder_name(copy) != folder_name(tree)
+    with pytest.raises(ValueError, match=r"the recipe wants folder:.*but .* is folder:"):
+        open_folder(folder_name(tree), copy)
+
+
+def test_equal_pixels_have_equal_fingerprints_and_others_do_not(tree: Path, tmp_path: Path) -> None:
+    same, other = tmp_path / "a" / "insects", tmp_path / "b" / "insects"
+    shutil.copytree(tree, same)
+    shutil.copytree(tree, other)
+    Image.new("RGB", (40, 32), (1, 2, 3)).save(other / "test" / "bee" / "1.png")
+    first, second, third = (load_tree(each).fingerprint for each in (tree, same, other))
+    assert first == second
+    assert first != third
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nowhere does not exist"):
+        folder_name(tmp_path / "nowhere")
+
+
+def test_an_empty_folder_is_told_what_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"needs subfolders train/ and val/ or test/.*none"):
+        folder_name(tmp_path)
+
+
+def test_a_folder_without_a_held_out_part_says_what_it_has(tree: Path) -> None:
+    shutil.rmtree(tree / "test")
+    with pytest.raises(ValueError, match=r"needs subfolders train/ and val/ or test/.*\['train'\]"):
+        folder_name(tree)
+
+
+def test_a_folder_with_one_class_raises_an_error(tree: Path) -> None:
+    for split in COUNTS:
+        for name in CLASSES[1:]:
+            shutil.rmtree(tree / split / name)
+    with pytest.raises(ValueError, match=r"train has 1 class folder\(s\), 2 are needed"):
+        folder_name(tree)
+
+
+def test_a_class_without_images_is_named(tree: Path) -> None:
+    for image in (tree / "train" / "bee").iterdir():
+        image.unlink()
+    with pytest.raises(ValueError, match=r"class folder .*train.bee holds no image"):
+        folder_name(tree)
+
+
+def test_a_held_out_part_without_images_raises_an_error(tree: Path) -> None:
+    for image in (tree / "test").rglob("*.png"):
+        image.unlink()
+    with pytest.raises(ValueError, match="test holds no image"):
+        folder_name(tree)
+
+
+def test_a_class_that_training_does_not_have_is_named(tree: Path) -> None:
+    (tree / "test" / "bee").rename(tree / "test" / "beetle")
+    with pytest.raises(ValueError, match=r"has class 'beetle', which .*train has not"):
+        folder_name(tree)
+
+
+def test_an_unreadable_image_of_a_folder_is_named(tree: Path) -> None:
+    image = tree / "train" / "bee" / "broken.jpg"
+    image.write_bytes(b"this is no image")
+    with pytest.raises(ValueError, match=r"cannot read image .*broken\.jpg"):
+        load_tree(tree)
+
+
+def test_a_png_with_a_broken_chunk_is_named(tree: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    image = tree / "train" / "bee" / "broken.png"
+    Image.fromarray(noise).save(image)
+    whole = bytearray(image.read_bytes())
+    whole[40:44] = b"\xff\xff\xff\xff"  # inside the compressed pixels
+    whole[-12:-4] = b"\x7f\xff\xff\xffHUGE"  # and a last chunk that says it is so
+    image.write_bytes(bytes(whole))
+    with pytest.raises(ValueError, match=r"cannot read image .*broken\.png"):
+        load_tree(tree)
+
+
+@pytest.mark.parametrize(
+    ("name", "right"), [("glyph", "glyphs"), ("cifar", "cifar10"), ("CIFAR-10", "cifar10")]
+)
+def test_an_unknown_data_set_is_answered_with_the_nearest_names(name: str, right: str) -> None:
+    with pytest.raises(ValueError, match=f"unknown data set {name!r}: did you mean .*{right}"):
+        replace(Recipe(), data=name)
+    with pytest.raises(ValueError, match="unknown data set"):
+        find_source(name)
+
+
+def test_the_glyph_set_is_the_rendered_glyphs_with_labels() -> None:
+    _, train, test = glyphs.render()
+    data, new = glyph_set(1.0), glyphs.unseen()
+    assert data.num_classes == len(train)
+    assert data.train_images.shape == (9 * len(train), 1, 24, 24)
+    assert data.test_images.shape == (int(new.sum()), 1, 24, 24)
+    for label in (0, 777, len(train) - 1):
+        assert torch.equal(data.train_images[data.train_labels == label][:, 0], train[label])
+        held_out = data.test_images[data.test_labels == label][:, 0]
+        assert torch.equal(held_out, test[label][new[label]])
+
+
+@pytest.mark.parametrize("part", [0.05, 0.1, 0.25, 0.4, 0.7, 1.0], ids="part{}".format)
+def test_a_part_of_the_glyphs_is_that_fraction_of_the_classes(part: float) -> None:
+    data = glyph_set(part)
+    assert data.num_classes == pytest.approx(part * len(glyphs.render()[0]), abs=1.5)
+    assert data.train_labels.unique().tolist() == list(range(data.num_classes))
+    chosen = torch.arange(data.num_classes) * len(glyphs.unseen()) // data.num_classes
+    left = glyphs.unseen()[chosen].sum(dim=1)  # held-out pictures of each class
+    assert torch.equal(torch.bincount(data.test_labels, minlength=data.num_classes), left)
+
+
+def test_glyphs_drawn_by_other_libraries_leave_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(glyphs, "FINGERPRINT", glyphs.fingerprint())
+    assert glyph_set(0.1).note == ""
+    monkeypatch.setattr(glyphs, "FINGERPRINT", "0123456789abcdef")
+    note = glyph_set(0.1).note
+    assert glyphs.fingerprint() in note
+    assert "0123456789abcdef" in note
+
+
+def test_channel_statistics_are_those_of_the_pixels(tree: Path) -> None:
+    data = load_tree(tree)
+    pixels = data.train_images.double().div(255).transpose(0, 1).flatten(1)
+    mean, std = data.channel_statistics()
+    torch.testing.assert_close(mean, pixels.mean(dim=1).float())
+    torch.testing.assert_close(std, pixels.std(dim=1, correction=0).float())
+
+
+def test_moving_a_data_set_keeps_all_of_it(tree: Path) -> None:
+    data = load_tree(tree)
+    moved = data.to("cpu")
+    assert torch.equal(moved.train_images, data.train_images)
+    assert torch.equal(moved.test_labels, data.test_labels)
+    assert (moved.num_classes, moved.fingerprint, moved.note) == (3, data.fingerprint, data.note)
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_every_source_is_found_by_the_data_of_a_recipe(name: str, tree: Path) -> None:
+    source = SOURCES[name]
+    assert find_source(name) is source
+    if source.hashed:  # users bring them: the recipe names what is in them
+        assert source.identify is not None
+        data = source.identify(tree)
+        assert data.startswith(f"{name}:")
+        assert find_source(data) is source
+    else:
+        with pytest.raises(ValueError, match="unknown data set"):
+            find_source(f"{name}:something")
+
+
+def test_views_and_samples_are_the_same_each_time(tree: Path) -> None:
+    images, again = (open_folder(folder_name(tree), tree) for _ in range(2))
+    for pair, same in (
+        (images.views(3), again.views(3)),
+        (images.sample(5), again.sample(5)),
+    ):
+        assert not torch.equal(*pair)
+        assert all(torch.equal(one, other) for one, other in zip(pair, same, strict=True))
+    assert not torch.equal(images.views(0)[0], images.views(1)[0])
+
+
+def test_two_processes_make_the_views_of_one(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = open_folder(folder_name(tree), tree).views(1)
+    for module in ("randomness", "images.memory"):
+        monkeypatch.setattr(f"eqco.{module}.first_index", lambda count: 2, raising=True)
+    monkeypatch.setattr("eqco.runtime.rng.world_size", lambda: 2)
+    second = open_folder(folder_name(tree), tree).views(1)
+    for one, half in zip(whole, second, strict=True):
+        torch.testing.assert_close(half, one[2:])
+
+
+def test_a_channel_of_one_value_gives_finite_views(tree: Path) -> None:
+    """The blue of the training pictures is 0: their standard deviation is not divided by."""
+    images = open_folder(folder_name(tree), tree)
+    assert images.data.channel_statistics()[1][2] == 0
+    for view in (*images.views(0), *images.sample(5)):
+        assert torch.isfinite(view).all()
+
+
+def test_a_sample_is_of_all_images_where_there_are_fewer(tree: Path) -> None:
+    images = open_folder(folder_name(tree), tree)
+    assert len(images.sample(5)[0]) == 5
+    assert len(images.sample(100)[0]) == 12
+
+
+def test_whole_images_of_both_parts_come_with_their_labels(tree: Path) -> None:
+    images = open_folder(folder_name(tree), tree)
+    for part, labels in (
+        ("train", images.data.train_labels),
+        ("held_out", images.data.test_labels),
+    ):
+        shown = list(images.whole(part))
+        assert torch.equal(torch.cat([right for _, right in shown]), labels)
+        assert torch.cat([batch for batch, _ in shown]).shape == (len(labels), 3, 32, 32)
+
+
+@pytest.mark.skipif(
+    not CIFAR10_FOLDER,
+    reason="EQCO_CIFAR10_FOLDER names no folder with CIFAR-10 as an image tree",
+)
+def test_cifar10_as_a_folder_is_read_whole() -> None:
+    """50,000 and 10,000 images of 32 pixels in ten classes, and the channel means of CIFAR-10.
+
+    The means (.4914, .4822, .4465) are those commonly used for its training images.
+    """
+    data = load_tree(Path(CIFAR10_FOLDER))
+    assert data.train_images.shape == (50000, 3, 32, 32)
+    assert data.test_images.shape == (10000, 3, 32, 32)
+    assert torch.bincount(data.train_labels).tolist() == [5000] * 10
+    assert torch.bincount(data.test_labels).tolist() == [1000] * 10
+    mean, _ = data.channel_statistics()
+    torch.testing.assert_close(mean, torch.tensor([0.4914, 0.4822, 0.4465]), atol=0.002, rtol=0)
+
+
+def test_a_validation_part_is_fixed_by_content_and_leaves_the_training_part() -> None:
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (40, 1, 4, 4), generator=draw).to(torch.uint8)
+    labels = torch.arange(40)
+    data = Dataset(images, labels, images[:5], labels[:5], 40, "f")
+    split = validation_split(data, 12)
+    order = torch.randperm(40, generator=draw)
+    shuffled = validation_split(
+        Dataset(images[order], labels[order], images[:5], labels[:5], 40, "f"), 12
+    )
+    assert set(split.test_labels.tolist()) == set(shuffled.test_labels.tolist())
+    assert sorted([*split.train_labels.tolist(), *split.test_labels.tolist()]) == list(range(40))
+    assert torch.equal(images[split.test_labels], split.test_images)
+    assert split.fingerprint == data.fingerprint
+    with pytest.raises(ValueError, match="validation is 39, but the data has only 40"):
+        validation_split(data, 39)
+
+
+def test_a_run_with_a_validation_part_is_judged_on_it() -> None:
+    base = SCALES["smoke"].base
+    recipe = replace(base, validation=30)
+    images = open_images(recipe, 0, Machine())
+    whole = open_images(base, 0, Machine())
+    assert images.shuffle.total == whole.shuffle.total - 30
+    assert sum(len(labels) for _, labels in images.whole("held_out")) == 30

@@ -1,0 +1,133 @@
+"""Pretraining and probe on image files by two processes; a killed worker changes no number."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from eqco.artifacts.record import Record
+from eqco.config import Machine
+from eqco.data.image_folder import identity, scan
+from eqco.data.streaming import FromFiles
+from eqco.engine.launchers import Order, by_torchrun
+from eqco.engine.pretrain import Pretraining
+from eqco.engine.run import Job
+from eqco.recipe import Recipe
+from reproductions.scales import SCALES
+from tests.killing import ROOT, start_and_kill_a_worker
+from tests.trees import files_recipe, write_tree
+
+METHODS = ("simo", "moco")
+SAMPLE = os.environ.get("EQCO_IMAGENET_SAMPLE", "")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen training images."""
+    return write_tree(tmp_path_factory.mktemp("imagenet") / "photos", each=4)
+
+
+def order_in(folder: Path, root: Path, recipe: Recipe, workers: int = 1) -> Order:
+    """Two steps of training and two of the probe, with a checkpoint after each."""
+    machine = Machine(
+        threads=1,
+        data_dir=root,
+        checkpoints=folder / "checkpoints",
+        checkpoint_seconds=0.0,
+        workers=workers,
+    )
+    return Order(Job(recipe, 0), machine, folder / "records")
+
+
+def recipes(root: Path) -> dict[str, Recipe]:
+    """Both methods as the scale has them, and an untrained encoder in float32."""
+    untrained = replace(files_recipe(root), precision="float32", epochs=0)
+    return {name: files_recipe(root, name) for name in METHODS} | {"untrained": untrained}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    root: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Record]:
+    """Records of two processes that nobody disturbed, of each recipe; one launch for all."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    orders = {name: order_in(folder, root, recipe) for name, recipe in recipes(root).items()}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node=2", "-m", "tests.programs.run_orders"]
+    command += [str(order.write()) for order in orders.values()]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[:3000]
+    found = {}
+    for name, order in orders.items():
+        record = Record.find(order.folder, order.job.recipe, 0)
+        assert record is not None
+        assert record.machine["processes"] == 2
+        assert record.resumed == 0
+        found[name] = record
+    return found
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_killed_worker_of_two_is_resumed_with_the_same_numbers(
+    method: str,
+    tmp_path: Path,
+    root: Path,
+    environment: dict[str, str],
+    uninterrupted: dict[str, Record],
+) -> None:
+    order, whole = order_in(tmp_path, root, recipes(root)[method]), uninterrupted[method]
+    assert whole.steps == 2
+    start_and_kill_a_worker(order, environment)
+    resumed = by_torchrun(order, 2)
+    assert resumed.resumed == 1
+    assert resumed.metrics == whole.metrics
+    assert resumed.curve == whole.curve
+    assert resumed.diagnostics == whole.diagnostics
+
+
+def test_two_processes_measure_what_one_measures(
+    tmp_path: Path, root: Path, uninterrupted: dict[str, Record]
+) -> None:
+    """Metrics are counts of few images, so they agree unless something else is computed."""
+    one = order_in(tmp_path, root, recipes(root)["untrained"], workers=0).do()
+    assert one is not None
+    assert one.machine["processes"] == 1
+    assert one.metrics == uninterrupted["untrained"].metrics
+
+
+def test_compiled_encoders_train_to_about_the_same_loss(root: Path) -> None:
+    """aot_eager traces as torch.compile does and needs no C++ compiler."""
+    recipe = replace(files_recipe(root), precision="float32")
+    machine = Machine(threads=1, data_dir=root)
+    torch._dynamo.reset()
+    losses = []
+    for compiled in (False, True):
+        with torch._dynamo.config.patch(suppress_errors=False):
+            work = Pretraining(recipe, 0, FromFiles(scan(root), recipe, 0, machine), machine)
+            if compiled:
+                work.method.encoder.compile(backend="aot_eager")
+            losses.append(work.advance())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.mark.skipif(not SAMPLE, reason="EQCO_IMAGENET_SAMPLE names no tree of ImageNet JPEGs")
+def test_real_jpegs_give_a_finite_step_at_full_size() -> None:
+    root = Path(SAMPLE)
+    recipe = replace(
+        SCALES["imagenet"].base,
+        data=f"part:{identity(root)}",
+        batch_size=8,
+        num_negatives=7,
+        epochs=1,
+    )
+    machine = Machine(threads=2, data_dir=root, workers=2)
+    work = Pretraining(recipe, 0, FromFiles(scan(root), recipe, 0, machine), machine)
+    assert 0 < work.advance() < 20

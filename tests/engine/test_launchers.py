@@ -1,0 +1,235 @@
+"""Launchers: job files, torchrun on two processes, a worker killed on the way, submitit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eqco.artifacts.checkpoint import checkpoint_path, hold
+from eqco.artifacts.record import Record
+from eqco.config import Machine
+from eqco.engine.launchers import (
+    Order,
+    SlurmTask,
+    by_slurm,
+    by_torchrun,
+    check_processes,
+    torchrun_command,
+)
+from eqco.engine.run import Job
+from eqco.recipe import Recipe
+from eqco.runtime.validation import TrainingError
+from reproductions.scales import SCALES
+from tests.invalid import invalid_of_machine, invalid_of_recipe
+from tests.killing import ROOT, start_and_kill_a_worker
+
+RECIPE = replace(
+    SCALES["smoke"].base, data_part=0.034, epochs=3, probe_epochs=2, method="moco",
+    queue_size=100, num_negatives=16, bn_splits=4, projector="mlp",
+)  # 10 steps an epoch  # fmt: skip
+
+
+def order_in(folder: Path, recipe: Recipe = RECIPE) -> Order:
+    """A small MoCo run with a checkpoint after every step."""
+    machine = Machine(threads=1, checkpoints=folder / "checkpoints", checkpoint_seconds=0.0)
+    return Order(Job(recipe, 0), machine, folder / "records")
+
+
+def test_an_order_survives_the_way_through_its_file(tmp_path: Path) -> None:
+    order = order_in(tmp_path)
+    assert Order.read(order.write()) == order.absolute()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"recipe": 1}'], ids=repr)
+def test_a_file_that_is_no_job_file_raises_an_error(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "some.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"some.json is no job file"):
+        Order.read(path)
+
+
+NO_TABLE: list[Any] = [None, [], 3, "x", {"a": 1}]
+INVALID: dict[tuple[str, str], list[Any]] = {
+    **{("recipe", field): values for field, values in invalid_of_recipe().items()},
+    **{("machine", field): values for field, values in invalid_of_machine().items()},
+    ("", "recipe"): NO_TABLE,
+    ("", "machine"): NO_TABLE,
+    ("", "seed"): [-1, 0.9, 1.0, "1", True, None, [], 10**400],
+    ("", "folder"): [None, [], 3, "", "  "],
+}
+
+
+@pytest.fixture(scope="module")
+def job_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A job file that is right."""
+    return order_in(tmp_path_factory.mktemp("order")).write()
+
+
+@pytest.mark.parametrize(("part", "field"), INVALID)
+def test_a_job_file_with_an_invalid_value_is_one_sentence_that_names_the_file(
+    part: str, field: str, job_file: Path, tmp_path: Path
+) -> None:
+    message = r"^.*changed.json is no job file \(.+\): write it anew$"
+    path = tmp_path / "changed.json"
+    for value in INVALID[part, field]:
+        body = json.loads(job_file.read_text(encoding="utf-8"))
+        (body[part] if part else body)[field] = value
+        path.write_text(json.dumps(body), encoding="utf-8")
+        with pytest.raises(ValueError, match=message) as caught:
+            Order.read(path)
+        text = str(caught.value)
+        assert "\n" not in text
+        assert field in text.lower(), f"{value!r}: {text}"
+
+
+@pytest.mark.parametrize("field", ["recipe", "seed", "machine", "folder"])
+def test_a_job_file_without_a_field_names_it(field: str, job_file: Path, tmp_path: Path) -> None:
+    body = json.loads(job_file.read_text(encoding="utf-8"))
+    del body[field]
+    path = tmp_path / "changed.json"
+    path.write_text(json.dumps(body), encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"no job file \(it lacks the field {field}\)"):
+        Order.read(path)
+
+
+def test_a_job_file_that_is_missing_raises_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"none\.json cannot be opened: No such file"):
+        Order.read(tmp_path / "none.json")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("a file", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"folder .*checkpoints cannot be written"):
+        order_in(tmp_path).write()
+
+
+@pytest.mark.parametrize(
+    ("processes", "message"),
+    [
+        (0, "processes must be at least 1, got 0"),
+        (3, "3 processes cannot share a batch of 64 equally"),
+        (128, "128 processes cannot share a batch of 64 equally"),
+        (8, "bn_splits is 4, which 8 processes cannot share equally"),
+    ],
+)
+def test_processes_that_cannot_share_a_run_raise_an_error(processes: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_processes(RECIPE, processes, Machine())
+
+
+def test_more_processes_than_gpus_raise_an_error() -> None:
+    processes = 64  # more than any node has
+    with pytest.raises(ValueError, match="64 processes on cuda need as many GPUs, this node has"):
+        check_processes(replace(RECIPE, bn_splits=64), processes, Machine(device="cuda"))
+
+
+def test_options_of_torchrun_are_passed_on() -> None:
+    command = torchrun_command(Path("x.json"), 8, ["--nnodes=2", "--rdzv-endpoint=host:29500"])
+    assert "--nnodes=2" in command
+    assert "--standalone" not in command
+    assert command[-4:] == ["-m", "eqco", "run", "x.json"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """The record of two processes that nobody disturbed."""
+    return by_torchrun(order_in(tmp_path_factory.mktemp("whole")), 2)
+
+
+def test_two_processes_write_one_record(uninterrupted: Record) -> None:
+    assert uninterrupted.machine["processes"] == 2
+    assert uninterrupted.resumed == 0
+
+
+def test_a_killed_worker_is_resumed_with_the_same_numbers(
+    tmp_path: Path, uninterrupted: Record, environment: dict[str, str]
+) -> None:
+    order = order_in(tmp_path)
+    start_and_kill_a_worker(order, environment)
+    resumed = by_torchrun(order, 2)
+    assert resumed.resumed == 1
+    assert resumed.metrics == uninterrupted.metrics
+    assert resumed.curve == uninterrupted.curve
+
+
+def test_a_run_that_fails_says_how_to_continue(tmp_path: Path) -> None:
+    order = order_in(tmp_path)
+    path = checkpoint_path(RECIPE, 0, order.machine)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"half a file")
+    with pytest.raises(TrainingError, match=r"ended with status 1.*continue with: .*eqco run"):
+        by_torchrun(order, 1)
+
+
+def test_submitit_runs_a_job_and_would_requeue_it(tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    order = order_in(tmp_path, replace(RECIPE, epochs=1))
+    job = by_slurm(order, 1, tmp_path / "logs", cluster="local", timeout_min=5)
+    assert job.result() == order.job.run_id
+    assert Record.find(order.folder, order.job.recipe, 0) is not None
+    task = SlurmTask(order, 1)
+    assert task.checkpoint().function is task
+
+
+def test_the_command_line_runs_an_order(tmp_path: Path, environment: dict[str, str]) -> None:
+    order = order_in(tmp_path, replace(RECIPE, epochs=1))
+    done = subprocess.run(
+        [sys.executable, "-m", "eqco", "run", str(order.write())],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert order.job.run_id in done.stdout
+
+
+def test_a_second_job_on_a_run_ends_with_one_sentence(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    order = order_in(tmp_path)
+    path = order.write()
+    with hold(order.job.recipe, 0, order.machine):
+        done = subprocess.run(
+            [sys.executable, "-m", "eqco", "run", str(path)],
+            cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert "is being run by another process: wait for it, or stop it" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(order.folder.glob("*.json"))
+
+
+def test_a_job_asks_for_its_gpus_and_for_cores_that_decode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitit = pytest.importorskip("submitit")
+    asked: dict[str, object] = {}
+
+    class Executor:
+        def __init__(self, **_: object) -> None: ...
+
+        def update_parameters(self, **given: object) -> None:
+            asked.update(given)
+
+        def submit(self, task: SlurmTask) -> SlurmTask:
+            return task
+
+    monkeypatch.setattr(submitit, "AutoExecutor", Executor)
+    order = order_in(tmp_path)
+    order = replace(order, machine=replace(order.machine, device="cuda", workers=3))
+    task = by_slurm(order, 4, tmp_path / "logs", slurm_partition="gpu", cpus_per_task=20)
+    assert (task.order, task.processes) == (order.absolute(), 4)
+    assert asked["slurm_partition"] == "gpu"
+    assert (asked["gpus_per_node"], asked["cpus_per_task"]) == (4, 20)
+    by_slurm(order, 4, tmp_path / "logs")
+    assert asked["cpus_per_task"] == 16
+
+
+def test_an_option_that_submitit_does_not_know_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    with pytest.raises(ValueError, match=r"submitit does not take these options: .*partitoin"):
+        by_slurm(order_in(tmp_path), 1, tmp_path / "logs", cluster="local", partitoin="gpu")

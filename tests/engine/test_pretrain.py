@@ -1,0 +1,170 @@
+"""A killed run resumes, and ends with the weights of an uninterrupted one."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from eqco.artifacts.checkpoint import Busy, check_free, checkpoint_path
+from eqco.config import Machine
+from eqco.data import open_images
+from eqco.data.in_memory import InMemory
+from eqco.engine.pretrain import Pretraining, learning_rate_at, pretrain, trained_encoder
+from eqco.recipe import Recipe
+from eqco.runtime.validation import TrainingError
+from reproductions.scales import SCALES
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPE = replace(SCALES["smoke"].base, loss="eqco", alpha=64.0, num_negatives=16, epochs=4)
+State = dict[str, torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def images() -> InMemory:
+    """The smoke part of the glyphs."""
+    return open_images(RECIPE, 0, Machine(threads=1))
+
+
+def machine_in(folder: Path, seconds: float = 0.0) -> Machine:
+    """One thread, checkpoints in `folder` after every step."""
+    return Machine(threads=1, checkpoints=folder, checkpoint_seconds=seconds)
+
+
+@pytest.fixture(scope="module")
+def whole(images: InMemory, tmp_path_factory: pytest.TempPathFactory) -> State:
+    """State of the method after an uninterrupted run."""
+    folder = tmp_path_factory.mktemp("whole")
+    return pretrain(RECIPE, 0, images, machine_in(folder)).method.state_dict()
+
+
+def test_a_killed_run_resumes_bit_for_bit(
+    images: InMemory, tmp_path: Path, whole: State, environment: dict[str, str]
+) -> None:
+    path = checkpoint_path(RECIPE, 0, machine_in(tmp_path / "killed"))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tests.programs.train_slowly", str(path.parent)],
+        cwd=ROOT, env=environment,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL, "the run ended before it was killed"
+    reached = torch.load(path, weights_only=True)["step"]
+    steps = Pretraining(RECIPE, 0, images, machine_in(tmp_path)).steps
+    assert 0 < reached < steps
+    resumed = pretrain(RECIPE, 0, images, machine_in(path.parent))
+    assert resumed.resumed == 1
+    for name, value in resumed.method.state_dict().items():
+        assert torch.equal(value, whole[name]), name
+
+
+def test_an_interrupted_run_resumes_bit_for_bit(
+    images: InMemory, tmp_path: Path, whole: State
+) -> None:
+    def interrupt(stage: str, step: int, steps: int, loss: float) -> None:
+        if step == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(RECIPE, 0, images, machine_in(tmp_path), interrupt)
+    seen: list[int] = []
+    resumed = pretrain(
+        RECIPE, 0, images, machine_in(tmp_path), lambda stage, step, *_: seen.append(step)
+    )
+    assert seen[0] == 21
+    assert all(torch.equal(resumed.method.state_dict()[name], whole[name]) for name in whole)
+
+
+def test_a_run_that_another_process_holds_raises_busy(
+    images: InMemory, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    machine = machine_in(tmp_path)
+    lock = checkpoint_path(RECIPE, 0, machine).with_suffix(".lock")
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tests.programs.hold_lock", str(lock)],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    child.stdout.readline()
+    try:
+        with pytest.raises(Busy, match="is being run by another process"):
+            pretrain(RECIPE, 0, images, machine)
+        with pytest.raises(Busy):
+            check_free(RECIPE, 0, machine)
+    finally:
+        child.kill()
+        child.communicate()
+    check_free(RECIPE, 0, machine)  # the lock of a killed process is free
+
+
+def test_divergence_names_the_step_and_keeps_a_finite_checkpoint(
+    images: InMemory, tmp_path: Path
+) -> None:
+    wild = replace(RECIPE, learning_rate=1e6, warmup_epochs=0.0, weight_decay=1e6)
+    with pytest.raises(TrainingError, match=r"diverged at step \d+ of \d+ .*learning_rate"):
+        pretrain(wild, 0, images, machine_in(tmp_path))
+    path = checkpoint_path(wild, 0, machine_in(tmp_path))
+    if path.exists():
+        state = torch.load(path, weights_only=True)["method"]
+        assert all(torch.isfinite(v).all() for v in state.values() if v.is_floating_point())
+
+
+def test_weights_that_are_not_finite_are_never_saved(images: InMemory, tmp_path: Path) -> None:
+    work = Pretraining(RECIPE, 0, images, machine_in(tmp_path))
+    work.check_weights()
+    work.state()
+    with torch.no_grad():
+        next(work.method.encoder.parameters()).view(-1)[0] = float("nan")
+    for look in (work.check_weights, work.state):
+        with pytest.raises(TrainingError, match="is not finite"):
+            look()
+
+
+def test_a_batch_larger_than_the_data_raises_an_error(images: InMemory, tmp_path: Path) -> None:
+    large = replace(RECIPE, batch_size=100_000)
+    with pytest.raises(TrainingError, match=r"batch_size is 100000, but the data has only \d+"):
+        pretrain(large, 0, images, machine_in(tmp_path))
+
+
+def test_loss_curves_of_two_runs_are_equal_and_fall(images: InMemory, tmp_path: Path) -> None:
+    curves = []
+    for name in ("one", "two"):
+        work = Pretraining(RECIPE, 0, images, machine_in(tmp_path / name))
+        losses = []
+        for work.step in range(20):
+            losses.append(work.advance())
+        curves.append(losses)
+    assert curves[0] == curves[1]
+    assert sum(curves[0][-5:]) < sum(curves[0][:5])
+
+
+def test_the_rate_rises_from_a_thousandth_and_falls_to_zero() -> None:
+    rates = [learning_rate_at(step, 100, 10, 0.5) for step in range(100)]
+    assert rates[0] == pytest.approx(0.5 / 1000)
+    assert rates[:11] == sorted(rates[:11])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[50] == pytest.approx(0.25)
+    assert 0 < rates[-1] < 0.001
+    assert learning_rate_at(0, 100, 0, 0.5) == 0.5  # without warm-up
+
+
+def test_the_encoder_of_a_checkpoint_is_the_trained_one(images: InMemory, tmp_path: Path) -> None:
+    short = replace(RECIPE, epochs=1)
+    trained = pretrain(short, 3, images, machine_in(tmp_path))
+    path = checkpoint_path(short, 3, machine_in(tmp_path))
+    method, recipe, seed = trained_encoder(path)
+    assert (recipe, seed) == (short, 3)
+    for name, value in method.state_dict().items():
+        assert torch.equal(value, trained.method.state_dict()[name])
+    with pytest.raises(TrainingError, match=r"is of recipe .*, the record of"):
+        trained_encoder(path, replace(short, temperature=0.3))
+    assert Recipe.of(torch.load(path, weights_only=True)["recipe"]) == short

@@ -1,0 +1,77 @@
+"""A run from recipe to record."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from eqco.artifacts.checkpoint import checkpoint_path
+from eqco.artifacts.record import Record
+from eqco.config import Machine
+from eqco.engine.run import Job, peak_memory_mib, run, untrained
+from reproductions.scales import SCALES
+from tests.engine.test_pretrain import RECIPE, machine_in
+
+SLOW_TO_IMPORT = ("torchvision", "kornia", "matplotlib", "scipy", "pandas")
+
+
+def test_a_run_writes_one_record_and_again_replaces_it(tmp_path: Path) -> None:
+    recipe, machine = replace(RECIPE, epochs=1, probe_epochs=1), machine_in(tmp_path / "c")
+    first = run(recipe, 0, machine, tmp_path / "r")
+    assert first is not None
+    assert Record.find(tmp_path / "r", recipe, 0) == first
+    assert run(recipe, 0, machine, tmp_path / "r") == first
+    anew = run(recipe, 0, machine, tmp_path / "r", again=True)
+    assert anew is not None
+    assert anew.metrics == first.metrics
+    assert anew.checksum != first.checksum
+    assert first.resumed == anew.resumed == 0
+    assert set(first.metrics) == {"linear", "knn", "class_mean", "perturbed_knn"}
+    assert set(first.diagnostics) == {"cv2", "one_minus_pi0", "rho2_cv2"}
+    assert first.steps == first.curve["step"][-1] + 1
+
+
+def test_an_untrained_run_is_the_same_for_every_row(machine: Machine, tmp_path: Path) -> None:
+    base = SCALES["smoke"].base
+    rows = [
+        base,
+        replace(base, loss="eqco", alpha=16.0, num_negatives=4, drawing="shared"),
+        replace(base, loss="eqco_jackknife", alpha=16.0, num_negatives=4, draws=2),
+        replace(base, loss="dual_temperature", second_temperature=1.0, temperature=0.1),
+        SCALES["smoke"].baseline("moco"),
+        SCALES["smoke"].baseline("simclr"),
+    ]
+    (recipe,) = {untrained(row) for row in rows}
+    record = run(replace(recipe, probe_epochs=1), 0, machine, tmp_path / "r")
+    assert record is not None
+    assert record.steps == 0
+    assert record.curve == {"step": [], "loss": []}
+    assert "untrained" in record.run_id
+
+
+def test_a_job_has_the_name_of_its_run() -> None:
+    assert Job(RECIPE, 3).run_id == RECIPE.run_id(3)
+    assert checkpoint_path(RECIPE, 3, Machine()).stem == RECIPE.run_id(3)
+
+
+def test_the_peak_memory_of_this_process_is_known() -> None:
+    peak = peak_memory_mib()
+    if peak is None:
+        pytest.skip("this system does not tell")
+    assert 100 < peak < 100_000  # torch alone takes more than 100 MiB
+
+
+def test_importing_the_run_imports_no_library_that_is_slow_to_import(
+    environment: dict[str, str],
+) -> None:
+    code = "import sys, eqco.engine.run; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "torch" in loaded
+    assert not loaded & set(SLOW_TO_IMPORT)

@@ -1,0 +1,40 @@
+"""The meter of throughput: calls are timed without the warm-up, and a rate makes a price."""
+
+from __future__ import annotations
+
+import pytest
+
+from eqco.config import Machine
+from eqco.data import in_memory
+from eqco.data.glyphs import SIDE
+from eqco.data.image_folder import IMAGENET
+from eqco.engine.throughput import SIZES, Size, images_per_second, minutes, seconds_per_call
+from eqco.recipe import Recipe
+
+
+def test_images_are_those_of_the_data() -> None:
+    assert SIZES["glyphs"].images == len(in_memory.glyph_set(1.0).train_images)
+    assert SIZES["glyphs"].side == SIDE
+    assert SIZES["imagenet"].images == IMAGENET[1]
+
+
+def test_minutes_follow_the_rate() -> None:
+    size = SIZES["cifar10"]
+    assert minutes(size, 1000.0) == pytest.approx(50_000 * 200 / 1000 / 60)
+    assert minutes(size, 500.0) == pytest.approx(2 * minutes(size, 1000.0))
+
+
+def test_a_rate_is_measured_in_one_step_at_least() -> None:
+    size = Size(Recipe(backbone="tiny-gray"), 24, 1, 1000, 8)
+    assert images_per_second(size, Machine(threads=1), 0.0) > 0
+
+
+@pytest.mark.parametrize(("rounds", "seconds", "timed"), [(5, 0.0, 5), (1, 7.0, 4)])
+def test_calls_are_timed_without_the_warm_up(rounds: int, seconds: float, timed: int) -> None:
+    """Each call takes two seconds."""
+    calls: list[int] = []
+    taken = seconds_per_call(
+        lambda: calls.append(1), "cpu", rounds=rounds, seconds=seconds, warm_up=3,
+        clock=lambda: 2.0 * len(calls),
+    )  # fmt: skip
+    assert (taken, len(calls)) == (2.0, 3 + timed)

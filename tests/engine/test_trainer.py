@@ -1,0 +1,244 @@
+"""The training loop: resumes and saves, for pretraining and for the probe alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from eqco.config import Machine
+from eqco.data import open_images
+from eqco.data.streaming import FromFiles
+from eqco.engine import trainer as loops
+from eqco.engine.pretrain import Pretraining
+from eqco.engine.trainer import STEPS_BETWEEN_READS, Loop
+from eqco.evaluation.linear_on_crops import CropProbe
+from eqco.methods.encoder import build_encoder
+from eqco.recipe import Recipe
+from eqco.runtime.resumable import Work
+from eqco.runtime.validation import TrainingError
+from reproductions.scales import SCALES
+from tests.trees import files_recipe, probe_recipe, write_tree
+
+RECIPE = replace(SCALES["smoke"].base, epochs=1)
+
+
+class Count(Work):
+    """Work that adds up its steps; a state of another `kind` does not fit."""
+
+    def __init__(self, steps: int = 10, kind: str = "a") -> None:
+        self.step, self.steps, self.kind, self.total = 0, steps, kind, 0
+
+    def advance(self) -> float:
+        self.total += self.step
+        self.step += 1
+        return float(self.total)
+
+    def state(self) -> dict[str, Any]:
+        return {"total": self.total, "kind": self.kind}
+
+    def fits(self, state: dict[str, Any]) -> bool:
+        return bool(state["kind"] == self.kind)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.total = state["total"]
+
+
+def loop_of(work: Work, machine: Machine, recipe: Recipe = RECIPE, seed: int = 0) -> Loop:
+    """A loop with its checkpoint in the machine's folder."""
+    return Loop(work, recipe, seed, machine, machine.checkpoints / "work.pt", "counting")
+
+
+def stop_at(last: int) -> Any:
+    """A progress function that stops the loop after a step."""
+
+    def progress(stage: str, step: int, steps: int, value: float) -> None:
+        if step >= last:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+@pytest.fixture
+def often(machine: Machine) -> Machine:
+    """A machine that saves after every step."""
+    return replace(machine, checkpoint_seconds=0.0)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty training images of four colours."""
+    return write_tree(tmp_path_factory.mktemp("loop") / "photos", each=10, held_out=1)
+
+
+def pretraining(machine: Machine) -> tuple[Work, Recipe]:
+    """Pretraining on a part of the glyphs."""
+    return Pretraining(RECIPE, 0, open_images(RECIPE, 0, machine), machine), RECIPE
+
+
+def with_averages(machine: Machine) -> tuple[Work, Recipe]:
+    """Pretraining whose loss remembers every image; each is seen three times, but a few."""
+    recipe = replace(RECIPE, data_part=0.02, epochs=3, loss="sogclr", sog_gamma=0.5)
+    return Pretraining(recipe, 0, open_images(recipe, 0, machine), machine), recipe
+
+
+def with_averages_of_files(machine: Machine) -> tuple[Work, Recipe]:
+    """The same on image files: five steps an epoch."""
+    recipe = replace(
+        files_recipe(machine.data_dir), loss="sogclr", sog_gamma=0.5, epochs=2, precision="float32"
+    )
+    return Pretraining(recipe, 0, open_images(recipe, 0, machine), machine), recipe
+
+
+def with_synthetic(machine: Machine) -> tuple[Work, Recipe]:
+    """Pretraining with a queue and synthetic negatives."""
+    recipe = replace(SCALES["smoke"].baseline("synco", replace(RECIPE, data_part=0.02)), epochs=1)
+    return Pretraining(recipe, 0, open_images(recipe, 0, machine), machine), recipe
+
+
+def crop_probe(machine: Machine) -> tuple[Work, Recipe]:
+    """The probe of an untrained ResNet-18 on image files."""
+    recipe = probe_recipe(machine.data_dir)
+    backbone = build_encoder("resnet18", 16, seed=0).backbone
+    images = open_images(recipe, 0, machine)
+    assert isinstance(images, FromFiles)
+    return CropProbe(backbone, images, recipe, 0, machine), recipe
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two states are equal to the bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal(one[name], other[name]) for name in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return bool(one == other)
+
+
+@pytest.mark.parametrize(
+    "make", [pretraining, with_averages, with_averages_of_files, with_synthetic, crop_probe]
+)
+def test_interrupted_work_ends_with_the_state_of_uninterrupted_work(
+    make: Any, machine: Machine, files: Path
+) -> None:
+    seldom = replace(machine, data_dir=files)
+    whole, recipe = make(seldom)
+    loop_of(whole, seldom, recipe).run()
+    often = replace(seldom, checkpoints=machine.checkpoints / "often", checkpoint_seconds=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        loop_of(make(often)[0], often, recipe).run(stop_at(1))
+    reached = torch.load(often.checkpoints / "work.pt", weights_only=True)["step"]
+    assert 0 < reached < whole.steps
+    resumed, seen = make(often)[0], []
+    loop = loop_of(resumed, often, recipe)
+    loop.run(lambda stage, step, *_: seen.append(step))
+    assert loop.resumed == 1
+    assert seen[0] > reached, "it began anew"
+    assert equal(resumed.state(), whole.state())
+
+
+def test_only_a_loss_that_remembers_images_is_saved_with_averages(machine: Machine) -> None:
+    plain, remembering = (make(machine)[0].state() for make in (pretraining, with_averages))
+    assert remembering.keys() - plain.keys() == {"averages"}
+    assert plain.keys() == {"method", "optimizer", "curve"}
+
+
+def test_averages_are_of_the_images_of_the_steps_done(machine: Machine) -> None:
+    work, _ = with_averages(machine)
+    assert isinstance(work, Pretraining)
+    assert work.averages is not None
+    rows = torch.cat([work.images.shuffle.rows(step)[1] for step in range(2)])
+    for _ in range(2):
+        work.advance()
+    seen = work.averages.log_u.isfinite()
+    assert seen.nonzero().flatten().tolist() == sorted(rows.tolist())
+
+
+def test_a_state_that_does_not_fit_begins_anew(often: Machine) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        loop_of(Count(kind="a"), often).run(stop_at(4))
+    same, other = Count(kind="a"), Count(kind="b")
+    continued, anew = loop_of(same, often), loop_of(other, often)
+    continued.resume()
+    anew.resume()
+    assert (same.step, same.total, continued.resumed) == (4, 0 + 1 + 2 + 3, 1)
+    assert (other.step, other.total, anew.resumed) == (0, 0, 0)
+    anew.run()
+    assert other.total == sum(range(10))
+
+
+def test_a_checkpoint_of_another_seed_or_recipe_raises_an_error(often: Machine) -> None:
+    loop_of(Count(), often).run()
+    with pytest.raises(TrainingError, match=r"is of recipe .*, this run is"):
+        loop_of(Count(), often, replace(RECIPE, temperature=0.3)).run()
+    with pytest.raises(TrainingError, match=r"seed 0, this run is .* seed 1"):
+        loop_of(Count(), often, seed=1).run()
+
+
+def test_finished_work_is_not_done_again(often: Machine) -> None:
+    loop_of(Count(), often).run()
+    again, seen = Count(), []
+    loop_of(again, often).run(lambda *given: seen.append(given))
+    assert (again.step, again.total, seen) == (10, sum(range(10)), [])
+
+
+def test_progress_gets_the_stage_the_step_and_the_loss(machine: Machine) -> None:
+    seen: list[tuple[object, ...]] = []
+    loop_of(Count(3), machine).run(lambda *given: seen.append(given))
+    assert seen == [("counting", 1, 3, 0.0), ("counting", 2, 3, 1.0), ("counting", 3, 3, 3.0)]
+
+
+def test_due_follows_checkpoint_seconds(machine: Machine) -> None:
+    work = Count()
+    loop = loop_of(work, replace(machine, checkpoint_seconds=20.0))
+    work.step = 5
+    assert not loop.due(19.0, 4)
+    assert not loop.due(20.0, 4)
+    assert loop.due(20.1, 4)
+    work.step = 10
+    assert loop.due(0.0, 9)  # the end is always saved
+
+
+def test_on_a_gpu_processes_agree_at_every_tenth_step_only(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asking the other processes makes the processor wait for the GPU."""
+    asked: list[bool] = []
+    monkeypatch.setattr(loops, "broadcast_flag", lambda flag, _: asked.append(flag) or flag)
+    work = Count(100)
+    loop = loop_of(work, replace(machine, device="cuda", checkpoint_seconds=20.0))
+    due = []
+    for work.step in range(1, 3 * STEPS_BETWEEN_READS + 1):
+        due.append(loop.due(60.0, work.step - 1))
+    assert [step for step, now in enumerate(due, start=1) if now] == [
+        STEPS_BETWEEN_READS * times for times in (1, 2, 3)
+    ]
+    assert len(asked) == 3
+
+
+def test_states_are_saved_as_often_as_the_clock_says(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each step takes 8 s: after three steps more than 20 s have passed."""
+    clock = iter(range(0, 1000, 8))
+    monkeypatch.setattr(loops.time, "monotonic", lambda: float(next(clock)))
+    saved: list[int] = []
+    monkeypatch.setattr(loops, "save", lambda path, state: saved.append(state["step"]))
+    loop = loop_of(Count(10), replace(machine, checkpoint_seconds=20.0))
+    loop.run()
+    assert saved == [3, 6, 9, 10]
+    assert loop.seconds == 80.0
+
+
+def test_seconds_of_all_sessions_add_up(often: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(1000))
+    monkeypatch.setattr(loops.time, "monotonic", lambda: float(next(clock)))
+    with pytest.raises(KeyboardInterrupt):
+        loop_of(Count(), often).run(stop_at(4))
+    loop = loop_of(Count(), often)
+    loop.run()
+    assert loop.seconds == 10.0

@@ -1,0 +1,103 @@
+"""The probe of features: its metrics, and the check that it left the backbone alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from eqco.config import Machine
+from eqco.data.in_memory import Dataset, InMemory
+from eqco.evaluation.features import FeatureProbe
+from eqco.evaluation.frozen import Frozen, state_hash
+from eqco.evaluation.metrics import METRICS, percent, unpacked
+from eqco.recipe import Recipe
+
+RECIPE = Recipe(batch_size=4, num_negatives=3)
+
+
+class Restless(nn.Module):
+    """A backbone that changes whenever it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return images.flatten(1)
+
+
+def tiny_set() -> Dataset:
+    """Twenty random images of two classes."""
+    images = torch.randint(0, 256, (20, 1, 4, 4), dtype=torch.uint8)
+    labels = torch.arange(20) % 2
+    return Dataset(images, labels, images, labels, 2, "0" * 16)
+
+
+def probe(backbone: nn.Module, data: Dataset | None = None, seed: int = 0) -> FeatureProbe:
+    """A probe of twenty random images, or of other data."""
+    images = InMemory(data or tiny_set(), RECIPE, seed, Machine())
+    return FeatureProbe(backbone, images, RECIPE, seed, Machine())
+
+
+def test_metrics_of_a_backbone_that_changes_raise_an_error() -> None:
+    with pytest.raises(RuntimeError, match="the probe changed the backbone"):
+        probe(Restless()).metrics()
+
+
+def test_a_backbone_with_batch_norm_is_left_as_it_was() -> None:
+    backbone = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten())
+    before, training = state_hash(backbone), backbone.training
+    metrics = probe(backbone).metrics()
+    assert state_hash(backbone) == before
+    assert backbone.training == training
+    assert set(metrics) == set(METRICS) == {"linear", "knn", "class_mean", "perturbed_knn"}
+    assert all(0 <= value <= 100 for value in metrics.values())
+
+
+def test_metrics_are_the_same_for_every_seed_of_the_run() -> None:
+    backbone, data = nn.Flatten(), tiny_set()
+    assert probe(backbone, data, 0).metrics() == probe(backbone, data, 7).metrics()
+
+
+def test_features_of_perturbed_views_come_view_after_view_with_their_labels() -> None:
+    found = probe(nn.Flatten())
+    features, labels = found.features("held_out", 4)
+    assert features.shape == (4 * 20, 16)
+    assert torch.equal(labels, found.images.data.test_labels.repeat(4))
+    again = torch.cat([images for images, _ in found.images.perturbed("held_out", 4)])
+    assert torch.equal(features, again.flatten(1))
+    assert len(found.features("held_out")[0]) == 20
+
+
+def test_perturbed_metrics_alone_are_of_perturbed_views() -> None:
+    """One view of each training image, four of each held-out one."""
+    found = probe(nn.Flatten())
+    whole = (found.features("train"), found.features("held_out"))
+    mild = (found.features("train", 1), found.features("held_out", 4))
+    metrics = found.metrics()
+    for name, metric in METRICS.items():
+        features = mild if metric.perturbed else whole
+        correct = metric.correct(*features, 2, RECIPE)
+        assert metrics[name] == percent(correct)
+        if metric.kept:
+            assert torch.equal(unpacked(found.correct[name], len(correct)), correct)
+    assert set(found.correct) == {"linear", "knn"}
+
+
+def test_features_are_those_of_the_backbone_in_evaluation_mode() -> None:
+    backbone = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten())
+    images = torch.rand(6, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    features = Frozen(backbone).features(images)
+    torch.testing.assert_close(features, backbone.eval()(images).float())
+    low = Frozen(nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), "bfloat16").features(images)
+    assert low.dtype == torch.float32
+
+
+def test_the_hash_of_a_state_covers_names_parameters_and_buffers() -> None:
+    one, same = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
+    assert state_hash(one) == state_hash(same)
+    same.running_mean += 1
+    assert state_hash(one) != state_hash(same)
+    assert state_hash(nn.Sequential(one)) != state_hash(one)

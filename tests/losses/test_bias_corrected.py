@@ -1,0 +1,303 @@
+"""Losses without the leading bias of few negatives: orders, limits, identities, precision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+
+from eqco.analysis.theory import (
+    expected_loss,
+    gaussian_limit,
+    leading_gap,
+    limit_loss,
+    margin,
+    multisets,
+)
+from eqco.losses.bias_corrected import (
+    dcl_jackknife,
+    eqco_jackknife,
+    eqco_second_order,
+    flat_nce_jackknife,
+)
+from eqco.losses.functional import LOSSES, dcl, eqco_info_nce
+
+Case = Callable[..., tuple[Tensor, Tensor]]
+Loss = Callable[..., Tensor]
+ALPHA = 16.0
+ORDERS: dict[str, tuple[Loss, float]] = {  # bias ~ K^order
+    "eqco": (partial(eqco_info_nce, alpha=ALPHA), -1),
+    "eqco_jackknife": (partial(eqco_jackknife, alpha=ALPHA), -2),
+    "eqco_second_order": (partial(eqco_second_order, alpha=ALPHA), -2),
+}
+CORRECTED: dict[str, Loss] = {
+    "eqco_jackknife": partial(eqco_jackknife, alpha=ALPHA),
+    "eqco_second_order": partial(eqco_second_order, alpha=ALPHA),
+    "dcl_jackknife": dcl_jackknife,
+}
+PLAIN: dict[str, Loss] = {"eqco": partial(eqco_info_nce, alpha=ALPHA), "dcl": dcl}
+EVERY = pytest.mark.parametrize("name", CORRECTED)
+# Similarities of a negative with their probabilities, temperature, and counts of negatives. At a
+# low temperature the next order is smaller than the leading one from 64 negatives on.
+SYMBOLS = {
+    "three-few": ((-0.4, 0.0, 0.2), (0.2, 0.3, 0.5), 0.3, (8, 16, 32, 64)),
+    "three-warm": ((-0.4, 0.0, 0.2), (0.2, 0.3, 0.5), 0.5, (8, 16, 32, 64)),
+    "two-cold": ((-0.3, 0.3), (0.6, 0.4), 0.2, (64, 128, 256, 512)),
+}
+EVERY_ALPHABET = pytest.mark.parametrize("alphabet", SYMBOLS)
+
+
+def slope(counts: tuple[int, ...], values: list[float]) -> float:
+    """Of log |value| against log count, least squares."""
+    x, y = torch.tensor(counts).double().log(), torch.tensor(values).double().abs().log()
+    return ((x - x.mean()) @ (y - y.mean()) / (x - x.mean()).square().sum()).item()
+
+
+def gradient(loss: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
+    """Derivatives by all inputs, in a row."""
+    return torch.cat([each.flatten() for each in torch.autograd.grad(loss, inputs)])
+
+
+def gradients(loss: Loss, positive: Tensor, negatives: Tensor, temperature: float = 0.2) -> Tensor:
+    """Derivatives by all similarities, shape (N, 1 + K)."""
+    inputs = [each.detach().clone().requires_grad_() for each in (positive, negatives)]
+    loss(*inputs, temperature=temperature, reduction="sum").backward()
+    return torch.cat([inputs[0].grad[:, None], inputs[1].grad], dim=1)
+
+
+def left_out(name: str, positive: Tensor, negatives: Tensor) -> Tensor:
+    """The jackknife by its definition: K losses without one negative each."""
+    loss, count = PLAIN[name], negatives.shape[1]
+    of = partial(loss, positive, temperature=0.2, reduction="none")
+    shift = [math.log(each) if name == "dcl" else 0.0 for each in (count, count - 1)]
+    rest = [
+        of(torch.cat([negatives[:, :i], negatives[:, i + 1 :]], dim=1)) - shift[1]
+        for i in range(count)
+    ]
+    return count * (of(negatives) - shift[0]) - (count - 1) * sum(rest) / count + shift[0]
+
+
+@EVERY_ALPHABET
+@pytest.mark.parametrize("name", ORDERS)
+def test_bias_of_value_and_gradient_falls_with_its_order_on_symbols(
+    name: str, alphabet: str
+) -> None:
+    """Exact: all cases are enumerated. The slope of the plain loss would fail the others' test."""
+    values, chances, temperature, counts = SYMBOLS[alphabet]
+    positive = torch.tensor(0.3).double().requires_grad_()
+    symbols = torch.tensor(values, dtype=torch.float64, requires_grad=True)
+    probabilities = torch.tensor(chances, dtype=torch.float64)
+    loss, order = ORDERS[name]
+    given = (positive, symbols)
+    limit = limit_loss(*given, probabilities, temperature=temperature, alpha=ALPHA)
+    far = gradient(limit, given)
+    biases, of_gradients = [], []
+    for count in counts:
+        mean = expected_loss(
+            partial(loss, temperature=temperature, reduction="none"),
+            *given,
+            probabilities,
+            num_negatives=count,
+        )
+        biases.append((mean - limit).item())
+        of_gradients.append((gradient(mean, given) - far).norm().item())
+    assert slope(counts, biases) == pytest.approx(order, abs=0.15)
+    assert slope(counts, of_gradients) == pytest.approx(order, abs=0.15)
+
+
+def test_the_bias_of_eqco_on_symbols_is_the_leading_gap() -> None:
+    values, chances = torch.tensor([[-0.3, 0.3], [0.6, 0.4]], dtype=torch.float64)
+    positive, weights = torch.tensor(0.3, dtype=torch.float64), (values / 0.2).exp()
+    mean = chances @ weights
+    squared_cv = chances @ weights**2 / mean**2 - 1
+    share = torch.sigmoid((ALPHA * mean).log() - positive / 0.2)
+    loss = partial(eqco_info_nce, temperature=0.2, alpha=ALPHA, reduction="none")
+    limit = limit_loss(positive, values, chances, temperature=0.2, alpha=ALPHA)
+    found = limit - expected_loss(loss, positive, values, chances, num_negatives=1000)
+    leading = leading_gap(share[None], squared_cv[None], num_negatives=1000)
+    assert found.item() == pytest.approx(leading, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["eqco_jackknife", "eqco_second_order"])
+def test_most_of_the_bias_is_gone_on_gaussians(name: str, generator: torch.Generator) -> None:
+    """At K = 32, CV^2 = 1.7. The mean of the weights, known exactly, takes most noise out."""
+    positive, deviation, temperature, count, queries = 0.3, 0.2, 0.2, 32, 100_000
+    draws = torch.randn(queries, count, generator=generator, dtype=torch.float64)
+    given = torch.full((queries,), positive).double(), deviation * draws
+    limit = gaussian_limit(positive, 0.0, deviation, temperature=temperature, alpha=ALPHA)
+    logits = given[1] / temperature - (deviation / temperature) ** 2 / 2
+    mean = logits.exp().mean(dim=1)  # 1 on average
+    share = 1 - math.exp(-limit)
+
+    def bias(loss: Loss) -> tuple[float, float]:
+        """Bias and standard error."""
+        each = loss(*given, temperature=temperature, reduction="none") - share * (mean - 1) - limit
+        return each.mean().item(), each.std().item() / math.sqrt(queries)
+
+    plain, of_plain = bias(ORDERS["eqco"][0])
+    squared_cv = math.expm1((deviation / temperature) ** 2)
+    leading = leading_gap(torch.tensor([share]), torch.tensor([squared_cv]), num_negatives=count)
+    assert plain == pytest.approx(-leading, rel=0.25)
+    assert abs(plain) > 20 * of_plain
+    corrected, of_corrected = bias(ORDERS[name][0])
+    assert abs(corrected) < abs(plain) / 5 + 3 * of_corrected
+    assert of_corrected < abs(plain) / 50
+
+
+@pytest.mark.parametrize("count", [2, 3, 7, 40], ids="k{}".format)
+@pytest.mark.parametrize("name", PLAIN)
+def test_the_jackknife_is_its_definition(name: str, count: int, similarity_case: Case) -> None:
+    case = tuple(each.requires_grad_() for each in similarity_case(num_negatives=count))
+    found = CORRECTED[f"{name}_jackknife"](*case, temperature=0.2, reduction="none")
+    expected = left_out(name, *case)
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+    for ours, theirs in zip(
+        torch.autograd.grad(found.sum(), case),
+        torch.autograd.grad(expected.sum(), case),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+def test_the_second_order_is_its_definition(similarity_case: Case) -> None:
+    positive, negatives = similarity_case(num_negatives=6)
+    weights = (negatives / 0.2).exp()
+    squared_cv = weights.var(dim=1) / weights.mean(dim=1) ** 2
+    total = ALPHA * weights.mean(dim=1)
+    share = total / (total + (positive / 0.2).exp())
+    plain = PLAIN["eqco"](positive, negatives, temperature=0.2, reduction="none")
+    found = eqco_second_order(positive, negatives, temperature=0.2, alpha=ALPHA, reduction="none")
+    torch.testing.assert_close(found, plain + share**2 * squared_cv / 12, rtol=1e-12, atol=0)
+
+
+@EVERY
+@pytest.mark.parametrize("count", [2, 16], ids="k{}".format)
+def test_equal_negatives_have_no_bias_to_take_out(name: str, count: int) -> None:
+    positive = torch.tensor([-0.5, 0.1, 0.9]).double()
+    negatives = torch.full((3, count), 0.2).double()
+    found = CORRECTED[name](positive, negatives, temperature=0.2, reduction="none")
+    plain = PLAIN[LOSSES[name].corrects](positive, negatives, temperature=0.2, reduction="none")
+    torch.testing.assert_close(found, plain, rtol=1e-13, atol=0)
+
+
+def test_eqco_jackknife_tends_to_dcl_jackknife_as_alpha_grows(similarity_case: Case) -> None:
+    case = similarity_case(num_negatives=8)
+    far = partial(eqco_jackknife, alpha=1e12)
+    shift = margin(8, temperature=1.0, alpha=1e12)  # log(alpha / K)
+    value = far(*case, temperature=0.2) - shift
+    torch.testing.assert_close(value, dcl_jackknife(*case, temperature=0.2), atol=1e-8, rtol=0)
+    torch.testing.assert_close(
+        gradients(far, *case), gradients(dcl_jackknife, *case), atol=1e-8, rtol=0
+    )
+
+
+def test_flat_nce_jackknife_is_one_and_has_the_gradient_of_dcl_jackknife(
+    similarity_case: Case,
+) -> None:
+    case = similarity_case()
+    assert flat_nce_jackknife(*case, temperature=0.2).item() == 1
+    torch.testing.assert_close(
+        gradients(flat_nce_jackknife, *case), gradients(dcl_jackknife, *case)
+    )
+
+
+@EVERY
+def test_order_of_the_negatives_and_a_common_shift_do_not_matter(
+    name: str, similarity_case: Case
+) -> None:
+    positive, negatives = similarity_case(num_negatives=9)
+    loss = partial(CORRECTED[name], temperature=0.2, reduction="none")
+    found = loss(positive, negatives)
+    torch.testing.assert_close(loss(positive, negatives.flip(1)), found, rtol=1e-12, atol=0)
+    torch.testing.assert_close(loss(positive + 0.3, negatives + 0.3), found, rtol=1e-11, atol=0)
+
+
+@EVERY
+def test_the_gradient_is_that_of_finite_differences_also_where_one_negative_has_most_weight(
+    name: str, similarity_case: Case
+) -> None:
+    positive, negatives = similarity_case(num_queries=3, num_negatives=4)
+    negatives[0] = torch.tensor([0.9, -0.2, 0.1, 0.3])
+    assert (negatives / 0.2).softmax(dim=1)[0, 0] > 0.9
+    given = tuple(each.requires_grad_() for each in (positive, negatives))
+    assert torch.autograd.gradcheck(partial(CORRECTED[name], temperature=0.2), given)
+
+
+@EVERY
+@pytest.mark.parametrize("count", [2, 16, 255, 4096], ids="k{}".format)
+@pytest.mark.parametrize("best", [None, 0.5, 1.0], ids="best-{}".format)
+def test_float32_at_temperature_0_05_is_float64(
+    name: str, count: int, best: float | None, generator: torch.Generator
+) -> None:
+    """One negative of similarity 1 has all of the softmax but e^{-20}: its complement is exact."""
+    positive = 2 * torch.rand(8, generator=generator) - 1
+    negatives = 0.3 * torch.randn(8, count, generator=generator).clamp(-3, 3)
+    if best is not None:
+        negatives = negatives.clamp(max=0.0) - 0.1
+        negatives[:, count // 3] = best
+    given = (positive, negatives), (positive.double(), negatives.double())
+    values = [CORRECTED[name](*each, temperature=0.05, reduction="none") for each in given]
+    slopes = [gradients(CORRECTED[name], *each, temperature=0.05) for each in given]
+    assert torch.isfinite(values[0]).all()
+    assert torch.isfinite(slopes[0]).all()
+    scale = values[1].abs().max().item()
+    torch.testing.assert_close(values[0].double(), values[1], rtol=1e-4, atol=1e-6 * scale)
+    scale = slopes[1].abs().max().item()
+    torch.testing.assert_close(slopes[0].double(), slopes[1], rtol=1e-4, atol=1e-5 * scale)
+
+
+def test_a_negative_that_outweighs_all_others_counts_nearly_twice() -> None:
+    """What the module says; the derivatives by all similarities sum to nothing."""
+    negatives = torch.tensor([[0.9, 0.1, 0.1, 0.0]]).double()
+    found = gradients(dcl_jackknife, torch.zeros(1).double(), negatives, temperature=0.01) * 0.01
+    first, *others = found[0, 1:].tolist()
+    assert first == pytest.approx(2 - 1 / 4, rel=1e-9)
+    assert sum(others) == pytest.approx(-(1 - 1 / 4), rel=1e-9)
+    assert found.sum().item() == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0], ids=["worst", "best"])
+@EVERY
+def test_values_and_gradients_are_finite_at_the_lowest_temperature(name: str, sign: float) -> None:
+    positive, negatives = torch.tensor([sign, -sign]), -sign * torch.tensor([[1.0, 1, -1]] * 2)
+    value = CORRECTED[name](positive, negatives, temperature=1e-4)
+    assert torch.isfinite(value)
+    assert torch.isfinite(gradients(CORRECTED[name], positive, negatives, 1e-4)).all()
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if LOSSES[name].corrects])
+def test_one_negative_is_an_error_of_one_sentence(name: str) -> None:
+    loss = LOSSES[name]
+    settings = {loss.setting: loss.example} if loss.setting else {}
+    with pytest.raises(ValueError, match="needs at least 2 negatives for each query, got 1: take"):
+        loss.function(torch.zeros(2), torch.zeros(2, 1), temperature=0.2, **settings)
+
+
+def test_a_corrected_loss_is_in_the_registry_beside_the_loss_it_corrects() -> None:
+    for name, loss in LOSSES.items():
+        if loss.corrects:
+            assert loss.setting == LOSSES[loss.corrects].setting
+            assert loss.limit == LOSSES[loss.corrects].limit
+            assert loss.fewest == 2, name
+
+
+@pytest.mark.parametrize(("symbols", "count"), [(1, 3), (2, 5), (3, 4), (4, 2)])
+def test_all_multisets_are_counted_once(symbols: int, count: int) -> None:
+    found = multisets(symbols, count)
+    assert len(found) == len(found.unique(dim=0)) == math.comb(count + symbols - 1, symbols - 1)
+    assert (found.sum(dim=1) == count).all()
+    assert (found >= 0).all()
+
+
+def test_an_expected_loss_is_the_mean_over_all_sequences() -> None:
+    values, chances = torch.tensor([[-0.4, 0.0, 0.2], [0.2, 0.3, 0.5]], dtype=torch.float64)
+    sequences = torch.cartesian_prod(*[torch.arange(3)] * 4)  # (81, 4)
+    positive = torch.tensor(0.3).double()
+    loss = partial(eqco_info_nce, temperature=0.2, alpha=ALPHA, reduction="none")
+    slowly = chances[sequences].prod(dim=1) @ loss(positive.expand(81), values[sequences])
+    found = expected_loss(loss, positive, values, chances, num_negatives=4)
+    torch.testing.assert_close(found, slowly, rtol=1e-13, atol=0)

@@ -1,0 +1,241 @@
+"""The losses of two views: values by definition, negatives, queue, and what loops do with them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from eqco.losses import modules
+from eqco.losses.base import ContrastiveLoss
+from eqco.losses.functional import LOSSES, eqco_info_nce, info_nce
+from eqco.losses.modules import DCLLoss, EqCoLoss, InfoNCELoss
+
+FAMILY: dict[str, type[ContrastiveLoss]] = {
+    found.name: found
+    for found in vars(modules).values()
+    if isinstance(found, type) and issubclass(found, ContrastiveLoss) and hasattr(found, "name")
+}
+
+
+@pytest.fixture
+def views(generator: torch.Generator) -> Tensor:
+    """Embeddings of two views of ten images, float64, not of length 1: (2, 10, 8)."""
+    return 3 * torch.randn(2, 10, 8, generator=generator, dtype=torch.float64)
+
+
+def by_definition(query: Tensor, key: Tensor, two_sided: bool) -> tuple[Tensor, Tensor]:
+    """Similarities to the positive and to all negatives, query by query."""
+    views, size = torch.cat([query, key]), len(query)
+    positive, negatives = [], []
+    for place in range(2 * size if two_sided else size):
+        image = place % size
+        keys = range(2 * size) if two_sided else range(size, 2 * size)
+        rows = [views[other] for other in keys if other % size != image]
+        cosine = F.cosine_similarity(views[place], torch.stack(rows))
+        positive.append(F.cosine_similarity(query[image], key[image], dim=0))
+        negatives.append(cosine)
+    return torch.stack(positive), torch.stack(negatives)
+
+
+@pytest.mark.parametrize("two_sided", [True, False])
+@pytest.mark.parametrize("name", FAMILY)
+def test_with_all_negatives_a_loss_is_that_of_its_definition(
+    name: str, two_sided: bool, views: Tensor
+) -> None:
+    entry, loss = LOSSES[name], FAMILY[name](None, two_sided=two_sided)
+    expected = entry.function(
+        *by_definition(*views, two_sided), temperature=loss.temperature, **loss.settings()
+    )
+    torch.testing.assert_close(loss(*views), expected, rtol=1e-12, atol=0)
+
+
+def test_every_loss_without_memory_of_images_is_in_the_family() -> None:
+    assert set(FAMILY) == {name for name, entry in LOSSES.items() if not entry.averages}
+
+
+@pytest.mark.parametrize("two_sided", [True, False])
+@pytest.mark.parametrize("count", [1, 4])
+def test_drawn_negatives_are_other_images(count: int, two_sided: bool, views: Tensor) -> None:
+    """A key of an own image would have cosine 1; DCL shows the largest of the negatives."""
+    basis = torch.eye(10, dtype=torch.float64)
+    loss = DCLLoss(count, two_sided=two_sided, temperature=0.2)
+    for _ in range(20):
+        assert loss(basis, basis).item() == pytest.approx(math.log(count) - 5, abs=1e-12)
+
+
+def test_the_mean_over_draws_of_one_negative_is_that_over_all(views: Tensor) -> None:
+    loss = DCLLoss(1, generator=torch.Generator().manual_seed(0), reduction="none")
+    drawn = torch.stack([loss(*views) for _ in range(4000)])
+    positive, negatives = by_definition(*views, True)
+    each = (negatives - positive[:, None]) / 0.2
+    error = each.std(dim=1) / math.sqrt(4000)
+    assert ((drawn.mean(dim=0) - each.mean(dim=1)).abs() < 4.5 * error).all()
+
+
+def test_keys_taken_one_by_one_give_what_the_matrix_gives(
+    generator: torch.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    views = torch.randn(2, 40, 8, generator=generator, dtype=torch.float64)
+    for few in (1, 1000):
+        monkeypatch.setattr("eqco.losses.embeddings.FEW", few)
+        loss = EqCoLoss(4, generator=torch.Generator().manual_seed(3), reduction="none")
+        found.append(loss(*views))
+    torch.testing.assert_close(*found, rtol=1e-12, atol=0)
+
+
+def test_the_reductions_agree(views: Tensor) -> None:
+    mean, total, none = (
+        InfoNCELoss(reduction=reduction)(*views) for reduction in ("mean", "sum", "none")
+    )
+    torch.testing.assert_close(total, none.sum())
+    torch.testing.assert_close(mean, none.mean())
+
+
+def test_the_wrong_guess_is_refused_with_the_right_call(views: Tensor) -> None:
+    query, key = views
+    with pytest.raises(TypeError, match="EqCoLoss takes two tensors") as caught:
+        EqCoLoss(4)(query, key, key)
+    assert "similarities" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_negatives": 0}, "num_negatives must be a whole number from 1"),
+        ({"queue_size": -1}, "queue_size must be a whole number from 0"),
+        ({"queue_size": 8}, "num_negatives is 16, but the queue holds 8 keys"),
+        ({"queue_size": 64, "two_sided": True}, "leave two_sided out"),
+        ({"reduction": "average"}, "unknown reduction 'average'"),
+        ({"temperature": 0}, "temperature must be finite and above 0, got 0"),
+        ({"alpha": None}, "alpha must be finite and above 0, got None"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_wrong_arguments_are_named(settings: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EqCoLoss(**settings)
+
+
+@pytest.mark.parametrize("shapes", [((4, 8), (5, 8)), ((4,), (4,)), ((1, 8), (1, 8))], ids=str)
+def test_wrong_shapes_are_named(shapes: tuple) -> None:
+    with pytest.raises(ValueError, match=r"\(N, D\) with N >= 2"):
+        EqCoLoss()(*(torch.ones(shape) for shape in shapes))
+
+
+def test_more_negatives_than_the_batch_has_are_refused(views: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"only 18 negatives are there.*drop_last"):
+        EqCoLoss(19)(*views)
+
+
+def test_the_queue_holds_the_keys_of_earlier_batches(generator: torch.Generator) -> None:
+    loss = InfoNCELoss(queue_size=12, temperature=0.2)
+    batches = torch.randn(4, 2, 5, 8, generator=generator)  # 20 keys: the queue wraps around
+    for query, key in batches[:3]:
+        loss(query.requires_grad_(), key)
+    query, key = batches[3]
+    keys = F.normalize(batches[:3, 1].reshape(15, 8)[-12:], dim=1)
+    query_unit, key_unit = F.normalize(query, dim=1), F.normalize(key, dim=1)
+    positive = (query_unit * key_unit).sum(dim=1)
+    expected = info_nce(positive, query_unit @ keys.T, temperature=0.2)
+    torch.testing.assert_close(loss(query, key), expected)
+
+
+def test_the_queue_survives_state_dict_and_stands_still_in_evaluation(views: Tensor) -> None:
+    query, key = views[0].requires_grad_(), views[1]
+    loss, fresh = EqCoLoss(None, queue_size=16), EqCoLoss(None, queue_size=16)
+    loss(query, key)
+    fresh.load_state_dict(copy.deepcopy(loss.state_dict()))
+    before = fresh(query.detach(), key)  # no gradient: the queue stays
+    assert before == loss.eval()(query, key) == loss(query, key)
+    fresh(query, key)
+    assert fresh(query, key) != before
+
+
+def test_two_calls_of_a_queue_before_one_backward_pass(views: Tensor) -> None:
+    """A symmetric MoCo calls the loss once for each view."""
+    loss, query = InfoNCELoss(queue_size=12), views[0].requires_grad_()
+    (loss(query, views[1]) + loss(query, views[1])).backward()
+    assert query.grad is not None
+    assert query.grad.isfinite().all()
+    with pytest.raises(ValueError, match="queue holds 12 keys, the batch brings 13"):
+        loss(torch.randn(13, 8), torch.randn(13, 8))
+    with pytest.raises(ValueError, match="holds keys of 8 dimensions, the batch brings 9"):
+        loss(torch.randn(5, 9), torch.randn(5, 9))
+
+
+def test_gradients_are_those_of_finite_differences(views: Tensor) -> None:
+    def loss(query: Tensor, key: Tensor) -> Tensor:
+        drawing = torch.Generator().manual_seed(0)
+        return EqCoLoss(4, generator=drawing)(query, key)
+
+    assert torch.autograd.gradcheck(loss, tuple(views.clone().requires_grad_()))
+
+
+def test_autocast_leaves_the_loss_alone(views: Tensor) -> None:
+    loss, halves = InfoNCELoss(), views.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = loss(*halves)
+    assert inside.dtype == torch.float32
+    assert torch.equal(inside, loss(*halves))
+
+
+def test_functional_gradients_are_those_of_backward(views: Tensor) -> None:
+    query, key = views[0].clone().requires_grad_(), views[1]
+    loss = EqCoLoss(None)
+    loss(query, key).backward()
+    assert torch.equal(torch.func.grad(loss)(views[0], key), query.grad)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: EqCoLoss(None), lambda: InfoNCELoss(two_sided=False), lambda: EqCoLoss(4)],
+    ids=["two-sided", "one-sided", "drawn"],
+)
+def test_it_compiles_without_a_graph_break(
+    make: Callable[[], ContrastiveLoss], views: Tensor
+) -> None:
+    loss = make()
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    query = views[0].clone().requires_grad_()
+    value = compiled(query, views[1])
+    value.backward()
+    assert query.grad is not None
+    if loss.num_negatives is None:
+        torch.testing.assert_close(value, loss(*views))
+    assert compiled(query, math.nan * views[1]).isnan()  # the test of finiteness stands outside
+
+
+def test_a_queue_compiles(views: Tensor) -> None:
+    loss = EqCoLoss(None, queue_size=16)
+    loss(views[0].clone().requires_grad_(), views[1])
+    twin = copy.deepcopy(loss)
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    for _ in range(3):
+        query = views[0].clone().requires_grad_()
+        torch.testing.assert_close(compiled(query, views[1]), twin(query, views[1]))
+
+
+def test_a_loss_prints_its_settings_and_has_no_parameters() -> None:
+    assert str(EqCoLoss(temperature=0.1, alpha=64)) == (
+        "EqCoLoss(num_negatives=16, alpha=64.0, temperature=0.1, two_sided=True)"
+    )
+    assert not list(EqCoLoss(queue_size=64).parameters())
+    assert not EqCoLoss().state_dict()
+
+
+def test_all_negatives_give_lightlys_loss(views: Tensor) -> None:
+    losses = pytest.importorskip("lightly.loss", reason="lightly is not installed")
+    theirs = losses.NTXentLoss(temperature=0.2)(*views)
+    torch.testing.assert_close(InfoNCELoss()(*views), theirs, rtol=1e-12, atol=0)
+    full = EqCoLoss(None, alpha=18)(*views)  # alpha = K
+    torch.testing.assert_close(full, theirs, rtol=1e-12, atol=0)
+    assert eqco_info_nce(*by_definition(*views, True), temperature=0.2, alpha=18).item() == (
+        pytest.approx(theirs.item(), rel=1e-12)
+    )

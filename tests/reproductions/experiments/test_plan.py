@@ -1,0 +1,198 @@
+"""The plan of a scale: its runs, their states and their prices."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from eqco.artifacts.checkpoint import checkpoint_path, hold
+from eqco.artifacts.record import Record, now
+from eqco.config import Machine
+from eqco.data.image_folder import IMAGENET
+from eqco.engine.run import Job, untrained
+from eqco.recipe import Recipe
+from reproductions.__main__ import main
+from reproductions.experiments import plan
+from reproductions.experiments.grid import jobs
+from reproductions.scales import SCALES
+from reproductions.tables import TABLES, table
+from tests.trees import write_tree
+
+IMAGENET_BASE = SCALES["imagenet"].base
+NO_FOLDER = Path("/nowhere")
+
+
+def write_measurement(path: Path, training: float, probing: float, processes: int = 1) -> Path:
+    """A file as `python -m reproductions throughput` writes it."""
+    rates = {"training": training, "probing": probing}
+    found = {"images_per_second": rates, "processes": processes, "date": "2026-01-01"}
+    path.write_text(json.dumps({**found, "device": "a GPU"}), encoding="utf-8")
+    return path
+
+
+def test_runs_that_tables_share_are_planned_once() -> None:
+    seeds = 2
+    names = [
+        job.run_id for job in jobs(SCALES["imagenet"], IMAGENET_BASE, range(seeds), ["tables"])
+    ]
+    assert len(names) == len(set(names))
+    recipes = {row.recipe for number in TABLES for row in table(number, "imagenet").rows}
+    recipes.add(untrained(IMAGENET_BASE))
+    assert set(names) == {recipe.run_id(seed) for recipe in recipes for seed in range(seeds)}
+
+
+def test_a_plan_of_some_tables_has_their_runs_alone() -> None:
+    names = {job.run_id for job in jobs(SCALES["glyphs"], Recipe(), range(1), ["tables"], [4])}
+    expected = {row.recipe.run_id(0) for row in table(4, "glyphs").rows}
+    assert names == expected | {untrained(Recipe()).run_id(0)}
+
+
+def test_the_grid_is_planned_where_it_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    options = ["--seeds=1", "--records", str(tmp_path), "--checkpoints", str(tmp_path)]
+    assert main(["plan", "--parts", "grid", *options]) == 0
+    text = capsys.readouterr().out
+    named = {job.run_id for job in jobs(SCALES["glyphs"], Recipe(), range(1), ["grid"])}
+    assert named == {line.split()[0] for line in text.splitlines() if "-s0 " in line}
+    assert re.search(r"Left: \d+\.\d hours", text)
+
+
+def test_the_four_states_of_a_run(tmp_path: Path) -> None:
+    recipe, machine = SCALES["smoke"].base, Machine(checkpoints=tmp_path / "checkpoints")
+    job, path = Job(recipe, 0), checkpoint_path(recipe, 0, machine)
+    assert plan.run_state(job, tmp_path, machine) == "missing"
+    with hold(recipe, 0, machine):
+        assert path.with_suffix(".lock").exists()
+    assert plan.run_state(job, tmp_path, machine) == "missing"
+    path.write_bytes(b"")
+    assert plan.run_state(job, tmp_path, machine) == "begun"
+    Record.of(recipe, 0, machine, now(), metrics={}).write(tmp_path)
+    assert plan.run_state(job, tmp_path, machine) == "done"
+
+
+def test_a_run_that_is_held_is_running(tmp_path: Path) -> None:
+    recipe, machine = SCALES["smoke"].base, Machine(checkpoints=tmp_path / "checkpoints")
+    lock = checkpoint_path(recipe, 0, machine).with_suffix(".lock")
+    lock.parent.mkdir()
+    with FileLock(lock):  # as another process would hold it: `hold` may be nested in one process
+        assert plan.run_state(Job(recipe, 0), tmp_path, machine) == "running"
+
+
+def test_without_records_or_a_measurement_the_stated_price_is_used(tmp_path: Path) -> None:
+    stated = plan.best_price("imagenet", tmp_path, None)
+    assert stated is not None
+    assert stated.origin.startswith("stated: 53 h on 8 V100")
+    assert stated.hours(replace(IMAGENET_BASE, probe_epochs=1)) == pytest.approx(53 * 8, abs=1)
+
+
+def test_a_price_from_a_measurement(tmp_path: Path) -> None:
+    images = IMAGENET[1]
+    path = write_measurement(tmp_path / "rates.json", 2.0 * images, 1.0 * images, processes=2)
+    measured = plan.best_price("imagenet", tmp_path, path)
+    assert measured is not None
+    assert measured.origin == "measured 2026-01-01 on 2 x a GPU"
+    epochs, probe_epochs = IMAGENET_BASE.epochs, IMAGENET_BASE.probe_epochs
+    assert measured.hours(IMAGENET_BASE) * 3600 == pytest.approx(epochs * 1 + probe_epochs * 2)
+    half = plan.best_price("imagenet", tmp_path, path, images // 2)
+    assert half is not None
+    assert half.hours(IMAGENET_BASE) == pytest.approx(measured.hours(IMAGENET_BASE) / 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", "[1]", '{"images_per_second": 1}'], ids=repr)
+def test_a_file_that_is_no_measurement_is_named(text: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "rates.json"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"rates.json is no throughput measurement"):
+        plan.best_price("imagenet", tmp_path, path)
+
+
+def test_a_measured_rate_of_zero_is_no_measurement(tmp_path: Path) -> None:
+    path = write_measurement(tmp_path / "rates.json", 0.0, 1.0)
+    with pytest.raises(ValueError, match=r"rates.json is no throughput measurement"):
+        plan.best_price("imagenet", tmp_path, path)
+
+
+def test_a_price_of_records_is_their_median(tmp_path: Path) -> None:
+    price = plan.best_price("glyphs", NO_FOLDER, None)
+    assert price is not None
+    assert price.origin.startswith("median of ")
+    assert 10 < price.hours(Recipe()) * 3600 < 600
+    assert plan.best_price("cifar10", NO_FOLDER, None) is None
+    recipe = replace(SCALES["smoke"].base, epochs=2, probe_epochs=10)
+    for seed, seconds in enumerate((10.0, 20.0, 900.0)):
+        spent = {"train": seconds, "probe": 5.0}
+        Record.of(recipe, seed, Machine(), now(), metrics={}, seconds=spent).write(tmp_path)
+    own = plan.best_price("glyphs", tmp_path, None)
+    assert own is not None
+    assert own.hours(recipe) * 3600 == pytest.approx(20 + 5)
+    assert own.origin.startswith("median of 3 records")
+
+
+def test_the_plan_prints_every_run_and_the_sums(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["plan", "--scale", "imagenet", "--records", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    wanted = jobs(SCALES["imagenet"], IMAGENET_BASE, range(1), ["tables"])
+    assert all(job.run_id in text for job in wanted)
+    assert f"{len(wanted)} runs: 0 done, 0 running, 0 begun, {len(wanted)} missing." in text
+    assert "53 h on 8 V100" in text
+    assert max(map(len, text.splitlines()[:-1])) <= 80
+
+
+def test_done_runs_are_not_in_the_sum(tmp_path: Path) -> None:
+    done, missing = (Job(SCALES["smoke"].base, seed) for seed in (0, 1))
+    Record.of(done.recipe, 0, Machine(), now(), metrics={}).write(tmp_path)
+    price, machine = plan.Price(1.0, 0.5, "a test"), Machine(checkpoints=tmp_path)
+    text = plan.plan([done, missing], tmp_path, machine, price, "hours")
+    assert "2 runs: 1 done, 0 running, 0 begun, 1 missing." in text
+    assert f"Left: {price.hours(missing.recipe):,.1f} hours.\nPrice: a test." in text
+    assert "No price is known" in plan.plan([missing], tmp_path, machine, None, "hours")
+
+
+def test_runs_of_the_committed_evidence_are_told_and_not_in_the_sum(tmp_path: Path) -> None:
+    done, committed, missing = (Job(SCALES["smoke"].base, seed) for seed in (0, 1, 2))
+    Record.of(done.recipe, 0, Machine(), now(), metrics={}).write(tmp_path)
+    price, machine = plan.Price(1.0, 0.5, "a test"), Machine(checkpoints=tmp_path)
+    evidence = {done.run_id, committed.run_id}
+    text = plan.plan([done, committed, missing], tmp_path, machine, price, "hours", evidence)
+    assert "3 runs: 1 done, 1 committed, 0 running, 0 begun, 1 missing." in text
+    assert f"Left: {price.hours(missing.recipe):,.1f} hours." in text
+
+
+def test_a_clone_sees_the_evidence_in_its_plan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["plan", "--scale", "glyphs", "--seeds", "10", "--tables", "1"]
+    assert main([*words, "--records", str(tmp_path), "--checkpoints", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    rows = len(table(1, "glyphs").rows) + 1
+    assert f"{10 * rows} runs: 0 done, " in told
+    assert "Left: 0.0 hours" in told
+
+
+def test_runs_that_differ_in_alpha_alone_show_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--scale", "smoke", "--tables", "4", "--records", "/nowhere"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    alphas = [f"{row.recipe.alpha:g}" for row in table(4, "smoke").rows]
+    assert lines[0].split() == ["run", "alpha", "state", "hours"]
+    assert [line.split()[1] for line in lines[1 : len(alphas) + 1]] == alphas
+    assert max(map(len, lines)) <= 80
+    assert main(["plan", "--scale", "smoke", "--tables", "1", "--records", "/nowhere"]) == 0
+    assert "alpha" not in capsys.readouterr().out
+
+
+def test_a_batch_of_more_images_than_the_tree_has_is_an_error(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    root = write_tree(tmp_path / "tree", each=3)
+    assert main(["plan", "--scale", "photos", "--data", f"folder:{root}"]) == 2
+    error = capsys.readouterr().err
+    assert f"{root} has 12 training images, a batch of this scale takes 256" in error

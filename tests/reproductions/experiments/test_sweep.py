@@ -1,0 +1,182 @@
+"""The sweep in its parts, and the workers that do its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eqco.artifacts.checkpoint import Busy
+from eqco.artifacts.record import Record, now
+from eqco.config import Machine
+from eqco.engine.run import Job, untrained
+from eqco.recipe import Recipe
+from eqco.runtime.validation import TrainingError
+from reproductions.__main__ import main
+from reproductions.experiments import grid, sweep
+from reproductions.scales import SCALES
+from reproductions.tables import TABLES, table
+
+GLYPHS = SCALES["glyphs"]
+BASE = GLYPHS.base
+METHOD_RATES = {"simo": grid.RATES, "moco": grid.METHOD_RATES, "simclr": grid.METHOD_RATES}
+JOBS = [Job(BASE, seed) for seed in range(4)]
+
+
+def make_record(recipe: Recipe, seed: int) -> Record:
+    """A record with the fields that a line of the sweep shows."""
+    metrics, seconds = {"linear": 80.0 + seed}, {"train": 35.0, "probe": 5.0, "wall": 40.0}
+    return Record.of(recipe, seed, Machine(), now(), metrics=metrics, seconds=seconds)
+
+
+def names_of(found: list[Job]) -> list[str]:
+    """Names of runs."""
+    return [job.run_id for job in found]
+
+
+def jobs(seeds: range = range(1), **choice: Sequence[Any]) -> list[Job]:
+    """Runs of the sweep at scale glyphs."""
+    return grid.jobs(GLYPHS, BASE, seeds, **choice)
+
+
+def test_learning_rates_cover_two_decades() -> None:
+    assert len(grid.RATES) >= 6
+    assert max(grid.RATES) / min(grid.RATES) >= 99
+    assert BASE.learning_rate in grid.RATES
+    assert set(grid.METHOD_RATES) >= {BASE.learning_rate}
+
+
+@pytest.mark.parametrize("scale", ["glyphs", "photos", "cifar10"])
+def test_baselines_are_infonce_with_all_negatives_at_every_rate(scale: str) -> None:
+    found = grid.baselines(SCALES[scale], SCALES[scale].base)
+    expected = {
+        replace(SCALES[scale].baseline(method), learning_rate=rate)
+        for method, rates in METHOD_RATES.items()
+        for rate in rates
+    }
+    assert len(found) == len(expected)
+    assert set(found) == expected
+
+
+def test_the_grid_has_table_1_and_both_ends_of_the_other_methods_at_every_rate() -> None:
+    found = grid.grid(GLYPHS, BASE)
+    expected = {row.recipe for row in table(1, "glyphs").rows}
+    for method, rates in METHOD_RATES.items():
+        mine = [recipe for recipe in found if recipe.method == method]
+        assert {recipe.learning_rate for recipe in mine} == set(rates)
+        cells = {(recipe.loss, recipe.num_negatives) for recipe in mine}
+        if method == "simo":
+            assert {replace(each, learning_rate=BASE.learning_rate) for each in mine} == expected
+        else:
+            full = GLYPHS.baseline(method)
+            most = full.num_negatives
+            both = {(loss, k) for loss in ("infonce", "eqco") for k in (16, most)}
+            assert cells == both - {("eqco", full.pool())}  # alpha = K is InfoNCE
+        assert len(mine) == len(cells) * len(rates)
+        assert {each.alpha for each in mine} == {None, float(GLYPHS.baseline(method).pool())}
+
+
+def test_the_sweep_is_its_parts_in_order_without_a_run_twice() -> None:
+    seeds = range(2)
+    names = names_of(jobs(seeds))
+    assert len(names) == len(set(names))
+    parts = [names_of(jobs(seeds, parts=[part])) for part in grid.PARTS]
+    assert names == list(dict.fromkeys(name for part in parts for name in part))
+    assert names_of(jobs(seeds, parts=["grid", "baselines"]))[0] == parts[2][0]
+
+
+def test_the_part_tables_has_every_row_of_its_tables_and_the_untrained_backbone() -> None:
+    for tables in ([1], [7, 3], list(TABLES)):
+        found = jobs(range(3, 5), parts=["tables"], tables=tables)
+        recipes = {row.recipe for number in tables for row in table(number, "glyphs").rows}
+        expected = {(recipe, seed) for recipe in {*recipes, untrained(BASE)} for seed in (3, 4)}
+        assert {(job.recipe, job.seed) for job in found} == expected
+        assert [job.seed for job in found] == sorted(job.seed for job in found)
+
+
+def test_baselines_and_grid_have_their_own_seeds_alone() -> None:
+    for part, own in grid.LIMITED.items():
+        for seeds in (range(2), range(10), range(4, 12), range(10, 15)):
+            found = {job.seed for job in jobs(seeds, parts=[part])}
+            assert found == set(seeds) & set(own)
+    assert {job.seed for job in jobs(range(10), parts=["tables"], tables=[1])} == set(range(10))
+
+
+def test_every_run_has_the_data_of_the_base() -> None:
+    base = replace(SCALES["photos"].base, data="folder:mine-12345678")
+    found = grid.jobs(SCALES["photos"], base, range(1))
+    assert {job.recipe.data for job in found} == {base.data}
+
+
+def test_missing_runs_are_those_without_a_record(tmp_path: Path) -> None:
+    make_record(BASE, 1).write(tmp_path)
+    assert [job.seed for job in sweep.missing(JOBS, tmp_path)] == [0, 2, 3]
+
+
+def test_work_skips_done_and_held_runs_and_reports_failed_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def run(recipe: Recipe, seed: int, *_: object) -> Record:
+        asked.append(seed)
+        if seed == 1:
+            raise Busy("held")
+        if seed == 2:
+            raise TrainingError("diverged")
+        return make_record(recipe, seed)
+
+    monkeypatch.setattr(sweep, "run", run)
+    make_record(BASE, 0).write(tmp_path)
+    lines = list(sweep.work(JOBS, Machine(), tmp_path))
+    assert asked == [1, 2, 3]
+    assert lines == ["failed  diverged", f"done  {BASE.run_id(3)}  linear 83.00 %  40 s"]
+
+
+@pytest.fixture
+def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the runs that a command does; their records are made, nothing is trained."""
+    names: list[str] = []
+
+    def run(recipe: Recipe, seed: int, machine: Machine, folder: Path) -> Record:
+        assert (machine.device, machine.threads) == ("cpu", 1)
+        assert folder == tmp_path / "glyphs"
+        names.append(recipe.run_id(seed))
+        record = make_record(recipe, seed)
+        record.write(folder)
+        return record
+
+    monkeypatch.setattr(sweep, "run", run)
+    return names
+
+
+def command(folder: Path, *words: str) -> int:
+    """Status of the command, one run at a time."""
+    places = [f"--{name}={folder}" for name in ("records", "checkpoints")]
+    return main(["sweep", "--device=cpu", "--at-once=1", *places, *words])
+
+
+def test_the_command_does_what_is_missing_of_the_runs_it_was_given(
+    tmp_path: Path, done: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(tmp_path, "--seeds=1", "--only=moco-eqco") == 0
+    expected = [name for name in names_of(jobs()) if "moco-eqco" in name]
+    assert done == expected != []
+    assert f"{len(expected)} of {len(expected)} runs are missing" in capsys.readouterr().out
+    assert command(tmp_path, "--seeds=1", "--only=moco-eqco") == 0
+    assert f"0 of {len(expected)} runs are missing" in capsys.readouterr().out
+    assert done == expected
+
+
+def test_the_command_takes_parts_tables_and_seeds(tmp_path: Path, done: list[str]) -> None:
+    words = ["--parts", "tables", "--tables", "1", "3", "--first-seed=10", "--seeds=2"]
+    assert command(tmp_path, *words) == 0
+    assert done == names_of(jobs(range(10, 12), parts=["tables"], tables=[1, 3]))
+
+
+def test_a_wrong_table_leaves_no_folder_behind(tmp_path: Path, done: list[str]) -> None:
+    assert command(tmp_path / "records", "--tables", "99") == 2
+    assert list(tmp_path.iterdir()) == done == []

@@ -1,0 +1,229 @@
+"""Cells and claims of `pytest reproductions`: selection, records, launchers, closing tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from eqco.artifacts.checkpoint import checkpoint_path
+from eqco.config import Machine
+from eqco.engine.run import untrained
+from reproductions import conftest
+from reproductions.harness.session import Session
+from reproductions.results import published
+from reproductions.results.records import RECORDS
+from reproductions.scales import SCALES
+from reproductions.tables import TABLES, table
+from tests.reproductions.conftest import Commit
+from tests.reproductions.reports.test_terminal import make_record
+
+Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
+SELECTIONS = [
+    "table1", "table1 and k16", "table1 and infonce-k255", "test_cell and table1",
+    "table2 and moco", "table3", "table4", "table5", "table6",
+    "table7", "table8 and jackknife", "table9-simo-eqco", "table10 and sogclr", "test_published",
+]  # fmt: skip
+
+
+def ids(scale: str) -> list[str]:
+    """Ids of all tests of the tables, at a scale without published numbers."""
+    parts = {
+        "cell": [f"table{n}-{row.name}" for n in TABLES for row in table(n, scale).rows],
+        "published": ["needs-imagenet"],
+        "claim": [f"table{n}-{claim.name}" for n in TABLES for claim in table(n, scale).claims],
+    }
+    start = "reproductions/test_tables.py::test_"
+    return [f"{start}{kind}[{name}]" for kind, names in parts.items() for name in names]
+
+
+@pytest.fixture(scope="module")
+def without_records(
+    tmp_path_factory: pytest.TempPathFactory, sessions: Sessions
+) -> tuple[dict[str, tuple[int, str]], Path]:
+    """Sessions that cannot write records, because a file has the name of the folder."""
+    folder = tmp_path_factory.mktemp("blocked")
+    (folder / "records").write_text("a file", encoding="utf-8")
+    words = {each: ["-k", each, "--collect-only", "-q"] for each in SELECTIONS}
+    words["never"] = ["--run", "never", "--scale", "smoke"]
+    words["missing"] = ["--scale", "smoke", "-k", "table1"]
+    outcomes = sessions([["reproductions", *each] for each in words.values()], folder)
+    return dict(zip(words, outcomes, strict=True)), folder
+
+
+@pytest.mark.parametrize("words", SELECTIONS)
+def test_k_selects_cells_and_claims(
+    words: str, without_records: tuple[dict[str, tuple[int, str]], Path]
+) -> None:
+    _, text = without_records[0][words]
+    found = [line for line in text.splitlines() if "::" in line]
+    wanted = [f"{word}-" if word.startswith("table") else word for word in words.split(" and ")]
+    assert found == [i for i in ids("glyphs") if all(word in i for word in wanted)]
+    assert found
+
+
+def test_run_never_without_any_record_is_an_error_of_one_sentence(
+    without_records: tuple[dict[str, tuple[int, str]], Path],
+) -> None:
+    outcomes, folder = without_records
+    status, text = outcomes["never"]
+    assert status == 4
+    words = " ".join(text.split())
+    assert "records/smoke has no record of a table's row, seeds 0 to 0: leave --run never" in words
+    assert "skipped" not in text
+    assert "Traceback" not in text
+    assert [path.name for path in folder.iterdir()] == ["records"]
+
+
+def test_a_records_folder_that_cannot_be_written_is_an_error_of_one_sentence(
+    without_records: tuple[dict[str, tuple[int, str]], Path],
+) -> None:
+    outcomes, folder = without_records
+    status, text = outcomes["missing"]
+    assert status == 4
+    assert "records/smoke cannot be written" in text.replace("\n", "")
+    assert "Traceback" not in text
+    assert not (folder / "checkpoints").exists()
+
+
+@pytest.fixture(scope="module")
+def smoke(
+    tmp_path_factory: pytest.TempPathFactory, sessions: Sessions
+) -> tuple[dict[str, tuple[int, str]], Path]:
+    """Sessions of cells of table 1 one after the other, and the folder that they share."""
+    folder = tmp_path_factory.mktemp("smoke")
+    words = {
+        "first": ["-k", "table1-simo-infonce-k16", "-p", "tests.programs.list_records"],
+        "second": ["-k", "table1-simo-infonce-k16", "-p", "tests.programs.list_records"],
+        "held": ["-k", "table1-simo-infonce-k4"],
+        "torchrun": ["-k", "table1-simo-eqco-k16", "--launcher=torchrun", "--processes=2"],
+        "edited": ["-k", "table1-simo-infonce-k16", "-p", "tests.programs.edit_records"],
+    }
+    held = table(1, "smoke").row("simo-infonce-k4").recipe
+    lock = checkpoint_path(held, 0, Machine(checkpoints=folder / "checkpoints"))
+    lock.parent.mkdir()
+    with FileLock(lock.with_suffix(".lock")):
+        outcomes = sessions(
+            [["reproductions", "--scale=smoke", "--threads=1", *w] for w in words.values()], folder
+        )
+    return dict(zip(words, outcomes, strict=True)), folder
+
+
+def records_listed(text: str) -> dict[str, str]:
+    """Names and times of the records that a session found at its end."""
+    lines = (line.split() for line in text.splitlines() if line.startswith("record "))
+    return {name: when for _, name, when in lines}
+
+
+def test_a_cell_writes_the_records_of_its_row_and_of_the_untrained_backbone(
+    smoke: tuple[dict[str, tuple[int, str]], Path],
+) -> None:
+    status, text = smoke[0]["first"]
+    assert status == 0, text
+    assert "1 passed" in text
+    assert f"table 1: 1 of {len(table(1, 'smoke').rows)} cells measured" in text
+    row = table(1, "smoke").row("simo-infonce-k16").recipe
+    expected = {f"{each.run_id(0)}.json" for each in (row, untrained(SCALES["smoke"].base))}
+    assert records_listed(text).keys() == expected
+
+
+def test_a_second_session_uses_the_records_of_the_first(
+    smoke: tuple[dict[str, tuple[int, str]], Path],
+) -> None:
+    (_, first), (status, second) = smoke[0]["first"], smoke[0]["second"]
+    assert status == 0, second
+    assert "1 passed" in second
+    assert records_listed(second) == records_listed(first) != {}
+
+
+def test_a_cell_that_another_process_runs_is_skipped(
+    smoke: tuple[dict[str, tuple[int, str]], Path],
+) -> None:
+    status, text = smoke[0]["held"]
+    assert status == 0, text
+    assert "1 skipped" in text
+    assert "is being run by another process" in " ".join(text.split())
+
+
+def test_torchrun_runs_a_cell_with_two_processes(
+    smoke: tuple[dict[str, tuple[int, str]], Path],
+) -> None:
+    outcomes, folder = smoke
+    status, text = outcomes["torchrun"]
+    assert status == 0, text
+    assert "1 passed" in text
+    (found,) = (folder / "records" / "smoke").glob("simo-eqco-k16-*.json")
+    assert json.loads(found.read_text(encoding="utf-8"))["machine"]["processes"] == 2
+
+
+def test_an_edited_record_fails_the_cell_and_is_named(
+    smoke: tuple[dict[str, tuple[int, str]], Path],
+) -> None:
+    status, text = smoke[0]["edited"]
+    assert status == 1
+    assert "1 failed" in text
+    assert "table 1 is not shown: record" in text
+    assert "it was edited" in text
+
+
+def session_at(scale: str, folder: Path, data: str = "") -> Session:
+    """A session at a scale, without any other option."""
+    base = SCALES[scale].base
+    base = base.of({**vars(base), "data": data or base.data})
+    return Session(scale, "missing", range(1), base, Machine(), folder, "pytest")
+
+
+def test_the_prediction_of_a_cell_is_of_the_committed_records(
+    tmp_path: Path, commit: Commit
+) -> None:
+    row, values = table(1, "glyphs").row("simo-infonce-k255"), [80.0, 81.0, 83.0]
+    commit([make_record(row.recipe, seed, value) for seed, value in enumerate(values)])
+    low, high = session_at("glyphs", tmp_path).predictions(1)[row.name]
+    assert low < min(values) <= max(values) < high
+    assert list(session_at("glyphs", tmp_path).predictions(1)) == [row.name]
+    assert session_at("smoke", tmp_path).predictions(1) == {}
+    assert session_at("glyphs", RECORDS / "glyphs").predictions(1) == {}
+
+
+def parameters(session: Session, fixture: str) -> list[Any]:
+    """The cases that a test with this fixture gets in a session."""
+    found: list[Any] = []
+    config = SimpleNamespace(stash={conftest.SESSION: session})
+    conftest.pytest_generate_tests(
+        SimpleNamespace(
+            config=config,
+            fixturenames=[fixture],
+            parametrize=lambda name, cases, **_: found.extend(cases),
+        )
+    )
+    return found
+
+
+def test_published_numbers_are_compared_on_the_whole_of_imagenet_alone(tmp_path: Path) -> None:
+    expected = [
+        (number, row.name)
+        for number in TABLES
+        for row in table(number, "imagenet").rows
+        if published.number_for(number, row.name)
+    ]
+    assert parameters(session_at("imagenet", tmp_path), "published_row") == expected != []
+    part = session_at("imagenet", tmp_path, "part:photos-12345678")
+    for other in (part, session_at("glyphs", tmp_path)):
+        (only,) = parameters(other, "published_row")
+        assert [mark.name for mark in only.marks] == ["skip"]
+
+
+def test_claims_that_records_contradict_are_strict_expected_failures(tmp_path: Path) -> None:
+    marked = {
+        each.values[0]: each.marks[0].kwargs
+        for each in parameters(session_at("glyphs", tmp_path), "claim")
+        if each.marks
+    }
+    expected = conftest.contradictions("glyphs")
+    kept = {"strict": True, "raises": AssertionError}
+    assert marked == {case: {"reason": why, **kept} for case, why in expected.items()}

@@ -1,0 +1,152 @@
+"""What `pytest reproductions/ -k table1` prints: rows and claims beside the evidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from eqco.artifacts.record import Record, now
+from eqco.config import Machine
+from eqco.engine.run import untrained
+from reproductions.results.records import RECORDS, committed_records, verdicts
+from reproductions.scales import SCALES
+from reproductions.tables import table
+from reproductions.tables.claims import seeds_of
+
+Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
+TABLE_1 = ["reproductions", "-k", "table1", "--run", "never"]
+SESSIONS = {
+    "one": TABLE_1,
+    "three": [*TABLE_1, "--seeds", "3"],
+    "some": [*TABLE_1, "-k", "table1 and k16", "--seeds", "3"],
+    **{scale: ["reproductions", "--collect-only", "-q", "--scale", scale] for scale in SCALES},
+}
+
+
+def write_records(folder: Path) -> None:
+    """Three runs of each row of table 1, with the accuracies of committed ones, as of today."""
+    recipes = [row.recipe for row in table(1, "glyphs").rows]
+    recipes.append(untrained(SCALES["glyphs"].base))
+    for record in committed_records("glyphs"):
+        if record.recipe in recipes and record.seed < 3:
+            fields = {
+                name: dict(getattr(record, name))
+                for name in ("metrics", "diagnostics", "curve", "seconds")
+            }
+            Record.of(record.recipe, record.seed, Machine(), now(), **fields).write(folder)
+
+
+@pytest.fixture(scope="module")
+def printed(
+    tmp_path_factory: pytest.TempPathFactory, sessions: Sessions
+) -> dict[str, tuple[int, str]]:
+    """Status and output of each session."""
+    folder = tmp_path_factory.mktemp("first")
+    write_records(folder / "records" / "glyphs")
+    outcomes = sessions(list(SESSIONS.values()), folder)
+    return dict(zip(SESSIONS, outcomes, strict=True))
+
+
+def last_sentence(text: str) -> str:
+    """The closing lines on runs and claims, as one."""
+    return " ".join(text[text.index("\nyour ") : text.rindex("\n====")].split())
+
+
+def seeds(scale: str) -> str:
+    """`n=5`: seeds of the committed verdicts on table 1."""
+    return seeds_of(found["linear"] for found in verdicts(1, scale).values())
+
+
+def test_one_seed_ends_in_the_verdicts_of_the_evidence(
+    printed: dict[str, tuple[int, str]],
+) -> None:
+    status, text = printed["one"]
+    assert status == 0, text
+    start = "your 8 runs agree with the evidence in 8 of 8 cells; claims: "
+    sentence = last_sentence(text)
+    assert sentence.startswith(start)
+    assert sentence.endswith(f"undetermined (evidence, {seeds('glyphs')})")
+    counted = [int(count) for count in re.findall(r"(\d+) [a-z]", sentence[len(start) :])]
+    assert sum(counted) == len(table(1, "glyphs").claims)
+
+
+def test_one_seed_prints_at_most_45_lines_of_80_columns(
+    printed: dict[str, tuple[int, str]],
+) -> None:
+    lines = printed["one"][1].splitlines()
+    assert len(lines) <= 45
+    own = [line for line in lines if not line.startswith("plugins: ")]  # of this installation
+    assert max(map(len, own)) <= 80
+
+
+def test_every_claim_is_told_once_with_the_verdict_of_the_evidence(
+    printed: dict[str, tuple[int, str]],
+) -> None:
+    text = printed["one"][1]
+    for name, found in verdicts(1, "glyphs").items():
+        (line,) = (line for line in text.splitlines() if name in line)
+        assert found["linear"].status in line
+        assert f"{found['linear'].mean:+.1f} [" in line
+    assert f"Claims: verdicts of the committed evidence, {seeds('glyphs')}" in text
+    assert "short test summary" not in text
+    assert "8 passed" in text
+    assert "9 without a verdict" in text
+
+
+def test_three_seeds_have_a_verdict_of_their_own_beside_it(
+    printed: dict[str, tuple[int, str]],
+) -> None:
+    status, text = printed["three"]
+    assert status == 0, text
+    assert text.count("  yours, n=3 ") == len(table(1, "glyphs").claims)
+    assert "your 24 runs agree with the evidence in 8 of 8 cells; claims: " in last_sentence(text)
+    assert re.search(r"undetermined \(yours, n=3\); \d supported", last_sentence(text))
+    assert "short test summary" not in text
+
+
+def test_a_selection_does_not_change_a_verdict(printed: dict[str, tuple[int, str]]) -> None:
+    """Claims are corrected over the whole table, also where some of them are selected."""
+
+    def told(name: str) -> list[str]:
+        lines = printed[name][1].splitlines()
+        at = [place for place, line in enumerate(lines) if "k16-drops" in line]
+        return [" ".join(line.split()) for place in at for line in lines[place : place + 2]]
+
+    assert told("some") == told("three") != []
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_collecting_needs_no_data(scale: str, printed: dict[str, tuple[int, str]]) -> None:
+    status, text = printed[scale]
+    assert status == 0, text
+    for row in table(1, scale).rows:
+        assert f"test_cell[table1-{row.name}]" in text
+
+
+@pytest.fixture(scope="module")
+def judged(
+    tmp_path_factory: pytest.TempPathFactory, sessions: Sessions
+) -> dict[str, tuple[int, str]]:
+    """Sessions that judge the committed records, also of a scale whose images are not here."""
+    folder = tmp_path_factory.mktemp("judged")
+    (folder / "records").symlink_to(RECORDS)
+    most = 1 + max(record.seed for record in committed_records("glyphs"))
+    words = ["reproductions", "--run", "never", "--seeds", str(most), "--scale"]
+    outcomes = sessions([[*words, scale] for scale in ("glyphs",)], folder)
+    return dict(zip(("glyphs",), outcomes, strict=True))
+
+
+@pytest.mark.parametrize("scale", ["glyphs"])
+def test_the_committed_records_are_judged_without_images(
+    scale: str, judged: dict[str, tuple[int, str]]
+) -> None:
+    status, text = judged[scale]
+    assert status == 0, text
+    assert "table 1: 8 of 8 cells measured" in text
+    found = [v["linear"].status for v in verdicts(1, scale).values()]
+    assert f"{found.count('supported')} supported" in text
+    assert f"Claims: verdicts of these records, {seeds(scale)}" in text
+    assert "failed" not in text

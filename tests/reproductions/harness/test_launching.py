@@ -1,0 +1,103 @@
+"""Runs in other processes: a cluster, its stand-in on this machine, and job files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from eqco.artifacts.record import Record
+from eqco.config import Machine
+from eqco.engine.launchers import Order
+from eqco.engine.run import Job
+from eqco.recipe import Recipe
+from eqco.runtime.validation import TrainingError
+from reproductions.harness import launching
+from reproductions.harness.launching import launched, waited_for, write_job
+from reproductions.harness.session import Session
+from reproductions.scales import SCALES
+
+Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
+RECIPE = replace(SCALES["smoke"].base, epochs=1, probe_epochs=2)
+
+
+def order_in(folder: Path, recipe: Recipe = RECIPE) -> Order:
+    """A run of seconds."""
+    machine = Machine(threads=1, checkpoints=folder / "checkpoints")
+    return Order(Job(recipe, 0), machine, folder / "records")
+
+
+def slurm_session(order: Order, *options: str) -> Session:
+    """A session that submits to a cluster."""
+    return Session(
+        scale="smoke",
+        policy="missing",
+        seeds=range(2),
+        base=order.job.recipe,
+        machine=order.machine,
+        folder=order.folder,
+        command="pytest",
+        launcher="slurm",
+        launcher_options=options,
+    )
+
+
+def test_a_cluster_gets_each_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Order] = []
+    monkeypatch.setattr(launching, "by_slurm", lambda order, *_, **__: given.append(order))
+    session = slurm_session(order_in(tmp_path))
+    for seed in (0, 1, 0):
+        assert launched(session, Job(RECIPE, seed)) is None
+    assert [each.job.seed for each in given] == [0, 1]
+
+
+def test_launcher_options_reach_submitit_with_numbers_as_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, object] = {}
+    monkeypatch.setattr(launching, "by_slurm", lambda *_, **options: given.update(options))
+    session = slurm_session(order_in(tmp_path), "timeout_min=5", "comment=a=b")
+    launched(session, Job(RECIPE, 0))
+    assert given == {"timeout_min": 5, "comment": "a=b"}
+
+
+def test_a_dry_run_on_this_machine_waits_for_the_record(tmp_path: Path) -> None:
+    """A process of this machine stands in for a cluster."""
+    pytest.importorskip("submitit")
+    order = order_in(tmp_path)
+    done = launched(slurm_session(order, "cluster=local", "timeout_min=5"), order.job)
+    assert done is not None
+    assert done == Record.find(order.folder, RECIPE, 0)
+
+
+def test_a_dry_run_that_fails_names_its_log(tmp_path: Path) -> None:
+    class Failed:
+        job_id = "7"
+
+        def result(self) -> None:
+            raise RuntimeError("trace\nValueError: no such node")
+
+    with pytest.raises(TrainingError, match=r"\(ValueError: no such node\): read .*7_0_log.err"):
+        waited_for(Failed(), order_in(tmp_path), tmp_path)
+
+
+def test_job_files_are_written_once_and_run_by_hand(tmp_path: Path) -> None:
+    order = order_in(tmp_path)
+    session = slurm_session(order)
+    for _ in range(2):
+        write_job(session, order.job)
+    (path,) = session.job_files
+    assert Order.read(path).job == order.job
+
+
+def test_job_files_of_a_session_train_nothing(tmp_path: Path, sessions: Sessions) -> None:
+    words = ["reproductions", "-k", "table1 and k16", "--scale", "smoke", "--write-jobs"]
+    ((status, text),) = sessions([words], tmp_path)
+    assert status == 0, text
+    files = sorted((tmp_path / "checkpoints").glob("*"))
+    assert f"{len(files)} job file(s) in {tmp_path / 'checkpoints'}" in text
+    assert files
+    assert all(file.name.endswith(".job.json") for file in files)
+    assert not list((tmp_path / "records").rglob("*.json"))

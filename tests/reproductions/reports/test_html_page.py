@@ -1,0 +1,274 @@
+"""The report: one page that holds everything, runs nothing of a record's, and asks for nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from eqco.artifacts.record import Record, checksum
+from eqco.recipe import Recipe
+from reproductions.__main__ import main
+from reproductions.experiments import not_run
+from reproductions.reports.html import claims, page, text
+from reproductions.reports.html.charts import curve_plot, numbers
+from reproductions.reports.html.curves import ceiling
+from reproductions.reports.html.provenance import Machines, differences, marks, origins
+from reproductions.results.report_records import Evidence, read
+from reproductions.tables import table
+from tests.reproductions.reports.test_terminal import make_record
+
+HOSTILE = "<script>alert(1)</script><img src=//evil.example/x onerror=alert(2)>\"'&{{ 7*7 }}"
+SECTIONS = (
+    "verdicts", "not-run", "tables", "figures", "curves", "provenance", "departures", "findings",
+)  # fmt: skip
+SEEDS = 5
+CURVE = {"step": [0.0, 10.0, 20.0], "loss": [5.5, 3.0, 2.0]}
+
+
+def record_of(like: Record, **changes: object) -> Record:
+    """A record with other fields and its own checksum."""
+    changed = replace(like, **changes)  # type: ignore[arg-type]
+    return replace(changed, checksum=checksum(changed.body()))
+
+
+def write_records(folder: Path, **changes: object) -> Path:
+    """Records of table 1 at scale glyphs, five seeds a row, except a row that has none."""
+    like = make_record(Recipe(), 0, 80.0)
+    for place, row in enumerate(table(1, "glyphs").rows[:-1]):
+        for seed in range(SEEDS):
+            metrics = {"linear": 80.0 + place + 0.1 * (seed * place % 3), "knn": 70.0 + seed}
+            own = {"recipe": row.recipe, "seed": seed, "metrics": metrics, "curve": CURVE}
+            record_of(like, **{**own, **changes}).write(folder / "glyphs")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Records whose every free text is hostile."""
+    machine = {name: HOSTILE for name in ("device", "python", "system", "commit")}
+    machine |= {"versions": {HOSTILE: HOSTILE}, "dirty": True, "threads": 1}  # type: ignore[dict-item]
+    found = write_records(tmp_path_factory.mktemp("records"), machine=machine, note=HOSTILE)
+    (found / "glyphs" / f"{HOSTILE.replace('/', '')}.json").write_text("{", encoding="utf-8")
+    return found
+
+
+@pytest.fixture(scope="module")
+def written(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of these records."""
+    out = tmp_path_factory.mktemp("page") / "report.html"
+    assert main(["report", f"--records={folder}", f"--out={out}"]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def source(written: Path) -> str:
+    """Its text."""
+    return written.read_text(encoding="utf-8")
+
+
+class Elements(HTMLParser):
+    """Every start tag with its attributes."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        """Attributes of the elements of a tag."""
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def test_no_text_of_a_record_becomes_markup(source: str) -> None:
+    assert source.count("&lt;script&gt;alert(1)") > 10
+    assert "evil.example/x onerror" in source  # as text
+    elements = Elements(source)
+    assert len(elements.of("script")) == 1
+    assert not [name for _, attributes in elements.found for name in attributes if name[:2] == "on"]
+    assert "{{ 7*7 }}" in source.replace("&#39;", "'")
+    assert ">49<" not in source
+
+
+def test_the_page_names_no_address_to_load(source: str) -> None:
+    for _, attributes in Elements(source).found:
+        for name in ("src", "href", "action", "data", "srcset"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:"))
+    style = re.findall(r"<style>(.*?)</style>", source, flags=re.DOTALL)
+    assert len(style) == 1
+    assert "url(" not in style[0]
+    assert "@import" not in style[0]
+
+
+def test_the_page_is_below_three_megabytes(source: str) -> None:
+    assert len(source.encode()) < 3e6
+
+
+def test_the_page_has_every_section_and_what_a_screen_reader_needs(source: str) -> None:
+    elements = Elements(source)
+    ids = [attributes["id"] for _, attributes in elements.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert set(SECTIONS) <= set(ids)
+    assert elements.of("html") == [{"lang": "en"}]
+    for landmark in ("header", "nav", "main", "footer", "h1"):
+        assert len(elements.of(landmark)) == 1, landmark
+    assert len(elements.of("caption")) == len(elements.of("table")) > 5
+    assert all(attributes.get("scope") for attributes in elements.of("th"))
+    assert all(attributes.get("alt") for attributes in elements.of("img"))
+    for picture in elements.of("svg"):
+        assert "aria-hidden" in picture or picture.get("aria-label")
+    targets = [attributes["href"] or "" for attributes in elements.of("a")]
+    assert {target.removeprefix("#") for target in targets} <= set(ids)
+
+
+def test_a_verdict_has_its_word_beside_its_colour(source: str) -> None:
+    badges = re.findall(r'<span class="badge ([\w-]+)">.*?</span> (.*?)</span>', source)
+    assert {word for _, word in badges} >= {"supported", "undetermined", "not run"}
+    assert all(word.replace(" ", "-") == name for name, word in badges)
+
+
+def test_what_was_not_run_has_its_command_and_price(source: str, folder: Path) -> None:
+    assert f"pytest reproductions/ -k table1 --seeds {SEEDS} --records {folder}" in source
+    assert "pytest reproductions/ -k table1 --scale imagenet --data folder:PATH" in source
+    (first, *_) = not_run.missing(read(folder, "glyphs"), None)
+    assert (first.runs, first.wanted, first.rows) == (5, 40, ["simo-eqco-k255"])
+    assert first.hours == pytest.approx(5 * 45 / 3600)  # 40 s of training and 5 of the probe
+    assert first.price == "4 min"
+    assert "at glyphs: median of 35 records, " in source
+
+
+def test_without_records_the_page_says_what_to_run(tmp_path: Path) -> None:
+    found = page.render(page.context(tmp_path, None))
+    assert "There are no records yet." in found
+    assert "pytest reproductions/ -k table1 --seeds 3" in found
+    assert "No table has a record." in found
+
+
+def test_a_single_run_gives_a_page(tmp_path: Path) -> None:
+    make_record(Recipe(), 0, 80.0).write(tmp_path / "glyphs")
+    found = page.render(page.context(tmp_path, None))
+    assert "80.0 (1)" in found
+    assert "No run has a curve." in found
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--records=/none"], "/none is no folder of records: --records takes one"),
+        (["--out=."], ". is a folder: --out takes a file, such as report.html"),
+    ],
+)
+def test_bad_input_ends_with_a_sentence(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", *words]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_records_of_older_numerics_are_left_out_with_a_sentence(tmp_path: Path) -> None:
+    like = make_record(Recipe(), 0, 80.0)
+    like.write(tmp_path / "glyphs")
+    record_of(like, numerics=1, seed=1).write(tmp_path / "glyphs")
+    found = read(tmp_path, "glyphs")
+    assert [record.seed for record in found.records] == [0]
+    assert found.left_out == ("1 of 2 records, of numerics below 2",)
+
+
+def test_a_row_of_older_numerics_is_stale() -> None:
+    like = make_record(Recipe(), 0, 80.0)
+    clean = replace(like, machine={**like.machine, "dirty": False})
+    assert marks([clean]) == []
+    assert marks([clean, replace(clean, numerics=1)]) == ["stale: numerics 1, today 2"]
+    assert marks([replace(clean, machine={"dirty": True})]) == ["made from changed files"]
+
+
+def test_provenance_names_a_machine_once_and_the_difference_to_the_base(folder: Path) -> None:
+    machines, found = Machines(), read(folder, "glyphs")
+    lines = origins(found, machines)
+    assert len(machines.lines()) == 1
+    assert [line.machines for line in lines] == [["M1"]] * 7
+    assert lines[0].tables[0] == 1
+    base = found.base
+    assert differences(base, base) == []
+    assert differences(replace(base, loss="eqco", alpha=256), base) == [
+        "loss = eqco", "alpha = 256",
+    ]  # fmt: skip
+
+
+def test_verdicts_of_the_page_are_those_of_the_judge(folder: Path) -> None:
+    found = read(folder, "glyphs")
+    for line in claims.lines(found):
+        assert line.verdicts == found.verdicts[line.table][line.claim.name]
+        if line.verdict:
+            mean = sum(line.differences.values()) / len(line.differences)
+            assert line.verdict.mean == pytest.approx(mean)
+            assert line.effect.startswith(f"{mean:+.2f}".replace("-", "−"))
+
+
+def test_the_expected_range_of_a_curve_ends_at_log_of_1_plus_alpha() -> None:
+    assert ceiling(Recipe(loss="eqco", alpha=255, num_negatives=16)) == ceiling(Recipe())
+    assert ceiling(Recipe()) == pytest.approx(5.545177)  # log 256
+    assert ceiling(Recipe(loss="dcl")) is None
+
+
+def test_a_curve_that_is_none_is_not_drawn() -> None:
+    assert numbers(([0, 1], [2.0, 1.0]))
+    for curve in (([0], [1.0]), ([0, 1], [1.0]), ([0, 1], ["<b>", 1]), ([0, 1], [None, 1])):
+        assert not numbers(curve)  # type: ignore[arg-type]
+    drawn = curve_plot([([0, 10], [2.0, 0.0])], 2.0, HOSTILE)
+    assert "<script>" not in drawn
+    assert 'd="M26 4l194 90"' in drawn  # from 2.0 of 2.1 down to the axis
+
+
+def test_markdown_becomes_escaped_html() -> None:
+    found = text.html(
+        f"# T\n\n## A {HOSTILE}\nOne **two** `a<b` [three](x.md).\n- four\n  five\n- six\n\n"
+        "| a | b |\n|---|---|\n| c | **d** |\n", 3, "none",
+    )  # fmt: skip
+    assert Elements(found).of("script") == []
+    assert "<p>One <strong>two</strong> <code>a&lt;b</code> three.</p>" in found
+    assert "<ul><li>four five</li><li>six</li></ul>" in found
+    assert '<tr><th scope="row">c</th><td><strong>d</strong></td></tr>' in found
+    assert found.count("<h3>") == 1
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of `#rrggbb`, WCAG 2."""
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast of two colours, 1 to 21."""
+    low, high = sorted(map(luminance, (one, other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_every_text_has_a_contrast_of_four_and_a_half_in_every_theme() -> None:
+    style = (page.HERE / "page.css").read_text(encoding="utf-8")
+    blocks = re.findall(r":root \{(.*?)\}", style, flags=re.DOTALL)
+    assert len(blocks) == 3  # light, dark, print
+    colours: dict[str, str] = {}
+    for block in blocks:
+        if block is blocks[-1]:
+            colours = {}
+        colours |= dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
+        for name in ("text", "soft", "link"):
+            for back in ("page", "head"):
+                assert contrast(colours[name], colours[back]) >= 4.5, (name, back)
+        for status in claims.ORDER:
+            name = status.replace(" ", "-")
+            assert contrast(colours[name], colours[f"{name}-back"]) >= 4.5, name
+            assert contrast(colours[name], colours["page"]) >= 4.5, name
+    assert contrast("#ffffff", "#000000") == pytest.approx(21)
+
+
+def test_evidence_without_records_has_no_verdict() -> None:
+    assert claims.lines(Evidence("glyphs", ())) == []

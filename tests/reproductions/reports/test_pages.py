@@ -1,0 +1,221 @@
+"""README.md and docs/ show what the committed records say."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reproductions.conftest import contradictions
+from reproductions.reports import findings, pages, readme
+from reproductions.reports.markdown import short
+from reproductions.results import records as evidence
+from reproductions.results.records import judged_scales
+from reproductions.statistics.verdicts import better, correct
+from reproductions.tables import TABLES, table
+from reproductions.tables.base import ASPECTS
+from reproductions.tables.claims import JUDGED
+from tests import synthetic
+
+
+def test_pages_are_up_to_date() -> None:
+    status = pages.main(argparse.Namespace(check=True))
+    assert status == 0, "run python -m reproductions pages and commit"
+
+
+def test_the_file_of_contradicted_claims_is_up_to_date() -> None:
+    assert pages.CONTRADICTED.read_text(encoding="utf-8") == pages.contradicted()
+
+
+def test_expected_failures_are_claims_with_numbers() -> None:
+    for scale in judged_scales():
+        for (number, claim), why in contradictions(scale).items():
+            assert table(number, scale).claim(claim)
+            assert why.startswith("contradicted: ")
+            assert "n=" in why
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A page with one section, and the file of contradicted claims as it should be."""
+    path, csv = tmp_path / "page.md", tmp_path / "contradicted.csv"
+    path.write_text("head\n<!-- a -->\nold\n<!-- /a -->\ntail\n", encoding="utf-8")
+    csv.write_text(pages.contradicted(), encoding="utf-8")
+    monkeypatch.setattr(pages, "PAGES", {path: {"a": lambda: "new"}})
+    monkeypatch.setattr(pages, "CONTRADICTED", csv)
+    return path
+
+
+def test_a_check_fails_on_a_stale_page_and_changes_nothing(
+    page: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = page.read_text(encoding="utf-8")
+    assert pages.main(argparse.Namespace(check=True)) == 1
+    assert capsys.readouterr().out == "stale: page.md\n"
+    assert page.read_text(encoding="utf-8") == before
+
+
+def test_pages_are_rewritten_between_their_markers(
+    page: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pages.main(argparse.Namespace(check=False)) == 0
+    assert page.read_text(encoding="utf-8") == "head\n<!-- a -->\nnew\n<!-- /a -->\ntail\n"
+    assert pages.main(argparse.Namespace(check=True)) == 0
+    assert capsys.readouterr().out == "rewritten: page.md\nstale: nothing\n"
+
+
+@pytest.mark.parametrize("gone", ["<!-- a -->", "<!-- /a -->"])
+def test_a_missing_marker_is_an_error_that_names_page_and_marker(page: Path, gone: str) -> None:
+    text = page.read_text(encoding="utf-8")
+    page.write_text(text.replace(gone, ""), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"page\.md: marker <!-- a --> … <!-- /a --> is missing"):
+        pages.main(argparse.Namespace(check=False))
+
+
+def test_every_page_exists_and_has_its_sections_once() -> None:
+    for path, sections in pages.PAGES.items():
+        text = path.read_text(encoding="utf-8")
+        for name in sections:
+            assert text.count(f"<!-- {name} -->") == 1, f"{path.name}: {name}"
+            assert text.count(f"<!-- /{name} -->") == 1, f"{path.name}: {name}"
+
+
+@pytest.fixture
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Records of table 1, and of two rows of table 7, that nobody ran."""
+    rows = {row.recipe for row in table(7, "glyphs").rows[:3]}
+    records = synthetic.records_of([1], grid=False)
+    records += [synthetic.record(recipe, seed) for recipe in rows for seed in synthetic.SEEDS]
+    synthetic.commit(monkeypatch, {each.run_id: each for each in records}.values())
+    yield
+    synthetic.forget()
+
+
+@pytest.fixture
+def nothing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No record at all."""
+    synthetic.commit(monkeypatch, [])
+    yield
+    synthetic.forget()
+
+
+@pytest.mark.usefixtures("nothing")
+def test_without_records_every_page_says_what_makes_them_and_no_cell_is_empty() -> None:
+    for path, sections in pages.PAGES.items():
+        for name, content in sections.items():
+            text = content()
+            assert text, f"{path.name}: {name}"
+            assert "|  |" not in text.replace("|  | claim of the paper", "")
+            assert "nan" not in text
+    text = pages.all_tables()
+    for number in TABLES:
+        command = f"`pytest reproductions/ -k table{number}`"
+        assert f"Not run: {command} makes them (" in text.split(f"## Table {number}: ")[1]
+    assert pages.contradicted() == "scale,table,claim,verdict\n"
+    assert "**No answer yet.**" in readme.answer()
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_table_in_part_shows_rows_that_were_not_run_and_the_command_that_runs_them() -> None:
+    text, found = pages.table_page(7, "glyphs"), table(7, "glyphs")
+    cells, claims = text.split("| claim |")
+    assert cells.count("| not run |") >= 5
+    assert "Not run: 6 of 10 rows; `pytest reproductions/ -k table7` makes them (6 runs, " in cells
+    assert [claim.statement in claims for claim in found.claims] == [True] * len(found.claims)
+    for metric in JUDGED:
+        assert f" {pages.metric_titles()[metric]}: verdict |" in claims
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_prediction_stands_beside_what_was_measured() -> None:
+    lines = pages.claim_lines(7, "glyphs").splitlines()
+    (claim,) = (c for c in table(7, "glyphs").claims if c.name == "eqco-k16-draws4-beats-draws1")
+    verdict = evidence.judge_claim(7, "glyphs", claim)
+    assert verdict is not None
+    word = "yes" if verdict.low <= 0.5 <= verdict.high else "no"
+    (line,) = (line for line in lines if claim.statement in line)
+    assert f"| +0.5 | {pages.points(verdict)} n={verdict.n} | {word} |" in line
+    assert "predicted" not in pages.claim_lines(1, "glyphs")
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_findings_have_a_line_for_each_claim_metric_and_scale() -> None:
+    text = findings.every_claim()
+    assert text.count("\n| 1 | ") == len(table(1, "glyphs").claims) * len(JUDGED)
+    assert "- Table 2: not run: `pytest reproductions/ -k table2` makes them (" in text
+    assert findings.methods_of(table(3, "glyphs").claims[0]) == "SiMo, MoCo v2"
+
+
+def test_a_corrected_verdict_has_both_p_values_and_the_uncorrected_verdict() -> None:
+    plain = better([80.1, 80.9, 80.3], [80.0, 80.1, 80.2])
+    corrected, _ = correct([plain, plain])
+    assert short(plain) == "+0.33 [-0.35, +1.01] n=3: **undetermined**"
+    assert short(corrected) == (
+        f"+0.33 [-0.35, +1.01] n=3, p={plain.p:.2g} (Holm {2 * plain.p:.2g}): **undetermined**"
+    )
+    lost = replace(corrected, uncorrected="supported")
+    assert short(lost).endswith("**undetermined** (uncorrected: supported)")
+
+
+def test_prices_count_each_shared_run_once() -> None:
+    own, seen = [], set[str]()
+    for number in TABLES:
+        digests = {row.recipe.digest() for row in table(number, "glyphs").rows}
+        own.append(f"{len(digests)} runs, {len(digests & seen)} shared with earlier tables")
+        seen |= digests
+    for text, line in zip(own, pages.prices().splitlines()[2:], strict=True):
+        assert text in line
+
+
+def test_no_k_and_no_table_number_is_written_in_the_code_of_pages() -> None:
+    tree = ast.parse(Path(pages.__file__).read_text(encoding="utf-8"))
+    numbers = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and type(node.value) in (int, float)
+    ]
+    assert [number for number in numbers if number > 2] == []
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        if isinstance(call.func, ast.Name) and "table" in call.func.id and call.args:
+            first = call.args[0]
+            assert not (isinstance(first, ast.Constant) and isinstance(first.value, int))
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_the_tables_of_the_papers_claims_are_found_by_their_claims() -> None:
+    for paper in ("C1", "C5"):
+        number = readme.first_table(paper)
+        assert paper in {claim.paper for claim in table(number, "glyphs").claims}
+    level = table(1, "glyphs").claim(f"eqco-k{readme.FEW}-equals-full")
+    assert readme.few(ASPECTS["level"]) == evidence.judge_claim(1, "glyphs", level)
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_the_answer_and_the_claims_have_the_numbers_of_the_verdicts() -> None:
+    falls, level = readme.few(ASPECTS["falls"]), readme.few(ASPECTS["level"])
+    assert falls is not None
+    assert level is not None
+    assert f"{falls.mean:.1f} points [{falls.low:.1f}, {falls.high:.1f}]" in readme.answer()
+    assert f"{pages.points(level)} against all: **{level.status}**" in readme.paper_claims()
+    assert "not run: 2 of 5 rows; `pytest reproductions/ -k table3`" in readme.paper_claims()
+
+
+@pytest.mark.parametrize(
+    ("level", "better", "falls", "word"),
+    [
+        ("supported", "supported", "supported", "No"),
+        ("contradicted", "supported", "supported", "Partly"),
+        ("undetermined", "within a point", "supported", "Yes"),
+        ("contradicted", "contradicted", "supported", "Yes"),
+        ("undetermined", "undetermined", "supported", "Undecided"),
+        ("undetermined", "within a point", "undetermined", "Undecided"),
+    ],
+)
+def test_the_answer_says_no_more_than_the_verdicts(
+    level: str, better: str, falls: str, word: str
+) -> None:
+    assert readme.in_a_word(level, better, falls).startswith(word)

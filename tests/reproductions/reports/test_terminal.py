@@ -1,0 +1,193 @@
+"""The closing table shows measured cells with their spread, and marks the others "not run"."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from eqco.artifacts.record import Record, now
+from eqco.config import Machine
+from eqco.engine.progress import duration
+from eqco.recipe import Recipe
+from reproductions.reports import terminal
+from reproductions.reports.claims_table import Judged
+from reproductions.results.published import NOT_VERIFIED, numbers_without_row
+from reproductions.statistics.verdicts import better, correct
+from reproductions.tables.base import Row
+from reproductions.tables.claims import JUDGED
+
+
+def make_record(recipe: Recipe, seed: int, linear: float) -> Record:
+    """A record with the fields that tables read."""
+    return Record.of(
+        recipe,
+        seed,
+        Machine(),
+        now(),
+        metrics={"linear": linear, "knn": 70.0, "class_mean": 50.0},
+        diagnostics={"cv2": 7.0, "one_minus_pi0": 0.8},
+        seconds={"train": 40.0, "probe": 5.0, "wall": 46.0},
+        note="drawn by another library",
+    )
+
+
+def make_cell(row: Row, accuracies: list[float], status: str = "passed") -> terminal.Cell:
+    """A cell with one record a seed."""
+    measured = {seed: make_record(row.recipe, seed, value) for seed, value in enumerate(accuracies)}
+    return terminal.Cell(row, NOT_VERIFIED, measured, status if measured else "not run")
+
+
+def cell(loss: str, num_negatives: int, accuracies: list[float]) -> terminal.Cell:
+    """A cell of SiMo."""
+    alpha = 256.0 if loss == "eqco" else None
+    return make_cell(Row(Recipe(loss=loss, num_negatives=num_negatives, alpha=alpha)), accuracies)
+
+
+def closing(cells: list[terminal.Cell]) -> str:
+    """The closing text at 80 columns without colour."""
+    return terminal.closing(1, "glyphs", cells, [], width=80, colour=False)
+
+
+@pytest.fixture
+def two_cells() -> list[terminal.Cell]:
+    """InfoNCE at full K and EqCo at K = 16, with two seeds each."""
+    return [cell("infonce", 255, [85.0, 86.0]), cell("eqco", 16, [84.0, 85.0])]
+
+
+def test_closing_table_fits_80_columns_and_has_no_escape_codes(
+    two_cells: list[terminal.Cell],
+) -> None:
+    text = closing(two_cells)
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "\x1b" not in text
+
+
+def test_closing_table_shows_mean_spread_count_and_paired_difference(
+    two_cells: list[terminal.Cell],
+) -> None:
+    text = closing(two_cells)
+    assert "85.5 ± 0.7 (2)" in text
+    assert "-1.0" in text
+
+
+def test_closing_table_keeps_every_column_at_80_columns(two_cells: list[terminal.Cell]) -> None:
+    text = closing(two_cells)
+    head = next(line for line in text.splitlines() if "published" in line)
+    for title in ("loss", "K", "published", "linear %", "kNN", "Δ base", "time", "status"):
+        assert f" {title} " in f" {head} "
+    assert "…" not in text
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        Row(Recipe(loss="eqco", num_negatives=255, alpha=65536), "-alpha65536", "alpha65536"),
+        Row(Recipe(loss="dual_temperature", second_temperature=1.0)),
+        Row(Recipe(drawing="shared", num_negatives=16), "-shared", "shared"),
+        Row(Recipe(method="moco", queue_size=65536, num_negatives=65536)),
+        Row(Recipe(method="simclr", num_negatives=510)),
+    ],
+    ids=["alpha", "dual", "shared", "moco", "simclr"],
+)
+def test_rows_of_every_table_fit_80_columns_uncut(row: Row) -> None:
+    text = closing([make_cell(row, [85.0 + seed for seed in range(10)], "not run")])
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "…" not in text
+    assert row.title in text
+    assert NOT_VERIFIED in text
+    assert "(10)" in text
+
+
+def test_closing_table_counts_only_measured_cells() -> None:
+    text = closing([cell("infonce", 255, [85.0]), cell("eqco", 16, []), cell("eqco", 4, [])])
+    assert "table 1: 1 of 3 cells measured" in text
+    assert "not run" in text
+
+
+def test_closing_table_shows_the_notes_of_its_records_once(two_cells: list[terminal.Cell]) -> None:
+    assert closing(two_cells).count("note: drawn by another library") == 1
+
+
+def test_closing_table_groups_cells_by_method() -> None:
+    moco = Row(Recipe(method="moco", queue_size=512, num_negatives=512))
+    text = closing([cell("infonce", 255, [85.0]), make_cell(moco, [80.0])])
+    assert "Table 1 (moco, simo) at scale glyphs" in text
+    assert {"SiMo", "MoCo v2"} <= {line.strip() for line in text.splitlines()}
+
+
+def test_closing_table_shows_claims_and_numbers_of_no_row(two_cells: list[terminal.Cell]) -> None:
+    (verdict,) = correct([better([85.0, 86.0, 87.0], [84.0, 85.0, 86.0])])
+    claim = Judged("infonce-beats-eqco", dict.fromkeys(JUDGED, verdict), {})
+    text = terminal.closing(
+        1, "glyphs", two_cells, [claim],
+        width=80, colour=False, unmatched=numbers_without_row(1),
+    )  # fmt: skip
+    assert text.count("infonce-beats-eqco") == 1
+    assert "+1.0 [+1.0, +1.0]" in text
+    assert text.splitlines()[-2].startswith("claims: 1 supported, 0 contradicted")
+    for number in numbers_without_row(1):
+        assert f"published for {number.of}: {number.value}" in text
+
+
+def test_difference_uses_only_seeds_that_both_rows_have() -> None:
+    base, other = cell("infonce", 255, [85.0, 100.0]), cell("eqco", 16, [84.0])
+    assert terminal.difference(other, base) == "-1.0"
+    assert terminal.difference(base, base) == ""
+    assert terminal.difference(cell("eqco", 4, []), base) == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "text"), [([], "–"), ([85.04], "85.0 (1)"), ([84.0, 86.0], "85.0 ± 1.4 (2)")]
+)
+def test_spread_is_the_mean_with_its_standard_deviation(values: list[float], text: str) -> None:
+    assert terminal.spread(values) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(41, "41 s"), (720, "12 min"), (11520, "3.2 h")])
+def test_durations_have_a_readable_unit(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def beside_evidence(accuracies: list[float], status: str = "passed", k: int = 16) -> terminal.Cell:
+    """A cell with committed runs around 84 and a prediction of 83 to 85."""
+    made = cell("eqco", k, accuracies)
+    return replace(made, status=status, evidence=(83.9, 84.1), predicted=(83.0, 85.0))
+
+
+def test_rows_stand_beside_the_evidence_and_what_it_predicts() -> None:
+    text = closing([beside_evidence([84.2]), beside_evidence([84.2, 85.1], k=64)])
+    inside, outside = text.splitlines()[3:5]
+    assert "84.2 (1)" in inside
+    assert "84.0 ± 0.1 (2) 83.0–85.0 yes" in inside
+    assert "84.0 ± 0.1 (2) 83.0–85.0 no" in outside
+    assert "your 3 runs agree with the evidence in 1 of 2 cells" in text
+
+
+def test_a_cell_without_runs_or_without_evidence_is_not_compared() -> None:
+    assert beside_evidence([]).agrees is None
+    assert cell("eqco", 16, [84.0]).agrees is None
+    text = closing([beside_evidence([84.0]), beside_evidence([], "not run", 4)])
+    assert "your run agrees with the evidence in 1 of 1 cells" in text
+    assert "agree" not in closing([cell("eqco", 16, [84.0])])
+
+
+def test_columns_that_do_not_fit_go_by_rank_and_the_others_stay() -> None:
+    columns = [
+        terminal.Column("a", ["x" * 30]),
+        terminal.Column("b", ["x" * 20], 2),
+        terminal.Column("c", ["x" * 20], 1),
+        terminal.Column("d", ["x" * 9]),
+    ]
+    for width, titles in ((82, "abcd"), (81, "acd"), (60, "ad"), (20, "ad")):
+        assert "".join(each.title for each in terminal.fitting(columns, width)) == titles
+
+
+def test_the_widest_row_beside_the_evidence_fits_80_columns_uncut() -> None:
+    row = Row(Recipe(loss="dual_temperature", second_temperature=1.0))
+    wide = make_cell(row, [85.0 + seed for seed in range(10)], "9 of 10")
+    evidence = tuple(80.0 + seed for seed in range(10))
+    text = closing([replace(wide, evidence=evidence, predicted=(78.0, 99.0))])
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "…" not in text
+    assert "78.0–99.0 yes" in text

@@ -1,0 +1,103 @@
+"""Published numbers: each has a source, and belongs to a row or says what it is of."""
+
+from __future__ import annotations
+
+import csv
+import re
+
+import pytest
+
+from reproductions.results.published import (
+    FILE,
+    NOT_VERIFIED,
+    number_for,
+    numbers_without_row,
+    published,
+    shown,
+)
+from reproductions.tables import TABLES, table
+from reproductions.tables.base import Row
+
+SCALES_OF_ROWS = ("imagenet", "glyphs")
+
+
+def lines() -> list[dict[str, str]]:
+    """The lines of the file as text."""
+    with FILE.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def rows_named(number: int, name: str) -> list[Row]:
+    """Rows of that name in a table, at the scales where published numbers are shown."""
+    rows = [row for scale in SCALES_OF_ROWS for row in table(number, scale).rows]
+    return [row for row in rows if row.name == name]
+
+
+def test_every_published_number_has_a_source() -> None:
+    assert lines()
+    for line in lines():
+        assert line["source"], line
+        assert line["confidence"] == "stated", line
+        assert 0 < float(line["value"]) < 100
+        assert int(line["trials"]) >= 1
+
+
+def test_every_number_is_of_a_row_or_says_what_it_is_of() -> None:
+    for number in published():
+        assert number.table in TABLES
+        assert bool(number.row) != bool(number.of), number
+        if number.row:
+            assert rows_named(number.table, number.row), number
+
+
+def test_method_and_k_of_a_number_are_those_of_its_row() -> None:
+    with_row = [number for number in published() if number.row]
+    assert with_row
+    for number in with_row:
+        for row in rows_named(number.table, number.row):
+            assert row.recipe.method == number.method, number
+            assert row.recipe.num_negatives == number.num_negatives, number
+
+
+def test_a_number_of_no_row_has_the_k_that_its_text_states() -> None:
+    for number in published():
+        if not number.row:
+            stated = re.search(r"K=(\d+)", number.of)
+            assert number.num_negatives == (int(stated[1]) if stated else None), number
+
+
+def test_published_values_are_found_by_table_row_and_metric() -> None:
+    assert shown(1, "simo-infonce-k255") == "68.036"
+    assert shown(1, "simo-eqco-k16") == NOT_VERIFIED
+    top5 = number_for(1, "simo-infonce-k255", "top5")
+    assert top5 is not None
+    assert top5.value == "88.518"
+
+
+@pytest.mark.parametrize("number", sorted(TABLES))
+def test_numbers_of_no_row_are_the_top1_lines_without_a_row(number: int) -> None:
+    texts = [
+        line["of"]
+        for line in lines()
+        if (line["table"], line["row"], line["metric"]) == (str(number), "", "top1")
+    ]
+    assert [each.of for each in numbers_without_row(number)] == texts
+
+
+def test_rows_with_a_published_number_at_the_scale_of_the_paper() -> None:
+    found = {
+        (number, row.name): number_for(number, row.name)
+        for number in TABLES
+        for row in table(number, "imagenet").rows
+    }
+    known = {case: float(number.value) for case, number in found.items() if number}
+    assert known == {
+        (1, "simo-infonce-k255"): 68.036,
+        (2, "simclr-infonce-k510"): 67.286,
+        (3, "simo-infonce-k255"): 68.036,
+        (3, "simclr-infonce-k510"): 67.286,
+        (3, "moco-infonce-k65536"): 67.5,
+    }
+    moco = found[3, "moco-infonce-k65536"]
+    assert moco is not None
+    assert moco.trials == 5

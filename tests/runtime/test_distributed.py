@@ -1,0 +1,151 @@
+"""Two real processes compute what one computes: loss, every gradient, and the queue."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from eqco.recipe import Recipe
+from eqco.runtime import distributed
+from reproductions.scales import SCALES
+
+ROOT = Path(__file__).resolve().parents[2]
+
+BASE = replace(
+    SCALES["smoke"].base, batch_size=16, num_negatives=5, embedding_dim=16, precision="float32"
+)
+RECIPES: dict[str, Recipe] = {
+    "simo": BASE,
+    "simo-shared": replace(BASE, drawing="shared"),
+    "simo-eqco-full": replace(BASE, loss="eqco", alpha=16.0, num_negatives=15),
+    "moco": replace(
+        BASE, method="moco", queue_size=40, num_negatives=7, bn_splits=4, projector="mlp"
+    ),
+    "moco-few": replace(BASE, method="moco", queue_size=40, num_negatives=1, bn_splits=4),
+    "synco": replace(
+        BASE, method="synco", queue_size=40, num_negatives=20, bn_splits=4, num_synthetic=15
+    ),
+    "sogclr": replace(BASE, data_part=0.001, loss="sogclr", sog_gamma=0.5),
+    "sogclr-simclr": replace(BASE, data_part=0.001, method="simclr", loss="sogclr", sog_gamma=0.5),
+    "simclr": replace(BASE, method="simclr"),
+    "simclr-few": replace(BASE, method="simclr", num_negatives=1),
+    "simo-jackknife": replace(BASE, loss="eqco_jackknife", alpha=16.0),
+    "simo-second-order": replace(
+        BASE, loss="eqco_second_order", alpha=16.0, num_negatives=3, draws=4, drawing="shared"
+    ),
+    "moco-jackknife": replace(
+        BASE, method="moco", queue_size=40, bn_splits=4, loss="dcl_jackknife", draws=8
+    ),
+    "simclr-jackknife": replace(BASE, method="simclr", loss="flat_nce_jackknife", draws=6),
+    "simclr-full": replace(BASE, method="simclr", num_negatives=30, loss="dcl"),
+}
+
+
+LOSS_OPTIONS: dict[str, dict[str, Any]] = {
+    "two-sided": {"num_negatives": 5},
+    "two-sided-all": {"num_negatives": None},
+    "one-sided": {"num_negatives": 5, "two_sided": False},
+    "queue": {"num_negatives": 5, "queue_size": 24},
+    "queue-all": {"num_negatives": None, "queue_size": 24},
+}
+Outcome = dict[str, torch.Tensor]
+Launch = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Launch:
+    """What some processes find in two steps of each recipe; computed once."""
+    folder = tmp_path_factory.mktemp("distributed")
+
+    @cache
+    def found(processes: int, gather: str = "whole", *names: str) -> Outcome:
+        out = folder / f"{processes}-{gather}.pt"
+        program = ["tests.programs.two_steps", str(out), gather]
+        if gather == "losses":
+            program = ["tests.programs.losses_of_two_views", str(out)]
+        launch = [sys.executable]
+        if processes > 1:
+            launch += ["-m", "torch.distributed.run", "--standalone"]
+            launch += [f"--nproc-per-node={processes}"]
+        done = subprocess.run(
+            [*launch, "-m", *program, *names],
+            cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[:3000]
+        loaded: Outcome = torch.load(out, weights_only=True)
+        return loaded
+
+    return found
+
+
+def differing(name: str, one: Outcome, two: Outcome) -> list[str]:
+    """Names of the tensors of a recipe that two outcomes disagree on."""
+    mine, theirs = ([key for key in each if key.startswith(f"{name}/")] for each in (one, two))
+    assert mine == theirs
+    assert len(mine) > 10
+    return [key for key in mine if not torch.allclose(one[key], two[key], rtol=1e-5, atol=1e-9)]
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_two_processes_equal_one(name: str, outcome: Launch) -> None:
+    assert differing(name, outcome(1), outcome(2)) == []
+
+
+@pytest.mark.parametrize("options", LOSS_OPTIONS)
+def test_a_loss_of_two_views_is_the_same_on_two_processes(options: str, outcome: Launch) -> None:
+    one, two = outcome(1, "losses"), outcome(2, "losses")
+    names = [name for name in one if name.startswith(f"{options}/")]
+    assert len(names) == 6
+    for name in names:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-12, atol=1e-15)
+
+
+def test_the_comparison_fails_where_the_gather_drops_gradient(outcome: Launch) -> None:
+    wrong = differing("simclr", outcome(1), outcome(2, "broken", "simclr"))
+    assert "simclr/loss0" not in wrong  # the loss does not show it
+    assert any(name.endswith("weight0") for name in wrong)
+
+
+@pytest.mark.parametrize(
+    ("how", "printed"), [("end", ""), ("error", "ValueError\n"), ("chain", "KeyError\n")]
+)
+def test_no_thread_of_gloo_outlives_its_process_group(
+    how: str, printed: str, environment: dict[str, str]
+) -> None:
+    launched = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.programs.leave_group", how], env=environment | launched,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[:3000]
+    assert done.stdout == printed
+
+
+def test_one_process_gathers_nothing() -> None:
+    local = torch.ones(3, requires_grad=True)
+    assert distributed.gather(local) is local
+    assert distributed.world_size() == 1
+    assert distributed.rank() == 0
+    assert distributed.mean_over_ranks(local) is local
+
+
+def test_one_process_keeps_its_own_flag_and_uneven_parts() -> None:
+    local = torch.ones(3)
+    assert distributed.broadcast_flag(True, "cpu") is True
+    assert distributed.broadcast_flag(False, "cpu") is False
+    assert distributed.gather_uneven(local) is local
+    assert distributed.first_index(5) == 0
+
+
+def test_start_does_nothing_without_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    assert distributed.start("cpu") == "cpu"
+    assert not torch.distributed.is_initialized()
