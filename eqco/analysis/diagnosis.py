@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,17 +16,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from eqco.analysis import theory
 from eqco.analysis.mutual_information import Estimate, estimate
-from eqco.analysis.theory import leading_gap, mean_field_gap, negative_weight, squared_cv
 from eqco.data import Images
 from eqco.losses.functional import LOSSES, eqco_info_nce
-from eqco.losses.sampling import draw_independent, others
+from eqco.losses.sampling import others
 from eqco.methods.base import Method
 from eqco.recipe import Recipe
 from eqco.runtime.rng import generator_for
 from eqco.runtime.validation import Number
 
 TOLERANCE = Number(1e-9, 1e9)  # nats
+Losses = Callable[[Tensor, Tensor], Tensor]  # of positive (N,) and negatives (N, K)
 MOST_PIXELS = 2**25  # through an encoder at once
 
 # Measured at glyphs, eval mode, alpha 256: an untrained encoder has a loss of 96 % of
@@ -57,14 +59,14 @@ def describe(method: Method, recipe: Recipe, images: Images) -> dict[str, float]
     similarity = query @ key.T
     positive, negatives = similarity.diagonal(), others(similarity)
     effective = LOSSES[recipe.loss].effective_negatives(recipe.num_negatives, recipe.alpha)
-    weight = negative_weight(
+    weight = theory.negative_weight(
         positive, negatives, temperature=recipe.temperature, effective_negatives=effective
     )
-    spread = squared_cv(negatives, temperature=recipe.temperature)
+    spread = theory.squared_cv(negatives, temperature=recipe.temperature)
     return {
         "cv2": spread.mean().item(),
         "one_minus_pi0": weight.mean().item(),
-        "rho2_cv2": 2 * leading_gap(weight, spread, num_negatives=1),
+        "rho2_cv2": 2 * theory.leading_gap(weight, spread, num_negatives=1),
     }
 
 
@@ -76,7 +78,7 @@ class Gap:
         num_negatives: K.
         coarse: CV^2 / (2 K), which bounds it to leading order.
         sharp: E[rho^2 CV^2] / (2 K), the leading order itself.
-        measured: mean over queries, K drawn of the M negatives, against all M.
+        measured: K of the M negatives against all M, mean over queries and disjoint groups of K.
     """
 
     num_negatives: int
@@ -91,20 +93,29 @@ class Diagnosis:
 
     Attributes:
         squared_cv: CV^2 over the negatives of a query, mean over queries.
+        median_cv2: its median, far below the mean where few queries have one much nearer negative.
+        uniform_cv2: CV^2 of embeddings uniform on the sphere, where it is known.
         weight: rho = 1 - pi_0 in the limit of K, mean over queries.
         gaps: one for each K asked for.
         tolerance: nats.
-        enough: smallest K whose `sharp` gap is below the tolerance.
+        enough: smallest K whose gap to infinitely many negatives is below the tolerance, as
+            measured up to K = M, by the leading order above.
+        leading: the same by the leading order alone.
+        available: M.
         cosine: mean cosine of a query and its negatives.
         share: loss with all negatives as a share of log(1 + alpha), the loss of an encoder that
             cannot tell the positive from the negatives.
     """
 
     squared_cv: Estimate
+    median_cv2: float
+    uniform_cv2: float | None
     weight: Estimate
     gaps: tuple[Gap, ...]
     tolerance: float
     enough: int
+    leading: int
+    available: int
     cosine: float
     share: float
 
@@ -133,6 +144,18 @@ def check_diagnosis(
         raise ValueError(f"K = {max(counts)} is not below the {available} negatives at hand")
 
 
+def mean_of_groups(loss: Losses, positive: Tensor, negatives: Tensor, k: int) -> Tensor:
+    """Loss at K of each query, shape (N,): mean over disjoint groups of K of its negatives."""
+    groups = negatives.shape[1] // k
+    grouped = negatives[:, : groups * k].reshape(-1, k)  # (N * groups, K)
+    return loss(positive.repeat_interleave(groups), grouped).view(-1, groups).mean(dim=1)
+
+
+def needed(gap: float, tolerance: float) -> int:
+    """Smallest K by the leading order, from the gap at K = 1."""
+    return max(math.ceil(gap / tolerance), 1)
+
+
 def diagnose(
     positive: Tensor,
     negatives: Tensor,
@@ -141,6 +164,7 @@ def diagnose(
     alpha: float,
     counts: Sequence[int] = (4, 16, 64, 255),
     tolerance: float = 0.05,
+    dimension: int | None = None,
     seed: int = 0,
 ) -> Diagnosis:
     """How small K may be for an encoder.
@@ -152,7 +176,8 @@ def diagnose(
         alpha: EqCo's effective number of negatives, > 0.
         counts: K at which the gap is measured, each below M.
         tolerance: loss gap that counts as small, nats, 1e-9 or more.
-        seed: of the drawing of K among M.
+        dimension: of the embeddings, for the CV^2 of uniform ones.
+        seed: of the grouping of the M negatives.
 
     Raises:
         ValueError: there are no two queries, no K, a K is below 1 or not below M, or the tolerance
@@ -160,33 +185,44 @@ def diagnose(
     """
     check_diagnosis(positive, negatives, counts, tolerance)
     available = negatives.shape[1]
-    spread = squared_cv(negatives, temperature=temperature)
-    weight = negative_weight(
+    spread = theory.squared_cv(negatives, temperature=temperature)
+    weight = theory.negative_weight(
         positive, negatives, temperature=temperature, effective_negatives=alpha
     )
-    at_one = leading_gap(weight, spread, num_negatives=1)
+    at_one = theory.leading_gap(weight, spread, num_negatives=1)
     positive, negatives = positive.double(), negatives.double()
-    each = partial(eqco_info_nce, temperature=temperature, alpha=alpha, reduction="none")
-    limit = each(positive, negatives)
-    gaps = []
-    for k in counts:
-        columns = draw_independent(len(positive), available, k, generator_for(seed, "gap", k))
-        some = negatives.gather(1, columns.to(negatives.device))
-        loss = each(positive, some)
-        # Without replacement the noise of the mean is smaller by 1 - K / M.
-        rest = 1 - k / available
-        gaps.append(
-            Gap(
-                k,
-                mean_field_gap(spread.mean().item(), num_negatives=k) * rest,
-                at_one / k * rest,
-                estimate(limit - loss),
-            )
-        )
-    enough = max(math.ceil(at_one / tolerance), 1)
-    share = limit.mean().item() / math.log1p(alpha)
-    cosine, spreads = negatives.mean().item(), (estimate(spread), estimate(weight))
-    return Diagnosis(*spreads, tuple(gaps), tolerance, enough, cosine, share)
+    loss = partial(eqco_info_nce, temperature=temperature, alpha=alpha, reduction="none")
+    limit = loss(positive, negatives)
+    order = torch.rand(negatives.shape, generator=generator_for(seed, "gap")).argsort(dim=1)
+    shuffled = negatives.gather(1, order.to(negatives.device))
+
+    def measure(k: int) -> Estimate:
+        return estimate(limit - mean_of_groups(loss, positive, shuffled, k))
+
+    def independent(k: int) -> float:
+        """Independent keys whose mean varies as much as that of K drawn without replacement."""
+        return k / (1 - k / available)
+
+    half = available // 2
+    drawn = 1 + bisect_left(range(1, half + 1), True, key=lambda k: measure(k).value <= tolerance)
+    leading = needed(at_one, tolerance)
+    coarse = theory.mean_field_gap(spread.mean().item(), num_negatives=1)
+    uniform = theory.uniform_squared_cv(dimension, temperature=temperature) if dimension else None
+    return Diagnosis(
+        squared_cv=estimate(spread),
+        median_cv2=spread.median().item(),
+        uniform_cv2=uniform,
+        weight=estimate(weight),
+        gaps=tuple(
+            Gap(k, coarse / independent(k), at_one / independent(k), measure(k)) for k in counts
+        ),
+        tolerance=tolerance,
+        enough=round(independent(drawn)) if drawn <= half else max(leading, available + 1),
+        leading=leading,
+        available=available,
+        cosine=negatives.mean().item(),
+        share=limit.mean().item() / math.log1p(alpha),
+    )
 
 
 def capped(counts: Sequence[int], available: int) -> tuple[int, ...]:
@@ -204,8 +240,11 @@ def capped(counts: Sequence[int], available: int) -> tuple[int, ...]:
 
 def report(found: Diagnosis, *, alpha: float) -> str:
     """The diagnosis in words, at most 80 columns."""
-    lines = [
-        f"CV^2 of the negatives     {found.squared_cv}",
+    lines = [f"CV^2 of the negatives     {found.squared_cv}, median {found.median_cv2:.3f}"]
+    if found.uniform_cv2 is not None:
+        k = needed(theory.mean_field_gap(found.uniform_cv2, num_negatives=1), found.tolerance)
+        lines.append(f"  uniform on the sphere   {found.uniform_cv2:.3f}: K = {k} at 1 - pi_0 = 1")
+    lines += [
         f"1 - pi_0 at alpha {alpha:<8g}{found.weight}",
         "",
         "    K  loss gap, nats: CV^2/2K    leading order   measured     noise of the sum",
@@ -216,45 +255,58 @@ def report(found: Diagnosis, *, alpha: float) -> str:
             f"{gap.num_negatives:5d}{gap.coarse:23.3f}{gap.sharp:17.3f}"
             f"{gap.measured.value:9.3f} ± {gap.measured.error:.3f}{noise:12.0%}"
         )
-    if found.state != "trained":
-        return "\n".join([*lines, "", warning(found)])
-    most = max(gap.num_negatives for gap in found.gaps)
-    lines += [
-        "",
-        f"The loss gap is below {found.tolerance:g} nats from K = {found.enough} on.",
-        verdict(found, min(16, most)),
-    ]
-    return "\n".join(lines)
+    text = advice(found) if found.state == "trained" else warning(found)
+    return "\n".join([*lines, "", textwrap.fill(text, 80)])
+
+
+def advice(found: Diagnosis) -> str:
+    """The K that is enough, what it was found by, and what to expect at K = 16, in sentences."""
+    by = f"measured (leading order: K = {found.leading})"
+    if found.enough > found.available:
+        by = f"by the leading order (no more than K = {found.available} can be measured)"
+    most = min(16, max(gap.num_negatives for gap in found.gaps))
+    outcome = "EqCo's loss is that of many negatives within the tolerance."
+    if most < found.enough:
+        outcome = (
+            "EqCo keeps the size of the mean gradient but not the loss of many negatives: expect "
+            "part of the drop to remain."
+        )
+    gap = f"The loss gap is below {found.tolerance:g} nats from K = {found.enough} on, {by}."
+    return f"{gap} At K = {most} {outcome}"
 
 
 def warning(found: Diagnosis) -> str:
     """Why no K should be chosen by an encoder that is not trained, in sentences."""
     if found.state == "collapsed":
-        text = (
+        return (
             "The encoder is collapsed: its embeddings point the same way (mean cosine "
             f"{found.cosine:.3f}, CV^2 {found.squared_cv.value:.2g}). Any K has the loss of many "
             "negatives then, which says nothing about a trained encoder."
         )
-    else:
-        text = (
-            f"The encoder is hardly trained: its loss is {found.share:.0%} of log(1 + alpha), the "
-            "loss of one that cannot tell the positive from negatives. Train it further before "
-            "you choose K by it."
-        )
-    return textwrap.fill(text, 80)
+    return (
+        f"The encoder is hardly trained: its loss is {found.share:.0%} of log(1 + alpha), the loss "
+        "of one that cannot tell the positive from negatives. Train it further before you choose K "
+        "by it."
+    )
 
 
 def as_json(found: Diagnosis, *, alpha: float) -> dict[str, Any]:
-    """The diagnosis as a table of plain numbers, for programs."""
+    """The diagnosis in plain numbers; no K is advised unless the encoder is trained."""
+    trained = found.state == "trained"
+    by = "measured" if found.enough <= found.available else "leading order"
     return {
         "alpha": alpha,
         "cv2": found.squared_cv.value,
+        "cv2_median": found.median_cv2,
+        "cv2_uniform": found.uniform_cv2,
         "one_minus_pi0": found.weight.value,
         "mean_cosine": found.cosine,
         "share_of_log_1_alpha": found.share,
         "state": found.state,
         "tolerance": found.tolerance,
-        "enough": found.enough if found.state == "trained" else None,
+        "enough": found.enough if trained else None,
+        "enough_by": by if trained else None,
+        "enough_by_leading_order": found.leading if trained else None,
         "gaps": [
             {
                 "num_negatives": gap.num_negatives,
@@ -266,17 +318,3 @@ def as_json(found: Diagnosis, *, alpha: float) -> dict[str, Any]:
             for gap in found.gaps
         ],
     }
-
-
-def verdict(found: Diagnosis, num_negatives: int) -> str:
-    """Prediction for EqCo at K, in one or two sentences."""
-    ratio = num_negatives / max(found.squared_cv.value, 1e-9)
-    if num_negatives >= found.enough:
-        return (
-            f"At K = {num_negatives}, {ratio:.1f} times CV^2, EqCo's loss is that of many "
-            "negatives within\nthe tolerance."
-        )
-    return (
-        f"At K = {num_negatives}, {ratio:.1f} times CV^2, EqCo keeps the size of the mean gradient "
-        "but not\nthe loss of many negatives: expect part of the drop to remain."
-    )

@@ -31,6 +31,8 @@ from torch import Tensor
 
 from eqco.runtime.validation import check_negatives, check_temperature, positive_finite
 
+UNIFORM_VALID = 2.65  # d^{3/4} t, see `uniform_squared_cv`
+
 
 def log_weight(num_negatives: int, alpha: float) -> float:
     """log(alpha / K): what EqCo adds to the logits of the negatives.
@@ -84,6 +86,35 @@ def squared_cv(negatives: Tensor, *, temperature: float) -> Tensor:
     logits = negatives.double() / temperature
     weights = torch.exp(logits - logits.amax(dim=1, keepdim=True))  # scale cancels
     return weights.var(dim=1) / weights.mean(dim=1) ** 2
+
+
+def uniform_squared_cv(dimension: int, *, temperature: float) -> float | None:
+    """CV^2 of keys uniform on the sphere, the least that spread-out embeddings have.
+
+    CV^2 = e^{1 / (d t^2)} - 1
+
+    The similarity s of a query and a uniform key has mean 0 and variance 1/d. Were it normal,
+    log E e^{s/t} would be 1 / (2 d t^2), and log(1 + CV^2) = log E e^{2s/t} - 2 log E e^{s/t}. The
+    next term is -7 / (2 d^2 (d + 2) t^4): s is bounded, so the formula is always too large. It
+    fails where d^{3/4} t is small: for d >= 64 it is within 10 % from 2.65 on.
+
+    It is a floor because keys of mean 0 have variances 1/d at least: over queries with the same
+    covariance C as the keys the mean variance of s is tr C^2 >= (tr C)^2 / d. A collapsed encoder
+    has less, since its mean is not 0.
+
+    Args:
+        dimension: d, of the embeddings.
+        temperature: t, > 0.
+
+    Returns:
+        CV^2; None below d^{3/4} t = 2.65.
+
+    >>> round(uniform_squared_cv(128, temperature=0.2), 3)
+    0.216
+    """
+    if dimension**0.75 * check_temperature(temperature) < UNIFORM_VALID:
+        return None
+    return math.expm1(1 / (dimension * temperature**2))
 
 
 def negative_weight(

@@ -48,10 +48,11 @@ def add(commands: Commands) -> None:
 
 
 class Case(NamedTuple):
-    """Cosines (N,) and (N, M), what they are of, and the temperature."""
+    """Cosines (N,) and (N, M), the embeddings' dimension, what they are of, the temperature."""
 
     positive: Tensor
     negatives: Tensor
+    dimension: int
     title: str
     temperature: float
     note: str = ""
@@ -72,8 +73,9 @@ def of_embeddings(given: argparse.Namespace) -> Case:
         "No positives in the file: they are taken at cosine -1, where the gap is largest, so\n"
         "this K is enough whatever they are."
     )  # fmt: skip
-    title = f"{given.checkpoint.name}: {count} embeddings of length {query.shape[1]}"
-    return Case(positive, negatives, title, given.temperature or TEMPERATURE, note)
+    title = f"{given.checkpoint.name}: {count} embeddings"
+    temperature = given.temperature or TEMPERATURE
+    return Case(positive, negatives, query.shape[1], title, temperature, note)
 
 
 def of_encoder(given: argparse.Namespace) -> Case:
@@ -101,7 +103,7 @@ def of_encoder(given: argparse.Namespace) -> Case:
     cosines = query @ key.T
     temperature = given.temperature or recipe.temperature
     title = f"{recipe.run_id(seed)}: {len(query)} images of {recipe.data}"
-    return Case(cosines.diagonal(), others(cosines), title, temperature)
+    return Case(cosines.diagonal(), others(cosines), query.shape[1], title, temperature)
 
 
 def holds_embeddings(file: Path) -> bool:
@@ -133,12 +135,14 @@ def diagnose(given: argparse.Namespace) -> None:
         alpha=given.alpha,
         counts=counts,
         tolerance=given.tolerance,
+        dimension=case.dimension,
     )
     if given.json:
-        told = {"of": case.title, "note": case.note, "temperature": case.temperature}
+        told = {"of": case.title, "note": case.note, "dimension": case.dimension}
+        told["temperature"] = case.temperature
         print_json(told | diagnosis.as_json(found, alpha=given.alpha))
         return
-    print(f"{case.title}, t {case.temperature:g}\n")
+    print(f"{case.title}, d {case.dimension}, t {case.temperature:g}\n")
     print(diagnosis.report(found, alpha=given.alpha))
     cut = [str(k) for k in given.negatives if k >= available]
     if cut:

@@ -44,7 +44,7 @@ def gaps_of(path: Path, recipe: Recipe, machine: Machine) -> list[tuple[float, .
         alpha=256.0,
         counts=COUNTS,
     )
-    encoder = (found.squared_cv.value, found.weight.value, found.enough)
+    encoder = (found.squared_cv.value, found.weight.value, found.leading)
     return [
         (*encoder, gap.num_negatives, gap.coarse, gap.sharp, gap.measured.value, gap.measured.error)
         for gap in found.gaps

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,13 @@ from torch import Tensor
 from eqco.__main__ import main
 from eqco.analysis.diagnosis import Diagnosis, as_json, capped, describe, diagnose, embed, report
 from eqco.analysis.mutual_information import Gaussians
+from eqco.analysis.theory import uniform_squared_cv
 from eqco.artifacts.checkpoint import checkpoint_path
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.data.image_folder import identity
 from eqco.engine.pretrain import pretrain
+from eqco.losses.functional import eqco_info_nce
 from eqco.losses.sampling import others
 from eqco.methods import build
 from eqco.recipe import Recipe
@@ -26,7 +29,7 @@ from reproductions.scales import SCALES
 from tests.trees import files_recipe, write_tree
 
 
-def similarities(sigma: float, count: int = 2000) -> tuple[Tensor, Tensor]:
+def similarities(sigma: float, count: int = 1000) -> tuple[Tensor, Tensor]:
     """Log-normal weights: CV^2 = exp(sigma^2) - 1 at temperature 1; positives at 2."""
     draw = torch.Generator().manual_seed(0)
     negatives = sigma * torch.randn(count, count, generator=draw, dtype=torch.float64)
@@ -47,20 +50,62 @@ def test_leading_order_predicts_the_measured_gap_where_k_is_far_above_cv2(sigma:
         assert gap.sharp <= gap.coarse
 
 
-def test_more_spread_needs_more_negatives() -> None:
-    needed = [
-        diagnose(*similarities(sigma), temperature=1.0, alpha=256.0, tolerance=0.01).enough
-        for sigma in (0.2, 0.8, 1.2)
+def few_hard_queries(count: int) -> tuple[Tensor, Tensor]:
+    """One query in ten with a CV^2 far above the .28 of the others."""
+    positive, negatives = similarities(0.5, count)
+    negatives[::10] *= 6
+    return 4 + positive, negatives
+
+
+def words(found: Diagnosis) -> str:
+    """The report at alpha 256 on one line."""
+    return " ".join(report(found, alpha=256.0).split())
+
+
+def test_independent_negatives_have_the_tolerated_gap_at_the_k_advised(
+    generator: torch.Generator,
+) -> None:
+    positive, negatives = few_hard_queries(1000)
+    found = diagnose(positive, negatives, temperature=1.0, alpha=256.0)
+    loss = partial(eqco_info_nce, positive, temperature=1.0, alpha=256.0)
+    few = [
+        loss(negatives.gather(1, torch.randint(1000, (1000, found.enough), generator=generator)))
+        for _ in range(20)
     ]
-    assert needed == sorted(needed)
-    assert needed[0] < needed[-1]
+    gap = loss(negatives) - torch.stack(few).mean()
+    assert gap.item() == pytest.approx(0.05, rel=0.15)
+    assert found.leading > 1.5 * found.enough
+    assert f"K = {found.enough} on, measured (leading order: K = {found.leading})" in words(found)
 
 
-def test_the_report_fits_80_columns_and_names_k_16() -> None:
-    found = diagnose(*similarities(0.8), temperature=1.0, alpha=256.0)
+def test_a_k_that_cannot_be_measured_follows_the_leading_order() -> None:
+    found = diagnose(
+        *few_hard_queries(100), temperature=1.0, alpha=256.0, counts=(4, 16), tolerance=1e-3
+    )
+    assert found.enough == found.leading > 100
+    text = f"K = {found.leading} on, by the leading order (no more than K = 100 can be measured)"
+    assert text in words(found)
+    assert as_json(found, alpha=256.0)["enough_by"] == "leading order"
+
+
+def test_one_query_of_many_moves_the_mean_of_cv2_and_not_its_median() -> None:
+    positive, negatives = similarities(0.2)
+    before = diagnose(positive, negatives, temperature=1.0, alpha=256.0)
+    negatives[0, 0] = 20.0
+    after = diagnose(positive, negatives, temperature=1.0, alpha=256.0)
+    assert after.squared_cv.value > before.squared_cv.value + 0.9
+    assert after.median_cv2 == pytest.approx(before.median_cv2, rel=1e-2)
+
+
+def test_the_report_fits_80_columns_and_names_k_16_and_the_floor() -> None:
+    found = diagnose(*similarities(0.8), temperature=1.0, alpha=256.0, dimension=3)
     text = report(found, alpha=256.0)
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "At K = 16" in text
+    assert found.uniform_cv2 is None
+    assert "uniform" not in text
+    at_128 = replace(found, uniform_cv2=uniform_squared_cv(128, temperature=0.07))
+    assert "uniform on the sphere   3.925: K = 40 at 1 - pi_0 = 1" in report(at_128, alpha=256.0)
 
 
 def test_a_k_that_is_not_below_the_negatives_raises_an_error() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from eqco.analysis.theory import (
     mean_field_gap,
     negative_weight,
     squared_cv,
+    uniform_squared_cv,
 )
 from eqco.losses.functional import eqco_info_nce
 
@@ -102,6 +104,43 @@ def test_squared_cv_is_finite_where_the_weights_leave_the_range_of_float64() -> 
     """e^{1 / 0.001} is infinite in float64; the ratio does not depend on the scale."""
     negatives = torch.tensor([[1.0, 1.0, -1.0, -1.0]])
     assert squared_cv(negatives, temperature=0.001).item() == pytest.approx(4 / 3)
+
+
+@pytest.mark.parametrize(("dim", "t", "cv2"), [(128, 0.2, 0.214), (512, 0.05, 1.17)])
+def test_uniform_keys_have_the_cv2_of_the_formula(dim: int, t: float, cv2: float) -> None:
+    query, _, keys = sphere(64, 16384, dim)
+    measured = squared_cv(query @ keys.T, temperature=t).mean().item()
+    assert measured == pytest.approx(cv2, rel=0.02)
+    assert uniform_squared_cv(dim, temperature=t) == pytest.approx(measured, rel=0.02)
+
+
+def exact_uniform_squared_cv(dim: int, t: float) -> float:
+    """By quadrature over the angle of query and key, whose density is sin^{d - 2}."""
+    angle = torch.linspace(0, math.pi, 20001, dtype=torch.float64)[1:-1]
+    density = (dim - 2) * angle.sin().log()
+    first, second = ((i / t * angle.cos() + density).logsumexp(0) for i in (1, 2))
+    return math.expm1(second - 2 * first + density.logsumexp(0))
+
+
+@pytest.mark.parametrize("dim", [64, 128, 512, 2048])
+def test_the_formula_for_uniform_keys_is_within_10_percent_where_it_is_given(dim: int) -> None:
+    least = 2.65 / dim**0.75
+    for t in (1.0001 * least, 2 * least, 10 * least):
+        found, exact = uniform_squared_cv(dim, temperature=t), exact_uniform_squared_cv(dim, t)
+        assert found is not None
+        assert exact < found < 1.1 * exact
+    assert uniform_squared_cv(dim, temperature=0.9999 * least) is None
+    assert math.expm1(1 / (dim * (0.9 * least) ** 2)) > 1.1 * exact_uniform_squared_cv(
+        dim, 0.9 * least
+    )
+
+
+@pytest.mark.parametrize("dim", [64, 128, 256, 512, 2048])
+def test_the_page_has_the_cv2_of_uniform_keys_and_its_k(dim: int) -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "choosing_k.md"
+    found = [uniform_squared_cv(dim, temperature=t) for t in (0.2, 0.1, 0.07, 0.05)]
+    cells = ["—" if cv2 is None else f"{cv2:.2f}, K = {math.ceil(cv2 / 0.1)}" for cv2 in found]
+    assert f"| {dim} | {' | '.join(cells)} |" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 1), (3, 2, 2)], ids=str)
