@@ -85,7 +85,7 @@ def tree_of(report: Any) -> tuple[Path, str]:
 
 
 def resnet50(report: Any) -> dict[str, Any]:
-    """Images a second by `reproductions.experiments.throughput`, and the share of the measured matrix rate."""
+    """Images a second, as `reproductions throughput` measures, and the share of the matrix rate."""
     folder, which = tree_of(report)
     tree, recipe = scan(folder), large(report)
     workers = 0 if report.tiny else max(1, granted_cores() - 1)
