@@ -16,7 +16,7 @@ from reproductions.experiments.planned import (
 )
 from reproductions.scales import SCALES
 
-LOG = Path(__file__).parents[2] / "log"
+LOG = Path(__file__).parents[3] / "log"
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
