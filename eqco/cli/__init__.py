@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from eqco import __version__
-from eqco.cli import diagnose, doctor, export, probe, run, show, train
+from eqco.cli import diagnose, doctor, export, probe, redo, run, show, train
 from eqco.cli.options import Help
 from eqco.runtime.validation import nearest
 
-MODULES = (train, probe, diagnose, export, show, doctor, run)
+MODULES = (train, probe, diagnose, export, show, redo, doctor, run)
 EPILOG = """exit status:
   0    done
+  1    redo: a number differs
   2    wrong input, or it cannot be done; one sentence on stderr says why
-  130  stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP; train and run save the step first,
+  130  stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP; train, redo and run save the step first,
        and the same command continues
 
 eqco COMMAND --help has an example of each command."""

@@ -1,0 +1,147 @@
+"""`eqco redo`: make a recorded run again, and say whether its numbers come back."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eqco.cli.options import Commands, add_json, choose_device, command, path, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from eqco.artifacts.record import Record
+
+REDONE = Path("runs/redo")
+COMPARED = ("metrics", "diagnostics", "curve", "correct", "steps", "data_fingerprint")
+TOLD = ("device", "threads", "processes", "compile", "python", "commit")
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    text = "make a recorded run again and compare every number"
+    example = "eqco redo reproductions/records/glyphs/NAME.json"
+    made = command(commands, "redo", text, example, redo)
+    made.set_defaults(resumes=True)
+    made.add_argument("record", help="file of a record, or the name of a run in --records")
+    made.add_argument(
+        "--records", type=path, default=Path("reproductions/records"),
+        help="folder of records, where a name is given",
+    )  # fmt: skip
+    made.add_argument("--data", type=path, default=Path("data"), help="folder of its images")
+    made.add_argument("--device", default="auto", help="torch device (default: as the record)")
+    made.add_argument(
+        "--out", type=path, default=REDONE, help="folder of the run while it is not done"
+    )
+    add_json(made)
+
+
+def find(name: str, folder: Path) -> Record:
+    """The record that a path or the name of a run means.
+
+    Raises:
+        ValueError: there is none, or it cannot be trusted.
+    """
+    from eqco.artifacts.record import Record
+
+    file = path(name)
+    if file.is_file():
+        return Record.read(file)
+    for candidate in sorted(folder.rglob(f"{name.removesuffix('.json')}.json")):
+        return Record.read(candidate)
+    raise ValueError(
+        f"{name} is neither the file of a record nor the name of a run in {folder}: eqco ls "
+        f"{folder} lists them"
+    )
+
+
+def numbers(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The single values in a field of a record, each with its name."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from numbers(f"{name}.{key}", inner)
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from numbers(f"{name}[{place}]", inner)
+    else:
+        yield name, value
+
+
+def differences(before: Record, after: Record) -> dict[str, tuple[Any, Any]]:
+    """What differs in the outcome of two runs, by name: the earlier value and the later one."""
+    earlier, later = (
+        dict(pair for field in COMPARED for pair in numbers(field, getattr(record, field)))
+        for record in (before, after)
+    )
+    shared = earlier.keys() & later.keys()  # a record may lack what is kept since
+    return {n: (earlier[n], later[n]) for n in earlier if n in shared and earlier[n] != later[n]}
+
+
+def elsewhere(before: Record, after: Record) -> str:
+    """How the machine of the later run differs from that of the earlier one, in words."""
+    then, now = ({**r.machine, **r.machine.get("versions", {})} for r in (before, after))
+    names = [*TOLD, *sorted(before.machine.get("versions", {}))]
+    changed = [
+        f"{name} {str(then.get(name))[:24]} -> {str(now.get(name))[:24]}"
+        for name in names
+        if then.get(name) != now.get(name)
+    ]
+    return "; ".join(changed)
+
+
+def sentence(name: str, before: Any, after: Any) -> str:
+    """One difference in words."""
+    if isinstance(before, (int, float)) and isinstance(after, (int, float)):
+        return f"  {name}: {before:.6g} -> {after:.6g} ({after - before:+.2g})"
+    return f"  {name}: differs"
+
+
+def redo(given: argparse.Namespace) -> None:
+    """Run a record's recipe and seed with its threads; exit status 1 where a number differs.
+
+    Raises:
+        ValueError: there is no such record, or its images are not here.
+    """
+    from eqco.artifacts.checkpoint import forget
+    from eqco.artifacts.record import record_path
+    from eqco.cli.training import progress_of
+    from eqco.config import NUMERICS, Machine
+    from eqco.engine.run import run
+
+    before = find(given.record, given.records)
+    if before.numerics != NUMERICS:
+        raise ValueError(
+            f"{before.run_id} is of protocol version {before.numerics}, this version computes "
+            f"{NUMERICS}: check out commit {before.machine['commit']} to make it again"
+        )
+    device = before.machine.get("device_type", "cpu") if given.device == "auto" else given.device
+    machine = Machine(
+        device=choose_device(device),
+        threads=before.machine["threads"],
+        data_dir=given.data,
+        checkpoints=given.out / "checkpoints",
+        workers=before.machine.get("workers", 0),
+        compile=before.machine.get("compile", False),
+    )
+    recipe, seed = before.recipe, before.seed
+    after = run(recipe, seed, machine, given.out, progress_of(given, recipe.batch_size))
+    assert after is not None  # one process
+    forget(recipe, seed, machine)
+    record_path(given.out, recipe, seed).unlink()
+    different = differences(before, after)
+    place = elsewhere(before, after)
+    if given.json:
+        print_json({"run_id": before.run_id, "equal": not different, "differs": different})
+    elif not different:
+        print(f"{before.run_id}: equal to the bit" + (f", though {place}" if place else ""))
+    else:
+        shown = [sentence(name, *values) for name, values in list(different.items())[:12]]
+        print(
+            f"{before.run_id}: {len(different)} numbers differ, the first of them:",
+            *shown,
+            sep="\n",
+        )
+        print(f"  made differently: {place}" if place else "  made in the same way")
+    if different:
+        raise SystemExit(1)

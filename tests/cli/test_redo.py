@@ -1,0 +1,85 @@
+"""`eqco redo`: the same numbers again, or which of them differ."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from eqco.__main__ import main
+from eqco.artifacts.record import Record, checksum
+from eqco.config import Machine
+from eqco.engine.run import run
+from reproductions.scales import SCALES
+
+TINY = replace(SCALES["smoke"].base, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a finished run."""
+    folder = tmp_path_factory.mktemp("redo")
+    made = run(TINY, 0, Machine(threads=1, checkpoints=folder / "checkpoints"), folder)
+    assert made is not None
+    return folder / f"{made.run_id}.json"
+
+
+def edited(record: Path, folder: Path) -> Path:
+    """The record with another accuracy and a checksum that fits it."""
+    body = json.loads(record.read_text())
+    body["metrics"]["knn"] += 0.25
+    body["checksum"] = checksum(body)
+    folder.mkdir()
+    (folder / record.name).write_text(json.dumps(body))
+    return folder / record.name
+
+
+def status_of(words: list[str]) -> object:
+    """Exit status of the command."""
+    try:
+        return main(words)
+    except SystemExit as error:
+        return error.code
+
+
+def test_a_run_made_again_is_equal_to_the_bit_and_leaves_nothing(
+    record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["redo", record.stem, "--records", str(record.parent), "--out", str(out)]
+    assert status_of(words) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"{record.stem}: equal to the bit"
+    assert not [path for path in out.rglob("*") if path.suffix in (".json", ".pt")]
+
+
+def test_a_number_that_differs_is_named_with_both_values(
+    record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = edited(record, tmp_path / "other")
+    assert status_of(["redo", str(other), "--out", str(tmp_path / "out"), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert not found["equal"]
+    assert list(found["differs"]) == ["metrics.knn"]
+    before, after = found["differs"]["metrics.knn"]
+    assert before - after == pytest.approx(0.25)
+
+
+def test_what_is_not_kept_in_an_older_record_is_not_compared(record: Path) -> None:
+    from eqco.cli.redo import differences
+
+    new = Record.read(record)
+    assert new.correct
+    assert differences(replace(new, correct={}), new) == {}
+    assert list(differences(replace(new, steps=1), new)) == ["steps"]
+
+
+def test_an_unknown_name_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(["redo", "simo-x", "--records", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: simo-x is neither the file of a record nor the name of a run in {tmp_path}: "
+        f"eqco ls {tmp_path} lists them\n"
+    )
