@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eqco.artifacts.checkpoint import read
-from eqco.engine.pretrain import trained_encoder
+from eqco.artifacts.checkpoint import read, read_trained
+from eqco.methods import build
+from eqco.methods.base import Method
 from eqco.methods.encoder import BACKBONES, torchvision_resnet
 from eqco.recipe import Recipe
 from eqco.runtime.validation import TrainingError, check_name
@@ -72,10 +73,12 @@ def prefixes(state: dict[str, Tensor], marker: str) -> Iterator[str]:
     yield from sorted(plain, key=lambda each: (any(w in each for w in KEY_SIDE), len(each), each))
 
 
-def matched(state: dict[str, Tensor], build: Callable[[], nn.Module]) -> dict[str, Tensor] | None:
+def matched(
+    state: dict[str, Tensor], architecture: Callable[[], nn.Module]
+) -> dict[str, Tensor] | None:
     """The weights of an architecture in a state, under its own names; None where they differ."""
     with torch.device("meta"):
-        shapes = {key: value.shape for key, value in build().state_dict().items()}
+        shapes = {key: value.shape for key, value in architecture().state_dict().items()}
     parts = {key.partition(".")[0] for key in shapes}
     for prefix in prefixes(state, next(iter(shapes))):
         own = {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
@@ -104,6 +107,36 @@ def foreign_backbone(path: Path, state: Any, wanted: str | None) -> Loaded:
         f"{path} holds no weights of {wanted or 'a known backbone'} (it has {first}): known are "
         f"{', '.join(known)} with torchvision's names, under any prefix"
     )
+
+
+def trained_encoder(path: Path, recipe: Recipe | None = None) -> tuple[Method, Recipe, int]:
+    """The method in a checkpoint, its recipe and seed.
+
+    Args:
+        path: a checkpoint.
+        recipe: its recipe, for early checkpoints, which do not hold it.
+
+    Raises:
+        TrainingError: the file is missing, damaged, of another recipe, or does not hold its recipe.
+    """
+    state = read_trained(path, "digest", "seed", "method")
+    digest, seed, weights = state["digest"], state["seed"], state["method"]
+    if recipe is None and "recipe" not in state:
+        raise TrainingError(f"checkpoint {path} does not hold its recipe: give --record with it")
+    try:
+        recipe = recipe or Recipe.of(state["recipe"])
+    except ValueError as error:
+        raise TrainingError(f"checkpoint {path} is damaged ({error})") from error
+    if recipe.digest() != digest:
+        raise TrainingError(
+            f"checkpoint {path} is of recipe {digest}, the record of {recipe.digest()}"
+        )
+    method = build(recipe, seed, "cpu")
+    try:
+        method.load_state_dict(weights)
+    except RuntimeError as error:
+        raise TrainingError(f"checkpoint {path} holds other weights than its recipe's") from error
+    return method, recipe, seed
 
 
 def load_backbone(path: Path, wanted: str | None = None) -> Loaded:

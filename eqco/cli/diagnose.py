@@ -85,10 +85,10 @@ def of_encoder(given: argparse.Namespace) -> Case:
         ValueError: the images are not those of the encoder.
     """
     from eqco.analysis.diagnosis import embed
+    from eqco.artifacts.pretrained import trained_encoder
     from eqco.artifacts.record import Record
     from eqco.config import Machine
     from eqco.data import find_source, open_images
-    from eqco.engine.pretrain import trained_encoder
     from eqco.losses.sampling import others
 
     known = Record.read(given.record).recipe if given.record else None

@@ -10,14 +10,13 @@ import math
 import warnings
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from eqco.artifacts.checkpoint import checkpoint_path, hold, read_trained
+from eqco.artifacts.checkpoint import checkpoint_path, hold
 from eqco.config import Machine
 from eqco.data import Images
 from eqco.engine.precision import emulation
@@ -212,36 +211,6 @@ class Pretraining(Work):
         if [s for s, _ in curve] != [s for s in range(self.step) if self.is_point(s)]:
             raise ValueError(f"its loss curve is not that of {self.step} steps")
         self.curve = curve
-
-
-def trained_encoder(path: Path, recipe: Recipe | None = None) -> tuple[Method, Recipe, int]:
-    """The method in a checkpoint, its recipe and seed.
-
-    Args:
-        path: a checkpoint.
-        recipe: its recipe, for early checkpoints, which do not hold it.
-
-    Raises:
-        TrainingError: the file is missing, damaged, of another recipe, or does not hold its recipe.
-    """
-    state = read_trained(path, "digest", "seed", "method")
-    digest, seed, weights = state["digest"], state["seed"], state["method"]
-    if recipe is None and "recipe" not in state:
-        raise TrainingError(f"checkpoint {path} does not hold its recipe: give --record with it")
-    try:
-        recipe = recipe or Recipe.of(state["recipe"])
-    except ValueError as error:
-        raise TrainingError(f"checkpoint {path} is damaged ({error})") from error
-    if recipe.digest() != digest:
-        raise TrainingError(
-            f"checkpoint {path} is of recipe {digest}, the record of {recipe.digest()}"
-        )
-    method = build(recipe, seed, "cpu")
-    try:
-        method.load_state_dict(weights)
-    except RuntimeError as error:
-        raise TrainingError(f"checkpoint {path} holds other weights than its recipe's") from error
-    return method, recipe, seed
 
 
 def pretrain(

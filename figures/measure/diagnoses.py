@@ -16,10 +16,10 @@ import pandas as pd
 
 from eqco.analysis.diagnosis import diagnose, embed
 from eqco.artifacts.checkpoint import checkpoint_path
+from eqco.artifacts.pretrained import trained_encoder
 from eqco.cli.errors import through_door
 from eqco.config import Machine
 from eqco.data import open_images
-from eqco.engine.pretrain import trained_encoder
 from eqco.losses.sampling import others
 from eqco.recipe import Recipe
 from eqco.runtime.validation import path_argument

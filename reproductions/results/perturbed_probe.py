@@ -20,11 +20,11 @@ import pandas as pd
 import torch
 
 from eqco.artifacts.checkpoint import checkpoint_path
+from eqco.artifacts.pretrained import trained_encoder
 from eqco.cli.errors import through_door
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.data.in_memory import InMemory
-from eqco.engine.pretrain import trained_encoder
 from eqco.evaluation.features import VIEWS, FeatureProbe
 from eqco.evaluation.metrics import METRICS, percent
 from eqco.recipe import Recipe

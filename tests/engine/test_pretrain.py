@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from eqco.artifacts.checkpoint import Busy, check_free, checkpoint_path
+from eqco.artifacts.pretrained import trained_encoder
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.data.in_memory import InMemory
-from eqco.engine.pretrain import Pretraining, learning_rate_at, pretrain, trained_encoder
+from eqco.engine.pretrain import Pretraining, learning_rate_at, pretrain
 from eqco.recipe import Recipe
 from eqco.runtime.validation import TrainingError
 from reproductions.scales import SCALES
