@@ -1,7 +1,8 @@
-"""What a line of code loads, and the public names."""
+"""The import contracts of pyproject.toml can fail; what a line of code loads; public names."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,38 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+PACKAGES = ("eqco", "reproductions", "figures", "benchmark")
+FORBIDDEN = {
+    "eqco/losses/logits.py": "from eqco.recipe import Recipe",
+    "eqco/runtime/text.py": "def f():\n    import eqco.engine.run",
+    "eqco/data/color.py": "from eqco import methods",
+    "eqco/config.py": "import reproductions",
+    "eqco/recipe.py": "def f():\n    from tests import trees",
+    "reproductions/tables/base.py": "import reproductions.reports.pages",
+    "eqco/unplaced.py": "",
+}
+
+
+@pytest.mark.parametrize("path", FORBIDDEN)
+def test_an_import_upward_or_out_of_the_package_breaks_the_contracts(
+    path: str, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    pytest.importorskip("importlinter", reason="a tool of the extra lint")
+    only_code = shutil.ignore_patterns("__pycache__", "records", "out")
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=only_code)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / path).open("a", encoding="utf-8") as file:
+        file.write(f"\n{FORBIDDEN[path]}\n")
+    program = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**environment, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "Contracts: 3 kept, 1 broken." in done.stdout
 
 
 def modules_after(code: str, environment: dict[str, str]) -> set[str]:
