@@ -15,6 +15,7 @@ from typing import Any
 from eqco.engine.run import Job
 from eqco.recipe import Recipe
 from reproductions.scales import SCALES
+from reproductions.statistics.comparisons import RELEVANT, Comparison
 from reproductions.tables.base import with_loss
 
 SEED_OF_CHOICES = 100  # learning rates are chosen with a seed that no comparison uses
@@ -32,24 +33,6 @@ CIFAR10_ROWS = {
 CHOSEN_RATES: dict[str, float] = {}
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A weighted sum of the accuracies of rows, in points, and what is claimed of it.
-
-    Attributes:
-        statement: the claim.
-        weights: by row; they sum to 0.
-        low, high: the claim is that the mean lies between them; None is without bound.
-        predicted: of the mean, and the interval it should fall in, before any run.
-    """
-
-    statement: str
-    weights: dict[str, float]
-    low: float | None
-    high: float | None
-    predicted: tuple[float, float, float]
-
-
 def recovers(few: str, eqco: str, full: str, predicted: tuple[float, float, float]) -> Comparison:
     """EqCo recovers at least half of what InfoNCE loses with few negatives."""
     weights = {eqco: 1.0, few: -0.5, full: -0.5}
@@ -60,7 +43,7 @@ def recovers(few: str, eqco: str, full: str, predicted: tuple[float, float, floa
 def remains(eqco: str, full: str, predicted: tuple[float, float, float]) -> Comparison:
     """What remains between EqCo and all negatives is less than half a point."""
     statement = f"{full} minus {eqco} is at most 0.5 points"
-    return Comparison(statement, {full: 1.0, eqco: -1.0}, None, 0.5, predicted)
+    return Comparison(statement, {full: 1.0, eqco: -1.0}, None, RELEVANT, predicted)
 
 
 @dataclass(frozen=True)
@@ -80,6 +63,11 @@ class Experiment:
     seeds: range
     comparisons: tuple[Comparison, ...] = ()
     seeds_of: dict[str, range] = field(default_factory=dict)
+
+    def planned_seeds(self, comparison: Comparison) -> list[int]:
+        """Seeds that every row of a comparison has by the plan."""
+        each = (set(self.seeds_of.get(name, self.seeds)) for name in comparison.weights)
+        return sorted(set.intersection(*each))
 
     def jobs(self, base: Recipe) -> list[Job]:
         """Every run, seed by seed."""

@@ -20,7 +20,8 @@ from eqco.methods import METHODS
 from eqco.recipe import Recipe
 from eqco.runtime.files import write_atomically
 from reproductions.experiments import missing
-from reproductions.reports import findings, markdown, readme, sensitivity, sweep
+from reproductions.experiments.planned import EXPERIMENTS
+from reproductions.reports import findings, log_pages, markdown, readme, sensitivity, sweep
 from reproductions.reports.figures import PICTURES, picture
 from reproductions.reports.markdown import points, short
 from reproductions.reports.terminal import spread
@@ -147,6 +148,8 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     ROOT / "docs" / "tables.md": {"instrument": sensitivity.section, "tables": all_tables},
     ROOT / "docs" / "commands.md": {"prices": prices},
     ROOT / "docs" / "sweep.md": sweep.SECTIONS,
+    log_pages.LOG / "README.md": {"index": log_pages.index},
+    **{log_pages.log_page(n): {"outcome": partial(log_pages.section, n)} for n in EXPERIMENTS},
 }
 
 

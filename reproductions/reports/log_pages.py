@@ -1,0 +1,100 @@
+"""What the committed records say of each planned experiment, for its page in `log/`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reproductions.experiments.planned import EXPERIMENTS, Experiment
+from reproductions.reports import markdown
+from reproductions.results.records import by_seed, evidence_base, recipe_runs
+from reproductions.statistics.comparisons import Outcome, Values, judge_all
+
+LOG = Path(__file__).parents[2] / "log"
+
+
+def log_page(name: str) -> Path:
+    """The page of an experiment."""
+    (found,) = LOG.glob(f"????-??-??-{name}.md")
+    return found
+
+
+def values_of(made: Experiment, metric: str) -> Values:
+    """A metric of the planned seeds of each row, percent."""
+    rows = made.rows(evidence_base(made.scale))
+    values = {}
+    for name, recipe in rows.items():
+        runs = by_seed(recipe_runs(made.scale, [recipe]), metric)
+        seeds = made.seeds_of.get(name, made.seeds)
+        values[name] = {seed: value for seed, value in runs.items() if seed in seeds}
+    return values
+
+
+def outcomes(name: str, metric: str = "linear") -> list[Outcome]:
+    """Outcomes of an experiment's comparisons, the primary one first."""
+    made = EXPERIMENTS[name]
+    seeds = [made.planned_seeds(each) for each in made.comparisons]
+    return judge_all(made.comparisons, values_of(made, metric), seeds)
+
+
+def cells(values: list[float]) -> str:
+    """Mean, spread and number of runs."""
+    if not values:
+        return "not run"
+    mean = sum(values) / len(values)
+    if len(values) == 1:
+        return f"{mean:.1f} (1)"
+    sd = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5
+    return f"{mean:.1f} ± {sd:.1f} ({len(values)})"
+
+
+def comparison_line(place: int, outcome: Outcome) -> list[str]:
+    """A comparison with what was predicted and what came out."""
+    predicted, low, high = outcome.comparison.predicted
+    measured = "not run"
+    if outcome.n > 1:
+        measured = f"{outcome.mean:+.2f} [{outcome.low:+.2f}, {outcome.high:+.2f}]"
+    words = {True: "as predicted", False: "missed", None: "–"}
+    count = f"{outcome.n}" if outcome.n == outcome.planned else f"{outcome.n} of {outcome.planned}"
+    rank = "primary" if place == 0 else "secondary"
+    return [
+        rank,
+        outcome.comparison.statement,
+        f"{predicted:+.1f} [{low:+.1f}, {high:+.1f}]",
+        measured,
+        count,
+        f"**{outcome.verdict}**",
+        words[outcome.as_predicted],
+    ]
+
+
+def section(name: str) -> str:
+    """Rows and comparisons of an experiment, as Markdown."""
+    made = EXPERIMENTS[name]
+    linear, knn = (values_of(made, metric) for metric in ("linear", "knn"))
+    rows = [[row, cells([*linear[row].values()]), cells([*knn[row].values()])] for row in linear]
+    parts = [markdown.table(["row", "linear probe, %", "kNN, %"], rows)] if rows else []
+    if made.comparisons:
+        header = ["", "comparison, points", "predicted", "measured, 95 %", "n", "verdict", ""]
+        lines = [comparison_line(place, each) for place, each in enumerate(outcomes(name))]
+        parts.append(markdown.table(header, lines))
+    return "\n\n".join(parts) or "Not run: its learning rates are not chosen yet."
+
+
+def state(name: str) -> str:
+    """Of an experiment, in a few words: the primary verdict, or how much has been run."""
+    made = EXPERIMENTS[name]
+    jobs = made.jobs(evidence_base(made.scale))
+    done = sum(map(len, values_of(made, "linear").values()))
+    if done < len(jobs) or not jobs:
+        return f"{done} of {len(jobs)} runs" if jobs else "waits for its learning rates"
+    return outcomes(name)[0].verdict if made.comparisons else "chosen"
+
+
+def index() -> str:
+    """Every experiment with its state, a line each."""
+    lines = []
+    for name in EXPERIMENTS:
+        page = log_page(name)
+        title = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        lines.append([page.name[:10], f"[{title}]({page.name})", state(name)])
+    return markdown.table(["planned", "experiment", "state"], lines)
