@@ -21,7 +21,7 @@ from eqco.recipe import Recipe
 from eqco.runtime.files import write_atomically
 from reproductions.experiments import missing
 from reproductions.experiments.planned import EXPERIMENTS
-from reproductions.reports import findings, log_pages, markdown, readme, sensitivity, sweep
+from reproductions.reports import log_pages, markdown, readme, sensitivity, sweep
 from reproductions.reports.figures import PICTURES, picture
 from reproductions.reports.markdown import points, short
 from reproductions.reports.terminal import spread
@@ -144,7 +144,6 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
         "claims": readme.paper_claims,
     },
     GALLERY: {name: partial(picture, name, GALLERY) for name in PICTURES},
-    ROOT / "FINDINGS.md": {"verdicts": findings.every_claim},
     ROOT / "docs" / "tables.md": {"instrument": sensitivity.section, "tables": all_tables},
     ROOT / "docs" / "commands.md": {"prices": prices},
     ROOT / "docs" / "sweep.md": sweep.SECTIONS,

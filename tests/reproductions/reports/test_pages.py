@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reproductions.conftest import contradictions
-from reproductions.reports import findings, pages, readme
+from reproductions.reports import pages, readme
 from reproductions.reports.markdown import short
 from reproductions.results import records as evidence
 from reproductions.results.records import judged_scales
@@ -140,14 +140,6 @@ def test_a_prediction_stands_beside_what_was_measured() -> None:
     (line,) = (line for line in lines if claim.statement in line)
     assert f"| +0.5 | {pages.points(verdict)} n={verdict.n} | {word} |" in line
     assert "predicted" not in pages.claim_lines(1, "glyphs")
-
-
-@pytest.mark.usefixtures("stand_ins")
-def test_findings_have_a_line_for_each_claim_metric_and_scale() -> None:
-    text = findings.every_claim()
-    assert text.count("\n| 1 | ") == len(table(1, "glyphs").claims) * len(JUDGED)
-    assert "- Table 2: not run: `pytest reproductions/ -k table2` makes them (" in text
-    assert findings.methods_of(table(3, "glyphs").claims[0]) == "SiMo, MoCo v2"
 
 
 def test_a_corrected_verdict_has_both_p_values_and_the_uncorrected_verdict() -> None:
