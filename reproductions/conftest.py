@@ -24,8 +24,7 @@ from reproductions.harness.launching import launched, write_job
 from reproductions.harness.options import add_free_options
 from reproductions.harness.outcomes import Outcomes, Wait, busy_line, give_up, same_session
 from reproductions.harness.session import Session, read_session
-from reproductions.reports.claims_table import Judged
-from reproductions.reports.terminal import Cell, closing
+from reproductions.reports.terminal import Cell, Judged, closing
 from reproductions.results import published
 from reproductions.results.records import row_values
 from reproductions.scales import SCALES

@@ -10,11 +10,14 @@ at the paper's own scale, from the stated price of MoCo v2: 53 h on 8 V100 for 2
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+import pandas as pd
 
 from eqco.artifacts.checkpoint import Busy, check_free, checkpoint_path, earlier
 from eqco.artifacts.record import Record
@@ -27,6 +30,7 @@ from eqco.runtime.text import plain
 from eqco.runtime.validation import COUNT, positive_finite
 from reproductions.experiments.grid import check_choice, chosen_jobs
 from reproductions.experiments.resolve import check_batch, choose_data, choose_precision
+from reproductions.reports.formats import Grid, to_text
 from reproductions.results.records import EVIDENCE_NUMERICS, committed_records
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
@@ -134,22 +138,16 @@ def run_state(job: Job, folder: Path, machine: Machine) -> str:
     return "begun" if path.exists() or earlier(path).exists() else "missing"
 
 
-def alpha_column(wanted: Sequence[Job]) -> dict[str, str]:
-    """A column of alpha by run, with its title at ""; empty where no two runs differ in it alone.
+def alphas_of(wanted: Sequence[Job]) -> list[str]:
+    """alpha of each run; empty where no two runs differ in it alone.
 
     Names of runs have method, loss and K, so that rows of the table of alpha read alike.
     """
-    same: dict[tuple[str, str, int], set[float]] = {}
-    for job in wanted:
-        if job.recipe.alpha is not None:
-            key = (job.recipe.method, job.recipe.loss, job.recipe.num_negatives)
-            same.setdefault(key, set()).add(job.recipe.alpha)
-    if not any(len(alphas) > 1 for alphas in same.values()):
-        return {}
-    texts = {
-        job.run_id: "" if job.recipe.alpha is None else f"{job.recipe.alpha:g}" for job in wanted
-    }
-    return {name: f"{text:>7s}" for name, text in {"": "alpha", **texts}.items()}
+    recipes = [job.recipe for job in wanted]
+    known = {(r.method, r.loss, r.num_negatives, r.alpha) for r in recipes if r.alpha is not None}
+    if len(known) == len({each[:3] for each in known}):
+        return []
+    return ["" if recipe.alpha is None else f"{recipe.alpha:g}" for recipe in recipes]
 
 
 def states_of(
@@ -182,15 +180,13 @@ def plan(
         committed: names of the runs whose records the project has.
     """
     states = states_of(wanted, folder, machine, committed)
-    alphas = alpha_column(wanted)
-    lines = [f"{'run':48s}{alphas.get('', '')}{'state':>10s}{unit:>12s}"]
-    left = 0.0
-    for job in wanted:
-        state = states[job.run_id]
-        hours = price.hours(job.recipe) if price else float("nan")
-        left += 0.0 if state in ("done", "committed") else hours
-        alpha = alphas.get(job.run_id, "")
-        lines.append(f"{job.run_id:48s}{alpha}{state:>10s}{hours:12,.2f}")
+    hours = [price.hours(job.recipe) if price else math.nan for job in wanted]
+    columns = {"run": list(states), "alpha": alphas_of(wanted), "state": list(states.values())}
+    columns[unit] = [f"{each:,.2f}" for each in hours]
+    frame = pd.DataFrame({title: words for title, words in columns.items() if words})
+    done = ("done", "committed")
+    left = sum(h for h, s in zip(hours, states.values(), strict=True) if s not in done)
+    lines = [to_text(Grid(frame, ("alpha", unit)))]
     names = ["done", *(["committed"] if committed else []), "running", "begun", "missing"]
     told = ", ".join(f"{list(states.values()).count(name)} {name}" for name in names)
     lines += ["", f"{len(wanted)} runs: {told}."]

@@ -1,123 +1,160 @@
-"""A table of text as Markdown, LaTeX, CSV, JSON or HTML."""
+"""A table of text, and how it is written: terminal, Markdown, LaTeX, CSV, JSON, HTML."""
 
 from __future__ import annotations
 
-import csv
-import html
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+from markupsafe import Markup, escape
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as RichTable
 
 from eqco.runtime.text import plain
-from reproductions.reports import markdown
 
 MARKDOWN = str.maketrans({each: f"\\{each}" for each in "\\`*_[]<>|"})
-LATEX = {
+LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
     "±": r"$\pm$", "–": "--", "Δ": r"$\Delta$", "α": r"$\alpha$", "≤": r"$\leq$",
-}  # fmt: skip
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of text, on one line each and without control characters.
+    """A table of text; no text in it has line breaks or control characters.
 
     Attributes:
-        title: what it shows.
-        header: of the columns.
-        lines: as many words each as the header has.
+        frame: the cells, each a text; those of HTML may be `Markup`.
         numbers: columns that are aligned to the right.
+        title: what it shows.
         note: a sentence beneath, or "".
     """
 
-    title: str
-    header: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
-    numbers: frozenset[str] = frozenset()
+    frame: pd.DataFrame
+    numbers: Iterable[str] = ()
+    title: str = ""
     note: str = ""
 
     def __post_init__(self) -> None:
-        lines = (tuple(map(plain, line)) for line in self.lines)
-        object.__setattr__(self, "lines", tuple(lines))
-        for name in ("title", "note"):
-            object.__setattr__(self, name, plain(getattr(self, name)))
+        clean = {name: plain(getattr(self, name)) for name in ("title", "note")}
+        cells = self.frame.map(lambda word: word if isinstance(word, Markup) else plain(word))
+        for name, value in {**clean, "frame": cells}.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def header(self) -> list[str]:
+        """Titles of the columns."""
+        return list(self.frame.columns)
+
+    @property
+    def lines(self) -> list[list[str]]:
+        """Cells, line by line."""
+        found: list[list[str]] = self.frame.to_numpy().tolist()
+        return found
+
+
+def spread(values: Iterable[float]) -> str:
+    """Mean, standard deviation and count, such as `86.1 ± 0.3 (5)`."""
+    series = pd.Series(list(values), dtype=float)
+    if series.empty:
+        return "–"
+    if len(series) == 1:
+        return f"{series.iloc[0]:.1f} (1)"
+    return f"{series.mean():.1f} ± {series.std():.1f} ({len(series)})"
+
+
+def fitting(grid: Grid, width: int, optional: Sequence[str]) -> Grid:
+    """The table without those optional columns, the first ones first, that do not fit a width."""
+    frame = grid.frame
+    for name in optional:
+        widths = [max(map(len, (title, *frame[title]))) + 1 for title in frame]
+        if name in frame and sum(widths) - 1 > width:
+            frame = frame.drop(columns=name)
+    return Grid(frame, grid.numbers, grid.title, grid.note)
+
+
+def in_terminal(grid: Grid, fold: str = "") -> RichTable:
+    """The table for a terminal, columns a character apart; one of them may be folded."""
+    table = RichTable(box=SIMPLE_HEAD, padding=0, show_edge=False)
+    for name in grid.header:
+        side: Literal["left", "right"] = "right" if name in grid.numbers else "left"
+        table.add_column(name, justify=side, no_wrap=name != fold, overflow="fold")
+    for line in grid.lines:
+        table.add_row(*line)
+    return table
+
+
+def to_text(grid: Grid) -> str:
+    """The table as lines of text, as wide as it is."""
+    stream = io.StringIO()
+    Console(file=stream, width=10_000, markup=False, emoji=False).print(in_terminal(grid))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+
+def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table of cells that may have markup."""
+    rule = ["---"] * len(header)
+    return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *lines])
 
 
 def to_md(grid: Grid) -> str:
     """Markdown under a heading; what would be markup inside cells is escaped."""
     lines = [[word.translate(MARKDOWN) for word in line] for line in grid.lines]
-    parts = [f"**{grid.title}**", markdown.table(grid.header, lines), grid.note]
+    parts = [f"**{grid.title}**", markdown_table(grid.header, lines), grid.note]
     return "\n\n".join(filter(None, parts))
-
-
-def latex(text: str) -> str:
-    """Text with the characters of LaTeX escaped."""
-    return "".join(LATEX.get(each, each) for each in text)
 
 
 def to_latex(grid: Grid) -> str:
     """A table environment of the package booktabs."""
-    columns = "".join("r" if name in grid.numbers else "l" for name in grid.header)
-    rows = [" & ".join(map(latex, line)) + r" \\" for line in (grid.header, *grid.lines)]
-    note = f" {grid.note}" if grid.note else ""
-    return "\n".join(
-        [
-            r"\begin{table}",
-            rf"\caption{{{latex(grid.title + '.' + note)}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            rows[0],
-            r"\midrule",
-            *rows[1:],
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-        ]
+    frame = grid.frame.map(lambda word: word.translate(LATEX))
+    text: str = frame.to_latex(
+        index=False,
+        header=[name.translate(LATEX) for name in grid.header],
+        escape=False,
+        column_format="".join("r" if name in grid.numbers else "l" for name in grid.header),
+        caption=f"{grid.title}. {grid.note}".strip().translate(LATEX),
     )
-
-
-def to_csv(grid: Grid) -> str:
-    """Comma-separated values under their header; without title and note."""
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows([grid.header, *grid.lines])
-    return stream.getvalue().rstrip("\n")
+    return text.rstrip()
 
 
 def to_json(grid: Grid) -> str:
     """An object with title, note and a row for each line."""
-    rows = [dict(zip(grid.header, line, strict=True)) for line in grid.lines]
+    rows = grid.frame.to_dict("records")
     return json.dumps({"title": grid.title, "note": grid.note, "rows": rows}, ensure_ascii=False)
 
 
-def to_html(grid: Grid) -> str:
-    """A table element; every text is escaped."""
+def to_html(grid: Grid, shown: Callable[[str], str] = escape) -> str:
+    """A table element; `shown` makes HTML of the text of a cell."""
+    sides = [' align="right"' if name in grid.numbers else "" for name in grid.header]
 
-    def cells(kind: str, line: Sequence[str]) -> str:
-        made = []
-        for name, word in zip(grid.header, line, strict=True):
-            side = ' style="text-align:right"' if name in grid.numbers else ""
-            made.append(f"<{kind}{side}>{html.escape(word)}</{kind}>")
-        return f"<tr>{''.join(made)}</tr>"
+    def row(words: Sequence[str], first: str, other: str) -> str:
+        tags = [first, *(other for _ in words[1:])]
+        parts = zip(tags, sides, words, strict=True)
+        cells = (f"<{tag}{side}>{shown(word)}</{tag[:2]}>" for tag, side, word in parts)
+        return f"<tr>{''.join(cells)}</tr>"
 
-    return "\n".join(
-        [
-            "<table>",
-            f"<caption>{html.escape(' '.join(filter(None, (grid.title, grid.note))))}</caption>",
-            f"<thead>{cells('th', grid.header)}</thead>",
-            "<tbody>",
-            *(cells("td", line) for line in grid.lines),
-            "</tbody>",
-            "</table>",
-        ]
+    head = row(grid.header, 'th scope="col"', 'th scope="col"')
+    lines = "\n".join(row(line, 'th scope="row"', "td") for line in grid.lines)
+    caption = escape(f"{grid.title} {grid.note}".strip())
+    return (
+        f"<table>\n<caption>{caption}</caption>\n<thead>{head}</thead>\n"
+        f"<tbody>\n{lines}\n</tbody>\n</table>"
     )
 
 
 FORMATS: dict[str, Callable[[Grid], str]] = {
-    "md": to_md, "latex": to_latex, "csv": to_csv, "json": to_json, "html": to_html,
-}  # fmt: skip
+    "md": to_md,
+    "latex": to_latex,
+    "csv": lambda grid: grid.frame.to_csv(index=False).rstrip("\n"),
+    "json": to_json,
+    "html": to_html,
+}
 
 
 def rendered(grids: Sequence[Grid], form: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from reproductions.experiments.planned import EXPERIMENTS, Experiment
-from reproductions.reports import markdown
+from reproductions.reports.formats import markdown_table, spread
 from reproductions.results.records import by_seed, evidence_base, recipe_runs
 from reproductions.statistics.comparisons import Outcome, Values, judge_all
+from reproductions.verdict_text import NOT_RUN
 
 LOG = Path(__file__).parents[2] / "log"
 
@@ -36,21 +38,16 @@ def outcomes(name: str, metric: str = "linear") -> list[Outcome]:
     return judge_all(made.comparisons, values_of(made, metric), seeds)
 
 
-def cells(values: list[float]) -> str:
+def cell(values: Iterable[float]) -> str:
     """Mean, spread and number of runs."""
-    if not values:
-        return "not run"
-    mean = sum(values) / len(values)
-    if len(values) == 1:
-        return f"{mean:.1f} (1)"
-    sd = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5
-    return f"{mean:.1f} ± {sd:.1f} ({len(values)})"
+    found = list(values)
+    return spread(found) if found else NOT_RUN
 
 
 def comparison_line(place: int, outcome: Outcome) -> list[str]:
     """A comparison with what was predicted and what came out."""
     predicted, low, high = outcome.comparison.predicted
-    measured = "not run"
+    measured = NOT_RUN
     if outcome.n > 1:
         measured = f"{outcome.mean:+.2f} [{outcome.low:+.2f}, {outcome.high:+.2f}]"
     words = {True: "as predicted", False: "missed", None: "–"}
@@ -71,12 +68,12 @@ def section(name: str) -> str:
     """Rows and comparisons of an experiment, as Markdown."""
     made = EXPERIMENTS[name]
     linear, knn = (values_of(made, metric) for metric in ("linear", "knn"))
-    rows = [[row, cells([*linear[row].values()]), cells([*knn[row].values()])] for row in linear]
-    parts = [markdown.table(["row", "linear probe, %", "kNN, %"], rows)] if rows else []
+    rows = [[row, cell(linear[row].values()), cell(knn[row].values())] for row in linear]
+    parts = [markdown_table(["row", "linear probe, %", "kNN, %"], rows)] if rows else []
     if made.comparisons:
         header = ["", "comparison, points", "predicted", "measured, 95 %", "n", "verdict", ""]
         lines = [comparison_line(place, each) for place, each in enumerate(outcomes(name))]
-        parts.append(markdown.table(header, lines))
+        parts.append(markdown_table(header, lines))
     return "\n\n".join(parts) or "Not run: its learning rates are not chosen yet."
 
 
@@ -97,4 +94,4 @@ def index() -> str:
         page = log_page(name)
         title = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
         lines.append([page.name[:10], f"[{title}]({page.name})", state(name)])
-    return markdown.table(["planned", "experiment", "state"], lines)
+    return markdown_table(["planned", "experiment", "state"], lines)

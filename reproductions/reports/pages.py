@@ -21,10 +21,9 @@ from eqco.recipe import Recipe
 from eqco.runtime.files import write_atomically
 from reproductions.experiments import missing
 from reproductions.experiments.planned import EXPERIMENTS
-from reproductions.reports import log_pages, markdown, readme, sensitivity, sweep
+from reproductions.reports import log_pages, readme, sensitivity, sweep
 from reproductions.reports.figures import PICTURES, picture
-from reproductions.reports.markdown import points, short
-from reproductions.reports.terminal import spread
+from reproductions.reports.formats import markdown_table, spread
 from reproductions.results import published, records
 from reproductions.results.records import (
     evidence_base,
@@ -38,6 +37,7 @@ from reproductions.statistics.verdicts import Verdict
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import Claim, Row
 from reproductions.tables.claims import JUDGED, inside
+from reproductions.verdict_text import NOT_RUN, points, short
 
 HERE = Path(__file__).parents[1]
 ROOT = HERE.parent
@@ -55,7 +55,7 @@ def row_cells(number: int, scale: str, row: Row) -> list[str]:
         published.shown(number, row.name),
     ]
     if mine.empty:
-        return [*cells, *("not run" for _ in metric_titles()), missing.cost(scale, [row.recipe])]
+        return [*cells, *(NOT_RUN for _ in metric_titles()), missing.cost(scale, [row.recipe])]
     metrics = (spread(list(mine[metric].dropna())) for metric in metric_titles())
     return [*cells, *metrics, duration(mine["seconds"].median())]
 
@@ -65,7 +65,7 @@ def prediction_cells(claim: Claim, verdict: Verdict | None) -> list[str]:
     if claim.predicted is None:
         return ["–"] * len(PREDICTION)
     words = {True: "yes", False: "no", None: "–"}
-    measured = f"{points(verdict)} n={verdict.n}" if verdict and verdict.n > 1 else short(verdict)
+    measured = f"{points(verdict)} n={verdict.n}" if verdict else NOT_RUN
     return [f"{claim.predicted:+.1f}", measured, words[inside(claim, verdict)]]
 
 
@@ -82,7 +82,7 @@ def claim_lines(number: int, scale: str) -> str:
         verdicts = (short(judge_claim(number, scale, claim, metric)) for metric in JUDGED)
         lines.append([claim.statement, *beside, *verdicts])
     header += [f"{metric_titles()[metric]}: verdict" for metric in JUDGED]
-    return markdown.table(header, lines)
+    return markdown_table(header, lines)
 
 
 def table_page(number: int, scale: str) -> str:
@@ -92,7 +92,7 @@ def table_page(number: int, scale: str) -> str:
     if len(missing.without_runs(number, scale)) == len(rows):
         return f"### Scale {scale}\n\n{left}"
     header = ["loss", "method", "K", "published (ImageNet)", *metric_titles().values(), "a run"]
-    cells = markdown.table(header, [row_cells(number, scale, row) for row in rows])
+    cells = markdown_table(header, [row_cells(number, scale, row) for row in rows])
     parts = [f"### Scale {scale}", cells, left, claim_lines(number, scale)]
     return "\n\n".join(filter(None, parts))
 
@@ -133,7 +133,7 @@ def prices() -> str:
         )
         seen |= own
     known = missing.price(GLYPHS)
-    return markdown.table(["command", "what", known.origin if known else "price"], lines)
+    return markdown_table(["command", "what", known.origin if known else "price"], lines)
 
 
 README, GALLERY = ROOT / "README.md", ROOT / "figures" / "README.md"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from reproductions.experiments import missing
-from reproductions.reports import markdown
-from reproductions.reports.markdown import points, short
-from reproductions.reports.terminal import spread
+from reproductions.reports.formats import markdown_table, spread
 from reproductions.results import records
 from reproductions.results.records import evidence_base, judge_claim, shown_scales
 from reproductions.scales import SCALES
@@ -13,6 +11,7 @@ from reproductions.statistics.verdicts import LEAST_SEEDS, STATUSES, Verdict
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import ASPECTS, Claim, Row
 from reproductions.tables.claims import FEW, PAPER
+from reproductions.verdict_text import NOT_RUN, points, short
 
 GLYPHS = "glyphs"
 SUPPORTED, CONTRADICTED, WITHIN = STATUSES
@@ -92,9 +91,9 @@ def summary() -> str:
     lines = []
     for row in rows:
         found = [list(records.row_values(s, row_at(s, row)).values()) for s in shown_scales()]
-        cells = [spread(values) if values else "not run" for values in found]
+        cells = [spread(values) if values else NOT_RUN for values in found]
         lines.append([row.title, str(row.recipe.num_negatives), *cells])
-    return markdown.table(["loss", "K", *(f"`{scale}`" for scale in shown_scales())], lines)
+    return markdown_table(["loss", "K", *(f"`{scale}`" for scale in shown_scales())], lines)
 
 
 def row_at(scale: str, row: Row) -> Row:
@@ -115,4 +114,4 @@ def paper_claims() -> str:
         "C5": "; ".join(with_moco) or table_not_run("C5"),
     }
     lines = [[name, claim, found[name]] for name, claim in PAPER.items()]
-    return markdown.table(["", "claim of the paper", f"here (scale `{GLYPHS}`)"], lines)
+    return markdown_table(["", "claim of the paper", f"here (scale `{GLYPHS}`)"], lines)

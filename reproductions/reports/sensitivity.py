@@ -14,7 +14,7 @@ import numpy as np
 
 from eqco.evaluation.metrics import METRICS
 from reproductions.experiments import missing
-from reproductions.reports import markdown
+from reproductions.reports.formats import markdown_table
 from reproductions.results import perturbed_probe
 from reproductions.results.records import (
     by_seed,
@@ -157,6 +157,6 @@ def section() -> str:
             text = f"Not measured, both rows need {LEAST_SEEDS} seeds: `{command}`"
             text += f" (of which {missing.cost(scale, recipes)})."
         else:
-            text = markdown.table(HEADER, [line(scale, metric) for metric in titles()])
+            text = markdown_table(HEADER, [line(scale, metric) for metric in titles()])
         parts.append(f"### Scale {scale}\n\n{text}")
     return "\n\n".join(parts)

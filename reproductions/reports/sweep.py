@@ -11,17 +11,15 @@ from eqco.methods import METHODS
 from eqco.recipe import Recipe
 from reproductions.experiments import missing
 from reproductions.experiments.grid import GRID_SEEDS, METHOD_RATES, RATES, baselines, grid, jobs
-from reproductions.reports import markdown
-from reproductions.reports.markdown import short
-from reproductions.reports.terminal import spread
+from reproductions.reports.formats import markdown_table, spread
 from reproductions.results import records
 from reproductions.results.records import by_seed, evidence_base, metric_titles, shown_scales
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import LEAST_SEEDS, Verdict, better, equivalent
+from reproductions.verdict_text import NOT_RUN, short
 
 Cell = tuple[str, int, float]  # loss, K, learning rate
 METHOD_NAMES = ("simo", "moco", "simclr")
-NOT_RUN = "not run"
 
 
 class Grid:
@@ -103,7 +101,7 @@ def by_rate(grid: Grid, shown: Callable[[pd.DataFrame], str], metric: str = "") 
             text = shown(runs) if len(runs) else NOT_RUN
             texts.append(f"**{text}**" if best == (loss, k, rate) else text)
         lines.append([LOSSES[loss].title, str(k), *texts])
-    return markdown.table(["loss", "K", *(f"lr {rate:g}" for rate in grid.rates)], lines)
+    return markdown_table(["loss", "K", *(f"lr {rate:g}" for rate in grid.rates)], lines)
 
 
 def metrics_of(grid: Grid) -> str:
@@ -154,7 +152,7 @@ def fixed_of(grid: Grid) -> str:
                 ("infonce", most, rate), ("infonce", k, rate), ("eqco", k, rate),
             )  # fmt: skip
             lines.append([f"{rate:g}", str(k), *compared(*map(grid.values, cells))])
-    return markdown.table(("learning rate", *VERDICTS), lines)
+    return markdown_table(("learning rate", *VERDICTS), lines)
 
 
 def best_of(grid: Grid) -> str:
@@ -166,7 +164,7 @@ def best_of(grid: Grid) -> str:
         rates = " / ".join(f"{cell[2]:g}" if cell else NOT_RUN for cell in cells)
         values = [grid.values(cell) if cell else {} for cell in cells]
         lines.append([rates, str(k), *compared(*values)])
-    return markdown.table(("full / InfoNCE / EqCo at lr", *VERDICTS), lines)
+    return markdown_table(("full / InfoNCE / EqCo at lr", *VERDICTS), lines)
 
 
 def baseline_line(scale: str, recipes: Sequence[Recipe], rates: Sequence[float]) -> list[str]:
@@ -192,7 +190,7 @@ def baseline_rates() -> str:
         for method in METHOD_NAMES:
             own = [recipe for recipe in found if recipe.method == method]
             lines.append(baseline_line(scale, own, rates))
-    return markdown.table(["method", "scale", *(f"lr {rate:g}" for rate in rates)], lines)
+    return markdown_table(["method", "scale", *(f"lr {rate:g}" for rate in rates)], lines)
 
 
 def missing_runs(scale: str) -> list[tuple[Recipe, int]]:

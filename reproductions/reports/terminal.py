@@ -5,30 +5,21 @@ from __future__ import annotations
 import io
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table as Text
 
 from eqco.artifacts.record import Record
 from eqco.engine.progress import duration
+from eqco.evaluation.metrics import METRICS
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
-from reproductions.reports.claims_table import Judged, claim_table, counts, footnote, heading
+from reproductions.reports.formats import Grid, fitting, in_terminal, spread
 from reproductions.results.published import Published
+from reproductions.statistics.verdicts import LEAST_SEEDS, Verdict
 from reproductions.tables.base import Row
-
-
-def spread(values: Sequence[float]) -> str:
-    """Mean, standard deviation and count, such as `86.1 ± 0.3 (5)`."""
-    series = pd.Series(values, dtype=float)
-    if series.empty:
-        return "–"
-    if len(series) == 1:
-        return f"{series.iloc[0]:.1f} (1)"
-    return f"{series.mean():.1f} ± {series.std():.1f} ({len(series)})"
+from reproductions.tables.claims import JUDGED, PRIMARY, Verdicts, seeds_of, tally
+from reproductions.verdict_text import INTERVAL, NOT_RUN, footnote, marked, points, short_p
 
 
 @dataclass(frozen=True)
@@ -89,28 +80,10 @@ def full_baseline(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
     return full[0] if full else None
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of the closing table; among those that do not fit, the highest rank goes first."""
-
-    title: str
-    values: list[str]
-    rank: int = 0
-    justify: Literal["left", "right"] = "left"
-
-    @property
-    def width(self) -> int:
-        """Characters of its longest line."""
-        return max(map(len, (self.title, *self.values)))
-
-
-def fitting(columns: Sequence[Column], width: int) -> list[Column]:
-    """Columns that fit into `width` with a space between them; those of rank 0 always stay."""
-    kept = list(columns)
-    for column in sorted(columns, key=lambda each: -each.rank):
-        if sum(each.width + 1 for each in kept) - 1 > width and column.rank:
-            kept.remove(column)
-    return kept
+def run_time(cell: Cell) -> str:
+    """Mean time of a run."""
+    seconds = [r.seconds["train"] + r.seconds["probe"] for r in cell.measured.values()]
+    return duration(sum(seconds) / len(seconds)) if seconds else "–"
 
 
 def mean_of(values: Collection[float]) -> str:
@@ -118,57 +91,36 @@ def mean_of(values: Collection[float]) -> str:
     return f"{sum(values) / len(values):.1f}" if values else "–"
 
 
-def run_time(cell: Cell) -> str:
-    """Mean time of a run."""
-    seconds = [r.seconds["train"] + r.seconds["probe"] for r in cell.measured.values()]
-    return duration(sum(seconds) / len(seconds)) if seconds else "–"
-
-
-def predicted(cell: Cell) -> str:
-    """`84.1–86.9`."""
-    return f"{cell.predicted[0]:.1f}–{cell.predicted[1]:.1f}" if cell.predicted else "–"
-
-
-def columns_of(cells: Sequence[Cell], width: int) -> list[Column]:
-    """What is shown of the cells of a method: own numbers, published ones, the evidence."""
-    own = [spread(list(cell.values("linear").values())) for cell in cells]
-    columns = [
-        Column("loss", [cell.row.title for cell in cells]),
-        Column("K", [str(cell.recipe.num_negatives) for cell in cells], justify="right"),
-        Column("published", [cell.published for cell in cells], 4),
-        Column("linear %", own, justify="right"),
-        Column("kNN", [mean_of(cell.values("knn").values()) for cell in cells], 1, "right"),
-    ]
-    if any(full_baseline(cell, cells) for cell in cells):
-        gaps = [difference(cell, full_baseline(cell, cells)) for cell in cells]
-        columns.append(Column("Δ base", gaps, 2, "right"))
-    if any(cell.evidence for cell in cells):
-        words = {True: "yes", False: "no", None: "–"}
-        columns += [
-            Column("evidence", [spread(cell.evidence) for cell in cells], 0, "right"),
-            Column("predicted", [predicted(cell) for cell in cells], 0, "right"),
-            Column("in?", [words[cell.agrees] for cell in cells]),
-        ]
-    columns.append(Column("time", [run_time(cell) for cell in cells], 3, "right"))
-    columns.append(Column("status", [cell.status for cell in cells]))
-    return fitting(columns, width)
-
-
-def cell_table(columns: Sequence[Column]) -> Text:
-    """Rows of a table."""
-    table = Text(box=SIMPLE_HEAD, padding=0, show_edge=False)
-    for column in columns:
-        table.add_column(column.title, justify=column.justify, no_wrap=True)
-    for line in zip(*(column.values for column in columns), strict=True):
-        table.add_row(*line)
-    return table
-
-
+NUMBERS = ("K", "linear %", "kNN", "Δ base", "evidence", "predicted", "time")
+OPTIONAL = ("published", "time", "Δ base", "kNN")  # left out first where columns do not fit
 LEGEND = {
     "Δ base": "Δ base: points against InfoNCE with all negatives, paired by seed.",
     "predicted": "predicted: where a run of the row falls by the committed evidence (99 %).",
     "published": "Published numbers are of ImageNet and are compared at that scale only.",
 }
+
+
+def cell_grid(cells: Sequence[Cell], width: int) -> Grid:
+    """What is shown of the cells of a method: own numbers, published ones, the evidence."""
+    columns = {
+        "loss": [cell.row.title for cell in cells],
+        "K": [str(cell.recipe.num_negatives) for cell in cells],
+        "published": [cell.published for cell in cells],
+        "linear %": [spread(cell.values("linear").values()) for cell in cells],
+        "kNN": [mean_of(cell.values("knn").values()) for cell in cells],
+    }
+    baselines = [full_baseline(cell, cells) for cell in cells]
+    if any(baselines):
+        columns["Δ base"] = list(map(difference, cells, baselines))
+    if any(cell.evidence for cell in cells):
+        words = {True: "yes", False: "no", None: "–"}
+        columns["evidence"] = [spread(cell.evidence) for cell in cells]
+        ranges = [cell.predicted for cell in cells]
+        columns["predicted"] = ["{:.1f}–{:.1f}".format(*each) if each else "–" for each in ranges]
+        columns["in?"] = [words[cell.agrees] for cell in cells]
+    columns["time"] = list(map(run_time, cells))
+    columns["status"] = [cell.status for cell in cells]
+    return fitting(Grid(pd.DataFrame(columns), NUMBERS), width, OPTIONAL)
 
 
 def agreement(cells: Sequence[Cell]) -> str:
@@ -179,25 +131,89 @@ def agreement(cells: Sequence[Cell]) -> str:
     return f"{yours} with the evidence in {agreed} of {len(compared)} cells" if runs else ""
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its verdicts.
+
+    Attributes:
+        name: of the claim.
+        own: verdicts of this session's records by metric; empty where a row has none.
+        evidence: verdicts of the committed records; empty where there are none.
+    """
+
+    name: str
+    own: Verdicts
+    evidence: Verdicts
+
+    def lines(self) -> dict[str, Verdicts]:
+        """Verdicts to show by whose they are; own ones beside evidence from three seeds on."""
+        mine = self.own and (not self.evidence or self.own[PRIMARY].n >= LEAST_SEEDS)
+        found = {"evidence": self.evidence, "yours": self.own if mine else {}}
+        return {whose: verdicts for whose, verdicts in found.items() if verdicts}
+
+
+def of(claims: Sequence[Judged], whose: str) -> list[Verdict]:
+    """Verdicts by the first metric that are shown, of "evidence" or "yours"."""
+    return [claim.lines()[whose][PRIMARY] for claim in claims if whose in claim.lines()]
+
+
+def claim_grid(claims: Sequence[Judged]) -> Grid:
+    """A line for each claim, and a second one for own verdicts beside the evidence's."""
+    lines, usual = [], seeds_of(of(claims, "evidence") or of(claims, "yours"))
+    for claim in claims:
+        if not claim.lines():
+            lines.append({"claim": claim.name, INTERVAL: NOT_RUN})
+        for place, (whose, verdicts) in enumerate(claim.lines().items()):
+            first, seeds = verdicts[PRIMARY], seeds_of([verdicts[PRIMARY]])
+            other = "" if seeds == usual else f" ({seeds})"
+            line = {"claim": f"  {whose}, {seeds}" if place else claim.name + other}
+            line |= {INTERVAL: points(first, 1), "p": short_p(first.p)}
+            line |= {"Holm": short_p(first.p_holm)}
+            line |= {METRICS[metric].title: marked(verdicts.get(metric)) for metric in JUDGED}
+            lines.append(line)
+    return Grid(pd.DataFrame(lines).fillna(""), ("p", "Holm"))
+
+
+def heading(claims: Sequence[Judged]) -> str:
+    """Whose verdicts the table has, and of how many seeds."""
+    evidence, own = of(claims, "evidence"), of(claims, "yours")
+    if evidence:
+        beside = "yours beneath" if own else f"yours need --seeds {LEAST_SEEDS}"
+        return f"Claims: verdicts of the committed evidence, {seeds_of(evidence)}; {beside}"
+    return f"Claims: verdicts of these records, {seeds_of(own)}" if own else "Claims"
+
+
+def counts(claims: Sequence[Judged]) -> str:
+    """`claims: 3 supported, … (yours, n=3); 4 supported, … (evidence, n=10)`."""
+    shown = {whose: of(claims, whose) for whose in ("yours", "evidence")}
+    parts = [f"{tally(v)} ({whose}, {seeds_of(v)})" for whose, v in shown.items() if v]
+    if open_ones := sum(not claim.lines() for claim in claims):
+        parts.append(f"{open_ones} {NOT_RUN}")
+    return f"claims: {'; '.join(parts)}" if parts else ""
+
+
 def print_cells(console: Console, cells: Sequence[Cell]) -> set[str]:
     """Print a table for each method; gives the titles of the columns that it has."""
-    methods, titles = list(dict.fromkeys(cell.recipe.method for cell in cells)), set[str]()
-    for method in methods:
-        if len(methods) > 1:
-            console.print(f"\n{METHODS[method].title}", highlight=False)
-        own = [cell for cell in cells if cell.recipe.method == method]
-        columns = columns_of(own, console.width)
-        titles |= {column.title for column in columns}
-        console.print(cell_table(columns))
+    by_method: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_method.setdefault(cell.recipe.method, []).append(cell)
+    titles = set[str]()
+    for method, own in by_method.items():
+        if len(by_method) > 1:
+            console.print(f"\n{METHODS[method].title}")
+        grid = cell_grid(own, console.width)
+        titles |= set(grid.header)
+        console.print(in_terminal(grid))
     return titles
 
 
 def print_claims(console: Console, claims: Sequence[Judged]) -> None:
     """Print the table of claims under its heading."""
-    console.print(f"\n{heading(claims)}", style="bold", highlight=False)
-    console.print(claim_table(claims))
-    if footnote(claims):
-        console.print(footnote(claims), highlight=False)
+    console.print(f"\n{heading(claims)}", style="bold")
+    console.print(in_terminal(claim_grid(claims), fold="claim"))
+    shown = [v for claim in claims for line in claim.lines().values() for v in line.values()]
+    if note := footnote(shown):
+        console.print(note)
 
 
 def closing(
@@ -223,27 +239,23 @@ def closing(
     """
     stream = io.StringIO()
     console = Console(
-        file=stream, width=width, force_terminal=colour, no_color=not colour,
+        file=stream, width=width, force_terminal=colour, no_color=not colour, highlight=False,
         markup=False, emoji=False,  # notes and published numbers come from files
     )  # fmt: skip
-    methods = list(dict.fromkeys(cell.recipe.method for cell in cells))
-    title = f"Table {table} ({', '.join(sorted(methods))}) at scale {scale}"
-    console.print(title, style="bold", highlight=False)
+    methods = ", ".join(sorted({cell.recipe.method for cell in cells}))
+    console.print(f"Table {table} ({methods}) at scale {scale}", style="bold")
     titles = print_cells(console, cells)
-    legend = [text for name, text in LEGEND.items() if name in titles]
-    console.print("\n".join(legend), highlight=False)
+    lines = [text for name, text in LEGEND.items() if name in titles]
     if "published" in titles:
-        for number in unmatched:
-            console.print(f"published for {number.of}: {number.value}", highlight=False)
+        lines += [f"published for {number.of}: {number.value}" for number in unmatched]
+    console.print("\n".join(lines))
     if claims:
         print_claims(console, claims)
     notes = {record.note for cell in cells for record in cell.measured.values()} - {""}
     for note in sorted(notes):
-        console.print(f"note: {note}", highlight=False)
+        console.print(f"note: {note}")
     measured = sum(bool(cell.measured) for cell in cells)
-    done = f"table {table}: {measured} of {len(cells)} cells measured"
-    console.print(f"\n{done}", style="bold", highlight=False)
-    last = "; ".join(filter(None, (agreement(cells), counts(claims))))
-    if last:
-        console.print(last, style="bold", highlight=False)
+    console.print(f"\ntable {table}: {measured} of {len(cells)} cells measured", style="bold")
+    if last := "; ".join(filter(None, (agreement(cells), counts(claims)))):
+        console.print(last, style="bold")
     return stream.getvalue()

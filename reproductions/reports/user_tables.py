@@ -6,14 +6,15 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
 from eqco.artifacts.record import Record
 from eqco.config import NUMERICS
 from eqco.runtime.entries import json_files
 from eqco.runtime.validation import nearest
 from reproductions.experiments.grid import check_tables
 from reproductions.harness.session import recorded_base
-from reproductions.reports.formats import Grid, rendered
-from reproductions.reports.terminal import spread
+from reproductions.reports.formats import Grid, rendered, spread
 from reproductions.results import records
 from reproductions.results.published import shown
 from reproductions.results.records import EVIDENCE_NUMERICS, RECORDS
@@ -56,28 +57,28 @@ def grid_of(number: int, scale: str, found: list[Record], own: Table) -> Grid:
         found: all records of the folder.
         own: the table on the data of the records.
     """
-    with_alpha = len({row.recipe.alpha for row in own.rows} - {None}) > 1
-    paper = SCALES[scale].paper
-    header = ["method", "loss", "K", *(["alpha"] if with_alpha else []), *METRIC_TITLES.values()]
-    header += ["committed linear %", *(["published %"] if paper else [])]
-    lines = []
-    for row in own.rows:
-        recipe = row.recipe
-        line = [recipe.method, row.title, str(recipe.num_negatives)]
-        line += [f"{recipe.alpha:g}" if recipe.alpha else ""] if with_alpha else []
-        line += [spread(own_values(found, row, metric)) for metric in METRIC_TITLES]
-        line += [spread(list(records.row_values(scale, row).values()))]
-        lines.append((*line, *([shown(number, row.name)] if paper else [])))
-    numbers = frozenset(header) - {"method", "loss"}
+    recipes = [row.recipe for row in own.rows]
+    columns = {
+        "method": [recipe.method for recipe in recipes],
+        "loss": [row.title for row in own.rows],
+        "K": [str(recipe.num_negatives) for recipe in recipes],
+    }
+    if len({recipe.alpha for recipe in recipes} - {None}) > 1:
+        columns["alpha"] = [f"{recipe.alpha:g}" if recipe.alpha else "" for recipe in recipes]
+    for metric, title in METRIC_TITLES.items():
+        columns[title] = [spread(own_values(found, row, metric)) for row in own.rows]
+    committed = (records.row_values(scale, row).values() for row in own.rows)
+    columns["committed linear %"] = list(map(spread, committed))
+    if SCALES[scale].paper:
+        columns["published %"] = [shown(number, row.name) for row in own.rows]
     note = "Mean ± standard deviation (seeds); – is not run."
     title = f"Table {number}: {own.title}, scale {scale}"
-    return Grid(title, tuple(header), tuple(lines), numbers, note)
+    return Grid(pd.DataFrame(columns), columns.keys() - {"method", "loss"}, title, note)
 
 
 def is_measured(grid: Grid) -> bool:
     """Whether any row of a table has a number of the user's own."""
-    place = grid.header.index(METRIC_TITLES["linear"])
-    return any(line[place] != spread([]) for line in grid.lines)
+    return bool(grid.frame[METRIC_TITLES["linear"]].ne(spread([])).any())
 
 
 def main(given: argparse.Namespace) -> int:

@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from eqco.artifacts.record import Record
 from eqco.runtime.entries import json_files
+from reproductions.reports.formats import Grid, to_text
 from reproductions.statistics.verdicts import LEVEL, holm
 from reproductions.tables.claims import PRIMARY
+from reproductions.verdict_text import short_p
 
 Runs = dict[str, dict[int, Record]]  # by the recipe's digest under today's numerics, then by seed
 PROVENANCE = ("device", "device_type", "threads", "processes", "compile", "python", "commit")
@@ -143,18 +146,22 @@ def compare(a: Runs, b: Runs) -> list[str]:
     """The comparison as lines."""
     found = differences(a, b)
     counts = [sum(map(len, runs.values())) for runs in (a, b)]
+    cells = [
+        {
+            "recipe": each.name,
+            "A": f"{each.means[0]:.2f} ({each.counts[0]})",
+            "B": f"{each.means[1]:.2f} ({each.counts[1]})",
+            "B - A": f"{each.points:+.2f}",
+            "p Holm": short_p(each.p),
+            "": "differs" if each.differs else "",
+        }
+        for each in found
+    ]
     lines = [
         f"A: {counts[0]} runs of {len(a)} recipes; B: {counts[1]} runs of {len(b)}; "
         f"{len(a.keys() & b.keys())} recipes in both",
-        f"{'recipe':42s}{'A':>12s}{'B':>12s}{'B - A':>8s}{'p Holm':>8s}",
+        to_text(Grid(pd.DataFrame(cells), ("A", "B", "B - A", "p Holm"))),
     ]
-    for each in found:
-        means = [f"{m:.2f} ({n})" for m, n in zip(each.means, each.counts, strict=True)]
-        p = "–" if math.isnan(each.p) else f"{each.p:.2g}"
-        mark = "  differs" if each.differs else ""
-        lines.append(
-            f"{each.name:42s}{means[0]:>12s}{means[1]:>12s}{each.points:+8.2f}{p:>8s}{mark}"
-        )
     many, same = sum(each.differs for each in found), sum(each.equal for each in found)
     shared = sum(each.shared for each in found)
     lines.append(f"{many} of {len(found)} recipes differ beyond seeds, at {LEVEL:.0%}")

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from eqco.methods import METHODS
-from reproductions.reports.claims_table import short_p
 from reproductions.reports.html.charts import interval_bar
 from reproductions.results.report_records import Evidence
 from reproductions.statistics.verdicts import LEAST_SEEDS, STATUSES, UNDETERMINED, Verdict
 from reproductions.tables.base import Claim
 from reproductions.tables.claims import FEW, PRIMARY, SECOND_METRIC, Verdicts, tally
+from reproductions.verdict_text import short_p
 
 NOT_RUN = "not run"
 ORDER = (*STATUSES, UNDETERMINED, NOT_RUN)

@@ -21,10 +21,10 @@ from eqco.evaluation.metrics import METRICS
 from eqco.methods import METHODS
 from eqco.runtime.files import write_atomically
 from reproductions.experiments import not_run
+from reproductions.reports.formats import spread
 from reproductions.reports.html import claims, curves, text
 from reproductions.reports.html.figures import figures
 from reproductions.reports.html.provenance import Machines, origins
-from reproductions.reports.terminal import spread
 from reproductions.results import published
 from reproductions.results import records as evidence
 from reproductions.results.report_records import Evidence, read_all

@@ -183,7 +183,7 @@ def test_runs_that_differ_in_alpha_alone_show_it(capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().out.splitlines()
     alphas = [f"{row.recipe.alpha:g}" for row in table(4, "smoke").rows]
     assert lines[0].split() == ["run", "alpha", "state", "hours"]
-    assert [line.split()[1] for line in lines[1 : len(alphas) + 1]] == alphas
+    assert [line.split()[1] for line in lines[2 : len(alphas) + 2]] == alphas
     assert max(map(len, lines)) <= 80
     assert main(["plan", "--scale", "smoke", "--tables", "1", "--records", "/nowhere"]) == 0
     assert "alpha" not in capsys.readouterr().out

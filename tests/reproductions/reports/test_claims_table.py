@@ -8,17 +8,11 @@ import math
 import pytest
 from rich.console import Console
 
-from reproductions.reports.claims_table import (
-    Judged,
-    claim_table,
-    counts,
-    difference,
-    footnote,
-    heading,
-    short_p,
-)
+from reproductions.reports.formats import in_terminal
+from reproductions.reports.terminal import Judged, claim_grid, counts, heading
 from reproductions.statistics.verdicts import PValues, Verdict
 from reproductions.tables.claims import JUDGED, Verdicts
+from reproductions.verdict_text import footnote, points, short_p
 
 
 def verdicts(status: str, uncorrected: str = "", n: int = 5) -> Verdicts:
@@ -31,7 +25,7 @@ def verdicts(status: str, uncorrected: str = "", n: int = 5) -> Verdicts:
 def lines(*claims: Judged) -> list[str]:
     """The table of claims at 80 columns."""
     stream = io.StringIO()
-    Console(file=stream, width=80, no_color=True).print(claim_table(claims))
+    Console(file=stream, width=80, no_color=True).print(in_terminal(claim_grid(claims), "claim"))
     return [line.rstrip() for line in stream.getvalue().splitlines()[2:]]
 
 
@@ -86,8 +80,8 @@ def test_a_claim_with_another_number_of_seeds_says_it() -> None:
 def test_a_verdict_that_the_correction_changed_has_a_mark_which_is_explained() -> None:
     changed = Judged("a", {}, verdicts("undetermined", "supported"))
     assert lines(changed)[0].endswith("undetermined¹ undetermined¹")
-    assert footnote([changed]) == "¹ supported without Holm's correction"
-    assert footnote([Judged("a", {}, verdicts("supported"))]) == ""
+    assert footnote(changed.evidence.values()) == "¹ supported without Holm's correction"
+    assert footnote(verdicts("supported").values()) == ""
 
 
 def test_the_widest_verdicts_fit_80_columns_uncut() -> None:
@@ -117,4 +111,4 @@ def test_p_values_of_any_size_have_four_characters_at_most() -> None:
 
 
 def test_a_single_seed_has_no_interval() -> None:
-    assert difference(verdicts("undetermined", n=1)["linear"]) == "-1.2"
+    assert points(verdicts("undetermined", n=1)["linear"], 1) == "-1.2"

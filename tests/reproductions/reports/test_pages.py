@@ -12,13 +12,13 @@ import pytest
 
 from reproductions.conftest import contradictions
 from reproductions.reports import pages, readme
-from reproductions.reports.markdown import short
 from reproductions.results import records as evidence
 from reproductions.results.records import judged_scales
 from reproductions.statistics.verdicts import better, correct
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import ASPECTS
 from reproductions.tables.claims import JUDGED
+from reproductions.verdict_text import short
 from tests import synthetic
 
 

@@ -11,7 +11,7 @@ from eqco.config import Machine
 from eqco.engine.progress import duration
 from eqco.recipe import Recipe
 from reproductions.reports import terminal
-from reproductions.reports.claims_table import Judged
+from reproductions.reports.formats import spread
 from reproductions.results.published import NOT_VERIFIED, numbers_without_row
 from reproductions.statistics.verdicts import better, correct
 from reproductions.tables.base import Row
@@ -118,7 +118,7 @@ def test_closing_table_groups_cells_by_method() -> None:
 
 def test_closing_table_shows_claims_and_numbers_of_no_row(two_cells: list[terminal.Cell]) -> None:
     (verdict,) = correct([better([85.0, 86.0, 87.0], [84.0, 85.0, 86.0])])
-    claim = Judged("infonce-beats-eqco", dict.fromkeys(JUDGED, verdict), {})
+    claim = terminal.Judged("infonce-beats-eqco", dict.fromkeys(JUDGED, verdict), {})
     text = terminal.closing(
         1, "glyphs", two_cells, [claim],
         width=80, colour=False, unmatched=numbers_without_row(1),
@@ -141,7 +141,7 @@ def test_difference_uses_only_seeds_that_both_rows_have() -> None:
     ("values", "text"), [([], "–"), ([85.04], "85.0 (1)"), ([84.0, 86.0], "85.0 ± 1.4 (2)")]
 )
 def test_spread_is_the_mean_with_its_standard_deviation(values: list[float], text: str) -> None:
-    assert terminal.spread(values) == text
+    assert spread(values) == text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(41, "41 s"), (720, "12 min"), (11520, "3.2 h")])
@@ -170,17 +170,6 @@ def test_a_cell_without_runs_or_without_evidence_is_not_compared() -> None:
     text = closing([beside_evidence([84.0]), beside_evidence([], "not run", 4)])
     assert "your run agrees with the evidence in 1 of 1 cells" in text
     assert "agree" not in closing([cell("eqco", 16, [84.0])])
-
-
-def test_columns_that_do_not_fit_go_by_rank_and_the_others_stay() -> None:
-    columns = [
-        terminal.Column("a", ["x" * 30]),
-        terminal.Column("b", ["x" * 20], 2),
-        terminal.Column("c", ["x" * 20], 1),
-        terminal.Column("d", ["x" * 9]),
-    ]
-    for width, titles in ((82, "abcd"), (81, "acd"), (60, "ad"), (20, "ad")):
-        assert "".join(each.title for each in terminal.fitting(columns, width)) == titles
 
 
 def test_the_widest_row_beside_the_evidence_fits_80_columns_uncut() -> None:
