@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reproductions.experiments import missing
 from reproductions.reports.formats import markdown_table, spread
 from reproductions.results import records
@@ -50,10 +52,10 @@ def table_not_run(paper: str) -> str:
     return left or f"fewer than {LEAST_SEEDS} seeds"
 
 
-def few(aspect: str) -> Verdict | None:
+def few(found: Sequence[tuple[Claim, Verdict]], aspect: str) -> Verdict | None:
     """The verdict on an aspect of C1 with few negatives; None below three seeds."""
-    found = [v for c, v in paper_verdicts("C1") if (c.aspect, c.num_negatives) == (aspect, FEW)]
-    return next((verdict for verdict in found if verdict.n >= LEAST_SEEDS), None)
+    about = [v for c, v in found if (c.aspect, c.num_negatives) == (ASPECTS[aspect], FEW)]
+    return next((verdict for verdict in about if verdict.n >= LEAST_SEEDS), None)
 
 
 def in_a_word(level: str, better: str, falls: str) -> str:
@@ -66,20 +68,27 @@ def in_a_word(level: str, better: str, falls: str) -> str:
     return "Yes, here they do." if falls == SUPPORTED and gains_nothing else "Undecided, here."
 
 
-def answer() -> str:
-    """The answer in one sentence, with intervals and n."""
-    level, better, falls = (few(ASPECTS[name]) for name in ("level", "better", "falls"))
+def answer(found: Sequence[tuple[Claim, Verdict]] | None = None, scale: str = GLYPHS) -> str:
+    """The answer in one sentence, with intervals and n.
+
+    Args:
+        found: claims of the first table that tests C1, with their verdicts; None for those of the
+            committed records.
+        scale: of the verdicts.
+    """
+    found = paper_verdicts("C1") if found is None else found
+    level, better, falls = (few(found, aspect) for aspect in ("level", "better", "falls"))
     if not (level and better and falls):
-        command = f"{missing.table_command(first_table('C1'), GLYPHS)} --seeds {LEAST_SEEDS}"
-        cost = missing.cost(GLYPHS, [row.recipe for row in table(first_table("C1"), GLYPHS).rows])
+        command = f"{missing.table_command(first_table('C1'), scale)} --seeds {LEAST_SEEDS}"
+        cost = missing.cost(scale, [row.recipe for row in table(first_table("C1"), scale).rows])
         return f"**No answer yet.** Too few records under these numerics: `{command}` ({cost})."
     word = in_a_word(level.status, better.status, falls.status)
     return (
-        f"**{word}** With {FEW} negatives instead of {SCALES[GLYPHS].base.num_negatives} InfoNCE "
+        f"**{word}** With {FEW} negatives instead of {SCALES[scale].base.num_negatives} InfoNCE "
         f"loses {falls.mean:.1f} points [{falls.low:.1f}, {falls.high:.1f}]; EqCo with {FEW} "
         f"recovers {better.mean:.1f} [{better.low:.1f}, {better.high:.1f}] of them and remains "
         f"{-level.mean:.1f} [{-level.high:.1f}, {-level.low:.1f}] below EqCo with all negatives "
-        f"(n = {level.n} seeds; SiMo, linear probe, scale `{GLYPHS}`; brackets are 90 % intervals)."
+        f"(n = {level.n} seeds; SiMo, linear probe, scale `{scale}`; brackets are 90 % intervals)."
     )
 
 
@@ -103,7 +112,7 @@ def row_at(scale: str, row: Row) -> Row:
 
 def paper_claims() -> str:
     """The claims of the paper, C1 to C5, each with the result here."""
-    level = few(ASPECTS["level"])
+    level = few(paper_verdicts("C1"), "level")
     enough = f"{points(level)} against all: **{level.status}**" if level else table_not_run("C1")
     with_moco = [short(verdict) for _, verdict in paper_verdicts("C5")]
     found = {

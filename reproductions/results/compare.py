@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,10 +116,10 @@ def differences(a: Runs, b: Runs) -> list[Difference]:
     return sorted(made, key=lambda each: (each.p, -abs(each.points)))
 
 
-def origins(runs: Runs) -> dict[str, set[str]]:
-    """Where and how the runs were made: the values of each field."""
+def origins(records: Iterable[Record]) -> dict[str, set[str]]:
+    """Where and how runs were made: the values of each field."""
     found: dict[str, set[str]] = {}
-    for record in (record for seeds in runs.values() for record in seeds.values()):
+    for record in records:
         machine: dict[str, Any] = record.machine
         given = {name: machine.get(name) for name in PROVENANCE}
         fields = {name: "–" if value is None else value for name, value in given.items()}
@@ -133,7 +133,7 @@ def origins(runs: Runs) -> dict[str, set[str]]:
 
 def origin_lines(a: Runs, b: Runs) -> list[str]:
     """Fields of the origin that differ between the folders."""
-    left, right = origins(a), origins(b)
+    left, right = (origins(r for seeds in x.values() for r in seeds.values()) for x in (a, b))
     return [
         f"  {name}: {', '.join(sorted(left.get(name, {'–'})))} | "
         f"{', '.join(sorted(right.get(name, {'–'})))}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from eqco.losses.functional import LOSSES
+from eqco.methods import METHODS
 from eqco.recipe import Recipe
 from reproductions.statistics.verdicts import Verdict, better, equivalent, not_inferior
 
@@ -73,6 +74,12 @@ class Claim:
     def num_negatives(self) -> int:
         """The smaller K of both rows, which the statement is about."""
         return min(self.left.recipe.num_negatives, self.right.recipe.num_negatives)
+
+    @property
+    def methods(self) -> str:
+        """`SiMo`, or `SiMo, MoCo v2` where the rows differ in it."""
+        names = dict.fromkeys(row.recipe.method for row in (self.left, self.right))
+        return ", ".join(METHODS[name].title for name in names)
 
     def judge(self, left: dict[int, float], right: dict[int, float]) -> Verdict | None:
         """Verdict on the accuracies of both rows by seed; None where they share no seed."""

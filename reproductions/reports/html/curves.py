@@ -5,14 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from eqco.losses.functional import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
-from reproductions.reports.html.charts import Curve, curve_plot, numbers
 from reproductions.results.report_records import Evidence
-from reproductions.tables.base import Row
 
 
 def ceiling(recipe: Recipe) -> float | None:
@@ -28,42 +24,46 @@ def ceiling(recipe: Recipe) -> float | None:
 
 @dataclass(frozen=True)
 class Plot:
-    """The curves of a recipe.
+    """The curves of a row.
 
     Attributes:
         title: method, loss and K.
-        expected: the range in words, "" where none is known.
-        picture: SVG.
+        text: first and last loss, and the expected range.
+        ceiling: upper end of the expected range, 0 where none is known.
+        steps, top: ends of the axes.
+        lines: points of each seed's curve as SVG has them, the loss upwards.
     """
 
     title: str
-    expected: str
-    picture: Markup
-
-
-def plot(row: Row, curves: list[Curve]) -> Plot:
-    """The plot of a row whose runs have these curves."""
-    recipe, top = row.recipe, ceiling(row.recipe)
-    title = f"{METHODS[recipe.method].title}, {row.title}, K = {recipe.num_negatives}"
-    weight = f"1 + {recipe.num_negatives if recipe.alpha is None else format(recipe.alpha, 'g')}"
-    expected = "" if top is None else f"0 to log({weight}) = {top:.2f}"
-    start, end = (sum(curve[1][place] for curve in curves) / len(curves) for place in (0, -1))
-    seeds = "1 seed" if len(curves) == 1 else f"{len(curves)} seeds"
-    label = f"Training loss of {title}: from {start:.2f} to {end:.2f} in the mean of {seeds}"
-    label += f"; expected {expected}." if expected else "."
-    return Plot(title, expected, curve_plot(curves, top, label))
+    text: str
+    ceiling: float
+    steps: float
+    top: float
+    lines: list[str]
 
 
 def plots(evidence: Evidence) -> list[Plot]:
     """A plot for each recipe of the tables that has trained runs with a curve."""
     found = []
-    for row, _ in evidence.rows.values():
-        curves: list[Curve] = [
-            (each.curve["step"], each.curve["loss"])
-            for each in evidence.of(row).values()
-            if each.curve
-        ]
-        drawn = [curve for curve in curves if numbers(curve)]
-        if drawn:
-            found.append(plot(row, drawn))
+    for recipe, (row, _) in evidence.rows.items():
+        records = evidence.of(row).values()
+        curves = [each.curve for each in records if len(each.curve.get("step", ())) > 1]
+        if not curves:
+            continue
+        expected, losses = ceiling(recipe), [curve["loss"] for curve in curves]
+        start, end = (sum(each[place] for each in losses) / len(losses) for place in (0, -1))
+        steps = max(curve["step"][-1] for curve in curves)
+        text = f"mean loss from {start:.2f} to {end:.2f} in {steps:,.0f} steps; "
+        text += "no expected range" if expected is None else f"expected 0 to {expected:.2f}"
+        pairs = [zip(curve["step"], curve["loss"], strict=True) for curve in curves]
+        found.append(
+            Plot(
+                title=f"{METHODS[recipe.method].title}, {row.title}, K = {recipe.num_negatives}",
+                text=text,
+                ceiling=expected or 0.0,
+                steps=steps,
+                top=1.05 * max(expected or 0.0, *map(max, losses)),
+                lines=[" ".join(f"{s:.0f},{-loss:.2f}" for s, loss in each) for each in pairs],
+            )
+        )
     return found

@@ -1,51 +1,37 @@
 "use strict";
-// Sorts tables by a click on the head of a column, and opens what is folded for printing.
+// Sorts tables by a click on the head of a column, hides lines, and opens what is folded for print.
 
-function valueOf(row, column) {
-  const cell = row.cells[column];
-  const text = cell.dataset.value ?? cell.textContent.trim();
-  const number = text === "" ? NaN : Number(text);
-  return { text, number, empty: text === "" || text === "–" };
-}
-
-// Empty cells come last in both directions; numbers before texts.
+// Numbers before texts in both directions; a text that begins with a number is one.
 function compare(a, b, sign) {
-  if (a.empty || b.empty) return a.empty - b.empty;
-  const numbers = !Number.isNaN(a.number) && !Number.isNaN(b.number);
-  const order = numbers ? a.number - b.number : a.text.localeCompare(b.text, "en", { numeric: true });
-  return sign * order;
+  const [left, right] = [a, b].map((text) => parseFloat(text.replace("−", "-").replace("≈", "")));
+  const texts = Number.isNaN(left) - Number.isNaN(right);
+  return texts || sign * (left - right || a.localeCompare(b));
 }
 
-function sortBy(table, head) {
-  const descending = head.getAttribute("aria-sort") === "ascending";
-  const column = head.cellIndex;
-  const body = table.tBodies[0];
-  const keyed = [...body.rows].map((row) => [valueOf(row, column), row]);
-  keyed.sort((left, right) => compare(left[0], right[0], descending ? -1 : 1));
-  body.append(...keyed.map((pair) => pair[1]));
-  for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
-  const order = descending ? "descending" : "ascending";
-  head.setAttribute("aria-sort", order);
-  document.getElementById("said").textContent =
-    `${table.caption.textContent}: sorted by ${head.textContent}, ${order}`;
+function sortBy(head) {
+  const table = head.closest("table"), body = table.tBodies[0];
+  const sign = head.ariaSort === "ascending" ? -1 : 1;
+  const text = (row) => row.cells[head.cellIndex].textContent.trim();
+  body.append(...[...body.rows].sort((a, b) => compare(text(a), text(b), sign)));
+  for (const other of table.tHead.rows[0].cells) other.ariaSort = null;
+  head.ariaSort = sign === 1 ? "ascending" : "descending";
 }
 
-for (const table of document.querySelectorAll("table.sortable")) {
-  for (const head of table.tHead.querySelectorAll("th")) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = head.dataset.title = head.textContent;
-    head.replaceChildren(button);
-    button.addEventListener("click", () => sortBy(table, head));
-  }
+for (const head of document.querySelectorAll("caption ~ thead th")) {
+  head.tabIndex = 0;
+  head.addEventListener("click", () => sortBy(head));
+  head.addEventListener("keydown", (event) => { if (event.key === "Enter") sortBy(head); });
 }
 
-const folded = document.querySelectorAll("details.long");
-let closed = [];
+for (const box of document.querySelectorAll("input")) {
+  box.addEventListener("input", () => {
+    const words = box.value.toLowerCase().split(" ");
+    for (const row of box.closest("details").querySelectorAll("tbody tr")) {
+      row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
+    }
+  });
+}
+
 addEventListener("beforeprint", () => {
-  closed = [...folded].filter((each) => !each.open);
-  for (const each of closed) each.open = true;
-});
-addEventListener("afterprint", () => {
-  for (const each of closed) each.open = false;
+  for (const each of document.querySelectorAll("details")) each.open = true;
 });

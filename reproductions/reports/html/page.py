@@ -9,88 +9,109 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from eqco.artifacts.record import commit, now
+from eqco.engine.progress import duration
 from eqco.evaluation.metrics import METRICS
 from eqco.methods import METHODS
 from eqco.runtime.files import write_atomically
-from reproductions.experiments import not_run
-from reproductions.reports.formats import spread
+from reproductions.experiments.missing import options, price_by
+from reproductions.reports import readme
+from reproductions.reports.figures import PICTURES
+from reproductions.reports.formats import Grid, spread, to_html
 from reproductions.reports.html import claims, curves, text
-from reproductions.reports.html.figures import figures
-from reproductions.reports.html.provenance import Machines, origins
-from reproductions.results import published
-from reproductions.results import records as evidence
+from reproductions.reports.html.provenance import every_run, made_with
+from reproductions.results import published, records
 from reproductions.results.report_records import Evidence, read_all
 from reproductions.scales import SCALES
 from reproductions.statistics.intervals import near_published
 from reproductions.statistics.verdicts import LEAST_SEEDS
 from reproductions.tables.base import Row
-from reproductions.tables.claims import PAPER, PRIMARY
+from reproductions.tables.claims import PRIMARY
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-SYMBOLS = dict(zip(claims.ORDER, "✓✗≈?–", strict=True))
+PAPER = "https://arxiv.org/abs/2010.01929"
+LEAD = "accuracy_vs_k"  # the figure below the answer
+PAGES = {
+    "Figures": "figures/README.md",
+    "Departures from the paper": "docs/deviations.md",
+    "Findings": "FINDINGS.md",
+}
 
 
-def row_line(found: Evidence, number: int, row: Row, falls: dict[str, Any]) -> dict[str, Any]:
-    """A row of a table for the template."""
-    records, values = found.of(row), found.values(row)
-    line = published.number_for(number, row.name)
-    beside = ""
+def answer(found: Evidence) -> str:
+    """The answer of the records of a scale."""
+    number = readme.first_table("C1")
+    judged = [(claim, by.get(PRIMARY)) for n, claim, by in claims.judged(found) if n == number]
+    return readme.answer([(c, v) for c, v in judged if v], found.scale)
+
+
+def published_cell(found: Evidence, number: int, row: Row) -> str:
+    """The published number of a row; at the paper's scale, whether its runs agree with it."""
+    line, values = published.number_for(number, row.name), list(found.values(row).values())
     if line and values and SCALES[found.scale].paper:
-        beside = str(near_published(list(values.values()), float(line.value), line.trials))
-    return {
-        "row": row,
-        "method": METHODS[row.recipe.method].title,
-        "published": published.shown(number, row.name),
-        "beside": beside,
-        "means": {
-            name: (spread(list(each.values())), mean(each.values()) if each else "")
-            for name, each in ((name, found.values(row, name)) for name in METRICS)
-        },
-        "falls": "{:.1f} to {:.1f}".format(*falls[row.name]) if row.name in falls else "–",
-        "seeds": {seed: record.metrics for seed, record in records.items()},
-    }
+        return f"{line.value}; {near_published(values, float(line.value), line.trials)}"
+    return published.shown(number, row.name)
 
 
-def table_lines(found: Evidence) -> list[dict[str, Any]]:
-    """Tables of a scale that have a record, for the template."""
-    tables = []
+def tables(found: Evidence) -> Iterator[Grid]:
+    """Tables of a scale that have a record."""
     for number, table in found.tables.items():
-        if any(map(found.of, table.rows)):
-            falls = found.predictions(number)
-            lines = [row_line(found, number, row, falls) for row in table.rows]
-            others = published.numbers_without_row(number)
-            tables.append({"number": number, "title": table.title, "rows": lines, "others": others})
-    return tables
+        if not any(map(found.of, table.rows)):
+            continue
+        falls = found.predictions(number)
+        ranges = [falls.get(row.name) for row in table.rows]
+        columns = {
+            "loss": [row.title for row in table.rows],
+            "method": [METHODS[row.recipe.method].title for row in table.rows],
+            "K": [str(row.recipe.num_negatives) for row in table.rows],
+            **{
+                metric.title: [spread(found.values(row, name).values()) for row in table.rows]
+                for name, metric in METRICS.items()
+            },
+            "a new run": ["{:.1f} to {:.1f}".format(*each) if each else "–" for each in ranges],
+            "published": [published_cell(found, number, row) for row in table.rows],
+        }
+        others = published.numbers_without_row(number)
+        note = " ".join(f"Published for {each.of}: {each.value}." for each in others)
+        title = f"Table {number}, scale {found.scale}: {table.title}."
+        yield Grid(pd.DataFrame(columns), columns.keys() - {"loss", "method"}, title, note)
 
 
-def scale_parts(found: Evidence, machines: Machines) -> dict[str, Any]:
-    """Everything on a scale, for the template."""
-    lines = claims.lines(found)
-    of_tables = sum(len(found.of(row)) for row, _ in found.rows.values())
-    return {
-        "name": found.scale,
-        "records": len(found.records),
-        "elsewhere": len(found.records) - of_tables,
-        "left_out": found.left_out,
-        "seconds": sum(r.seconds["train"] + r.seconds["probe"] for r in found.records if r.seconds),
-        "claims": lines,
-        "headline": claims.headline(lines),
-        "tally": claims.tally_of(lines) if lines else "",
-        "paper": {paper: claims.by_paper(lines, paper) for paper in PAPER},
-        "predicts": any(line.claim.predicted is not None and line.predicts for line in lines),
-        "tables": table_lines(found),
-        "curves": curves.plots(found),
-        "origins": origins(found, machines),
-    }
+def not_run(found: Evidence, folder: Path | None) -> str:
+    """What is missing to as many seeds as the fullest row has, with its price; "" for nothing.
+
+    Args:
+        found: records of a scale.
+        folder: the folder for commands, None where they need not name it.
+    """
+    counts = {recipe: len(found.of(row)) for recipe, (row, _) in found.rows.items()}
+    seeds = max(LEAST_SEEDS, *counts.values())
+    lacking = {recipe: seeds - count for recipe, count in counts.items() if count < seeds}
+    price, scale = price_by(found.records, found.scale), SCALES[found.scale]
+    if not lacking:
+        return ""
+    cost = f"a run: {scale.run}"
+    if price:
+        hours = sum(count * price.hours(recipe) for recipe, count in lacking.items())
+        cost = f"{hours:,.0f} GPU-hours" if scale.paper else duration(3600 * hours)
+        cost += f"; {price.origin}"
+    words = f"{options(found.scale)} --seeds {seeds}"
+    words += f" --records {shlex.quote(str(folder))}" if folder else ""
+    return (
+        f"{sum(lacking.values()):,} of {seeds * len(counts):,} runs to {seeds} seeds ({cost}): "
+        f"`pytest reproductions/{words}` makes them, `python -m reproductions plan{words}` lists "
+        "them"
+    )
 
 
 def context(folder: Path, shown: Path | None) -> dict[str, Any]:
@@ -100,31 +121,33 @@ def context(folder: Path, shown: Path | None) -> dict[str, Any]:
         folder: of records, with a folder for each scale in it.
         shown: the folder for commands, None where they need not name it.
     """
-    machines, found = Machines(), read_all(folder)
-    scales = [scale_parts(each, machines) for each in found]
-    pages = {
-        name: (ROOT / name).read_text(encoding="utf-8") if (ROOT / name).exists() else ""
-        for name in ("docs/deviations.md", "FINDINGS.md")
-    }
+    scales = {each.scale: each for each in read_all(folder)}
+    found = {name: each for name, each in scales.items() if each.records}
+    committed = {each.scale: each for each in read_all(records.RECORDS)} if shown else {}
+    sources = {}
+    for name, each in found.items():
+        sources[name] = each
+        if committed and committed[name].records:
+            sources[f"{name}, committed"] = committed[name]
+    missing = {name: not_run(each, shown) for name, each in scales.items()}
     return {
-        "scales": scales,
-        "judged": [scale for scale in scales if scale["records"]],
-        "missing": [line for each in found for line in not_run.missing(each, shown)],
-        "prices": not_run.origins(found),
-        "machines": machines.lines(),
-        "figures": figures(),
-        "departures": text.html(pages["docs/deviations.md"], 3, "Departures from the paper"),
-        "findings": [
-            (title, text.html(body, 4, title))
-            for title, body in text.sections(pages["FINDINGS.md"])
-        ],
-        "metrics": {name: metric.title for name, metric in METRICS.items()},
-        "primary": PRIMARY,
-        "least_seeds": LEAST_SEEDS,
+        "answers": {name: text.inline(answer(each)) for name, each in sources.items()},
+        "lead": text.picture(ROOT / "figures" / "out" / f"{LEAD}.png", PICTURES[LEAD]),
+        "methods": claims.of_paper(sources),
+        "missing": {name: text.inline(words) for name, words in missing.items() if words},
+        "left_out": [sentence for each in scales.values() for sentence in each.left_out],
+        "folded": {
+            "Every claim": list(map(claims.every_claim, found.values())),
+            "Tables": [grid for each in found.values() for grid in tables(each)],
+            "Every run": [
+                *map(made_with, found.values()),
+                *map(every_run, found.values()),
+            ],
+        },
+        "curves": {name: curves.plots(each) for name, each in found.items()},
+        "pages": {title: text.page(ROOT / name) for title, name in PAGES.items()},
         "paper": PAPER,
-        "elsewhere": claims.ELSEWHERE,
-        "symbols": SYMBOLS,
-        "order": claims.ORDER,
+        "least_seeds": LEAST_SEEDS,
         "written": now(),
         "commit": (commit() or "")[:10],
     }
@@ -153,7 +176,8 @@ def render(values: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["inline"] = text.inline
+    environment.filters["table"] = lambda grid: Markup(to_html(grid))
+    environment.filters["badge"] = claims.badge
     own = {"style": Markup(style), "script": Markup(script), "policy": policy(style, script)}
     return environment.get_template("page.html").render(values, **own)
 
@@ -164,7 +188,7 @@ def main(given: argparse.Namespace) -> int:
     Raises:
         ValueError: the folder of records does not exist, or the page is to go to a folder.
     """
-    folder = given.records or evidence.RECORDS
+    folder = given.records or records.RECORDS
     if not folder.is_dir():
         raise ValueError(
             f"{folder} is no folder of records: --records takes one with a folder for each scale "

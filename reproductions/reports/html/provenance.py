@@ -1,20 +1,19 @@
-"""Where each row's numbers come from: its difference to the base, machine, commit, time."""
+"""Where the numbers come from: every run with its recipe, commit and time, and what made them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from statistics import median
-from typing import Any
+from dataclasses import asdict
+
+import pandas as pd
 
 from eqco.artifacts.record import Record
 from eqco.config import NUMERICS
 from eqco.engine.progress import duration
+from eqco.evaluation.metrics import METRICS
 from eqco.recipe import Recipe
+from reproductions.reports.formats import Grid
+from reproductions.results.compare import origins
 from reproductions.results.report_records import Evidence
-
-OF_MACHINE = ("device", "threads", "processes", "compile", "python", "system", "versions")
 
 
 def differences(recipe: Recipe, base: Recipe) -> list[str]:
@@ -27,106 +26,47 @@ def differences(recipe: Recipe, base: Recipe) -> list[str]:
     ]
 
 
-def wall_time(records: Iterable[Record]) -> list[float]:
-    """Seconds of training and probe of each run; runs that do not tell are left out."""
-    return [r.seconds["train"] + r.seconds["probe"] for r in records if r.seconds]
-
-
-def marks(records: Iterable[Record]) -> list[str]:
-    """Why records may not be what today's code gives; empty where nothing is known against them."""
-    records = list(records)
-    stale = sorted({r.numerics for r in records if r.numerics != NUMERICS})
-    found = [f"stale: numerics {number}, today {NUMERICS}" for number in stale]
-    if any(record.machine.get("dirty") for record in records):
-        found.append("made from changed files")
-    if any(record.machine.get("commit", "") is None for record in records):
-        found.append("of an unknown commit")
-    return found
-
-
-class Machines:
-    """Machines with their library versions, numbered in the order in which they are met."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, dict[str, Any]] = {}
-
-    def name(self, record: Record) -> str:
-        """`M1` for the machine of a record."""
-        found = {name: record.machine.get(name, "unknown") for name in OF_MACHINE}
-        key = json.dumps(found, sort_keys=True, default=str)
-        self.known.setdefault(key, found)
-        return f"M{list(self.known).index(key) + 1}"
-
-    def lines(self) -> list[dict[str, str]]:
-        """Each machine as texts by name, with its libraries in one text."""
-        found = []
-        for number, each in enumerate(self.known.values(), 1):
-            versions = each["versions"]
-            pairs = versions.items() if hasattr(versions, "items") else [("versions", versions)]
-            texts = {name: str(each[name]) for name in OF_MACHINE}
-            texts["versions"] = ", ".join(f"{name} {version}" for name, version in pairs)
-            found.append({"name": f"M{number}", **texts})
-        return found
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where the runs of a row come from.
-
-    Attributes:
-        row: its name, in the first of its tables.
-        tables: numbers of the tables that have it.
-        differences: to the scale's base.
-        seeds: of its runs.
-        machines, commits: of its runs, each once.
-        seconds: median wall time of a run; None where no run tells.
-        ended: first and last day.
-        marks: see `marks`.
-        notes: of its records.
-    """
-
-    row: str
-    tables: list[int]
-    differences: list[str]
-    seeds: list[int]
-    machines: list[str]
-    commits: list[str]
-    seconds: float | None
-    ended: tuple[str, str]
-    marks: list[str]
-    notes: list[str]
-
-    @property
-    def time(self) -> str:
-        """The wall time in words."""
-        return "–" if self.seconds is None else duration(self.seconds)
-
-
-def distinct(texts: Iterable[str]) -> list[str]:
-    """Each text once, in order, without empty ones."""
-    return [text for text in dict.fromkeys(texts) if text]
-
-
-def origins(evidence: Evidence, machines: Machines) -> list[Origin]:
-    """A line for each recipe of the tables with records; adds their machines to `machines`."""
+def marks(record: Record) -> list[str]:
+    """Why a record may not be what today's code gives, and its note."""
     found = []
-    for recipe, (row, numbers) in evidence.rows.items():
-        records = list(evidence.of(row).values())
-        if not records:
-            continue
-        days, seconds = sorted(r.ended[:10] for r in records), wall_time(records)
-        found.append(
-            Origin(
-                row.name,
-                numbers,
-                differences(recipe, evidence.base),
-                [r.seed for r in records],
-                distinct(machines.name(r) for r in records),
-                distinct((r.machine.get("commit") or "")[:10] for r in records),
-                median(seconds) if seconds else None,
-                (days[0], days[-1]),
-                marks(records),
-                distinct(r.note for r in records),
-            )
-        )
-    return found
+    if record.numerics != NUMERICS:
+        found.append(f"stale: numerics {record.numerics}, today {NUMERICS}")
+    if record.machine.get("dirty"):
+        found.append("made from changed files")
+    if record.machine.get("commit", "") is None:
+        found.append("of an unknown commit")
+    return [*found, *filter(None, [record.note])]
+
+
+def made_with(evidence: Evidence) -> Grid:
+    """Machines, versions, commits and data of the records of a scale, each value once."""
+    found = origins(evidence.records)
+    values = [", ".join(sorted(each)) for each in found.values()]
+    frame = pd.DataFrame({"what": list(found), "values": values})
+    return Grid(frame, title=f"Scale {evidence.scale}: made with")
+
+
+def every_run(evidence: Evidence) -> Grid:
+    """A line a record: its recipe against the base, its metrics, where and when it was made."""
+    lines = []
+    for record in evidence.records:
+        _, tables = evidence.rows.get(record.recipe, (None, []))
+        metrics = {
+            metric.title: f"{record.metrics[name]:.2f}" if name in record.metrics else "–"
+            for name, metric in METRICS.items()
+        }
+        seconds = sum(record.seconds.get(stage, 0.0) for stage in ("train", "probe"))
+        line = {
+            "run": record.run_id,
+            "differs from the base in": ", ".join(differences(record.recipe, evidence.base)),
+            **metrics,
+            "tables": ", ".join(map(str, tables)),
+            "time": duration(seconds) if seconds else "–",
+            "ended": record.ended[:16],
+            "commit": str(record.machine.get("commit"))[:10],
+            "device": str(record.machine.get("device")),
+            "remarks": "; ".join(marks(record)),
+        }
+        lines.append(line)
+    numbers = [metric.title for metric in METRICS.values()]
+    return Grid(pd.DataFrame(lines), numbers, f"Scale {evidence.scale}: {len(lines)} runs")

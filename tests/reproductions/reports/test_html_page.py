@@ -11,20 +11,21 @@ import pytest
 
 from eqco.artifacts.record import Record, checksum
 from eqco.recipe import Recipe
+from eqco.runtime.text import plain
 from reproductions.__main__ import main
-from reproductions.experiments import not_run
 from reproductions.reports.html import claims, page, text
-from reproductions.reports.html.charts import curve_plot, numbers
 from reproductions.reports.html.curves import ceiling
-from reproductions.reports.html.provenance import Machines, differences, marks, origins
-from reproductions.results.report_records import Evidence, read
+from reproductions.reports.html.provenance import differences, every_run, marks
+from reproductions.results.report_records import read
 from reproductions.tables import table
+from reproductions.verdict_text import SYMBOLS
 from tests.reproductions.reports.test_terminal import make_record
 
 HOSTILE = "<script>alert(1)</script><img src=//evil.example/x onerror=alert(2)>\"'&{{ 7*7 }}"
-SECTIONS = (
-    "verdicts", "not-run", "tables", "figures", "curves", "provenance", "departures", "findings",
-)  # fmt: skip
+FOLDED = [
+    "Every claim", "Tables", "Every run", "Training curves", "Figures", "Departures from the paper",
+    "Findings",
+]  # fmt: skip
 SEEDS = 5
 CURVE = {"step": [0.0, 10.0, 20.0], "loss": [5.5, 3.0, 2.0]}
 
@@ -98,8 +99,9 @@ def test_no_text_of_a_record_becomes_markup(source: str) -> None:
 
 def test_the_page_names_no_address_to_load(source: str) -> None:
     for _, attributes in Elements(source).found:
-        for name in ("src", "href", "action", "data", "srcset"):
-            assert (attributes.get(name) or "#").startswith(("#", "data:"))
+        for name in ("src", "action", "data", "srcset"):
+            assert (attributes.get(name) or "data:").startswith("data:")
+    assert [each["href"] for each in Elements(source).of("a")] == [page.PAPER]
     style = re.findall(r"<style>(.*?)</style>", source, flags=re.DOTALL)
     assert len(style) == 1
     assert "url(" not in style[0]
@@ -112,49 +114,43 @@ def test_the_page_is_below_three_megabytes(source: str) -> None:
 
 def test_the_page_has_every_section_and_what_a_screen_reader_needs(source: str) -> None:
     elements = Elements(source)
-    ids = [attributes["id"] for _, attributes in elements.found if "id" in attributes]
-    assert len(ids) == len(set(ids))
-    assert set(SECTIONS) <= set(ids)
+    assert re.findall(r"<summary><h2>(.*?)</h2></summary>", source) == FOLDED
     assert elements.of("html") == [{"lang": "en"}]
-    for landmark in ("header", "nav", "main", "footer", "h1"):
+    for landmark in ("header", "main", "footer", "h1"):
         assert len(elements.of(landmark)) == 1, landmark
-    assert len(elements.of("caption")) == len(elements.of("table")) > 5
+    assert len(elements.of("caption")) > 5
     assert all(attributes.get("scope") for attributes in elements.of("th"))
     assert all(attributes.get("alt") for attributes in elements.of("img"))
-    for picture in elements.of("svg"):
-        assert "aria-hidden" in picture or picture.get("aria-label")
-    targets = [attributes["href"] or "" for attributes in elements.of("a")]
-    assert {target.removeprefix("#") for target in targets} <= set(ids)
+    assert all("aria-hidden" in picture for picture in elements.of("svg"))
 
 
 def test_a_verdict_has_its_word_beside_its_colour(source: str) -> None:
     badges = re.findall(r'<span class="badge ([\w-]+)">.*?</span> (.*?)</span>', source)
-    assert {word for _, word in badges} >= {"supported", "undetermined", "not run"}
+    assert {word for _, word in badges} == SYMBOLS.keys()
     assert all(word.replace(" ", "-") == name for name, word in badges)
 
 
 def test_what_was_not_run_has_its_command_and_price(source: str, folder: Path) -> None:
-    assert f"pytest reproductions/ -k table1 --seeds {SEEDS} --records {folder}" in source
-    assert "pytest reproductions/ -k table1 --scale imagenet --data folder:PATH" in source
-    (first, *_) = not_run.missing(read(folder, "glyphs"), None)
-    assert (first.runs, first.wanted, first.rows) == (5, 40, ["simo-eqco-k255"])
-    assert first.hours == pytest.approx(5 * 45 / 3600)  # 40 s of training and 5 of the probe
-    assert first.price == "4 min"
-    assert "at glyphs: median of 35 records, " in source
+    words = f"--seeds {SEEDS} --records {folder}"
+    assert f"<code>pytest reproductions/ {words}</code> makes them" in source
+    assert "<code>pytest reproductions/ --scale imagenet --data folder:PATH --seeds 3" in source
+    line = page.not_run(read(folder, "glyphs"), None)
+    rows = len(read(folder, "glyphs").rows)
+    assert line.startswith(f"{5 * rows - 35} of {5 * rows} runs to 5 seeds (")
+    assert "; median of 35 records, " in line
 
 
 def test_without_records_the_page_says_what_to_run(tmp_path: Path) -> None:
     found = page.render(page.context(tmp_path, None))
     assert "There are no records yet." in found
-    assert "pytest reproductions/ -k table1 --seeds 3" in found
-    assert "No table has a record." in found
+    assert "<code>pytest reproductions/ --seeds 3</code>" in found
 
 
 def test_a_single_run_gives_a_page(tmp_path: Path) -> None:
     make_record(Recipe(), 0, 80.0).write(tmp_path / "glyphs")
     found = page.render(page.context(tmp_path, None))
     assert "80.0 (1)" in found
-    assert "No run has a curve." in found
+    assert "polyline" not in found
 
 
 @pytest.mark.parametrize(
@@ -180,35 +176,33 @@ def test_records_of_older_numerics_are_left_out_with_a_sentence(tmp_path: Path) 
     assert found.left_out == ("1 of 2 records, of numerics below 2",)
 
 
-def test_a_row_of_older_numerics_is_stale() -> None:
+def test_a_run_says_what_speaks_against_it_and_how_its_recipe_differs(folder: Path) -> None:
     like = make_record(Recipe(), 0, 80.0)
-    clean = replace(like, machine={**like.machine, "dirty": False})
-    assert marks([clean]) == []
-    assert marks([clean, replace(clean, numerics=1)]) == ["stale: numerics 1, today 2"]
-    assert marks([replace(clean, machine={"dirty": True})]) == ["made from changed files"]
-
-
-def test_provenance_names_a_machine_once_and_the_difference_to_the_base(folder: Path) -> None:
-    machines, found = Machines(), read(folder, "glyphs")
-    lines = origins(found, machines)
-    assert len(machines.lines()) == 1
-    assert [line.machines for line in lines] == [["M1"]] * 7
-    assert lines[0].tables[0] == 1
-    base = found.base
+    clean = replace(like, machine={**like.machine, "dirty": False}, note="")
+    assert marks(clean) == []
+    assert marks(replace(clean, numerics=1)) == ["stale: numerics 1, today 2"]
+    assert marks(replace(clean, machine={"dirty": True})) == ["made from changed files"]
+    base = Recipe()
     assert differences(base, base) == []
-    assert differences(replace(base, loss="eqco", alpha=256), base) == [
-        "loss = eqco", "alpha = 256",
-    ]  # fmt: skip
+    changed = replace(base, loss="eqco", alpha=256)
+    assert differences(changed, base) == ["loss = eqco", "alpha = 256"]
+    runs = every_run(read(folder, "glyphs")).frame
+    assert len(runs) == 35
+    assert set(runs["remarks"]) == {f"made from changed files; {plain(HOSTILE)}"}
 
 
 def test_verdicts_of_the_page_are_those_of_the_judge(folder: Path) -> None:
     found = read(folder, "glyphs")
-    for line in claims.lines(found):
-        assert line.verdicts == found.verdicts[line.table][line.claim.name]
-        if line.verdict:
-            mean = sum(line.differences.values()) / len(line.differences)
-            assert line.verdict.mean == pytest.approx(mean)
-            assert line.effect.startswith(f"{mean:+.2f}".replace("-", "−"))
+    lines = claims.every_claim(found).frame
+    for (number, claim, by), (_, line) in zip(claims.judged(found), lines.iterrows(), strict=True):
+        assert by == found.verdicts[number][claim.name]
+        assert f" {by['linear'].status if by else 'not run'}</span>" in line["verdict"]
+
+
+def test_the_records_of_a_user_stand_beside_the_committed_ones(source: str) -> None:
+    for head in ("glyphs", "glyphs, committed"):
+        assert f'<th scope="col">{head}</th>' in source
+    assert "photos, committed" not in source
 
 
 def test_the_expected_range_of_a_curve_ends_at_log_of_1_plus_alpha() -> None:
@@ -217,25 +211,18 @@ def test_the_expected_range_of_a_curve_ends_at_log_of_1_plus_alpha() -> None:
     assert ceiling(Recipe(loss="dcl")) is None
 
 
-def test_a_curve_that_is_none_is_not_drawn() -> None:
-    assert numbers(([0, 1], [2.0, 1.0]))
-    for curve in (([0], [1.0]), ([0, 1], [1.0]), ([0, 1], ["<b>", 1]), ([0, 1], [None, 1])):
-        assert not numbers(curve)  # type: ignore[arg-type]
-    drawn = curve_plot([([0, 10], [2.0, 0.0])], 2.0, HOSTILE)
-    assert "<script>" not in drawn
-    assert 'd="M26 4l194 90"' in drawn  # from 2.0 of 2.1 down to the axis
-
-
-def test_markdown_becomes_escaped_html() -> None:
-    found = text.html(
-        f"# T\n\n## A {HOSTILE}\nOne **two** `a<b` [three](x.md).\n- four\n  five\n- six\n\n"
-        "| a | b |\n|---|---|\n| c | **d** |\n", 3, "none",
+def test_markdown_becomes_escaped_html_without_links_and_addresses(tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text(
+        f"# T\n\n## A {HOSTILE}\nOne **two** `a<b` [three](x.md) ![](none.png).\n\n"
+        "| a | b |\n|---|--:|\n| c | **d** |\n<!-- e -->\n", encoding="utf-8",
     )  # fmt: skip
-    assert Elements(found).of("script") == []
-    assert "<p>One <strong>two</strong> <code>a&lt;b</code> three.</p>" in found
-    assert "<ul><li>four five</li><li>six</li></ul>" in found
-    assert '<tr><th scope="row">c</th><td><strong>d</strong></td></tr>' in found
-    assert found.count("<h3>") == 1
+    found = text.page(tmp_path / "page.md")
+    elements = Elements(found)
+    assert {tag for tag, _ in elements.found} & {"script", "img", "a", "h1", "h2"} == set()
+    assert "<p>One <strong>two</strong> <code>a&lt;b</code> three .</p>" in found
+    assert "<td><strong>d</strong></td>" in found
+    assert not [name for _, attributes in elements.found for name in attributes if name == "style"]
+    assert text.page(tmp_path / "none.md") == ""
 
 
 def luminance(colour: str) -> float:
@@ -254,21 +241,15 @@ def contrast(one: str, other: str) -> float:
 def test_every_text_has_a_contrast_of_four_and_a_half_in_every_theme() -> None:
     style = (page.HERE / "page.css").read_text(encoding="utf-8")
     blocks = re.findall(r":root \{(.*?)\}", style, flags=re.DOTALL)
-    assert len(blocks) == 3  # light, dark, print
+    assert len(blocks) == 2  # light, dark
     colours: dict[str, str] = {}
     for block in blocks:
-        if block is blocks[-1]:
-            colours = {}
         colours |= dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
         for name in ("text", "soft", "link"):
             for back in ("page", "head"):
                 assert contrast(colours[name], colours[back]) >= 4.5, (name, back)
-        for status in claims.ORDER:
+        for status in SYMBOLS:
             name = status.replace(" ", "-")
             assert contrast(colours[name], colours[f"{name}-back"]) >= 4.5, name
             assert contrast(colours[name], colours["page"]) >= 4.5, name
     assert contrast("#ffffff", "#000000") == pytest.approx(21)
-
-
-def test_evidence_without_records_has_no_verdict() -> None:
-    assert claims.lines(Evidence("glyphs", ())) == []

@@ -16,7 +16,6 @@ from reproductions.results import records as evidence
 from reproductions.results.records import judged_scales
 from reproductions.statistics.verdicts import better, correct
 from reproductions.tables import TABLES, table
-from reproductions.tables.base import ASPECTS
 from reproductions.tables.claims import JUDGED
 from reproductions.verdict_text import short
 from tests import synthetic
@@ -183,12 +182,14 @@ def test_the_tables_of_the_papers_claims_are_found_by_their_claims() -> None:
         number = readme.first_table(paper)
         assert paper in {claim.paper for claim in table(number, "glyphs").claims}
     level = table(1, "glyphs").claim(f"eqco-k{readme.FEW}-equals-full")
-    assert readme.few(ASPECTS["level"]) == evidence.judge_claim(1, "glyphs", level)
+    found = readme.paper_verdicts("C1")
+    assert readme.few(found, "level") == evidence.judge_claim(1, "glyphs", level)
 
 
 @pytest.mark.usefixtures("stand_ins")
 def test_the_answer_and_the_claims_have_the_numbers_of_the_verdicts() -> None:
-    falls, level = readme.few(ASPECTS["falls"]), readme.few(ASPECTS["level"])
+    found = readme.paper_verdicts("C1")
+    falls, level = readme.few(found, "falls"), readme.few(found, "level")
     assert falls is not None
     assert level is not None
     assert f"{falls.mean:.1f} points [{falls.low:.1f}, {falls.high:.1f}]" in readme.answer()
