@@ -13,10 +13,11 @@ from typing import TypeAlias
 from eqco.cli.errors import open_door, through_door
 from eqco.runtime.cpu import granted_cores
 from eqco.runtime.validation import path_argument
+from reproductions import formats
 from reproductions.experiments import check_images, imagenet, plan, sweep, throughput
 from reproductions.experiments.grid import PARTS
 from reproductions.harness.options import OPTIONS, add_options, folder, known_name, whole
-from reproductions.reports import formats, pages, user_tables
+from reproductions.reports import pages, user_tables
 from reproductions.reports.html import page
 from reproductions.results import compare
 

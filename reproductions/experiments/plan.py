@@ -30,7 +30,7 @@ from eqco.runtime.text import plain
 from eqco.runtime.validation import COUNT, positive_finite
 from reproductions.experiments.grid import check_choice, chosen_jobs
 from reproductions.experiments.resolve import check_batch, choose_data, choose_precision
-from reproductions.reports.formats import Grid, to_text
+from reproductions.formats import Grid, to_text
 from reproductions.results.records import EVIDENCE_NUMERICS, committed_records
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table

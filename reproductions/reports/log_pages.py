@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from reproductions.experiments.planned import EXPERIMENTS, Experiment
-from reproductions.reports.formats import markdown_table, spread
+from reproductions.formats import markdown_table, spread
 from reproductions.results.records import by_seed, evidence_base, recipe_runs
 from reproductions.statistics.comparisons import Outcome, Values, judge_all
-from reproductions.verdict_text import NOT_RUN
+from reproductions.statistics.wording import NOT_RUN
 
 LOG = Path(__file__).parents[2] / "log"
 

@@ -21,9 +21,9 @@ from eqco.recipe import Recipe
 from eqco.runtime.files import write_atomically
 from reproductions.experiments import missing
 from reproductions.experiments.planned import EXPERIMENTS
+from reproductions.formats import markdown_table, spread
 from reproductions.reports import log_pages, readme, sensitivity, sweep
 from reproductions.reports.figures import PICTURES, picture
-from reproductions.reports.formats import markdown_table, spread
 from reproductions.results import published, records
 from reproductions.results.records import (
     evidence_base,
@@ -34,10 +34,10 @@ from reproductions.results.records import (
 )
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import Verdict
+from reproductions.statistics.wording import NOT_RUN, points, short
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import Claim, Row
 from reproductions.tables.claims import JUDGED, inside
-from reproductions.verdict_text import NOT_RUN, points, short
 
 HERE = Path(__file__).parents[1]
 ROOT = HERE.parent

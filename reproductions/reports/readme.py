@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reproductions.experiments import missing
-from reproductions.reports.formats import markdown_table, spread
+from reproductions.formats import markdown_table, spread
 from reproductions.results import records
 from reproductions.results.records import evidence_base, judge_claim, shown_scales
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import LEAST_SEEDS, STATUSES, Verdict
+from reproductions.statistics.wording import NOT_RUN, points, short
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import ASPECTS, Claim, Row
 from reproductions.tables.claims import FEW, PAPER
-from reproductions.verdict_text import NOT_RUN, points, short
 
 GLYPHS = "glyphs"
 SUPPORTED, CONTRADICTED, WITHIN = STATUSES

@@ -14,7 +14,7 @@ import numpy as np
 
 from eqco.evaluation.metrics import METRICS
 from reproductions.experiments import missing
-from reproductions.reports.formats import markdown_table
+from reproductions.formats import markdown_table
 from reproductions.results import perturbed_probe
 from reproductions.results.records import (
     by_seed,

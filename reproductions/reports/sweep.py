@@ -11,12 +11,12 @@ from eqco.methods import METHODS
 from eqco.recipe import Recipe
 from reproductions.experiments import missing
 from reproductions.experiments.grid import GRID_SEEDS, METHOD_RATES, RATES, baselines, grid, jobs
-from reproductions.reports.formats import markdown_table, spread
+from reproductions.formats import markdown_table, spread
 from reproductions.results import records
 from reproductions.results.records import by_seed, evidence_base, metric_titles, shown_scales
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import LEAST_SEEDS, Verdict, better, equivalent
-from reproductions.verdict_text import NOT_RUN, short
+from reproductions.statistics.wording import NOT_RUN, short
 
 Cell = tuple[str, int, float]  # loss, K, learning rate
 METHOD_NAMES = ("simo", "moco", "simclr")

@@ -13,8 +13,8 @@ from eqco.config import NUMERICS
 from eqco.runtime.entries import json_files
 from eqco.runtime.validation import nearest
 from reproductions.experiments.grid import check_tables
+from reproductions.formats import Grid, rendered, spread
 from reproductions.harness.session import recorded_base
-from reproductions.reports.formats import Grid, rendered, spread
 from reproductions.results import records
 from reproductions.results.published import shown
 from reproductions.results.records import EVIDENCE_NUMERICS, RECORDS

@@ -19,10 +19,10 @@ from scipy import stats
 
 from eqco.artifacts.record import Record
 from eqco.runtime.entries import json_files
-from reproductions.reports.formats import Grid, to_text
+from reproductions.formats import Grid, to_text
 from reproductions.statistics.verdicts import LEVEL, holm
+from reproductions.statistics.wording import short_p
 from reproductions.tables.claims import PRIMARY
-from reproductions.verdict_text import short_p
 
 Runs = dict[str, dict[int, Record]]  # by the recipe's digest under today's numerics, then by seed
 PROVENANCE = ("device", "device_type", "threads", "processes", "compile", "python", "commit")

@@ -27,8 +27,8 @@ from eqco.runtime.text import plain
 from eqco.runtime.validation import shown
 from reproductions.__main__ import main
 from reproductions.experiments.plan import price_from_measurement
+from reproductions.formats import FORMATS, Grid, rendered
 from reproductions.reports import terminal
-from reproductions.reports.formats import FORMATS, Grid, rendered
 from reproductions.results import published
 from reproductions.results.records import RECORDS
 from reproductions.tables.base import Row

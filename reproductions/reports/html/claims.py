@@ -9,12 +9,19 @@ from markupsafe import Markup
 
 from eqco.evaluation.metrics import METRICS
 from eqco.methods import METHODS
-from reproductions.reports.formats import Grid
+from reproductions.formats import Grid
 from reproductions.results.report_records import Evidence
 from reproductions.statistics.verdicts import LEAST_SEEDS, MARGIN, Verdict
+from reproductions.statistics.wording import (
+    INTERVAL,
+    NOT_RUN,
+    SYMBOLS,
+    is_corrected,
+    points,
+    short_p,
+)
 from reproductions.tables.base import Claim
 from reproductions.tables.claims import PRIMARY, SECOND_METRIC, Verdicts, inside, tally
-from reproductions.verdict_text import INTERVAL, NOT_RUN, SYMBOLS, is_corrected, points, short_p
 
 PREDICTED_AT = "glyphs"  # the scale of `Claim.predicted`
 LEAST_REACH = 2.0  # points, of the axis of intervals

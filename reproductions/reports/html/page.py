@@ -24,9 +24,9 @@ from eqco.evaluation.metrics import METRICS
 from eqco.methods import METHODS
 from eqco.runtime.files import write_atomically
 from reproductions.experiments.missing import options, price_by
+from reproductions.formats import Grid, spread, to_html
 from reproductions.reports import readme
 from reproductions.reports.figures import PICTURES
-from reproductions.reports.formats import Grid, spread, to_html
 from reproductions.reports.html import claims, curves, text
 from reproductions.reports.html.provenance import every_run, made_with
 from reproductions.results import published, records

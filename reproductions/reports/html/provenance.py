@@ -11,7 +11,7 @@ from eqco.config import NUMERICS
 from eqco.engine.progress import duration
 from eqco.evaluation.metrics import METRICS
 from eqco.recipe import Recipe
-from reproductions.reports.formats import Grid
+from reproductions.formats import Grid
 from reproductions.results.compare import origins
 from reproductions.results.report_records import Evidence
 

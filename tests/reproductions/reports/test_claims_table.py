@@ -8,11 +8,11 @@ import math
 import pytest
 from rich.console import Console
 
-from reproductions.reports.formats import in_terminal
+from reproductions.formats import in_terminal
 from reproductions.reports.terminal import Judged, claim_grid, counts, heading
 from reproductions.statistics.verdicts import PValues, Verdict
+from reproductions.statistics.wording import footnote, points, short_p
 from reproductions.tables.claims import JUDGED, Verdicts
-from reproductions.verdict_text import footnote, points, short_p
 
 
 def verdicts(status: str, uncorrected: str = "", n: int = 5) -> Verdicts:

@@ -17,8 +17,8 @@ from reproductions.reports.html import claims, page, text
 from reproductions.reports.html.curves import ceiling
 from reproductions.reports.html.provenance import differences, every_run, marks
 from reproductions.results.report_records import read
+from reproductions.statistics.wording import SYMBOLS
 from reproductions.tables import table
-from reproductions.verdict_text import SYMBOLS
 from tests.reproductions.reports.test_terminal import make_record
 
 HOSTILE = "<script>alert(1)</script><img src=//evil.example/x onerror=alert(2)>\"'&{{ 7*7 }}"

@@ -15,9 +15,9 @@ from reproductions.reports import pages, readme
 from reproductions.results import records as evidence
 from reproductions.results.records import judged_scales
 from reproductions.statistics.verdicts import better, correct
+from reproductions.statistics.wording import short
 from reproductions.tables import TABLES, table
 from reproductions.tables.claims import JUDGED
-from reproductions.verdict_text import short
 from tests import synthetic
 
 

@@ -10,8 +10,8 @@ from eqco.artifacts.record import Record, now
 from eqco.config import Machine
 from eqco.engine.progress import duration
 from eqco.recipe import Recipe
+from reproductions.formats import spread
 from reproductions.reports import terminal
-from reproductions.reports.formats import spread
 from reproductions.results.published import NOT_VERIFIED, numbers_without_row
 from reproductions.statistics.verdicts import better, correct
 from reproductions.tables.base import Row
