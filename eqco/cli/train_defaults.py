@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eqco.data import find_source, in_memory
-from eqco.data.loose import scan_loose
+from eqco.data.image_folder import scan_loose
 from eqco.losses.functional import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import Recipe

@@ -14,8 +14,14 @@ from torch import Tensor
 
 from eqco.config import Machine, Settings
 from eqco.data import in_memory
-from eqco.data.image_folder import identity, imagenet_name, same_content, scan
-from eqco.data.loose import loose_identity, scan_loose
+from eqco.data.image_folder import (
+    identity,
+    imagenet_name,
+    loose_identity,
+    same_content,
+    scan,
+    scan_loose,
+)
 from eqco.data.streaming import FromFiles
 from eqco.runtime.rng import Shuffle
 from eqco.runtime.text import plain

@@ -20,8 +20,7 @@ from eqco.config import Machine, Settings
 from eqco.data import glyphs
 from eqco.data.augmentations import MILD, VIEWS, normalise
 from eqco.data.decode import picture
-from eqco.data.image_folder import scan
-from eqco.data.loose import scan_loose
+from eqco.data.image_folder import scan, scan_loose
 from eqco.runtime.distributed import first_index
 from eqco.runtime.files import alone
 from eqco.runtime.rng import Part, Shuffle, generator_for, sample_rows

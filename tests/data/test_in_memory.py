@@ -278,7 +278,7 @@ def test_views_and_samples_are_the_same_each_time(tree: Path) -> None:
 
 def test_two_processes_make_the_views_of_one(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = open_folder(folder_name(tree), tree).views(1)
-    for module in ("randomness", "images.memory"):
+    for module in ("runtime.rng", "data.in_memory"):
         monkeypatch.setattr(f"eqco.{module}.first_index", lambda count: 2, raising=True)
     monkeypatch.setattr("eqco.runtime.rng.world_size", lambda: 2)
     second = open_folder(folder_name(tree), tree).views(1)

@@ -7,8 +7,16 @@ import torch
 import torchvision.transforms.v2.functional as reference
 from torch import Tensor
 
-from eqco.data import photometric
-from eqco.data.photometric import JITTER, STRENGTHS, blur, flip, grayscale, jitter, moco_view
+from eqco.data import augmentations
+from eqco.data.augmentations import (
+    JITTER,
+    STRENGTHS,
+    moco_view,
+    random_blur,
+    random_flip,
+    random_grayscale,
+    random_jitter,
+)
 from eqco.runtime.rng import Part
 
 
@@ -56,8 +64,8 @@ def test_the_jitter_is_torchvisions_in_the_order_drawn(
     keys = [torch.full((6,), each) for each in (0.3, 0.4, 0.1, 0.2)]
     chosen = torch.tensor([0.0] * 5 + [0.9])
     values = iter([chosen, *factors, *keys])
-    monkeypatch.setattr(photometric, "drawn", lambda *_: next(values))
-    ours = jitter(images, torch.Generator())
+    monkeypatch.setattr(augmentations, "drawn", lambda *_: next(values))
+    ours = random_jitter(images, torch.Generator())
     theirs = (
         (reference.adjust_saturation, 2), (reference.adjust_hue, 3),
         (reference.adjust_brightness, 0), (reference.adjust_contrast, 1),
@@ -75,9 +83,9 @@ def test_images_jittered_together_are_those_jittered_one_at_a_time(
 ) -> None:
     """All chosen rows at once, as on a device, where an order is one image's own."""
     images = torch.rand(40, 3, 16, 16, generator=torch.Generator().manual_seed(2))
-    alone = jitter(images, torch.Generator().manual_seed(3))
-    monkeypatch.setattr(photometric, "groups", lambda chosen, _: (chosen.nonzero().squeeze(1),))
-    together = jitter(images, torch.Generator().manual_seed(3))
+    alone = random_jitter(images, torch.Generator().manual_seed(3))
+    monkeypatch.setattr(augmentations, "groups", lambda chosen, _: (chosen.nonzero().squeeze(1),))
+    together = random_jitter(images, torch.Generator().manual_seed(3))
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
     assert 20 < int((alone != images).flatten(1).any(dim=1).sum()) < 40
 
@@ -85,9 +93,9 @@ def test_images_jittered_together_are_those_jittered_one_at_a_time(
 def test_the_jitter_comes_in_every_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Marks instead of colours: each part appends its number to what an image has been through."""
     parts = tuple((lambda x, _, n=number: x * 10 + n) for number in range(1, 5))
-    monkeypatch.setattr(photometric, "JITTER", parts)
-    monkeypatch.setattr(photometric, "STRENGTHS", ((0.0, 1.0),) * 4)
-    seen = jitter(torch.zeros(2000, 1, 1, 1), torch.Generator().manual_seed(0)).flatten()
+    monkeypatch.setattr(augmentations, "JITTER", parts)
+    monkeypatch.setattr(augmentations, "STRENGTHS", ((0.0, 1.0),) * 4)
+    seen = random_jitter(torch.zeros(2000, 1, 1, 1), torch.Generator().manual_seed(0)).flatten()
     orders = {int(value) for value in seen.tolist()}
     untouched = int((seen == 0).sum())
     assert 320 < untouched < 480  # a fifth of 2,000, sd 18
@@ -102,10 +110,14 @@ def test_a_fifth_is_gray_half_is_blurred_and_half_is_mirrored() -> None:
     images = torch.rand(1000, 3, 8, 8, generator=draw)
     changed = {
         name: int((change(images, draw) != images).flatten(1).any(dim=1).sum())
-        for name, change in (("gray", grayscale), ("blurred", blur), ("mirrored", flip))
+        for name, change in (
+            ("gray", random_grayscale),
+            ("blurred", random_blur),
+            ("mirrored", random_flip),
+        )
     }
     assert abs(changed["gray"] - 200) < 76
-    gray = grayscale(images, draw)
+    gray = random_grayscale(images, draw)
     rows = (gray != images).flatten(1).any(dim=1)
     expected = reference.rgb_to_grayscale(images[rows], num_output_channels=3)
     torch.testing.assert_close(gray[rows], expected, atol=5e-6, rtol=0)
@@ -117,8 +129,8 @@ def test_the_blur_is_torchvisions_gaussian_inside_the_image(
     images: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = iter([torch.zeros(6), torch.full((6,), 1.5)])  # all chosen, one width
-    monkeypatch.setattr(photometric, "drawn", lambda *_: next(values))
-    ours = blur(images, torch.Generator())
+    monkeypatch.setattr(augmentations, "drawn", lambda *_: next(values))
+    ours = random_blur(images, torch.Generator())
     expected = reference.gaussian_blur(images, [17, 17], [1.5, 1.5])
     inner = (
         slice(None),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eqco.data.loose import loose_identity, scan_loose
+from eqco.data.image_folder import loose_identity, scan_loose
 
 
 def write_names(folder: Path, *names: str) -> Path:
