@@ -8,14 +8,15 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from eqco.cli import parse
+from eqco.cli import parse, run_command
 from eqco.cli.errors import open_door, through_door
+from eqco.cli.options import COMMANDS
 from eqco.runtime.waiting import sleep_while_waiting
 
 
 def again(given: argparse.Namespace) -> str:
     """The command that continues, for a shell; "" where nothing is kept or torchrun has its own."""
-    if not given.resumes or "RANK" in os.environ:
+    if not COMMANDS[given.command].resumes or "RANK" in os.environ:
         return ""
     return shlex.join(["eqco", *given.words])
 
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     open_door()
     given = parse(arguments)
     sleep_while_waiting()
-    return through_door(lambda: given.function(given), again(given))
+    return through_door(lambda: run_command(given), again(given))
 
 
 if __name__ == "__main__":

@@ -204,7 +204,7 @@ def test_none_is_allowed_in_optional_fields_only() -> None:
 
 @pytest.mark.parametrize("seed", [-1, 0.9, 1.0, "1", True, None, [], 10**400], ids=type)
 def test_a_run_has_no_name_for_an_invalid_seed(seed: Any) -> None:
-    with pytest.raises(ValueError, match=r"^seed must be a whole number and at least 0, got"):
+    with pytest.raises(ValueError, match=r"^seed must be a whole number of at least 0, got"):
         Recipe().run_id(seed)
 
 

@@ -1,18 +1,17 @@
-"""The commands of `eqco`: a file each, which loads torch only when its command runs."""
+"""The commands of `eqco`: a file each, which is imported when its command runs."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import NoReturn
 
 from eqco import __version__
-from eqco.cli import diagnose, doctor, export, probe, redo, run, show, train
-from eqco.cli.options import Help
+from eqco.cli.options import COMMANDS, Help
 from eqco.runtime.validation import nearest
 
-MODULES = (train, probe, diagnose, export, show, redo, doctor, run)
 EPILOG = """exit status:
   0    done
   1    redo: a number differs
@@ -45,9 +44,16 @@ def parser() -> tuple[Parser, dict[str, Parser]]:
         epilog=EPILOG, formatter_class=Help, allow_abbrev=False,
     )  # fmt: skip
     top.add_argument("--version", action="version", version=__version__)
-    commands = top.add_subparsers(required=True, metavar="command", parser_class=Parser)
-    for module in MODULES:
-        module.add(commands)
+    commands = top.add_subparsers(
+        required=True, dest="command", metavar="command", parser_class=Parser
+    )
+    for name, command in COMMANDS.items():
+        made = commands.add_parser(
+            name, help=command.text, description=f"{command.text[0].upper()}{command.text[1:]}.",
+            epilog=f"example:\n  {command.example}", formatter_class=Help, allow_abbrev=False,
+        )  # fmt: skip
+        for option, settings in command.options.items():
+            made.add_argument(option, **settings)
     return top, dict(commands.choices)
 
 
@@ -59,4 +65,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         top.error(nearest("command", words[0], commands))
     if words:
         commands.get(words[0], top).check_options(words)
-    return top.parse_args(words, argparse.Namespace(words=words, resumes=False))
+    return top.parse_args(words, argparse.Namespace(words=words))
+
+
+def run_command(given: argparse.Namespace) -> None:
+    """Do a command; only here its module, and torch, are loaded."""
+    import_module(f"eqco.cli.{given.command}").main(given)

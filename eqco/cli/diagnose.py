@@ -4,47 +4,24 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from eqco.cli.options import Commands, add_json, command, path, print_json
-from eqco.runtime.validation import Number, argument
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-COUNTS = [4, 16, 64, 255]
-
-
-def add(commands: Commands) -> None:
-    """Declare the command."""
-    text = "tell how small K may be for a trained encoder, or for embeddings"
-    example = "eqco diagnose runs/checkpoints/NAME.pt --data PATH\n  eqco diagnose pairs.npy"
-    made = command(commands, "diagnose", text, example, diagnose)
-    made.add_argument(
-        "checkpoint",
-        type=path,
-        help="of a run; or .npy, .npz or .pt with embeddings: shape (2, N, D) of queries and keys, "
-        "(N, D), or entries query and key",
-    )
-    made.add_argument("--record", type=path, help="its record, for older checkpoints")
-    made.add_argument("--data", type=path, help="images of the encoder, or download folder")
-    positive = argument(Number(1e-6, 1e12))
-    made.add_argument("--alpha", type=positive, default=256.0, help="effective negatives")
-    made.add_argument(
-        "--temperature", type=positive, help="of embeddings (default: 0.2, or the encoder's own)"
-    )
-    made.add_argument(
-        "--images", type=argument(Number(3, whole=True)), default=2048, help="queries and keys"
-    )
-    made.add_argument(
-        "--negatives",
-        type=argument(Number(1, whole=True)),
-        nargs="+",
-        default=COUNTS,
-        help="K; larger ones than there are images are cut (default: 4 16 64 255)",
-    )
-    made.add_argument("--tolerance", type=positive, default=0.05, help="loss gap, nats")
-    add_json(made)
+from eqco.analysis import diagnosis
+from eqco.analysis.embedding_files import (
+    TEMPERATURE,
+    is_checkpoint,
+    read_content,
+    read_embeddings,
+    similarities,
+)
+from eqco.artifacts.pretrained import trained_encoder
+from eqco.artifacts.record import Record
+from eqco.cli.options import print_json
+from eqco.config import Machine
+from eqco.data import find_source, open_images
+from eqco.losses.sampling import others
 
 
 class Case(NamedTuple):
@@ -64,8 +41,6 @@ def of_embeddings(given: argparse.Namespace) -> Case:
     Raises:
         ValueError: it holds no embeddings.
     """
-    from eqco.analysis.embedding_files import TEMPERATURE, read_embeddings, similarities
-
     query, key = read_embeddings(given.checkpoint)
     count = min(given.images, len(query))
     positive, negatives = similarities(query[:count], None if key is None else key[:count])
@@ -84,13 +59,6 @@ def of_encoder(given: argparse.Namespace) -> Case:
     Raises:
         ValueError: the images are not those of the encoder.
     """
-    from eqco.analysis.diagnosis import embed
-    from eqco.artifacts.pretrained import trained_encoder
-    from eqco.artifacts.record import Record
-    from eqco.config import Machine
-    from eqco.data import find_source, open_images
-    from eqco.losses.sampling import others
-
     known = Record.read(given.record).recipe if given.record else None
     method, recipe, seed = trained_encoder(given.checkpoint, known)
     own_tree = find_source(recipe.data).identify is not None
@@ -99,7 +67,7 @@ def of_encoder(given: argparse.Namespace) -> Case:
     if own_tree and not given.data:
         raise ValueError(f"the encoder was trained on {recipe.data}: give --data with its folder")
     images = open_images(recipe, seed, Machine(data_dir=given.data or Path("data")))
-    query, key = embed(method, images, given.images)
+    query, key = diagnosis.embed(method, images, given.images)
     cosines = query @ key.T
     temperature = given.temperature or recipe.temperature
     title = f"{recipe.run_id(seed)}: {len(query)} images of {recipe.data}"
@@ -108,8 +76,6 @@ def of_encoder(given: argparse.Namespace) -> Case:
 
 def holds_embeddings(file: Path) -> bool:
     """Whether a file is to be read as embeddings rather than as a checkpoint."""
-    from eqco.analysis.embedding_files import is_checkpoint, read_content
-
     if file.suffix in (".npy", ".npz"):
         return True
     if not file.is_file():
@@ -121,10 +87,8 @@ def holds_embeddings(file: Path) -> bool:
     return not is_checkpoint(content)
 
 
-def diagnose(given: argparse.Namespace) -> None:
+def main(given: argparse.Namespace) -> None:
     """Print how small K may be: CV^2, loss gaps at each K."""
-    from eqco.analysis import diagnosis as diagnosis
-
     case = of_embeddings(given) if holds_embeddings(given.checkpoint) else of_encoder(given)
     available = case.negatives.shape[1]
     counts = diagnosis.capped(given.negatives, available)

@@ -7,25 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from eqco.cli.options import Commands, add_json, command, path, print_json
-from eqco.runtime.cpu import default_threads, granted_cores
-from eqco.runtime.validation import Number, argument
+from eqco.cli.options import print_json
+from eqco.runtime.cpu import granted_cores
 
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "pandas", "submitit")
-
-
-def add(commands: Commands) -> None:
-    """Declare the command."""
-    text = "tell what this machine has, and which scales it runs in how many minutes"
-    made = command(commands, "doctor", text, "eqco doctor --seconds 0", doctor)
-    made.add_argument(
-        "--seconds", type=argument(Number(0, 3600)), default=10.0,
-        help="of the measurement of training, all scales together; 0 measures nothing",
-    )  # fmt: skip
-    made.add_argument("--data", type=path, default=Path("data"), help="folder to look for data in")
-    count = argument(Number(1, 1024, whole=True))
-    made.add_argument("--threads", type=count, default=default_threads(), help="of torch")
-    add_json(made)
 
 
 def versions() -> dict[str, str]:
@@ -124,7 +109,7 @@ def price(minutes: float) -> str:
     return f"{days:.0f} days" if days < 730 else f"{days / 365:.0f} years"
 
 
-def doctor(given: argparse.Namespace) -> None:
+def main(given: argparse.Namespace) -> None:
     """Print the report, then the measurement."""
     found = report(given)
     if not given.json:

@@ -1,20 +1,188 @@
-"""What the commands share: help with defaults and examples, paths, JSON. No torch is loaded."""
+"""The commands of `eqco` and their options, as data. No torch is loaded."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eqco.runtime.validation import path_argument
+from eqco.runtime.cpu import default_threads
+from eqco.runtime.validation import Number, argument, path_argument, whole
+
+
+def option(kind: Callable[[str], Any], text: str, **settings: Any) -> dict[str, Any]:
+    """Settings of argparse: type, help, and others."""
+    return {"type": kind, "help": text, **settings}
+
+
+def switch(text: str) -> dict[str, Any]:
+    """Settings of argparse for an option without a value."""
+    return {"action": "store_true", "help": text}
+
 
 path = path_argument
-RECORDS = Path("runs/records/own")
-CHECKPOINTS = Path("runs/checkpoints")
-Commands = Any  # argparse's object of sub-parsers, whose class is private
+positive, side = argument(Number(1e-6, 1e12)), whole(8, 2**14)
+# Options of several commands; those of the tables have some of them too.
+DEVICE = option(str, "torch device (default: cuda where there is one)", default="auto")
+THREADS = option(
+    whole(1, 1024),
+    "CPU threads of torch (default: OMP_NUM_THREADS, else granted cores)",
+    default=default_threads(),
+)
+COMPILE = switch("run encoders through torch.compile")
+JSON = switch("one JSON value on stdout, for programs")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command; the module of its name has `main`, which takes the parsed options.
+
+    Attributes:
+        text: what it does, in a line.
+        example: command lines.
+        options: settings of argparse, by name; a name without dashes is positional.
+        resumes: whether the same command continues what was stopped.
+    """
+
+    text: str
+    example: str
+    options: dict[str, dict[str, Any]]
+    resumes: bool = False
+
+
+COMMANDS = {
+    "train": Command(
+        "train an encoder on your images; the same command continues a stopped run",
+        "eqco train --data PATH\n  eqco train --data PATH --image-size 224 --backbone resnet50",
+        {
+            "--data": option(path, "folder of images, with or without subfolders; train/ alone "
+                             "where it has one; glyphs for a drawn set", required=True),
+            "--method": option(str, "simo, moco, simclr or synco (default: simo)"),
+            "--loss": option(str, "eqco, infonce, dcl or another of eqco.losses.functional "
+                             "(default: eqco)"),
+            "--backbone": option(str, "small-rgb, resnet18, resnet50 or another (default: "
+                                 "small-rgb at 32 pixels, else resnet18)"),
+            "--precision": option(str, "float32 or bfloat16 (default: float32)"),
+            "--batch-size": option(whole(2, 2**31), "images a step (default: 256, fewer for a "
+                                   "small set: four steps an epoch)"),
+            "--epochs": option(whole(1, 10**6), "passes over the images", default=100),
+            "--learning-rate": option(argument(Number(0, 1e6, open_low=True)), "peak rate of SGD "
+                                      "(default: 0.16, from files 0.03, times batch / 256)"),
+            "--num-negatives": option(whole(1, 2**31), "K of each query (default: 16 with alpha, "
+                                      "else all there are)"),
+            "--alpha": option(positive, "EqCo's effective number of negatives (default: 256)"),
+            "--temperature": option(argument(Number(1e-4, 1e6)), "of the softmax (default: 0.2)"),
+            "--queue-size": option(whole(1, 2**31), "keys of moco's and synco's queue (default: "
+                                   "4096, at most half of the images)"),
+            "--image-size": option(side, "side of the views; 32 holds all images in memory, others "
+                                   "read files all the time", default=32),
+            "--seed": option(whole(0), "of the run", default=0),
+            "--records": option(path, "folder of the record", default=Path("runs/records/own")),
+            "--checkpoints": option(path, "folder of checkpoints",
+                                    default=Path("runs/checkpoints")),
+            "--device": DEVICE,
+            "--threads": THREADS,
+            "--workers": option(whole(0, 1024), "processes that decode images (default: the "
+                                "granted cores; 0 at 32 pixels)"),
+            "--compile": COMPILE,
+            "--again": switch("start anew where it was done before"),
+            "--json": JSON,
+        },
+        resumes=True,
+    ),
+    "probe": Command(
+        "measure a backbone on labelled images: linear probe, kNN, nearest class mean",
+        "eqco probe runs/checkpoints/NAME.pt --data PATH\n  eqco probe resnet50.pth --data PATH",
+        {
+            "checkpoint": option(path, "of a run, or a ResNet's weights with torchvision's names"),
+            "--data": option(path, "tree train/CLASS/* and val/CLASS/* or test/CLASS/* (default: "
+                             "the drawn glyphs, for encoders of glyphs)"),
+            "--backbone": option(str, "name of foreign weights' backbone (default: recognised)"),
+            "--image-size": option(side, "side of the images (default: the encoder's)"),
+            "--neighbours": option(whole(1, 2**31), "of kNN", default=20),
+            "--device": DEVICE,
+            "--threads": THREADS,
+            "--workers": option(whole(0, 1024), "processes that decode images", default=0),
+            "--json": JSON,
+        },
+    ),
+    "diagnose": Command(
+        "tell how small K may be for a trained encoder, or for embeddings",
+        "eqco diagnose runs/checkpoints/NAME.pt --data PATH\n  eqco diagnose pairs.npy",
+        {
+            "checkpoint": option(path, "of a run; or .npy, .npz or .pt with embeddings: shape "
+                                 "(2, N, D) of queries and keys, (N, D), or entries query and key"),
+            "--record": option(path, "its record, for older checkpoints"),
+            "--data": option(path, "images of the encoder, or download folder"),
+            "--alpha": option(positive, "effective negatives", default=256.0),
+            "--temperature": option(positive, "of embeddings (default: 0.2, or the encoder's own)"),
+            "--images": option(whole(3), "queries and keys", default=2048),
+            "--negatives": option(whole(), "K; larger ones than there are images are cut (default: "
+                                  "4 16 64 255)", nargs="+", default=[4, 16, 64, 255]),
+            "--tolerance": option(positive, "loss gap, nats", default=0.05),
+            "--json": JSON,
+        },
+    ),
+    "export": Command(
+        "write a backbone for other people's code, and say how it loads",
+        "eqco export runs/checkpoints/NAME.pt b.pt",
+        {
+            "checkpoint": option(path, "of a run"),
+            "out": option(path, "file to write"),
+            "--to": option(str, "parameter names: torchvision (also timm's), moco or own (default: "
+                           "torchvision where the backbone is one of its, else own)"),
+            "--json": JSON,
+        },
+    ),
+    "show": Command(
+        "show one record in words, or list a folder of records",
+        "eqco show runs/records/own/NAME.json",
+        {"record": option(path, "JSON file of a record, or a folder"), "--json": JSON},
+    ),
+    "ls": Command(
+        "list the records and checkpoints below a folder",
+        "eqco ls runs --json",
+        {
+            "folder": option(path, "(default: runs)", nargs="?", default=Path("runs")),
+            "--json": JSON,
+        },
+    ),
+    "redo": Command(
+        "make a recorded run again and compare every number",
+        "eqco redo reproductions/records/glyphs/NAME.json",
+        {
+            "record": option(str, "file of a record, or the name of a run in --records"),
+            "--records": option(path, "folder of records, where a name is given",
+                                default=Path("reproductions/records")),
+            "--data": option(path, "folder of its images", default=Path("data")),
+            "--device": option(str, "torch device (default: as the record)", default="auto"),
+            "--out": option(path, "folder of the run while it is not done",
+                            default=Path("runs/redo")),
+            "--json": JSON,
+        },
+        resumes=True,
+    ),
+    "doctor": Command(
+        "tell what this machine has, and which scales it runs in how many minutes",
+        "eqco doctor --seconds 0",
+        {
+            "--seconds": option(argument(Number(0, 3600)), "of the measurement of training, all "
+                                "scales together; 0 measures nothing", default=10.0),
+            "--data": option(path, "folder to look for data in", default=Path("data")),
+            "--threads": THREADS,
+            "--json": JSON,
+        },
+    ),
+    "run": Command(
+        "do one run from its job file, also behind torchrun",
+        "eqco run runs/checkpoints/NAME.job.json",
+        {"order": option(path, "job file, written beside the checkpoints")},
+        resumes=True,
+    ),
+}  # fmt: skip
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -27,48 +195,6 @@ class Help(argparse.RawDescriptionHelpFormatter):
         return text if shows or not action.option_strings else f"{text} (default: %(default)s)"
 
 
-def command(
-    commands: Commands, name: str, text: str, example: str, function: Callable[..., object]
-) -> argparse.ArgumentParser:
-    """A command of one line of help and an example; `function` takes the parsed options."""
-    made: argparse.ArgumentParser = commands.add_parser(
-        name, help=text, description=text[0].upper() + text[1:] + ".",
-        epilog=f"example:\n  {example}", formatter_class=Help, allow_abbrev=False,
-    )  # fmt: skip
-    made.set_defaults(function=function)
-    return made
-
-
-def add_json(made: argparse.ArgumentParser) -> None:
-    """Add --json, for commands whose result a program may read."""
-    made.add_argument("--json", action="store_true", help="one JSON value on stdout, for programs")
-
-
 def print_json(value: object) -> None:
     """Print a value for programs."""
     print(json.dumps(value, indent=1, sort_keys=True))
-
-
-def is_first() -> bool:
-    """Whether this is the only process, or the first of torchrun's."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def choose_device(text: str) -> str:
-    """The device asked for; "auto" is a GPU where torch sees one.
-
-    Raises:
-        ValueError: there is no such device here.
-    """
-    import torch
-
-    from eqco.config import DEVICES
-    from eqco.runtime.validation import check_name
-
-    has_gpu = torch.cuda.is_available()
-    if text == "auto":
-        return "cuda" if has_gpu else "cpu"
-    check_name("device", text.partition(":")[0], DEVICES)
-    if text.startswith("cuda") and not has_gpu:
-        raise ValueError(f"--device {text}: torch sees no GPU here, use --device cpu")
-    return text

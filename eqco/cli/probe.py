@@ -3,49 +3,80 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from eqco.cli.options import Commands, add_json, choose_device, command, path, print_json
-from eqco.runtime.cpu import default_threads
-from eqco.runtime.validation import Number, argument
+import torch
+
+from eqco.artifacts.pretrained import Loaded, load_backbone
+from eqco.cli.options import print_json
+from eqco.config import Machine
+from eqco.data import Images, in_memory, open_images
+from eqco.data.image_folder import scan
+from eqco.data.streaming import FromFiles
+from eqco.engine.launchers import choose_device
+from eqco.evaluation.frozen import Frozen
+from eqco.evaluation.metrics import METRICS, percent
+from eqco.recipe import Recipe
 
 
-def add(commands: Commands) -> None:
-    """Declare the command."""
-    text = "measure a backbone on labelled images: linear probe, kNN, nearest class mean"
-    example = (
-        "eqco probe runs/checkpoints/NAME.pt --data PATH\n  eqco probe resnet50.pth --data PATH"
+def labelled(
+    loaded: Loaded, data: Path | None, image_size: int | None, machine: Machine
+) -> tuple[Images, str]:
+    """The labelled images as the backbone takes them, and how their pixels are normalised.
+
+    Raises:
+        ValueError: there is no such tree, or the backbone takes other images.
+    """
+    recipe = loaded.recipe
+    if data is None:
+        if recipe is None or recipe.data != "glyphs":
+            raise ValueError(
+                "give --data with a tree of labelled images: train/CLASS/*, val/CLASS/*"
+            )
+        return open_images(recipe, loaded.seed, machine), "glyphs"
+    if loaded.channels != 3:
+        raise ValueError(
+            f"backbone {loaded.name} takes images of {loaded.channels} channel, those of --data "
+            "have 3: leave --data out to probe it on the glyphs it was trained on"
+        )
+    size = image_size or loaded.image_size
+    if recipe is not None and not recipe.from_files and size == 32:
+        return in_memory.InMemory(
+            in_memory.folder_set(data), recipe, 0, machine
+        ), "of the training images"
+    known = Recipe(
+        data="part:any", image_size=size, views="moco-v2", probe="crops", backbone="resnet18"
     )
-    made = command(commands, "probe", text, example, probe)
-    made.add_argument(
-        "checkpoint", type=path, help="of a run, or a ResNet's weights with torchvision's names"
-    )
-    made.add_argument(
-        "--data", type=path, help="tree train/CLASS/* and val/CLASS/* or test/CLASS/* "
-        "(default: the drawn glyphs, for encoders of glyphs)",
-    )  # fmt: skip
-    made.add_argument("--backbone", help="name of foreign weights' backbone (default: recognised)")
-    size = argument(Number(8, 2**14, whole=True))
-    made.add_argument("--image-size", type=size, help="side of the images (default: the encoder's)")
-    count = argument(Number(1, 2**31, whole=True))
-    made.add_argument("--neighbours", type=count, default=20, help="of kNN")
-    made.add_argument(
-        "--device", default="auto", help="torch device; auto is a GPU if there is one"
-    )
-    made.add_argument("--threads", type=count, default=default_threads(), help="of torch")
-    workers = argument(Number(0, 1024, whole=True))
-    made.add_argument("--workers", type=workers, default=0, help="processes that decode images")
-    add_json(made)
+    return FromFiles(scan(data), known, 0, machine), "of ImageNet"
 
 
-def probe(given: argparse.Namespace) -> None:
+def measured(loaded: Loaded, images: Images, neighbours: int, device: str) -> dict[str, Any]:
+    """Metrics in percent, counts, and the accuracy of always naming the largest class."""
+    frozen, parts = Frozen(loaded.backbone.to(device)), []
+    for part in ("train", "held_out"):
+        found = [(frozen.features(i.to(device)), right) for i, right in images.whole(part)]
+        features, labels = zip(*found, strict=True)
+        parts.append((torch.cat(features).cpu(), torch.cat(labels).cpu()))
+    recipe = replace(Recipe(), knn_neighbours=neighbours)
+    held_out = parts[1][1]
+    return {
+        "backbone": loaded.name,
+        "classes": images.num_classes,
+        "train": len(parts[0][1]),
+        "held_out": len(held_out),
+        "largest_class": 100 * held_out.bincount().max().item() / len(held_out),
+        "metrics": {
+            name: percent(metric.correct(parts[0], parts[1], images.num_classes, recipe))
+            for name, metric in METRICS.items()
+            if not metric.perturbed
+        },
+    }
+
+
+def main(given: argparse.Namespace) -> None:
     """Measure and print."""
-    import torch
-
-    from eqco.artifacts.pretrained import load_backbone
-    from eqco.cli.probing import labelled, measured
-    from eqco.config import Machine
-    from eqco.evaluation.metrics import METRICS
-
     device = choose_device(given.device)
     machine = Machine(device=device, threads=given.threads, workers=given.workers)
     torch.set_num_threads(given.threads)

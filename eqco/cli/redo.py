@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from eqco.cli.options import Commands, add_json, choose_device, command, path, print_json
+from eqco.artifacts.checkpoint import forget
+from eqco.artifacts.record import Record, record_path
+from eqco.cli.options import print_json
+from eqco.cli.train import progress_of
+from eqco.config import NUMERICS, Machine
+from eqco.engine.launchers import choose_device
+from eqco.engine.run import run
+from eqco.runtime.validation import path_argument
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from eqco.artifacts.record import Record
-
-REDONE = Path("runs/redo")
 COMPARED = ("metrics", "diagnostics", "curve", "correct", "steps", "data_fingerprint")
 TOLD = ("device", "threads", "processes", "compile", "python", "commit")
-
-
-def add(commands: Commands) -> None:
-    """Declare the command."""
-    text = "make a recorded run again and compare every number"
-    example = "eqco redo reproductions/records/glyphs/NAME.json"
-    made = command(commands, "redo", text, example, redo)
-    made.set_defaults(resumes=True)
-    made.add_argument("record", help="file of a record, or the name of a run in --records")
-    made.add_argument(
-        "--records", type=path, default=Path("reproductions/records"),
-        help="folder of records, where a name is given",
-    )  # fmt: skip
-    made.add_argument("--data", type=path, default=Path("data"), help="folder of its images")
-    made.add_argument("--device", default="auto", help="torch device (default: as the record)")
-    made.add_argument(
-        "--out", type=path, default=REDONE, help="folder of the run while it is not done"
-    )
-    add_json(made)
 
 
 def find(name: str, folder: Path) -> Record:
@@ -43,9 +26,7 @@ def find(name: str, folder: Path) -> Record:
     Raises:
         ValueError: there is none, or it cannot be trusted.
     """
-    from eqco.artifacts.record import Record
-
-    file = path(name)
+    file = path_argument(name)
     if file.is_file():
         return Record.read(file)
     for candidate in sorted(folder.rglob(f"{name.removesuffix('.json')}.json")):
@@ -97,18 +78,12 @@ def sentence(name: str, before: Any, after: Any) -> str:
     return f"  {name}: differs"
 
 
-def redo(given: argparse.Namespace) -> None:
+def main(given: argparse.Namespace) -> None:
     """Run a record's recipe and seed with its threads; exit status 1 where a number differs.
 
     Raises:
         ValueError: there is no such record, or its images are not here.
     """
-    from eqco.artifacts.checkpoint import forget
-    from eqco.artifacts.record import record_path
-    from eqco.cli.training import progress_of
-    from eqco.config import NUMERICS, Machine
-    from eqco.engine.run import run
-
     before = find(given.record, given.records)
     if before.numerics != NUMERICS:
         raise ValueError(

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from eqco.artifacts.record import Record
-from eqco.config import Machine
+from eqco.config import DEVICES, Machine
 from eqco.engine.progress import Progress
 from eqco.engine.run import Job, kept, run
 from eqco.engine.slurm import outside_of_a_job, remember
@@ -33,6 +33,21 @@ from eqco.runtime.text import plain
 from eqco.runtime.validation import SEED, TrainingError, check_folder, check_name, shown
 
 LAUNCHERS = ("here", "torchrun", "slurm")
+
+
+def choose_device(text: str, launcher: str = "here") -> str:
+    """The device asked for; "auto" is a GPU where this host has one, and always on a cluster.
+
+    Raises:
+        ValueError: there is no such device here.
+    """
+    has_gpu = torch.cuda.is_available() or launcher == "slurm"
+    if text == "auto":
+        return "cuda" if has_gpu else "cpu"
+    check_name("device", text.partition(":")[0], DEVICES)
+    if text.startswith("cuda") and not has_gpu:
+        raise ValueError(f"--device {text}: torch sees no GPU here, use --device cpu")
+    return text
 
 
 FIELDS = ("recipe", "seed", "machine", "folder")

@@ -6,7 +6,7 @@ import difflib
 import math
 import reprlib
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
@@ -73,7 +73,7 @@ class Number:
         if self.high < math.inf:
             left, right = "(" if self.open_low else "[", ")" if self.open_high else "]"
             return f"lie in {left}{self.low:g}, {self.high:g}{right}"
-        kind = "be a whole number and" if self.whole else "be finite and"
+        kind = "be a whole number of" if self.whole else "be finite and"
         return f"{kind} {'above' if self.open_low else 'at least'} {self.low:g}"
 
     def holds(self, value: Any) -> bool:
@@ -113,12 +113,17 @@ def argument(number: Number) -> Callable[[str], Any]:
 
     def parse(text: str) -> Any:
         try:
-            value = int(text) if number.whole else float(text)
-            return number.check("it", value)
+            kind = int if number.whole else float
+            return number.check("it", kind(text) if text.isascii() else text)
         except ValueError as error:
             raise ArgumentTypeError(f"must {number}, got {shown(text)}") from error
 
     return parse
+
+
+def whole(least: int = 1, most: float = math.inf) -> Callable[[str], int]:
+    """An argparse type: a whole number in a range."""
+    return argument(Number(least, most, whole=True))
 
 
 def positive_finite(name: str, value: float) -> float:
@@ -148,6 +153,22 @@ def check_name(kind: str, name: object, known: Iterable[str]) -> None:
     names = list(known)
     if not isinstance(name, str) or name not in names:
         raise ValueError(nearest(kind, name, names))
+
+
+def known_name(kind: str, known: Collection[str]) -> Callable[[str], str]:
+    """An argparse type: a known name, else an error with the nearest names.
+
+    `known` is read at each call, so a registry may grow after import.
+    """
+
+    def parse(text: str) -> str:
+        try:
+            check_name(kind, text, known)
+        except ValueError as error:
+            raise ArgumentTypeError(str(error)) from error
+        return text
+
+    return parse
 
 
 def home_expanded(text: str | Path) -> Path:

@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from eqco.config import Machine
 from eqco.data import SOURCES
 from eqco.data.image_folder import scan
@@ -101,20 +99,6 @@ def choose_workers(given: int | None, base: Recipe, processes: int, launcher: st
 def checkpoint_seconds(base: Recipe) -> float:
     """Seconds between checkpoints; longer for ImageNet, where a checkpoint has 300 MB."""
     return 300.0 if base.from_files else Machine.checkpoint_seconds
-
-
-def choose_device(text: str, launcher: str) -> str:
-    """The device asked for; "auto" is a GPU where this host has one, and always on a cluster.
-
-    Raises:
-        ValueError: there is no such device here.
-    """
-    has_gpu = torch.cuda.is_available() or launcher == "slurm"
-    if text == "auto":
-        return "cuda" if has_gpu else "cpu"
-    if text.startswith("cuda") and not has_gpu:
-        raise ValueError(f"--device {text}: torch sees no GPU here, use --device cpu")
-    return text
 
 
 def check_launcher(option: Callable[[str], Any]) -> tuple[str, ...]:

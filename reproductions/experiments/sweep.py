@@ -20,11 +20,12 @@ from pathlib import Path
 from eqco.artifacts.checkpoint import Busy, check_free
 from eqco.artifacts.record import Record
 from eqco.config import Machine
+from eqco.engine.launchers import choose_device
 from eqco.engine.run import Job, run
 from eqco.runtime.files import check_locks, check_writable
 from eqco.runtime.signals import Stopped, catching
 from reproductions.experiments.grid import check_choice, chosen_jobs
-from reproductions.experiments.resolve import choose_data, choose_device
+from reproductions.experiments.resolve import choose_data
 from reproductions.scales import SCALES
 
 
@@ -126,7 +127,7 @@ def main(given: argparse.Namespace) -> int:
     check_choice(given)
     scale = SCALES[given.scale]
     base, data_dir = choose_data(given.data, Machine.data_dir, scale)
-    device = choose_device(given.device, "here")
+    device = choose_device(given.device)
     machine = Machine(device=device, threads=1, checkpoints=given.checkpoints, data_dir=data_dir)
     folder = given.records / given.scale
     for needed in (folder, given.checkpoints):

@@ -23,13 +23,14 @@ from eqco.config import Machine
 from eqco.data.dataloader import loader
 from eqco.data.image_folder import ImageTree, scan
 from eqco.data.streaming import FromFiles, Steps
+from eqco.engine.launchers import choose_device
 from eqco.engine.pretrain import Pretraining
 from eqco.engine.throughput import ReadyViews, seconds_per_call
 from eqco.evaluation.linear_on_crops import STEPS_AT_ONCE, CropProbe
 from eqco.recipe import Recipe
 from eqco.runtime import distributed
 from eqco.runtime.files import check_writable, write_atomically
-from reproductions.experiments.resolve import choose_device, choose_workers
+from reproductions.experiments.resolve import choose_workers
 from reproductions.scales import SCALES
 
 WARM_UP = 3  # steps that are not timed: workers start, kernels are chosen
@@ -124,7 +125,7 @@ def main(given: argparse.Namespace) -> int:
         )
     recipe = replace(recipe, batch_size=size, num_negatives=min(255, size - 1))
     machine = Machine(
-        device=choose_device(given.device, "here"),
+        device=choose_device(given.device),
         threads=given.threads,
         workers=choose_workers(given.workers, recipe, 1, "here"),
         compile=given.compile,

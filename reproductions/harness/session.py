@@ -14,6 +14,7 @@ import pytest
 from eqco.artifacts.record import Record, record_path
 from eqco.cli.errors import OUTSIDE
 from eqco.config import NUMERICS, Machine
+from eqco.engine.launchers import choose_device
 from eqco.recipe import Recipe
 from eqco.runtime.files import check_locks, check_writable
 from eqco.runtime.validation import sentence
@@ -23,7 +24,6 @@ from reproductions.experiments.resolve import (
     check_speed,
     checkpoint_seconds,
     choose_data,
-    choose_device,
     choose_precision,
     choose_workers,
     is_dry_run,

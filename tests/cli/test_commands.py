@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from eqco.__main__ import main
-from eqco.cli import parser, training
+from eqco.cli import parser, train
 
 COMMANDS = parser()[1]
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +80,7 @@ def test_ctrl_c_has_status_130(
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "run", stopped)
+    monkeypatch.setattr(train, "run", stopped)
     places = ["--records", str(tmp_path), "--checkpoints", str(tmp_path)]
     assert main(["train", "--data", "glyphs", *places]) == 130
     assert "continue with: eqco train --data glyphs" in capsys.readouterr().err

@@ -22,7 +22,6 @@ from benchmark.__main__ import section_of
 from eqco.artifacts.checkpoint import earlier, read
 from eqco.artifacts.record import Record, RecordError
 from eqco.cli.errors import through_door
-from eqco.cli.options import path as eqco_path
 from eqco.engine.launchers import Order
 from eqco.runtime.files import read_json, write_atomically
 from eqco.runtime.terminal import alike, tolerate
@@ -30,7 +29,6 @@ from eqco.runtime.validation import path_argument
 from figures import style
 from reproductions.__main__ import main
 from reproductions.experiments.plan import price_from_measurement
-from reproductions.harness.options import folder
 from tests.faults.damage import train
 
 pytestmark = pytest.mark.faults
@@ -130,15 +128,12 @@ def test_the_closing_table_stays_a_table_on_an_ascii_terminal(environment: dict[
     assert not any("\\u" in line for line in lines)
 
 
-@pytest.mark.parametrize("parse", [path_argument, folder, eqco_path])
-def test_a_path_may_begin_at_home(
-    parse: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert parse("~/x") == tmp_path / "x"
+    assert path_argument("~/x") == tmp_path / "x"
     for wrong in ("", " ", "~nobody-of-this-name/x"):
         with pytest.raises(argparse.ArgumentTypeError, match=r"must be |home folder of nobody"):
-            parse(wrong)
+            path_argument(wrong)
 
 
 WORDS = [

@@ -47,7 +47,7 @@ BAD_INPUT = {
     "unknown device of the sweep": (
         ["sweep", "--device", "banana"], "unknown device 'banana'",
     ),
-    "empty folder": (["plan", "--records="], "argument --records: must be the path of a folder"),
+    "empty folder": (["plan", "--records="], "argument --records: must be a path"),
     "missing throughput file": (
         ["plan", "--scale", "imagenet", "--throughput", "/none"],
         "/none is no throughput measurement",

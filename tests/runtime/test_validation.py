@@ -89,7 +89,7 @@ def test_a_range_is_said_in_words() -> None:
     assert str(Number(0, 1, open_low=True)) == "lie in (0, 1]"
     assert str(Number(0, 1, open_high=True)) == "lie in [0, 1)"
     assert str(Number(0, open_low=True)) == "be finite and above 0"
-    assert str(Number(1, whole=True)) == "be a whole number and at least 1"
+    assert str(Number(1, whole=True)) == "be a whole number of at least 1"
 
 
 @pytest.mark.parametrize("value", [10**400, "x" * 10_000, list(range(1000))], ids=type)

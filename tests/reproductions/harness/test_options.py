@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from eqco.runtime.validation import known_name, whole
 from reproductions import conftest
 from reproductions.__main__ import parser
-from reproductions.harness.options import (
-    OF_PYTEST,
-    OPTIONS,
-    add_options,
-    folder,
-    known_name,
-    whole,
-    workers,
-)
+from reproductions.harness.options import OF_PYTEST, OPTIONS, workers
 
 # Commands whose default differs on purpose: --help shows it.
 OWN_DEFAULTS = {("sweep", "seeds"), ("throughput", "scale"), ("report", "records")}
@@ -49,7 +41,7 @@ def test_pytest_has_every_option_but_those_of_the_plan(
     of_pytest: dict[str, argparse.Action],
 ) -> None:
     assert of_pytest.keys() - {"help"} == set(OF_PYTEST)
-    assert set(OF_PYTEST) == OPTIONS.keys() - {"throughput", "tables", "parts"}
+    assert set(OF_PYTEST) == OPTIONS.keys() - {"throughput", "tables", "experiment", "parts"}
 
 
 @pytest.mark.parametrize("command", commands())
@@ -93,22 +85,6 @@ def test_whole_numbers_and_workers() -> None:
     assert (workers("auto"), workers("0"), workers("3")) == (None, 0, 3)
     with pytest.raises(argparse.ArgumentTypeError, match="at least 0, got '-1'"):
         workers("-1")
-
-
-def test_a_tilde_in_a_folder_is_the_home_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    made = argparse.ArgumentParser()
-    add_options(made.add_argument, "records")
-    assert made.parse_args(["--records=~/x"]).records == tmp_path / "x"
-    assert folder("a/b") == Path("a/b")
-
-
-@pytest.mark.parametrize("text", ["", "  "])
-def test_an_empty_folder_is_an_error(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="must be the path of a folder, got ''"):
-        folder(text)
 
 
 def test_an_unknown_name_is_an_error_with_the_nearest_ones() -> None:

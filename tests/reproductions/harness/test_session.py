@@ -16,13 +16,9 @@ from eqco.artifacts.record import Record, now
 from eqco.config import Machine
 from eqco.data.image_folder import identity
 from eqco.engine import precision
-from reproductions.experiments.resolve import (
-    CLUSTER_WORKERS,
-    choose_data,
-    choose_device,
-    choose_workers,
-)
-from reproductions.harness.options import OF_PYTEST, add_options
+from eqco.engine.launchers import choose_device
+from reproductions.experiments.resolve import CLUSTER_WORKERS, choose_data, choose_workers
+from reproductions.harness.options import add_free_options
 from reproductions.harness.session import read_session
 from reproductions.results import records
 from reproductions.results.records import EVIDENCE_NUMERICS, RECORDS
@@ -41,7 +37,7 @@ MISTAKES = {
     f"argument --threads: {WHOLE} 1, got '0'": ["--threads", "0"],
     f"argument --processes: {WHOLE} 1, got '0'": ["--processes", "0"],
     f"argument --workers: {WHOLE} 0, got 'few'": ["--workers", "few"],
-    "argument --records: must be the path of a folder, got ''": ["--records="],
+    "argument --records: must be a path, got ''": ["--records="],
     "argument --launcher: unknown launcher 'torchrunn': did you mean torchrun":
         ["--launcher", "torchrunn"],
     "needs --data folder:PATH": ["--scale", "photos"],
@@ -86,7 +82,7 @@ def test_a_wrong_option_is_an_error_of_one_sentence_and_nothing_is_written(
 def config_of(*words: str) -> Any:
     """What `read_session` reads of a pytest.Config."""
     parser = argparse.ArgumentParser()
-    add_options(parser.add_argument, *OF_PYTEST)
+    add_free_options(parser.add_argument, ())
     given = parser.parse_args(words)
     return SimpleNamespace(
         getoption=lambda name: getattr(given, name),

@@ -1,0 +1,66 @@
+"""`eqco ls`: the records and checkpoints below a folder."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from eqco.artifacts.checkpoint import read
+from eqco.artifacts.record import Record, RecordError
+from eqco.cli.options import print_json
+from eqco.engine.progress import duration
+from eqco.runtime.text import plain
+from eqco.runtime.validation import TrainingError
+
+JOB = ".job.json"
+
+
+def lines_of(folder: Path) -> Iterator[dict[str, Any]]:
+    """What is known of each record and checkpoint below a folder, by path."""
+    for file in sorted(folder.rglob("*")):
+        line: dict[str, Any] = {"path": str(file)}
+        if file.name.startswith(".") or not file.is_file():
+            continue
+        if file.suffix == ".json" and not file.name.endswith(JOB):
+            try:
+                record = Record.read(file)
+            except RecordError:
+                yield line | {"kind": "other"}
+                continue
+            seconds = record.seconds.get("train", 0.0) + record.seconds.get("probe", 0.0)
+            linear = record.metrics.get("linear")
+            line |= {"linear": linear, "seconds": seconds, "ended": record.ended}
+            yield line | {"kind": "record", "data": record.recipe.data}
+        elif file.suffix == ".pt" and not file.name.endswith(".probe.pt"):
+            try:
+                state = read(file, "digest", "step")
+                yield line | {"kind": "checkpoint", "step": state["step"]}
+            except TrainingError:
+                yield line | {"kind": "other"}
+
+
+def main(given: argparse.Namespace) -> None:
+    """Print the records and checkpoints below a folder, a line each."""
+    if not given.folder.is_dir():
+        what = "is a file: eqco show tells what it holds" if given.folder.exists() else (
+            "does not exist: records are written by eqco train, and by pytest reproductions/"
+        )  # fmt: skip
+        raise ValueError(f"folder {given.folder} {what}")
+    found = list(lines_of(given.folder))
+    if given.json:
+        print_json(found)
+        return
+    for line in found:
+        words = [line["kind"]]
+        if line["kind"] == "record":
+            linear = "no labels" if line["linear"] is None else f"linear {line['linear']:.2f} %"
+            words += [linear, duration(line["seconds"]), line["ended"][:16], line["data"]]
+        if line["kind"] == "checkpoint":
+            words.append(f"step {line['step']}")
+        print(f"{plain(line['path'])}  {', '.join(words)}")
+    kinds = ("record", "checkpoint", "other")
+    records, checkpoints, other = (sum(line["kind"] == kind for line in found) for kind in kinds)
+    left = f", {other} file(s) that are neither or are damaged: see other" if other else ""
+    print(f"{records} record(s) and {checkpoints} checkpoint(s) in {given.folder}{left}")
