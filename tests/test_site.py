@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.chromium import Page, browser, chromium
+from tests.chromium import chromium, new_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parents[1]
 LOADED = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>")
-QUIET = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
 pytestmark = pytest.mark.skipif(
     not (find_spec("mkdocs") and find_spec("material") and find_spec("mkdocstrings")),
     reason="mkdocs is not installed: pip install -e '.[docs]'",
@@ -37,13 +39,10 @@ def site(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) 
 
 
 @pytest.fixture(scope="module")
-def opened(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+def browser() -> Iterator[Browser]:
     """A browser."""
-    program = browser()
-    if program is None:
-        pytest.skip("no Chromium is installed: apt-get install chromium, or Google Chrome")
-    with chromium(program, tmp_path_factory.mktemp("profile")) as page:
-        yield page
+    with chromium() as found:
+        yield found
 
 
 def test_every_page_of_docs_is_built_and_asks_no_network(site: Path) -> None:
@@ -68,31 +67,24 @@ def test_diffs_examples_and_docstrings_stand_on_the_pages(site: Path) -> None:
     assert "<blockquote>" not in reference
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_a_browser_is_silent_and_no_page_is_wider_than_the_window(
-    width: int, scheme: str, site: Path, opened: Page
+    width: int, scheme: str, site: Path, browser: Browser
 ) -> None:
+    page, reports = new_page(browser, width, scheme)
     for path in sorted(site.glob("[a-z]*.html")):
-        opened.events.clear()
-        opened.look(width, scheme=scheme)
-        opened.open(path)
-        assert opened.of(*QUIET) == [], path.name
-        asked = [each["request"]["url"] for each in opened.of("Network.requestWillBeSent")]
-        assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-        assert opened.run("document.documentElement.scrollWidth <= innerWidth"), path.name
+        page.goto(path.as_uri())
+        assert [each for each in reports if not each.startswith("file:")] == [], path.name
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path.name
         wanted = {"light": "default", "dark": "slate"}[scheme]
-        assert opened.run("document.body.dataset.mdColorScheme") == wanted
+        assert page.evaluate("document.body.dataset.mdColorScheme") == wanted
 
 
-def test_the_search_finds_a_loss_in_a_site_of_files(site: Path, opened: Page) -> None:
-    opened.look(1280)
-    opened.open(site / "index.html")
-    opened.run("document.querySelector('[data-md-component=search-query]').focus()")
-    for letter in "jackknife":
-        opened.press(letter, ord(letter.upper()), letter)
-    count = "document.querySelectorAll('.md-search-result__item').length"
-    end = time.monotonic() + 60
-    while not opened.run(count) and time.monotonic() < end:
-        time.sleep(0.2)
-    assert opened.run(count) >= 2
+def test_the_search_finds_a_loss_in_a_site_of_files(site: Path, browser: Browser) -> None:
+    page, _ = new_page(browser)
+    page.goto((site / "index.html").as_uri())
+    page.evaluate("document.querySelector('[data-md-component=search-query]').focus()")
+    page.keyboard.type("jackknife")
+    page.wait_for_function(
+        "document.querySelectorAll('.md-search-result__item').length >= 2", timeout=60_000
+    )
