@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from eqco.cli import parse, run_command
 from eqco.cli.errors import open_door, through_door
 from eqco.cli.options import COMMANDS
-from eqco.runtime.waiting import sleep_while_waiting
+from eqco.runtime.cpu import sleep_while_waiting
 
 
 def again(given: argparse.Namespace) -> str:

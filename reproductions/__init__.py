@@ -1,5 +1,5 @@
 """Tables of the paper as tests, and the commands around them."""
 
-from eqco.runtime.waiting import sleep_while_waiting
+from eqco.runtime.cpu import sleep_while_waiting
 
 sleep_while_waiting()  # before a module of this package loads torch

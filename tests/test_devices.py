@@ -17,7 +17,7 @@ from eqco.data import augmentations, color
 from eqco.data.in_memory import Dataset, InMemory
 from eqco.data.streaming import FromFiles
 from eqco.evaluation import metrics
-from eqco.evaluation.frozen import Frozen
+from eqco.evaluation.features import Frozen
 from eqco.losses.functional import LOSSES
 from eqco.losses.sampling import DRAWINGS
 from eqco.losses.similarity import LogSumExp, Similarities

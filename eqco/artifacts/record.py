@@ -20,8 +20,8 @@ from eqco.config import NUMERICS, Machine
 from eqco.recipe import Recipe
 from eqco.runtime.cpu import granted_cores
 from eqco.runtime.distributed import world_size
-from eqco.runtime.entries import json_files
 from eqco.runtime.files import read_json, write_atomically
+from eqco.runtime.listing import json_files
 from eqco.runtime.text import plain, plain_texts
 
 LIBRARIES = ("torch", "torchvision", "numpy", "matplotlib", "pillow")

@@ -11,7 +11,7 @@ from pathlib import Path
 from signal import SIGINT
 
 from eqco.runtime.signals import Stopped, catching
-from eqco.runtime.terminal import tolerate
+from eqco.runtime.text import tolerate
 from eqco.runtime.validation import sentence
 
 PACKAGES = Path(__file__).resolve().parents[2]

@@ -16,7 +16,7 @@ from eqco.data import Images, in_memory, open_images
 from eqco.data.image_folder import scan
 from eqco.data.streaming import FromFiles
 from eqco.engine.launchers import choose_device
-from eqco.evaluation.frozen import Frozen
+from eqco.evaluation.features import Frozen
 from eqco.evaluation.metrics import METRICS, percent
 from eqco.recipe import Recipe
 

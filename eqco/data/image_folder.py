@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eqco.runtime.entries import LeftOut, ends_in, entries, files_below
+from eqco.runtime.listing import LeftOut, ends_in, entries, files_below
 
 IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff"}
 IS_IMAGE = ends_in(*IMAGE_ENDINGS)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from eqco.config import Machine, Settings
 from eqco.data.streaming import FromFiles
-from eqco.evaluation.frozen import Frozen, check_unchanged, state_hash
+from eqco.evaluation.features import Frozen, check_unchanged, state_hash
 from eqco.evaluation.metrics import METRICS, MILESTONES, packed, percent
 from eqco.runtime.distributed import gather_uneven, mean_over_ranks, rank, world_size
 from eqco.runtime.resumable import Work, restore_optimizer

@@ -1,4 +1,8 @@
-"""Processor cores that this process may use, and how many threads torch gets of them."""
+"""Processor cores that this process may use, how many threads torch gets of them, how they wait.
+
+Idle threads of OpenMP spin while they wait for each other. That is faster where every thread has a
+core for itself, and many times slower where another process needs one: see `benchmark/README.md`.
+"""
 
 from __future__ import annotations
 
@@ -63,3 +67,16 @@ def default_threads() -> int:
         if given.isascii() and given.isdigit() and int(given)
         else min(4, granted_cores())
     )
+
+
+# Each of them says how threads wait: of OpenMP, of GCC's library, of Intel's.
+POLICIES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+
+
+def sleep_while_waiting() -> None:
+    """Let idle threads of this process and its children sleep, unless the environment says how.
+
+    Without effect where torch, which loads OpenMP, is imported already.
+    """
+    if not any(os.environ.get(name) for name in POLICIES):
+        os.environ["OMP_WAIT_POLICY"] = "passive"

@@ -1,7 +1,12 @@
-"""Text of files for a terminal or a page: it never acts there, it is only read."""
+"""Text for a terminal or a page: text of files never acts there, and a stream can encode it.
+
+A terminal of ASCII, a log of Latin-1, a file name that is not UTF-8: tables keep their columns.
+"""
 
 from __future__ import annotations
 
+import codecs
+import sys
 import unicodedata
 from typing import Any
 
@@ -40,3 +45,47 @@ def plain_texts(value: Any) -> Any:
     if isinstance(value, dict):
         return {plain(name): plain_texts(inner) for name, inner in value.items()}
     return [plain_texts(inner) for inner in value] if isinstance(value, list) else value
+
+
+HANDLER = "eqco"
+ONE = dict(zip("–—−‑→←↑↓√Δα·•×…’‘“”✓✗≈", "----><^vVDa.*x.''\"\"vx~", strict=True))
+TWO = {"±": "+-", "≥": ">=", "≤": "<="}  # they take the place of the space behind them
+BOX, BLOCKS = range(0x2500, 0x2580), range(0x2580, 0x25A0)
+RAW = range(0xDC80, 0xDD00)  # bytes of file names that are not UTF-8, as Python keeps them
+
+
+def alike(character: str) -> str:
+    """ASCII characters that look like one, one for one where there are such; else an escape.
+
+    >>> alike("─"), alike("²"), alike("ü"), alike("\\udce9")
+    ('-', '2', 'u', '\\\\xe9')
+    """
+    code = ord(character)
+    if code in BOX:
+        name = unicodedata.name(character)
+        return "-" if name.endswith("HORIZONTAL") else "|" if name.endswith("VERTICAL") else "+"
+    if code in BLOCKS:
+        return "#"
+    if code in RAW:
+        return f"\\x{code - 0xDC00:02x}"
+    plain = unicodedata.normalize("NFKD", character)[0]
+    known = ONE.get(character) or TWO.get(character)
+    return known or (plain if plain.isascii() else ascii(character)[1:-1])
+
+
+def replace(error: UnicodeError) -> tuple[str, int]:
+    """An error handler of codecs: `alike`, where encoding fails."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text, place = error.object, error.start
+    told = alike(text[place])
+    takes_space = text[place] in TWO and text[place + 1 : place + 2] == " "
+    return told, place + 1 + takes_space
+
+
+def tolerate(*streams: Any) -> None:
+    """Let streams, by default those of this process, write what they cannot encode by `replace`."""
+    codecs.register_error(HANDLER, replace)
+    for stream in streams or (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not where a test or a notebook has its own
+            stream.reconfigure(errors=HANDLER)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from eqco.artifacts.record import Record
 from eqco.config import NUMERICS
-from eqco.runtime.entries import json_files
+from eqco.runtime.listing import json_files
 from eqco.runtime.validation import nearest
 from reproductions.experiments.grid import check_tables
 from reproductions.formats import Grid, rendered, spread

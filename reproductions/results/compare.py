@@ -18,7 +18,7 @@ import pandas as pd
 from scipy import stats
 
 from eqco.artifacts.record import Record
-from eqco.runtime.entries import json_files
+from eqco.runtime.listing import json_files
 from reproductions.formats import Grid, to_text
 from reproductions.statistics.verdicts import LEVEL, holm
 from reproductions.statistics.wording import short_p

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from eqco.artifacts.record import Record, RecordError
 from eqco.recipe import Recipe
-from eqco.runtime.entries import json_files
+from eqco.runtime.listing import json_files
 from reproductions import tables
 from reproductions.scales import SCALES
 from reproductions.statistics.intervals import prediction_intervals

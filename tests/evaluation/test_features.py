@@ -8,8 +8,7 @@ from torch import nn
 
 from eqco.config import Machine
 from eqco.data.in_memory import Dataset, InMemory
-from eqco.evaluation.features import FeatureProbe
-from eqco.evaluation.frozen import Frozen, state_hash
+from eqco.evaluation.features import FeatureProbe, Frozen, state_hash
 from eqco.evaluation.metrics import METRICS, percent, unpacked
 from eqco.recipe import Recipe
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from eqco.artifacts.record import Record
 from eqco.data.image_folder import ImageTree, identity, loose_identity, scan, scan_loose
-from eqco.runtime.entries import LeftOut, files_below, json_files
+from eqco.runtime.listing import LeftOut, files_below, json_files
 from eqco.runtime.validation import sentence
 from reproductions.reports.user_tables import records_in
 from reproductions.results.records import RECORDS

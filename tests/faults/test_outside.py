@@ -24,7 +24,7 @@ from eqco.artifacts.record import Record, RecordError
 from eqco.cli.errors import through_door
 from eqco.engine.launchers import Order
 from eqco.runtime.files import read_json, write_atomically
-from eqco.runtime.terminal import alike, tolerate
+from eqco.runtime.text import alike, tolerate
 from eqco.runtime.validation import path_argument
 from figures import style
 from reproductions.__main__ import main
