@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from figures import style
 from reproductions.experiments.grid import GRID_SEEDS, grid
-from reproductions.reports.sweep import sentence_of_missing
+from reproductions.experiments.missing import sentence_of_missing
 from reproductions.results.records import evidence_base, recipe_runs
 from reproductions.scales import SCALES
 

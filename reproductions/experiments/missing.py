@@ -8,8 +8,9 @@ from functools import cache
 from eqco.artifacts.record import Record
 from eqco.engine.progress import duration
 from eqco.recipe import Recipe
+from reproductions.experiments.grid import GRID_SEEDS, jobs
 from reproductions.experiments.plan import Price, price_from_records, stated
-from reproductions.results.records import committed_records, evidence_base, recipe_runs
+from reproductions.results.records import committed_records, evidence_base, recipe_runs, runs
 from reproductions.scales import SCALES
 from reproductions.tables import table
 from reproductions.tables.base import Row
@@ -78,3 +79,17 @@ def table_not_run(number: int, scale: str) -> str:
     what = "" if len(left) == len(rows) else f"{len(left)} of {len(rows)} rows"
     recipes = {row.recipe for row in left}
     return not_run(scale, recipes, table_command(number, scale), what)
+
+
+def sentence_of_missing(scale: str) -> str:
+    """How many runs the sweep of a scale has, and the command that makes the others."""
+    seeds, found = len(GRID_SEEDS), runs(scale)
+    wanted = jobs(SCALES[scale], evidence_base(scale), GRID_SEEDS, ("baselines", "grid"))
+    known = set(zip(found["digest"], found["seed"], strict=True))
+    left = [(j.recipe, j.seed) for j in wanted if (j.recipe.digest(), j.seed) not in known]
+    done = f"Scale {scale}: {len(wanted) - len(left)} of {len(wanted)} runs of {seeds} seeds."
+    if not left:
+        return done
+    command = f"python -m reproductions sweep --parts baselines grid --seeds {seeds}"
+    command += f"{options(scale)} --records reproductions/records"
+    return f"{done} Not run: {len(left)}; `{command}` makes them ({total(scale, left)})."

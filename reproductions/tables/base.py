@@ -20,6 +20,12 @@ ASPECTS = {
 Test = Callable[[Sequence[float], Sequence[float]], Verdict]
 
 
+def judge_by_seed(test: Test, left: dict[int, float], right: dict[int, float]) -> Verdict | None:
+    """The verdict of a test on accuracies by seed; None where they share no seed."""
+    seeds = sorted(left.keys() & right.keys())
+    return test([left[s] for s in seeds], [right[s] for s in seeds]) if seeds else None
+
+
 @dataclass(frozen=True)
 class Row:
     """A row of a table.
@@ -83,10 +89,7 @@ class Claim:
 
     def judge(self, left: dict[int, float], right: dict[int, float]) -> Verdict | None:
         """Verdict on the accuracies of both rows by seed; None where they share no seed."""
-        seeds = sorted(left.keys() & right.keys())
-        if not seeds:
-            return None
-        return self.test([left[seed] for seed in seeds], [right[seed] for seed in seeds])
+        return judge_by_seed(self.test, left, right)
 
 
 @dataclass(frozen=True)
