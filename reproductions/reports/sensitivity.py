@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 
 from eqco.evaluation.metrics import METRICS
 from reproductions.experiments import missing
@@ -23,7 +24,7 @@ from reproductions.results.records import (
     row_values,
     shown_scales,
 )
-from reproductions.statistics.verdicts import LEAST_SEEDS, paired
+from reproductions.statistics.verdicts import LEAST_SEEDS
 from reproductions.tables import table
 from reproductions.tables.base import Row
 
@@ -67,18 +68,16 @@ def pair(left: Mapping[int, float], right: Mapping[int, float]) -> Pairing | Non
     >>> pair({0: 80.0, 1: 81.0, 2: 82.0}, {0: 81.0, 1: 82.0, 2: 83.0}).gain
     0.0
     """
-    seeds = sorted(left.keys() & right.keys())
-    if len(seeds) < LEAST_SEEDS:
+    both = pd.DataFrame({"left": left, "right": right}).dropna()
+    if len(both) < LEAST_SEEDS:
         return None
-    one, two = (np.array([values[seed] for seed in seeds]) for values in (left, right))
-    differences = paired(list(one), list(two))
-    varies = np.ptp(one) > 0 and np.ptp(two) > 0
+    differences, sd = both["left"] - both["right"], both.std()
     return Pairing(
-        n=len(seeds),
+        n=len(both),
         effect=float(differences.mean()),
-        sd=float(differences.std(ddof=1)),
-        unpaired=float(np.hypot(one.std(ddof=1), two.std(ddof=1))),
-        correlation=float(np.corrcoef(one, two)[0, 1]) if varies else math.nan,
+        sd=float(differences.std()),
+        unpaired=float(np.hypot(*sd)),
+        correlation=float(both.corr().iloc[0, 1]) if all(sd) else math.nan,
     )
 
 
@@ -107,8 +106,8 @@ def of_headline(scale: str, metric: str) -> Pairing | None:
     return pair(few, full)
 
 
-def gains(scale: str, metric: str, *, same_count: bool) -> list[float]:
-    """What pairing is worth for every pair of rows of the table that share three seeds.
+def gains(scale: str, metric: str, *, same_count: bool) -> str:
+    """What pairing is worth for the median pair of rows that share three seeds; number of pairs.
 
     Args:
         scale: whose records are taken.
@@ -121,7 +120,8 @@ def gains(scale: str, metric: str, *, same_count: bool) -> list[float]:
         for a, b in combinations(rows, 2)
         if (a.recipe.num_negatives == b.recipe.num_negatives) == same_count
     )
-    return [each.gain for each in found if each and not math.isnan(each.gain)]
+    known = [each.gain for each in found if each and not math.isnan(each.gain)]
+    return f"{np.median(known):.2f} ({len(known)})" if known else "–"
 
 
 HEADER = (
@@ -130,18 +130,13 @@ HEADER = (
 )  # fmt: skip
 
 
-def median(values: list[float]) -> str:
-    """The median, and of how many values."""
-    return f"{np.median(values):.2f} ({len(values)})" if values else "–"
-
-
 def line(scale: str, metric: str) -> list[str]:
     """A metric's line; "not run" where the headline lacks seeds."""
     found = of_headline(scale, metric)
     title = titles()[metric]
     if found is None:
         return [title, *(f"under {LEAST_SEEDS} seeds" for _ in HEADER[1:])]
-    medians = (median(gains(scale, metric, same_count=same)) for same in (True, False))
+    medians = (gains(scale, metric, same_count=same) for same in (True, False))
     effect = (f"{found.effect:+.2f}", f"{found.sd:.2f}", f"{found.sharpness:.1f}")
     return [title, str(found.n), *effect, f"{found.correlation:.2f}", f"{found.gain:.2f}", *medians]
 
