@@ -269,7 +269,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Write the closing tables: published and measured numbers, verdicts, missing cells."""
     session = terminalreporter.config.stash[SESSION]
     colour = bool(terminalreporter.config.get_terminal_writer().hasmarkup)
-    full = terminalreporter.config.get_terminal_writer().fullwidth + 1
+    full = terminalreporter.config.get_terminal_writer().fullwidth
     width = max(80, min(100, full)) if colour else 80
     for number in sorted({case[0] for case in [*session.statuses, *session.claims]}):
         try:

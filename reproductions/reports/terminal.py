@@ -210,7 +210,8 @@ def print_cells(console: Console, cells: Sequence[Cell]) -> set[str]:
 def print_claims(console: Console, claims: Sequence[Judged]) -> None:
     """Print the table of claims under its heading."""
     console.print(f"\n{heading(claims)}", style="bold")
-    console.print(in_terminal(claim_grid(claims), fold="claim"))
+    grid = fitting(claim_grid(claims), console.width, ("p", "Holm"))
+    console.print(in_terminal(grid, fold="claim"))
     shown = [v for claim in claims for line in claim.lines().values() for v in line.values()]
     if note := footnote(shown):
         console.print(note)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from eqco.artifacts.record import Record, now
 from eqco.config import Machine
-from eqco.engine.progress import duration
 from eqco.recipe import Recipe
-from reproductions.formats import spread
+from reproductions.formats import in_terminal, spread
 from reproductions.reports import terminal
+from reproductions.reports.terminal import Judged, claim_grid, counts, heading
 from reproductions.results.published import NOT_VERIFIED, numbers_without_row
-from reproductions.statistics.verdicts import better, correct
+from reproductions.statistics.verdicts import PValues, Verdict, better, correct
 from reproductions.tables.base import Row
-from reproductions.tables.claims import JUDGED
+from reproductions.tables.claims import JUDGED, Verdicts
 
 
 def make_record(recipe: Recipe, seed: int, linear: float) -> Record:
@@ -118,7 +120,7 @@ def test_closing_table_groups_cells_by_method() -> None:
 
 def test_closing_table_shows_claims_and_numbers_of_no_row(two_cells: list[terminal.Cell]) -> None:
     (verdict,) = correct([better([85.0, 86.0, 87.0], [84.0, 85.0, 86.0])])
-    claim = terminal.Judged("infonce-beats-eqco", dict.fromkeys(JUDGED, verdict), {})
+    claim = Judged("infonce-beats-eqco", dict.fromkeys(JUDGED, verdict), {})
     text = terminal.closing(
         1, "glyphs", two_cells, [claim],
         width=80, colour=False, unmatched=numbers_without_row(1),
@@ -142,11 +144,6 @@ def test_difference_uses_only_seeds_that_both_rows_have() -> None:
 )
 def test_spread_is_the_mean_with_its_standard_deviation(values: list[float], text: str) -> None:
     assert spread(values) == text
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(41, "41 s"), (720, "12 min"), (11520, "3.2 h")])
-def test_durations_have_a_readable_unit(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def beside_evidence(accuracies: list[float], status: str = "passed", k: int = 16) -> terminal.Cell:
@@ -180,3 +177,90 @@ def test_the_widest_row_beside_the_evidence_fits_80_columns_uncut() -> None:
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "…" not in text
     assert "78.0–99.0 yes" in text
+
+
+def verdicts(status: str, uncorrected: str = "", n: int = 5) -> Verdicts:
+    """The same verdict on every metric."""
+    p, holm = PValues(0.004, 0.5, 0.5), PValues(0.032, 1.0, 1.0)
+    one = Verdict(status, -1.2, 0.6, n, -1.75, -0.7, 4, p, holm, uncorrected or status)
+    return dict.fromkeys(JUDGED, one)
+
+
+def lines(*claims: Judged) -> list[str]:
+    """The table of claims at 80 columns."""
+    stream = io.StringIO()
+    Console(file=stream, width=80, no_color=True).print(in_terminal(claim_grid(claims), "claim"))
+    return [line.rstrip() for line in stream.getvalue().splitlines()[2:]]
+
+
+def test_one_seed_shows_the_verdict_of_the_evidence_alone() -> None:
+    claim = Judged("a-beats-b", verdicts("undetermined", n=1), verdicts("supported", n=10))
+    (line,) = lines(claim)
+    words = " ".join(line.split())
+    assert words == "a-beats-b -1.2 [-1.8, -0.7] .004 .032 supported supported"
+    assert heading([claim]) == (
+        "Claims: verdicts of the committed evidence, n=10; yours need --seeds 3"
+    )
+    assert counts([claim]) == (
+        "claims: 1 supported, 0 contradicted, 0 within a point, 0 undetermined (evidence, n=10)"
+    )
+
+
+def test_three_seeds_show_ones_own_verdict_beside_that_of_the_evidence() -> None:
+    claim = Judged("a-beats-b", verdicts("contradicted", n=3), verdicts("supported"))
+    first, second = lines(claim)
+    assert first.startswith("a-beats-b ")
+    assert first.endswith("supported")
+    assert second.startswith("  yours, n=3 ")
+    assert second.endswith("contradicted")
+    assert heading([claim]).endswith("evidence, n=5; yours beneath")
+    own, evidence = counts([claim]).split("; ")
+    assert own.endswith("1 contradicted, 0 within a point, 0 undetermined (yours, n=3)")
+    assert evidence.startswith("1 supported")
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_without_evidence_ones_own_verdict_stands_alone(n: int) -> None:
+    claim = Judged("a-beats-b", verdicts("undetermined", n=n), {})
+    assert lines(claim)[0].startswith("a-beats-b ")
+    assert heading([claim]) == f"Claims: verdicts of these records, n={n}"
+
+
+def test_a_claim_without_any_run_is_not_run() -> None:
+    claims = [
+        Judged("a-beats-b", {}, {}),
+        Judged("b-equals-c", {}, verdicts("supported")),
+    ]
+    assert lines(*claims)[0].split() == ["a-beats-b", "not", "run"]
+    assert counts(claims).endswith("; 1 not run")
+    assert heading(claims[:1]) == "Claims"
+
+
+def test_a_claim_with_another_number_of_seeds_says_it() -> None:
+    claims = [
+        Judged("a", {}, verdicts("supported", n=3)), Judged("b", {}, verdicts("supported", n=5))
+    ]  # fmt: skip
+    assert [line[:8] for line in lines(*claims)] == ["a (n=3) ", "b (n=5) "]
+    assert "n=3 to 5" in heading(claims)
+
+
+def test_the_widest_verdicts_fit_80_columns_uncut() -> None:
+    claims = [
+        Judged("infonce-k16-independent-beats-shared", {}, verdicts("within a point", "supported"))
+    ]
+    text = lines(*claims)
+    assert max(map(len, text)) <= 80
+    assert "".join(line.split(" ")[0] for line in text) == claims[0].name
+    assert "within a point¹ within a point¹" in text[0]
+    assert "…" not in "".join(text)
+
+
+def test_claims_have_a_line_each_and_p_values_where_there_is_room() -> None:
+    judged = Judged("moco-eqco-beats-infonce-k256", verdicts("within a point"), {})
+    for width, titles in ((80, []), (100, ["p", "Holm"])):
+        text = terminal.closing(2, "glyphs", [], [judged], width=width, colour=False)
+        (line,) = (line for line in text.splitlines() if line.startswith(judged.name))
+        assert line.rstrip().endswith("within a point")
+        (head,) = (line for line in text.splitlines() if line.startswith("claim "))
+        assert [name for name in ("p", "Holm") if name in head.split()] == titles
+        assert max(map(len, text.splitlines())) <= width
