@@ -15,7 +15,14 @@ from eqco.cli.options import option, switch
 from eqco.runtime.cpu import granted_cores
 from eqco.runtime.validation import known_name, path_argument, whole
 from reproductions import formats
-from reproductions.experiments import check_images, imagenet, plan, sweep, throughput
+from reproductions.experiments import (
+    check_images,
+    imagenet,
+    plan,
+    submissions,
+    sweep,
+    throughput,
+)
 from reproductions.experiments.grid import PARTS
 from reproductions.harness.options import OPTIONS
 from reproductions.reports import pages, user_tables
@@ -61,6 +68,12 @@ COMMANDS: dict[str, tuple[Callable[..., int], str, dict[str, dict[str, Any]]]] =
         "--at-once": option(whole(), "runs at once, of one thread each (default: one for each "
                             "granted core)", default=granted_cores()),
         "--only": option(str, "only runs whose name holds this text", default=""),
+        "--skip-committed": switch("only runs that have no committed record"),
+    }),
+    "records": (submissions.main, "records beside the committed ones", {
+        "action": option(str, "check: whether they can stand there; add: put them there",
+                         choices=("check", "add")),
+        "folder": option(path_argument, "folder of records, such as runs/records"),
     }),
     "pages": (pages.main, "write README and docs from committed records", {
         "--check": switch("change nothing, fail where stale"),

@@ -197,7 +197,7 @@ def train(request: pytest.FixtureRequest, session: Session) -> Train:
     bar = Bar(request.config)
 
     def obtain(recipe: Recipe, seed: int) -> Record | None:
-        known = Record.find(session.folder, recipe, seed, session.numerics)
+        known = session.records.find(recipe, seed)
         if known is not None and session.policy != "always":
             return known
         if session.policy == "never":

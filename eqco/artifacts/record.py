@@ -1,4 +1,7 @@
-"""Records: what was run, where, with what result. One JSON file a run."""
+"""Records: what was run, where, with what result.
+
+A run writes one JSON file. Collected records are the lines of one file, `NAME.jsonl`, by run id.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,7 @@ from eqco.config import NUMERICS, Machine
 from eqco.recipe import Recipe
 from eqco.runtime.cpu import granted_cores
 from eqco.runtime.distributed import world_size
-from eqco.runtime.files import read_json, write_atomically
-from eqco.runtime.listing import json_files
+from eqco.runtime.files import parse_json, write_atomically
 from eqco.runtime.text import plain, plain_texts
 
 LIBRARIES = ("torch", "torchvision", "numpy", "matplotlib", "pillow")
@@ -37,11 +39,15 @@ class RecordError(ValueError):
         super().__init__(plain(sentence))
 
 
+def canonical(body: dict[str, Any]) -> str:
+    """A record's JSON on one line: sorted names, no spaces."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def checksum(body: dict[str, Any]) -> str:
-    """SHA-256 of a record's JSON without its own `checksum`, canonical layout."""
+    """SHA-256 of a record's canonical JSON without its own `checksum`."""
     body = {name: value for name, value in body.items() if name != "checksum"}
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(canonical(body).encode()).hexdigest()
 
 
 def now() -> str:
@@ -126,9 +132,26 @@ def refuse_constant(name: str) -> None:
     raise ValueError(f"it holds {name}")
 
 
-def record_path(folder: Path, recipe: Recipe, seed: int, numerics: int | None = None) -> Path:
-    """Path of the record of a run, under today's NUMERICS or older ones."""
-    return folder / f"{recipe.run_id(seed, numerics)}.json"
+def record_path(folder: Path, recipe: Recipe, seed: int) -> Path:
+    """Path of the record of a run under today's NUMERICS."""
+    return folder / f"{recipe.run_id(seed)}.json"
+
+
+AGAIN = "move it away and run again"
+
+
+def read_text(path: Path) -> str:
+    """The text of a file of records.
+
+    Raises:
+        RecordError: it cannot be opened, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecordError(f"record {path} cannot be opened: {error.strerror}") from error
+    except ValueError as error:
+        raise RecordError(f"record {path} cannot be read ({error}): {AGAIN}") from error
 
 
 @dataclass(frozen=True)
@@ -209,65 +232,87 @@ class Record:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """A record that holds what was written, its texts without control characters.
+        """The record of a file, its texts without control characters.
 
         Raises:
             RecordError: the file holds no record, is truncated or edited, or its name is not its
                 run's.
         """
-        try:
-            body = read_json(path, parse_constant=refuse_constant)
-            expected = checksum(body) if isinstance(body, dict) else None
-        except OSError as error:
-            raise RecordError(f"record {path} cannot be opened: {error.strerror}") from error
-        except (ValueError, RecursionError) as error:
-            raise RecordError(
-                f"record {path} cannot be read ({error}): move it away and run again"
-            ) from error
-        if expected is None or "checksum" not in body:
-            raise RecordError(f"record {path} holds no record: move it away and run again")
-        if body["checksum"] != expected:
-            raise RecordError(
-                f"record {path} does not match its checksum, it was edited: move it away and run "
-                "again"
-            )
-        try:
-            body = plain_texts(body)
-            check_body(body)
-            name, recipe = body.pop("run_id"), Recipe.of(body.pop("recipe"))
-            record = cls(recipe=recipe, **body)
-        except (KeyError, TypeError, ValueError) as error:
-            raise RecordError(
-                f"{path} is not a record ({error}): move it away and run again"
-            ) from error
-        if name != path.stem:
-            raise RecordError(f"record {path} belongs to run {name}: rename it back")
-        if name != record.run_id:
-            raise RecordError(
-                f"record {path} was made by another recipe or seed: move it away and run again"
-            )
+        record = cls.parse(read_text(path), f"record {path}", AGAIN)
+        if record.run_id != path.stem:
+            raise RecordError(f"record {path} belongs to run {record.run_id}: rename it back")
         return record
 
     @classmethod
-    def find(
-        cls, folder: Path, recipe: Recipe, seed: int, numerics: int | None = None
-    ) -> Self | None:
-        """The record of a run under today's NUMERICS, or older ones; None where there is none.
+    def read_lines(cls, path: Path) -> list[Self]:
+        """The records of a file with one on each line.
+
+        Raises:
+            RecordError: the file cannot be opened, or a line is no record.
+        """
+        lines = filter(None, read_text(path).split("\n"))
+        return [
+            cls.parse(line, f"record {path}, line {number},", "restore the file")
+            for number, line in enumerate(lines, 1)
+        ]
+
+    @classmethod
+    def named(cls, run_id: str, place: Path) -> Self | None:
+        """The record of a run below a folder, or in a file with one on each line, if it is there.
+
+        Raises:
+            RecordError: a file that may hold it cannot be trusted.
+        """
+        for file in sorted(place.rglob("*.json")):
+            if file.stem == run_id:
+                return cls.read(file)
+        collected = sorted(place.rglob("*.jsonl")) if place.is_dir() else [place]
+        found = (record for file in collected for record in cls.read_lines(file))
+        return next((record for record in found if record.run_id == run_id), None)
+
+    @classmethod
+    def parse(cls, text: str, name: str, remedy: str) -> Self:
+        """The record of a JSON text.
+
+        Args:
+            text: what was written.
+            name: of the record in error messages.
+            remedy: what the user is told to do.
+
+        Raises:
+            RecordError: the text is no record, truncated or edited.
+        """
+        try:
+            body = parse_json(text, parse_constant=refuse_constant)
+            expected = checksum(body) if isinstance(body, dict) else None
+        except (ValueError, RecursionError) as error:
+            raise RecordError(f"{name} cannot be read ({error}): {remedy}") from error
+        if expected is None or "checksum" not in body:
+            raise RecordError(f"{name} holds no record: {remedy}")
+        if body["checksum"] != expected:
+            raise RecordError(f"{name} does not match its checksum, it was edited: {remedy}")
+        try:
+            body = plain_texts(body)
+            check_body(body)
+            run_id, recipe = body.pop("run_id"), Recipe.of(body.pop("recipe"))
+            record = cls(recipe=recipe, **body)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecordError(f"{name} is not a record ({error}): {remedy}") from error
+        if run_id != record.run_id:
+            raise RecordError(f"{name} was made by another recipe or seed: {remedy}")
+        return record
+
+    @classmethod
+    def find(cls, folder: Path, recipe: Recipe, seed: int) -> Self | None:
+        """The record of a run under today's NUMERICS; None where there is none.
 
         Raises:
             RecordError: a file of that name cannot be trusted.
         """
-        path = record_path(folder, recipe, seed, numerics)
+        path = record_path(folder, recipe, seed)
         if not path.exists():
             return None
         record = cls.read(path)
-        if record.numerics != (NUMERICS if numerics is None else numerics):
-            raise RecordError(f"record {path} has other numerics: move it away and run again")
+        if record.numerics != NUMERICS:
+            raise RecordError(f"record {path} has other numerics: {AGAIN}")
         return record
-
-    @classmethod
-    def read_all(cls, folder: Path, numerics: int | None = None) -> list[Self]:
-        """All records of a folder under today's NUMERICS, or older ones, by name."""
-        wanted = NUMERICS if numerics is None else numerics
-        found = [cls.read(path) for path in json_files(folder)]
-        return [record for record in found if record.numerics == wanted]

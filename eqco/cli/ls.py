@@ -14,25 +14,36 @@ from eqco.engine.progress import duration
 from eqco.runtime.text import plain
 from eqco.runtime.validation import TrainingError
 
-JOB = ".job.json"
+JOB, COLLECTED = ".job.json", ".jsonl"
 
 
-def lines_of(folder: Path) -> Iterator[dict[str, Any]]:
-    """What is known of each record and checkpoint below a folder, by path."""
-    for file in sorted(folder.rglob("*")):
+def about(record: Record) -> dict[str, Any]:
+    """What a list says of a record."""
+    return {
+        "linear": record.metrics.get("linear"),
+        "seconds": record.seconds.get("train", 0.0) + record.seconds.get("probe", 0.0),
+        "ended": record.ended,
+        "kind": "record",
+        "data": record.recipe.data,
+    }
+
+
+def lines_of(place: Path) -> Iterator[dict[str, Any]]:
+    """What is known of each record and checkpoint below a folder, or in a file of records."""
+    for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
         line: dict[str, Any] = {"path": str(file)}
         if file.name.startswith(".") or not file.is_file():
             continue
-        if file.suffix == ".json" and not file.name.endswith(JOB):
+        if file.suffix in (".json", COLLECTED) and not file.name.endswith(JOB):
+            several = file.suffix == COLLECTED
             try:
-                record = Record.read(file)
+                records = Record.read_lines(file) if several else [Record.read(file)]
             except RecordError:
                 yield line | {"kind": "other"}
                 continue
-            seconds = record.seconds.get("train", 0.0) + record.seconds.get("probe", 0.0)
-            linear = record.metrics.get("linear")
-            line |= {"linear": linear, "seconds": seconds, "ended": record.ended}
-            yield line | {"kind": "record", "data": record.recipe.data}
+            for record in records:
+                name = f"{file} {record.run_id}" if several else str(file)
+                yield {"path": name, **about(record)}
         elif file.suffix == ".pt" and not file.name.endswith(".probe.pt"):
             try:
                 state = read(file, "digest", "step")
@@ -43,7 +54,9 @@ def lines_of(folder: Path) -> Iterator[dict[str, Any]]:
 
 def main(given: argparse.Namespace) -> None:
     """Print the records and checkpoints below a folder, a line each."""
-    if not given.folder.is_dir():
+    if not given.folder.is_dir() and not (
+        given.folder.suffix == COLLECTED and given.folder.is_file()
+    ):
         what = "is a file: eqco show tells what it holds" if given.folder.exists() else (
             "does not exist: records are written by eqco train, and by pytest reproductions/"
         )  # fmt: skip

@@ -138,9 +138,13 @@ COMMANDS = {
         },
     ),
     "show": Command(
-        "show one record in words, or list a folder of records",
-        "eqco show runs/records/own/NAME.json",
-        {"record": option(path, "JSON file of a record, or a folder"), "--json": JSON},
+        "show one record in words, or list several",
+        "eqco show runs/records/own/NAME.json\n  eqco show reproductions/records/glyphs.jsonl RUN",
+        {
+            "record": option(path, "file of a record or of several, or a folder"),
+            "run": option(str, "the run to show of several", nargs="?", default=""),
+            "--json": JSON,
+        },
     ),
     "ls": Command(
         "list the records and checkpoints below a folder",
@@ -152,7 +156,7 @@ COMMANDS = {
     ),
     "redo": Command(
         "make a recorded run again and compare every number",
-        "eqco redo reproductions/records/glyphs/NAME.json",
+        "eqco redo RUN",
         {
             "record": option(str, "file of a record, or the name of a run in --records"),
             "--records": option(path, "folder of records, where a name is given",

@@ -27,10 +27,9 @@ def find(name: str, folder: Path) -> Record:
         ValueError: there is none, or it cannot be trusted.
     """
     file = path_argument(name)
-    if file.is_file():
-        return Record.read(file)
-    for candidate in sorted(folder.rglob(f"{name.removesuffix('.json')}.json")):
-        return Record.read(candidate)
+    found = Record.read(file) if file.is_file() else Record.named(name, folder)
+    if found is not None:
+        return found
     raise ValueError(
         f"{name} is neither the file of a record nor the name of a run in {folder}: eqco ls "
         f"{folder} lists them"

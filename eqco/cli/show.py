@@ -17,11 +17,14 @@ from eqco.recipe import Recipe
 
 def main(given: argparse.Namespace) -> None:
     """Print a record: its recipe where it differs from the default, and its result."""
-    if given.record.is_dir():
+    several = given.record.is_dir() or given.record.suffix == ls.COLLECTED
+    if several and not given.run:
         given.folder = given.record
         ls.main(given)
         return
-    record = Record.read(given.record)
+    record = Record.named(given.run, given.record) if several else Record.read(given.record)
+    if record is None:
+        raise ValueError(f"{given.record} has no run {given.run!r}: name one that eqco show lists")
     if given.json:
         print_json(record.body())
         return

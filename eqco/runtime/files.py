@@ -85,20 +85,23 @@ def whole_number(digits: str) -> int:
     return int(digits)
 
 
-def read_json(path: Path, **options: Any) -> Any:
+def read_json(path: Path) -> Any:
     """What a JSON file holds.
-
-    Args:
-        path: the file.
-        options: of `json.loads`.
 
     Raises:
         OSError: it cannot be opened.
-        ValueError: it is no JSON, nested too deeply, or has a number of thousands of digits; the
-            caller names the file.
+        ValueError: see `parse_json`; the caller names the file.
+    """
+    return parse_json(path.read_text(encoding="utf-8"))
+
+
+def parse_json(text: str, **options: Any) -> Any:
+    """What a JSON text holds; `options` are those of `json.loads`.
+
+    Raises:
+        ValueError: it is no JSON, nested too deeply, or has a number of thousands of digits.
     """
     try:
-        text = path.read_text(encoding="utf-8")
         return json.loads(text, parse_int=whole_number, **options)
     except RecursionError as error:
         raise ValueError("its brackets are nested too deeply") from error

@@ -25,6 +25,8 @@ def plain(text: str) -> str:
     >>> plain("\x1b[2Ja\tb\n[/bold]")
     '[2Ja b [/bold]'
     """
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(map(plain_character, text))
 
 

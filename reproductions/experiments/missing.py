@@ -91,5 +91,5 @@ def sentence_of_missing(scale: str) -> str:
     if not left:
         return done
     command = f"python -m reproductions sweep --parts baselines grid --seeds {seeds}"
-    command += f"{options(scale)} --records reproductions/records"
+    command += f"{options(scale)} --skip-committed"
     return f"{done} Not run: {len(left)}; `{command}` makes them ({total(scale, left)})."

@@ -21,7 +21,7 @@ import pandas as pd
 
 from eqco.artifacts.checkpoint import Busy, check_free, checkpoint_path, earlier
 from eqco.artifacts.record import Record
-from eqco.config import Machine
+from eqco.config import NUMERICS, Machine
 from eqco.data.image_folder import IMAGENET, scan
 from eqco.engine.run import Job
 from eqco.recipe import Recipe
@@ -31,7 +31,7 @@ from eqco.runtime.validation import COUNT, positive_finite
 from reproductions.experiments.grid import check_choice, chosen_jobs
 from reproductions.experiments.resolve import check_batch, choose_data, choose_precision
 from reproductions.formats import Grid, to_text
-from reproductions.results.records import EVIDENCE_NUMERICS, committed_records
+from reproductions.results.records import Records, committed_records
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 
@@ -106,28 +106,27 @@ def scaled_price(price: Price, images: int) -> Price:
 
 
 def best_price(
-    scale: str, folder: Path, measurement: Path | None, images: int = IMAGENET[1]
+    scale: str, records: Records, measurement: Path | None, images: int = IMAGENET[1]
 ) -> Price | None:
     """The price from the best source at hand; None where there is no source.
 
     Args:
         scale: a name in `reproductions.scales.SCALES`.
-        folder: of this user's records of the scale.
+        records: of this user.
         measurement: file of a throughput measurement.
         images: number of training images, where images are read from files.
     """
     if measurement is not None:
         return scaled_price(price_from_measurement(measurement), images)
-    for records in (Record.read_all(folder), committed_records(scale)):
-        price = price_from_records(records)
-        if price:
+    for found in (records.all(), committed_records(scale)):
+        if price := price_from_records(found):
             return price
     return scaled_price(stated(), images) if SCALES[scale].paper else None
 
 
-def run_state(job: Job, folder: Path, machine: Machine) -> str:
+def run_state(job: Job, records: Records, machine: Machine) -> str:
     """ "done", "running", "begun" (a checkpoint waits) or "missing"."""
-    if Record.find(folder, job.recipe, job.seed) is not None:
+    if records.find(job.recipe, job.seed) is not None:
         return "done"
     path = checkpoint_path(job.recipe, job.seed, machine)
     if path.with_suffix(".lock").exists():
@@ -151,10 +150,10 @@ def alphas_of(wanted: Sequence[Job]) -> list[str]:
 
 
 def states_of(
-    wanted: Sequence[Job], folder: Path, machine: Machine, committed: Collection[str]
+    wanted: Sequence[Job], records: Records, machine: Machine, committed: Collection[str]
 ) -> dict[str, str]:
     """State by run: that of `run_state`; "committed" where the evidence has a missing one."""
-    states = {job.run_id: run_state(job, folder, machine) for job in wanted}
+    states = {job.run_id: run_state(job, records, machine) for job in wanted}
     return {
         name: "committed" if state == "missing" and name in committed else state
         for name, state in states.items()
@@ -163,7 +162,7 @@ def states_of(
 
 def plan(
     wanted: Sequence[Job],
-    folder: Path,
+    records: Records,
     machine: Machine,
     price: Price | None,
     unit: str,
@@ -173,13 +172,13 @@ def plan(
 
     Args:
         wanted: the runs.
-        folder: of this user's records.
+        records: of this user.
         machine: whose checkpoints count.
         price: of a run.
         unit: of the price, hours of one device.
         committed: names of the runs whose records the project has.
     """
-    states = states_of(wanted, folder, machine, committed)
+    states = states_of(wanted, records, machine, committed)
     hours = [price.hours(job.recipe) if price else math.nan for job in wanted]
     columns = {"run": list(states), "alpha": alphas_of(wanted), "state": list(states.values())}
     columns[unit] = [f"{each:,.2f}" for each in hours]
@@ -210,12 +209,13 @@ def main(given: argparse.Namespace) -> int:
         check_batch(base, tree)
         images = len(scan(tree).train) if base.from_files else images
     base = choose_precision(given.precision, base, given.scale)
-    folder = given.records / given.scale
-    price = best_price(given.scale, folder, given.throughput, images)
+    records = Records(given.records / given.scale)
+    price = best_price(given.scale, records, given.throughput, images)
     wanted = chosen_jobs(given, base, range(given.seeds))
     unit = "GPU-hours" if base.from_files else "hours"
     committed = {record.run_id for record in committed_records(given.scale)}
-    print(plan(wanted, folder, Machine(checkpoints=given.checkpoints), price, unit, committed))
+    machine = Machine(checkpoints=given.checkpoints)
+    print(plan(wanted, records, machine, price, unit, committed))
     return 0
 
 
@@ -225,12 +225,12 @@ def scales(given: argparse.Namespace) -> int:
         counts = ", ".join(map(str, (*scale.below["simo"], scale.base.num_negatives)))
         evidence = "" if scale.evidence else "; never evidence"
         print(f"{name:9s}K = {counts}; a run: {scale.run}{evidence}")
-        folder = given.records / name
-        own, committed = len(Record.read_all(folder)), len(committed_records(name))
+        records = Records(given.records / name)
+        own, committed = len(records.all()), len(committed_records(name))
         if own:
-            print(f"{'':9s}{own} records in {folder}")
+            print(f"{'':9s}{own} records in {records.place}")
         if committed:
-            print(f"{'':9s}{committed} records committed, numerics {EVIDENCE_NUMERICS}")
+            print(f"{'':9s}{committed} records committed, numerics {NUMERICS}")
     print()
     for number in TABLES:
         found = table(number, given.scale)

@@ -1,11 +1,13 @@
 """The runs behind every table, and the sweep learning rate x K x loss.
 
-    python -m reproductions sweep --seeds 10 --records reproductions/records
+    python -m reproductions sweep --seeds 10
     python -m reproductions sweep --parts tables --tables 1 2 3 --first-seed 10 --seeds 5
     python -m reproductions sweep --experiment long-training
+    python -m reproductions sweep --skip-committed     what the committed records lack
 
 One thread a run, as many runs at once as there are cores. Runs that have a record are skipped. A
-stopped sweep continues from its checkpoints with the same command.
+stopped sweep continues from its checkpoints with the same command. `python -m reproductions records
+add` puts its records among the committed ones.
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from eqco.artifacts.checkpoint import Busy, check_free
-from eqco.artifacts.record import Record
 from eqco.config import Machine
 from eqco.engine.launchers import choose_device
 from eqco.engine.run import Job, run
@@ -26,12 +27,15 @@ from eqco.runtime.files import check_locks, check_writable
 from eqco.runtime.signals import Stopped, catching
 from reproductions.experiments.grid import check_choice, chosen_jobs
 from reproductions.experiments.resolve import choose_data
+from reproductions.results import records as evidence
+from reproductions.results.records import Records, is_committed
 from reproductions.scales import SCALES
 
 
 def missing(jobs: Sequence[Job], folder: Path) -> list[Job]:
     """Those of `jobs` that have no record in `folder`."""
-    return [job for job in jobs if Record.find(folder, job.recipe, job.seed) is None]
+    records = Records(folder)
+    return [job for job in jobs if records.find(job.recipe, job.seed) is None]
 
 
 def work(jobs: Sequence[Job], machine: Machine, folder: Path) -> Iterator[str]:
@@ -39,8 +43,9 @@ def work(jobs: Sequence[Job], machine: Machine, folder: Path) -> Iterator[str]:
 
     Yields a line for each run done here.
     """
+    records = Records(folder)
     for job in jobs:
-        if Record.find(folder, job.recipe, job.seed) is not None:
+        if records.find(job.recipe, job.seed) is not None:
             continue
         try:
             done = run(job.recipe, job.seed, machine, folder)
@@ -130,6 +135,11 @@ def main(given: argparse.Namespace) -> int:
     device = choose_device(given.device)
     machine = Machine(device=device, threads=1, checkpoints=given.checkpoints, data_dir=data_dir)
     folder = given.records / given.scale
+    if is_committed(folder):
+        raise ValueError(
+            f"{given.records} holds the committed records: sweep into another folder, with "
+            "--skip-committed, and then python -m reproductions records add FOLDER"
+        )
     for needed in (folder, given.checkpoints):
         check_writable(needed)
     check_locks(given.checkpoints)
@@ -139,6 +149,9 @@ def main(given: argparse.Namespace) -> int:
     wanted = [job for job in wanted if given.only in job.run_id]
     if not wanted:
         raise ValueError(f"--only {given.only!r} is in no name of {len(names)} runs, as {names[0]}")
+    if given.skip_committed:
+        committed = {record.run_id for record in evidence.committed_records(given.scale)}
+        wanted = [job for job in wanted if job.run_id not in committed]
     print(f"{len(missing(wanted, folder))} of {len(wanted)} runs are missing in {folder}")
     try:
         work_in_parallel(wanted, machine, folder, given.at_once)

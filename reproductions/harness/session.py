@@ -5,15 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from eqco.artifacts.record import Record, record_path
+from eqco.artifacts.record import Record
 from eqco.cli.errors import OUTSIDE
-from eqco.config import NUMERICS, Machine
+from eqco.config import Machine
 from eqco.engine.launchers import choose_device
 from eqco.recipe import Recipe
 from eqco.runtime.files import check_locks, check_writable
@@ -30,7 +30,7 @@ from reproductions.experiments.resolve import (
 )
 from reproductions.harness.options import OTHER_DEST
 from reproductions.results import records as evidence
-from reproductions.results.records import EVIDENCE_NUMERICS, RECORDS
+from reproductions.results.records import Records, is_committed
 from reproductions.scales import SCALES, Scale
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import Row, Table
@@ -51,7 +51,6 @@ class Session:
     launcher: str = "here"
     processes: int = 1
     launcher_options: tuple[str, ...] = ()
-    numerics: int = NUMERICS
     write_jobs: bool = False
     job_files: list[Path] = field(default_factory=list)
     submitted: set[str] = field(default_factory=set)
@@ -61,11 +60,15 @@ class Session:
     busy: set[str] = field(default_factory=set)  # runs that another process holds
     judged: dict[int, dict[str, Verdicts]] = field(default_factory=dict)
 
+    @cached_property
+    def records(self) -> Records:
+        """The records of this session."""
+        return Records(self.folder)
+
     @property
-    def evidence(self) -> Path | None:
-        """Folder of committed evidence, None where it is the very folder of this session."""
-        folder = RECORDS / self.scale
-        return None if folder.resolve() == self.folder.resolve() else folder
+    def evidence(self) -> bool:
+        """Whether the committed evidence is other than this session's own records."""
+        return not is_committed(self.folder)
 
     def table(self, number: int) -> Table:
         """A table at this session's scale, on its data."""
@@ -73,20 +76,15 @@ class Session:
 
     def found(self, row: Row) -> dict[int, Record]:
         """Records of a row by seed."""
-        place = (self.folder, row.recipe)
-        pairs = ((seed, Record.find(*place, seed, self.numerics)) for seed in self.seeds)
+        pairs = ((seed, self.records.find(row.recipe, seed)) for seed in self.seeds)
         return {seed: record for seed, record in pairs if record is not None}
 
     def seeds_to_judge(self, recipe: Recipe, baseline: Recipe) -> list[int]:
         """All seeds where runs may be made; with --run never those that both recipes have."""
         if self.policy != "never":
             return list(self.seeds)
-        numerics = self.numerics
-        return [
-            seed
-            for seed in self.seeds
-            if all(record_path(self.folder, r, seed, numerics).exists() for r in (recipe, baseline))
-        ]
+        both, has = (recipe, baseline), self.records.has
+        return [seed for seed in self.seeds if all(has(each, seed) for each in both)]
 
     def verdicts(self, number: int) -> dict[str, Verdicts]:
         """Own verdicts on a table's claims, selected or not: they are corrected together."""
@@ -110,16 +108,17 @@ class Session:
         return evidence.predictions(number, self.scale, self.base) if self.evidence else {}
 
 
-def recorded_base(folder: Path, scale: Scale, numerics: int) -> Recipe:
-    """The baseline of a scale with the data of the records in a folder, for sessions without data.
+def recorded_base(records: Records, scale: Scale) -> Recipe:
+    """The baseline of a scale with the data of some records, for sessions without data.
 
     Raises:
         ValueError: the records are of several data sets, or one of them cannot be trusted.
     """
-    names = sorted({record.recipe.data for record in Record.read_all(folder, numerics)})
+    names = sorted({record.recipe.data for record in records.all()})
     if len(names) > 1:
         raise ValueError(
-            f"{folder} has records of {' and '.join(names)}: name the one to judge with --data"
+            f"{records.place} has records of {' and '.join(names)}: name the one to judge with "
+            "--data"
         )
     return replace(scale.base, data=names[0]) if names else scale.base
 
@@ -130,11 +129,11 @@ def check_records(session: Session) -> None:
     Raises:
         ValueError: no row of any table has a record.
     """
-    if session.evidence is None:
+    if not session.evidence:
         return
     rows = [row for number in TABLES for row in session.table(number).rows]
     pairs = ((row.recipe, seed) for row in rows for seed in session.seeds)
-    if not any(record_path(session.folder, *pair, session.numerics).exists() for pair in pairs):
+    if not any(session.records.has(*pair) for pair in pairs):
         raise ValueError(
             f"--run never: {session.folder} has no record of a table's row, seeds 0 to "
             f"{len(session.seeds) - 1}: leave --run never out to train, or name another --records"
@@ -188,10 +187,8 @@ def checked_session(config: pytest.Config) -> Session:
     launcher_options = check_launcher(option)
     never, listing = option("run") == "never", bool(config.option.collectonly)
     folder = option("records") / option("scale")
-    is_evidence = folder.resolve() == (RECORDS / option("scale")).resolve()
-    numerics = EVIDENCE_NUMERICS if is_evidence else NUMERICS
     if scale.needs_folder and not option("data") and (never or listing):
-        base, data_dir = recorded_base(folder, scale, numerics), option("data_dir")
+        base, data_dir = recorded_base(Records(folder), scale), option("data_dir")
     else:
         base, data_dir = choose_data(option("data"), option("data_dir"), scale)
     base = choose_precision(option("precision"), base, option("scale"))
@@ -208,11 +205,10 @@ def checked_session(config: pytest.Config) -> Session:
         launcher=option("launcher"),
         processes=option("processes"),
         launcher_options=launcher_options,
-        numerics=numerics,
         write_jobs=option("write_jobs"),
         strict_busy=option("strict_busy"),
     )
-    if is_evidence and not never:
+    if not session.evidence and not never:
         raise ValueError(f"{folder} holds the evidence: judge it with --run never")
     if not listing and not never:
         check_speed(option("precision"), base, machine.device)

@@ -9,15 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from eqco.artifacts.record import Record
-from eqco.config import NUMERICS
-from eqco.runtime.listing import json_files
 from eqco.runtime.validation import nearest
 from reproductions.experiments.grid import check_tables
 from reproductions.formats import Grid, rendered, spread
 from reproductions.harness.session import recorded_base
 from reproductions.results import records
 from reproductions.results.published import shown
-from reproductions.results.records import EVIDENCE_NUMERICS, RECORDS
+from reproductions.results.records import Records
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import Row, Table
@@ -25,21 +23,20 @@ from reproductions.tables.base import Row, Table
 METRIC_TITLES = {"linear": "linear %", "knn": "kNN %"}
 
 
-def records_in(folder: Path, scale: str) -> tuple[Path, int]:
-    """The folder of a scale's records, which may be named itself or by its parent; its numerics.
+def records_in(folder: Path, scale: str) -> Records:
+    """The records of a scale, whose folder may be named itself or by its parent.
 
     Raises:
         ValueError: there is no record.
     """
     if not folder.is_dir():
         raise ValueError(f"--records {folder} is no folder: name one that holds records")
-    place = folder / scale if (folder / scale).is_dir() else folder
-    numerics = EVIDENCE_NUMERICS if place.resolve() == (RECORDS / scale).resolve() else NUMERICS
-    if not json_files(place):
-        there = [each.name for each in folder.iterdir() if each.is_dir() and each.name in SCALES]
-        hint = nearest("scale", scale, there) if there else "run pytest reproductions/ first"
-        raise ValueError(f"--records {place} holds no record: {hint}")
-    return place, numerics
+    for found in (Records(folder / scale), Records(folder)):
+        if found:
+            return found
+    there = [name for name in SCALES if Records(folder / name)]
+    hint = nearest("scale", scale, there) if there else "run pytest reproductions/ first"
+    raise ValueError(f"--records {folder} holds no record: {hint}")
 
 
 def own_values(found: list[Record], row: Row, metric: str) -> list[float]:
@@ -88,10 +85,9 @@ def main(given: argparse.Namespace) -> int:
         ValueError: an option is wrong, or there are no records.
     """
     check_tables(given.tables)
-    folder, numerics = records_in(given.records, given.scale)
-    scale = SCALES[given.scale]
-    base = recorded_base(folder, scale, numerics) if scale.needs_folder else scale.base
-    found = Record.read_all(folder, numerics)
+    own, scale = records_in(given.records, given.scale), SCALES[given.scale]
+    base = recorded_base(own, scale) if scale.needs_folder else scale.base
+    found = own.all()
     precisions = {each.recipe.precision for each in found}
     if len(precisions) == 1:
         base = replace(base, precision=precisions.pop())
@@ -102,8 +98,8 @@ def main(given: argparse.Namespace) -> int:
     known = {row.recipe for n in TABLES for row in table(n, given.scale, base).rows}
     if not any(record.recipe in known for record in found):
         raise ValueError(
-            f"none of the {len(found)} records in {folder} is of a row of a table at scale "
-            f"{given.scale}: eqco show {folder} lists them"
+            f"none of the {len(found)} records in {own.place} is of a row of a table at scale "
+            f"{given.scale}: eqco show {own.place} lists them"
         )
     measured = [grid for grid in grids if given.tables or is_measured(grid)]
     print(rendered(measured, given.format))

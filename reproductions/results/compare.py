@@ -18,8 +18,8 @@ import pandas as pd
 from scipy import stats
 
 from eqco.artifacts.record import Record
-from eqco.runtime.listing import json_files
 from reproductions.formats import Grid, to_text
+from reproductions.results.records import Records
 from reproductions.statistics.verdicts import LEVEL, holm
 from reproductions.statistics.wording import short_p
 from reproductions.tables.claims import PRIMARY
@@ -28,19 +28,25 @@ Runs = dict[str, dict[int, Record]]  # by the recipe's digest under today's nume
 PROVENANCE = ("device", "device_type", "threads", "processes", "compile", "python", "commit")
 
 
-def read_runs(folder: Path) -> Runs:
-    """The records of a folder, whatever their numerics.
+def read_runs(place: Path) -> Runs:
+    """The records of a folder or of a file with one on each line, whatever their numerics.
 
     Raises:
-        ValueError: it is no folder, or holds no record.
+        ValueError: there is no record.
     """
-    paths = json_files(folder)
-    if not paths:
+    records = Records(place).every()
+    if not records:
         raise ValueError(
-            f"{folder} holds no record: name a folder of records, such as records/SCALE"
+            f"{place} holds no record: name a folder of records, such as records/SCALE, or a file "
+            "with one on each line, such as SCALE.jsonl"
         )
+    return by_recipe(records)
+
+
+def by_recipe(records: Iterable[Record]) -> Runs:
+    """Records by recipe and seed."""
     found: Runs = {}
-    for record in map(Record.read, paths):
+    for record in records:
         found.setdefault(record.recipe.digest(), {})[record.seed] = record
     return found
 

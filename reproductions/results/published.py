@@ -6,6 +6,7 @@ import csv
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from eqco.runtime.text import plain
 from eqco.runtime.validation import COUNT, Number, check_name
@@ -58,9 +59,11 @@ def read(file: Path) -> tuple[Published, ...]:
         )
 
 
-def checked(line: dict[str, str], where: str) -> Published:
+def checked(line: dict[str, Any], where: str) -> Published:
     """A line of the file; else ValueError, which says where it stands."""
     try:
+        if None in line.values():
+            raise ValueError("it has too few columns")
         texts = {name: plain(line[name]) for name in ("row", "of", "method", "source", "note")}
         check_name("metric", line["metric"], METRICS)
         PERCENT.check("value", float(line["value"]))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields, replace
-from functools import cache
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 import pandas as pd
 
-from eqco.artifacts.record import Record
+from eqco.artifacts.record import Record, RecordError, canonical, record_path
+from eqco.config import NUMERICS
 from eqco.evaluation.metrics import METRICS
 from eqco.losses.functional import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
+from eqco.runtime.files import parse_json
+from eqco.runtime.listing import json_files
 from reproductions.scales import SCALES
 from reproductions.statistics.intervals import prediction_intervals
 from reproductions.statistics.verdicts import Verdict, interval
@@ -21,10 +24,8 @@ from reproductions.tables import table
 from reproductions.tables.base import Claim, Row
 from reproductions.tables.claims import PRIMARY, Verdicts, judge_claims
 
-# Records of numerics 1 stay in records/v1 as history: their recipes are those of no row of today.
-EVIDENCE_NUMERICS = 2
 RECORDS = Path(__file__).parents[1] / "records"
-HISTORY = RECORDS / "v1"
+LINES = ".jsonl"
 UNTRAINED = "untrained"
 DIAGNOSTICS = ("cv2", "one_minus_pi0", "rho2_cv2")
 OTHER_COLUMNS = ("digest", "seed", "loss_title", "method_title", "seconds", *DIAGNOSTICS)
@@ -53,10 +54,105 @@ def frame(records: Sequence[Record]) -> pd.DataFrame:
     )
 
 
+class Records:
+    """Records in a file with one on each line, `NAME.jsonl`, in files of a folder `NAME`, or both.
+
+    Attributes:
+        folder: the folder, which need not exist.
+        file: the file, which need not exist.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self.folder = place.with_name(place.name.removesuffix(LINES))
+        self.file = self.folder.with_name(self.folder.name + LINES)
+
+    @property
+    def place(self) -> Path:
+        """What there is, for messages."""
+        return self.file if self.file.is_file() and not self.folder.is_dir() else self.folder
+
+    @cached_property
+    def lines(self) -> dict[str, Record]:
+        """Those of the file by run id.
+
+        Raises:
+            RecordError: a line cannot be trusted.
+        """
+        found = Record.read_lines(self.file) if self.file.is_file() else []
+        return {record.run_id: record for record in found}
+
+    def find(self, recipe: Recipe, seed: int) -> Record | None:
+        """The record of a run; None where there is none.
+
+        Raises:
+            RecordError: it cannot be trusted.
+        """
+        line = self.lines.get(recipe.run_id(seed))
+        return Record.find(self.folder, recipe, seed) if line is None else line
+
+    def __bool__(self) -> bool:
+        """Whether there is a file of records at all."""
+        return self.file.is_file() or bool(json_files(self.folder))
+
+    def has(self, recipe: Recipe, seed: int) -> bool:
+        """Whether there is a record of a run; it is not read."""
+        name = recipe.run_id(seed)
+        return name in self.lines or record_path(self.folder, recipe, seed).exists()
+
+    def written(self) -> dict[str, str]:
+        """The JSON of each record as it was written, canonical, by run id.
+
+        Fields that a recipe got later are not in it, as its checksum wants.
+        """
+        texts = self.file.read_text(encoding="utf-8").splitlines() if self.file.is_file() else []
+        texts += [path.read_text(encoding="utf-8") for path in json_files(self.folder)]
+        return {body["run_id"]: canonical(body) for body in map(parse_json, texts)}
+
+    def every(self, left_out: list[str] | None = None) -> list[Record]:
+        """Every record, by run id.
+
+        Args:
+            left_out: gets a sentence for each file that cannot be trusted; without it, the first
+                such file is an error.
+
+        Raises:
+            RecordError: a record cannot be trusted.
+        """
+        readers: list[Callable[[], Iterable[Record]]] = [lambda: self.lines.values()]
+        readers += [partial(read_file, path) for path in json_files(self.folder)]
+        found: dict[str, Record] = {}
+        for read in readers:
+            try:
+                found |= {record.run_id: record for record in read()}
+            except RecordError as error:
+                if left_out is None:
+                    raise
+                left_out.append(str(error))
+        return [found[name] for name in sorted(found)]
+
+    def all(self, left_out: list[str] | None = None) -> list[Record]:
+        """Every record of today's numerics, by run id; `left_out` tells of others too."""
+        found = self.every(left_out)
+        kept = [record for record in found if record.numerics == NUMERICS]
+        if left_out is not None and (others := len(found) - len(kept)):
+            left_out.append(f"{others} of {len(found)} records, of other numerics than {NUMERICS}")
+        return kept
+
+
+def read_file(path: Path) -> list[Record]:
+    """The one record of a file, in a list."""
+    return [Record.read(path)]
+
+
+def is_committed(place: Path) -> bool:
+    """Whether a place of records is that of committed ones."""
+    return place.resolve().parent == RECORDS.resolve()
+
+
 @cache
 def committed_records(scale: str) -> tuple[Record, ...]:
     """Committed records of a scale."""
-    return tuple(Record.read_all(RECORDS / scale, EVIDENCE_NUMERICS))
+    return tuple(Records(RECORDS / scale).all())
 
 
 @cache

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from eqco.artifacts.record import Record, RecordError
+from eqco.artifacts.record import Record
 from eqco.recipe import Recipe
-from eqco.runtime.listing import json_files
 from reproductions import tables
+from reproductions.results.records import Records
 from reproductions.scales import SCALES
 from reproductions.statistics.intervals import prediction_intervals
 from reproductions.tables import TABLES
@@ -24,7 +24,7 @@ class Evidence:
 
     Attributes:
         scale: a name in `reproductions.scales.SCALES`.
-        records: by name; all of the same numerics.
+        records: by name; all of today's numerics.
         left_out: sentences on files that are not among them.
     """
 
@@ -82,21 +82,13 @@ class Evidence:
 
 
 def read(folder: Path, scale: str) -> Evidence:
-    """Records of a scale in `folder/scale`: those of the newest numerics that there are.
+    """Records of a scale in `folder/scale` and `folder/scale.jsonl`.
 
-    Files that cannot be trusted and records of older numerics are left out, each with a sentence.
+    Files that cannot be trusted and records of other numerics are left out, each with a sentence.
     """
-    found, left_out = [], []
-    for path in json_files(folder / scale):
-        try:
-            found.append(Record.read(path))
-        except RecordError as error:
-            left_out.append(str(error))
-    newest = max((record.numerics for record in found), default=0)
-    kept = tuple(record for record in found if record.numerics == newest)
-    if older := len(found) - len(kept):
-        left_out.append(f"{older} of {len(found)} records, of numerics below {newest}")
-    return Evidence(scale, kept, tuple(left_out))
+    left_out: list[str] = []
+    found = Records(folder / scale).all(left_out)
+    return Evidence(scale, tuple(found), tuple(left_out))
 
 
 def read_all(folder: Path) -> list[Evidence]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from eqco.artifacts.record import Record, RecordError, checksum, record_path
+from eqco.artifacts.record import Record, RecordError, canonical, checksum, record_path
 from eqco.config import NUMERICS, Machine
 from eqco.recipe import Recipe
 
@@ -36,7 +36,6 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path, record: Record) -> N
     assert path == record_path(tmp_path, EQCO, 3)
     assert Record.read(path) == record
     assert Record.find(tmp_path, EQCO, 3) == record
-    assert Record.read_all(tmp_path) == [record]
 
 
 def test_a_record_says_what_was_run_where_and_with_what(record: Record) -> None:
@@ -70,6 +69,18 @@ def test_a_run_without_a_record_is_found_nowhere(tmp_path: Path, record: Record)
     assert Record.find(tmp_path / "nowhere", EQCO, 3) is None
 
 
+def test_a_line_of_a_file_of_records_is_the_whole_record(tmp_path: Path, record: Record) -> None:
+    path, other = tmp_path / "collected.jsonl", replace(record, seed=4, checksum="")
+    other, line = replace(other, checksum=checksum(other.body())), canonical(record.body())
+    path.write_text(f"{line}\n{canonical(other.body())}\n")
+    assert Record.read_lines(path) == [record, other]
+    assert Record.named(EQCO.run_id(4), path) == Record.named(EQCO.run_id(4), tmp_path) == other
+    assert Record.named("none", path) is None
+    path.write_text(f"{line}\n{edit_metric(line)}\n")
+    with pytest.raises(RecordError, match=r"jsonl, line 2, does not match .*: restore"):
+        Record.read_lines(path)
+
+
 def edit_metric(text: str) -> str:
     """A better accuracy."""
     return text.replace("87.123456789", "97.123456789")
@@ -101,7 +112,6 @@ def test_an_edited_record_is_an_error_with_its_name(
     for look in (
         lambda: Record.read(path),
         lambda: Record.find(tmp_path, EQCO, 3),
-        lambda: Record.read_all(tmp_path),
     ):
         with pytest.raises(RecordError, match=f"record .*{path.name}.*move it away and run again"):
             look()
@@ -192,7 +202,6 @@ def test_records_of_older_numerics_do_not_count(
     path = record.write(tmp_path)
     for module in ("eqco.config", "eqco.artifacts.record"):
         monkeypatch.setattr(f"{module}.NUMERICS", NUMERICS + 1)
-    assert Record.read_all(tmp_path) == []
     assert Record.find(tmp_path, EQCO, 3) is None
     assert Record.read(path) == record  # still a whole record, of its own numerics
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from eqco.__main__ import main
-from eqco.artifacts.record import Record, checksum
+from eqco.artifacts.record import Record, canonical, checksum
 from eqco.config import Machine
 from eqco.engine.run import run
 from reproductions.scales import SCALES
@@ -52,6 +52,14 @@ def test_a_run_made_again_is_equal_to_the_bit_and_leaves_nothing(
     assert status_of(words) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"{record.stem}: equal to the bit"
     assert not [path for path in out.rglob("*") if path.suffix in (".json", ".pt")]
+
+
+def test_a_run_is_found_among_collected_records(record: Path, tmp_path: Path) -> None:
+    from eqco.cli.redo import find
+
+    made = Record.read(record)
+    (tmp_path / "smoke.jsonl").write_text(f"{canonical(made.body())}\n")
+    assert find(made.run_id, tmp_path) == made
 
 
 def test_a_number_that_differs_is_named_with_both_values(

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eqco.artifacts.record import Record
 from eqco.data.image_folder import ImageTree, identity, loose_identity, scan, scan_loose
+from eqco.recipe import Recipe
 from eqco.runtime.listing import LeftOut, files_below, json_files
 from eqco.runtime.validation import sentence
 from reproductions.reports.user_tables import records_in
-from reproductions.results.records import RECORDS
+from tests.reproductions.reports.test_terminal import make_record
 
 pytestmark = pytest.mark.faults
 
@@ -238,16 +238,13 @@ def test_every_name_is_taken_or_counted(
 
 
 def test_records_have_the_same_gate(tmp_path: Path) -> None:
-    first = sorted((RECORDS / "glyphs").glob("*.json"))[0]
     place = tmp_path / "glyphs"
-    place.mkdir()
-    shutil.copy(first, place)
-    before = Record.read_all(place, 2)
+    record = make_record(Recipe(), 0, 80.0)
+    first = record.write(place)
     write(place, f"._{first.name}", ".ipynb_checkpoints/x.json")
-    assert json_files(place) == [place / first.name]
-    assert Record.read_all(place, 2) == before
-    assert records_in(tmp_path, "glyphs")[0] == place
-    (place / first.name).unlink()
+    assert json_files(place) == [first]
+    assert records_in(tmp_path, "glyphs").all() == [record]
+    first.unlink()
     with pytest.raises(ValueError, match="holds no record"):
         records_in(tmp_path, "glyphs")
     assert json_files(tmp_path / "nowhere") == []

@@ -30,7 +30,7 @@ from reproductions.experiments.plan import price_from_measurement
 from reproductions.formats import FORMATS, Grid, rendered
 from reproductions.reports import terminal
 from reproductions.results import published
-from reproductions.results.records import RECORDS
+from reproductions.results.records import committed_records
 from reproductions.tables.base import Row
 from tests.reproductions.reports.test_terminal import make_record
 
@@ -51,9 +51,7 @@ def is_calm(text: str) -> bool:
 @pytest.fixture(scope="module")
 def body() -> dict[str, Any]:
     """The JSON of a committed record."""
-    path = next((RECORDS / "glyphs").glob("simo-infonce-k255-*-s0.json"))
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    return committed_records("glyphs")[0].body()
 
 
 def seal(folder: Path, body: dict[str, Any]) -> Path:

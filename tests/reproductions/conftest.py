@@ -6,10 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from eqco.artifacts.record import Record
+from eqco.artifacts.record import Record, canonical
 from reproductions.results import records as evidence
 
 Commit = Callable[[Sequence[Record]], None]
+
+
+def line(record: Record) -> str:
+    """A record as a line of a file of records."""
+    return f"{canonical(record.body())}\n"
 
 
 def forget() -> None:

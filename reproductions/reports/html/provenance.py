@@ -7,7 +7,6 @@ from dataclasses import asdict
 import pandas as pd
 
 from eqco.artifacts.record import Record
-from eqco.config import NUMERICS
 from eqco.engine.progress import duration
 from eqco.evaluation.metrics import METRICS
 from eqco.recipe import Recipe
@@ -29,8 +28,6 @@ def differences(recipe: Recipe, base: Recipe) -> list[str]:
 def marks(record: Record) -> list[str]:
     """Why a record may not be what today's code gives, and its note."""
     found = []
-    if record.numerics != NUMERICS:
-        found.append(f"stale: numerics {record.numerics}, today {NUMERICS}")
     if record.machine.get("dirty"):
         found.append("made from changed files")
     if record.machine.get("commit", "") is None:

@@ -19,6 +19,7 @@ from eqco.recipe import Recipe
 from reproductions.__main__ import main
 from reproductions.experiments import plan
 from reproductions.experiments.grid import jobs
+from reproductions.results.records import Records
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 from tests.trees import write_tree
@@ -66,14 +67,14 @@ def test_the_grid_is_planned_where_it_is_named(
 def test_the_four_states_of_a_run(tmp_path: Path) -> None:
     recipe, machine = SCALES["smoke"].base, Machine(checkpoints=tmp_path / "checkpoints")
     job, path = Job(recipe, 0), checkpoint_path(recipe, 0, machine)
-    assert plan.run_state(job, tmp_path, machine) == "missing"
+    assert plan.run_state(job, Records(tmp_path), machine) == "missing"
     with hold(recipe, 0, machine):
         assert path.with_suffix(".lock").exists()
-    assert plan.run_state(job, tmp_path, machine) == "missing"
+    assert plan.run_state(job, Records(tmp_path), machine) == "missing"
     path.write_bytes(b"")
-    assert plan.run_state(job, tmp_path, machine) == "begun"
+    assert plan.run_state(job, Records(tmp_path), machine) == "begun"
     Record.of(recipe, 0, machine, now(), metrics={}).write(tmp_path)
-    assert plan.run_state(job, tmp_path, machine) == "done"
+    assert plan.run_state(job, Records(tmp_path), machine) == "done"
 
 
 def test_a_run_that_is_held_is_running(tmp_path: Path) -> None:
@@ -81,11 +82,11 @@ def test_a_run_that_is_held_is_running(tmp_path: Path) -> None:
     lock = checkpoint_path(recipe, 0, machine).with_suffix(".lock")
     lock.parent.mkdir()
     with FileLock(lock):  # as another process would hold it: `hold` may be nested in one process
-        assert plan.run_state(Job(recipe, 0), tmp_path, machine) == "running"
+        assert plan.run_state(Job(recipe, 0), Records(tmp_path), machine) == "running"
 
 
 def test_without_records_or_a_measurement_the_stated_price_is_used(tmp_path: Path) -> None:
-    stated = plan.best_price("imagenet", tmp_path, None)
+    stated = plan.best_price("imagenet", Records(tmp_path), None)
     assert stated is not None
     assert stated.origin.startswith("stated: 53 h on 8 V100")
     assert stated.hours(replace(IMAGENET_BASE, probe_epochs=1)) == pytest.approx(53 * 8, abs=1)
@@ -94,12 +95,12 @@ def test_without_records_or_a_measurement_the_stated_price_is_used(tmp_path: Pat
 def test_a_price_from_a_measurement(tmp_path: Path) -> None:
     images = IMAGENET[1]
     path = write_measurement(tmp_path / "rates.json", 2.0 * images, 1.0 * images, processes=2)
-    measured = plan.best_price("imagenet", tmp_path, path)
+    measured = plan.best_price("imagenet", Records(tmp_path), path)
     assert measured is not None
     assert measured.origin == "measured 2026-01-01 on 2 x a GPU"
     epochs, probe_epochs = IMAGENET_BASE.epochs, IMAGENET_BASE.probe_epochs
     assert measured.hours(IMAGENET_BASE) * 3600 == pytest.approx(epochs * 1 + probe_epochs * 2)
-    half = plan.best_price("imagenet", tmp_path, path, images // 2)
+    half = plan.best_price("imagenet", Records(tmp_path), path, images // 2)
     assert half is not None
     assert half.hours(IMAGENET_BASE) == pytest.approx(measured.hours(IMAGENET_BASE) / 2, rel=1e-4)
 
@@ -110,26 +111,26 @@ def test_a_file_that_is_no_measurement_is_named(text: str | None, tmp_path: Path
     if text is not None:
         path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"rates.json is no throughput measurement"):
-        plan.best_price("imagenet", tmp_path, path)
+        plan.best_price("imagenet", Records(tmp_path), path)
 
 
 def test_a_measured_rate_of_zero_is_no_measurement(tmp_path: Path) -> None:
     path = write_measurement(tmp_path / "rates.json", 0.0, 1.0)
     with pytest.raises(ValueError, match=r"rates.json is no throughput measurement"):
-        plan.best_price("imagenet", tmp_path, path)
+        plan.best_price("imagenet", Records(tmp_path), path)
 
 
 def test_a_price_of_records_is_their_median(tmp_path: Path) -> None:
-    price = plan.best_price("glyphs", NO_FOLDER, None)
+    price = plan.best_price("glyphs", Records(NO_FOLDER), None)
     assert price is not None
     assert price.origin.startswith("median of ")
     assert 10 < price.hours(Recipe()) * 3600 < 600
-    assert plan.best_price("cifar10", NO_FOLDER, None) is None
+    assert plan.best_price("cifar10", Records(NO_FOLDER), None) is None
     recipe = replace(SCALES["smoke"].base, epochs=2, probe_epochs=10)
     for seed, seconds in enumerate((10.0, 20.0, 900.0)):
         spent = {"train": seconds, "probe": 5.0}
         Record.of(recipe, seed, Machine(), now(), metrics={}, seconds=spent).write(tmp_path)
-    own = plan.best_price("glyphs", tmp_path, None)
+    own = plan.best_price("glyphs", Records(tmp_path), None)
     assert own is not None
     assert own.hours(recipe) * 3600 == pytest.approx(20 + 5)
     assert own.origin.startswith("median of 3 records")
@@ -151,10 +152,10 @@ def test_done_runs_are_not_in_the_sum(tmp_path: Path) -> None:
     done, missing = (Job(SCALES["smoke"].base, seed) for seed in (0, 1))
     Record.of(done.recipe, 0, Machine(), now(), metrics={}).write(tmp_path)
     price, machine = plan.Price(1.0, 0.5, "a test"), Machine(checkpoints=tmp_path)
-    text = plan.plan([done, missing], tmp_path, machine, price, "hours")
+    text = plan.plan([done, missing], Records(tmp_path), machine, price, "hours")
     assert "2 runs: 1 done, 0 running, 0 begun, 1 missing." in text
     assert f"Left: {price.hours(missing.recipe):,.1f} hours.\nPrice: a test." in text
-    assert "No price is known" in plan.plan([missing], tmp_path, machine, None, "hours")
+    assert "No price is known" in plan.plan([missing], Records(tmp_path), machine, None, "hours")
 
 
 def test_runs_of_the_committed_evidence_are_told_and_not_in_the_sum(tmp_path: Path) -> None:
@@ -162,7 +163,9 @@ def test_runs_of_the_committed_evidence_are_told_and_not_in_the_sum(tmp_path: Pa
     Record.of(done.recipe, 0, Machine(), now(), metrics={}).write(tmp_path)
     price, machine = plan.Price(1.0, 0.5, "a test"), Machine(checkpoints=tmp_path)
     evidence = {done.run_id, committed.run_id}
-    text = plan.plan([done, committed, missing], tmp_path, machine, price, "hours", evidence)
+    text = plan.plan(
+        [done, committed, missing], Records(tmp_path), machine, price, "hours", evidence
+    )
     assert "3 runs: 1 done, 1 committed, 0 running, 0 begun, 1 missing." in text
     assert f"Left: {price.hours(missing.recipe):,.1f} hours." in text
 

@@ -16,13 +16,16 @@ from eqco.engine.run import Job, untrained
 from eqco.recipe import Recipe
 from eqco.runtime.validation import TrainingError
 from reproductions.__main__ import main
-from reproductions.experiments import grid, sweep
+from reproductions.experiments import grid as wanted
+from reproductions.experiments import sweep
+from reproductions.results.records import RECORDS
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
+from tests.reproductions.conftest import Commit
 
 GLYPHS = SCALES["glyphs"]
 BASE = GLYPHS.base
-METHOD_RATES = {"simo": grid.RATES, "moco": grid.METHOD_RATES, "simclr": grid.METHOD_RATES}
+METHOD_RATES = {"simo": wanted.RATES, "moco": wanted.METHOD_RATES, "simclr": wanted.METHOD_RATES}
 JOBS = [Job(BASE, seed) for seed in range(4)]
 
 
@@ -39,19 +42,19 @@ def names_of(found: list[Job]) -> list[str]:
 
 def jobs(seeds: range = range(1), **choice: Sequence[Any]) -> list[Job]:
     """Runs of the sweep at scale glyphs."""
-    return grid.jobs(GLYPHS, BASE, seeds, **choice)
+    return wanted.jobs(GLYPHS, BASE, seeds, **choice)
 
 
 def test_learning_rates_cover_two_decades() -> None:
-    assert len(grid.RATES) >= 6
-    assert max(grid.RATES) / min(grid.RATES) >= 99
-    assert BASE.learning_rate in grid.RATES
-    assert set(grid.METHOD_RATES) >= {BASE.learning_rate}
+    assert len(wanted.RATES) >= 6
+    assert max(wanted.RATES) / min(wanted.RATES) >= 99
+    assert BASE.learning_rate in wanted.RATES
+    assert set(wanted.METHOD_RATES) >= {BASE.learning_rate}
 
 
 @pytest.mark.parametrize("scale", ["glyphs", "photos", "cifar10"])
 def test_baselines_are_infonce_with_all_negatives_at_every_rate(scale: str) -> None:
-    found = grid.baselines(SCALES[scale], SCALES[scale].base)
+    found = wanted.baselines(SCALES[scale], SCALES[scale].base)
     expected = {
         replace(SCALES[scale].baseline(method), learning_rate=rate)
         for method, rates in METHOD_RATES.items()
@@ -62,7 +65,7 @@ def test_baselines_are_infonce_with_all_negatives_at_every_rate(scale: str) -> N
 
 
 def test_the_grid_has_table_1_and_both_ends_of_the_other_methods_at_every_rate() -> None:
-    found = grid.grid(GLYPHS, BASE)
+    found = wanted.grid(GLYPHS, BASE)
     expected = {row.recipe for row in table(1, "glyphs").rows}
     for method, rates in METHOD_RATES.items():
         mine = [recipe for recipe in found if recipe.method == method]
@@ -83,7 +86,7 @@ def test_the_sweep_is_its_parts_in_order_without_a_run_twice() -> None:
     seeds = range(2)
     names = names_of(jobs(seeds))
     assert len(names) == len(set(names))
-    parts = [names_of(jobs(seeds, parts=[part])) for part in grid.PARTS]
+    parts = [names_of(jobs(seeds, parts=[part])) for part in wanted.PARTS]
     assert names == list(dict.fromkeys(name for part in parts for name in part))
     assert names_of(jobs(seeds, parts=["grid", "baselines"]))[0] == parts[2][0]
 
@@ -98,7 +101,7 @@ def test_the_part_tables_has_every_row_of_its_tables_and_the_untrained_backbone(
 
 
 def test_baselines_and_grid_have_their_own_seeds_alone() -> None:
-    for part, own in grid.LIMITED.items():
+    for part, own in wanted.LIMITED.items():
         for seeds in (range(2), range(10), range(4, 12), range(10, 15)):
             found = {job.seed for job in jobs(seeds, parts=[part])}
             assert found == set(seeds) & set(own)
@@ -107,7 +110,7 @@ def test_baselines_and_grid_have_their_own_seeds_alone() -> None:
 
 def test_every_run_has_the_data_of_the_base() -> None:
     base = replace(SCALES["photos"].base, data="folder:mine-12345678")
-    found = grid.jobs(SCALES["photos"], base, range(1))
+    found = wanted.jobs(SCALES["photos"], base, range(1))
     assert {job.recipe.data for job in found} == {base.data}
 
 
@@ -175,6 +178,18 @@ def test_the_command_takes_parts_tables_and_seeds(tmp_path: Path, done: list[str
     words = ["--parts", "tables", "--tables", "1", "3", "--first-seed=10", "--seeds=2"]
     assert command(tmp_path, *words) == 0
     assert done == names_of(jobs(range(10, 12), parts=["tables"], tables=[1, 3]))
+
+
+def test_the_command_leaves_out_what_is_committed_and_never_writes_beside_it(
+    tmp_path: Path, done: list[str], commit: Commit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--parts=tables", "--tables=1", "--seeds=1"]
+    wanted = jobs(range(1), parts=["tables"], tables=[1])
+    commit([make_record(job.recipe, job.seed) for job in wanted[2:]])
+    assert command(tmp_path, *words, "--skip-committed") == 0
+    assert done == names_of(wanted[:2])
+    assert command(RECORDS, *words) == 2
+    assert "sweep into another folder, with --skip-committed" in capsys.readouterr().err
 
 
 def test_a_wrong_table_leaves_no_folder_behind(tmp_path: Path, done: list[str]) -> None:

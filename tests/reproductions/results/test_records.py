@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from eqco.artifacts.record import Record
+from eqco.artifacts.record import RecordError
 from eqco.recipe import Recipe
 from reproductions.experiments import grid
-from reproductions.results import records
+from reproductions.results import records as evidence
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import LEAST_SEEDS
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import Row
 from reproductions.tables.claims import PRIMARY
 from tests import synthetic
+from tests.reproductions.conftest import line
 from tests.reproductions.reports.test_terminal import make_record
 
 
@@ -24,7 +26,7 @@ from tests.reproductions.reports.test_terminal import make_record
 def small() -> pd.DataFrame:
     """SiMo with InfoNCE at three K: three seeds at K = 16, two at K = 4 and at full K."""
     accuracies = {255: [85.0, 86.0], 16: [82.0, 84.0, 99.0], 4: [75.0, 74.0]}
-    return records.frame(
+    return evidence.frame(
         [
             make_record(Recipe(num_negatives=k), seed, value)
             for k, values in accuracies.items()
@@ -34,36 +36,36 @@ def small() -> pd.DataFrame:
 
 
 def test_frame_marks_untrained_runs() -> None:
-    found = records.frame([make_record(Recipe(epochs=0), 0, 60.0), make_record(Recipe(), 0, 85.0)])
+    found = evidence.frame([make_record(Recipe(epochs=0), 0, 60.0), make_record(Recipe(), 0, 85.0)])
     assert list(found["loss_title"]) == ["untrained", "InfoNCE"]
     assert list(found["method_title"]) == ["SiMo", "SiMo"]
 
 
 def test_frame_has_recipe_metrics_diagnostics_and_seconds_of_each_run() -> None:
     recipe = Recipe(num_negatives=16)
-    (line,) = records.frame([make_record(recipe, 3, 85.0)]).to_dict("records")
+    (line,) = evidence.frame([make_record(recipe, 3, 85.0)]).to_dict("records")
     assert (line["digest"], line["seed"], line["num_negatives"]) == (recipe.digest(), 3, 16)
     assert (line["linear"], line["cv2"], line["seconds"]) == (85.0, 7.0, 45.0)
     assert line["note"] == "drawn by another library"
 
 
 def test_by_seed_selects_runs_by_their_fields(small: pd.DataFrame) -> None:
-    assert records.by_seed(small, num_negatives=16) == {0: 82.0, 1: 84.0, 2: 99.0}
-    assert records.by_seed(small, "knn", num_negatives=4, seed=1) == {1: 70.0}
-    assert records.by_seed(small, num_negatives=64) == {}
+    assert evidence.by_seed(small, num_negatives=16) == {0: 82.0, 1: 84.0, 2: 99.0}
+    assert evidence.by_seed(small, "knn", num_negatives=4, seed=1) == {1: 70.0}
+    assert evidence.by_seed(small, num_negatives=64) == {}
 
 
 def test_of_row_has_the_runs_of_the_row_alone(
     small: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(records, "runs", lambda scale: small)
-    assert records.row_values("glyphs", Row(Recipe(num_negatives=4))) == {0: 75.0, 1: 74.0}
-    assert records.row_values("glyphs", Row(Recipe(num_negatives=4)), "knn") == {0: 70.0, 1: 70.0}
-    assert records.row_values("glyphs", Row(Recipe(num_negatives=4, learning_rate=0.1))) == {}
+    monkeypatch.setattr(evidence, "runs", lambda scale: small)
+    assert evidence.row_values("glyphs", Row(Recipe(num_negatives=4))) == {0: 75.0, 1: 74.0}
+    assert evidence.row_values("glyphs", Row(Recipe(num_negatives=4)), "knn") == {0: 70.0, 1: 70.0}
+    assert evidence.row_values("glyphs", Row(Recipe(num_negatives=4, learning_rate=0.1))) == {}
 
 
 def test_gaps_to_full_are_paired_by_seed(small: pd.DataFrame) -> None:
-    gaps = records.gaps_to_full(small, 255).set_index("k")
+    gaps = evidence.gaps_to_full(small, 255).set_index("k")
     assert dict(gaps["points"]) == {4: 11.0, 16: 2.5}  # full K has no seed 2
     assert dict(gaps["n"]) == {4: 2, 16: 2}
     sd = 2**0.5  # of 10 and 12
@@ -71,57 +73,49 @@ def test_gaps_to_full_are_paired_by_seed(small: pd.DataFrame) -> None:
 
 
 def test_half_interval_is_of_the_90_percent_t_interval() -> None:
-    assert records.half_interval(pd.Series([5.0])) == 0.0
-    assert records.half_interval(pd.Series([5.0, 5.0])) == 0.0
-    assert records.half_interval(pd.Series([1.0, 2.0, 3.0])) == pytest.approx(
+    assert evidence.half_interval(pd.Series([5.0])) == 0.0
+    assert evidence.half_interval(pd.Series([5.0, 5.0])) == 0.0
+    assert evidence.half_interval(pd.Series([1.0, 2.0, 3.0])) == pytest.approx(
         2.91999 / 3**0.5, rel=1e-4
     )
 
 
 def test_a_scale_without_records_has_an_empty_frame() -> None:
-    empty = records.runs("cifar10")
+    empty = evidence.runs("cifar10")
     assert empty.empty
-    assert records.recipe_runs("cifar10", [Recipe()]).empty
-    assert "cifar10" not in records.judged_scales()
+    assert evidence.recipe_runs("cifar10", [Recipe()]).empty
+    assert "cifar10" not in evidence.judged_scales()
 
 
 def test_without_runs_of_all_negatives_there_is_no_gap(small: pd.DataFrame) -> None:
-    assert records.gaps_to_full(small[small["num_negatives"] != 255], 255).empty
-    assert records.gaps_to_full(small[:0], 255).empty
+    assert evidence.gaps_to_full(small[small["num_negatives"] != 255], 255).empty
+    assert evidence.gaps_to_full(small[:0], 255).empty
 
 
 def test_points_lost_are_against_the_same_seed_of_the_full_row(small: pd.DataFrame) -> None:
     small = small.assign(row="k" + small["num_negatives"].astype(str))
-    lost = records.lost_against(small, "k255")
+    lost = evidence.lost_against(small, "k255")
     assert list(lost[lost["row"] == "k4"]["points"]) == [10.0, 12.0]
     assert list(lost[lost["row"] == "k16"]["points"].isna()) == [False, False, True]
-    assert records.lost_against(small[small["row"] == "k4"], "k255")["points"].isna().all()
+    assert evidence.lost_against(small[small["row"] == "k4"], "k255")["points"].isna().all()
 
 
 def test_a_user_folder_has_the_data_of_its_records(monkeypatch: pytest.MonkeyPatch) -> None:
     data = "folder:mine-01234567"
     own = replace(SCALES["photos"].base, data=data)
-    monkeypatch.setattr(records, "runs", lambda scale: records.frame([make_record(own, 0, 50)]))
-    assert records.evidence_base("photos") == own
-    assert records.evidence_base("glyphs") == SCALES["glyphs"].base
+    monkeypatch.setattr(evidence, "runs", lambda scale: evidence.frame([make_record(own, 0, 50)]))
+    assert evidence.evidence_base("photos") == own
+    assert evidence.evidence_base("glyphs") == SCALES["glyphs"].base
 
 
-def test_records_of_numerics_1_still_read() -> None:
-    for scale, least in (("glyphs", 200), ("photos", 20)):
-        found = Record.read_all(records.HISTORY / scale, 1)
-        assert len(found) > least
-        assert len(found) == len(list((records.HISTORY / scale).glob("*.json")))
-        assert Record.read_all(records.HISTORY / scale) == []  # no evidence today
-
-
-@pytest.mark.parametrize("scale", records.judged_scales())
+@pytest.mark.parametrize("scale", evidence.judged_scales())
 @pytest.mark.parametrize("number", TABLES)
 def test_runs_of_a_table_are_of_its_rows(number: int, scale: str) -> None:
     digests = {
         row.name: row.recipe.digest()
-        for row in table(number, scale, records.evidence_base(scale)).rows
+        for row in table(number, scale, evidence.evidence_base(scale)).rows
     }
-    found = records.table_runs(number, scale)
+    found = evidence.table_runs(number, scale)
     assert set(found["row"]) <= digests.keys()
     for name, part in found.groupby("row"):
         assert set(part["digest"]) == {digests[str(name)]}
@@ -130,18 +124,18 @@ def test_runs_of_a_table_are_of_its_rows(number: int, scale: str) -> None:
 
 def test_runs_without_a_metric_are_left_out(small: pd.DataFrame) -> None:
     small.loc[small["seed"] == 1, "knn"] = float("nan")
-    assert records.by_seed(small, "knn", num_negatives=4) == {0: 70.0}
+    assert evidence.by_seed(small, "knn", num_negatives=4) == {0: 70.0}
 
 
-@pytest.mark.parametrize("scale", records.judged_scales())
+@pytest.mark.parametrize("scale", evidence.judged_scales())
 @pytest.mark.parametrize("number", TABLES)
 def test_verdicts_of_a_table_are_of_its_claims_and_corrected(number: int, scale: str) -> None:
-    claims = table(number, scale, records.evidence_base(scale)).claims
-    found = records.verdicts(number, scale)
+    claims = table(number, scale, evidence.evidence_base(scale)).claims
+    found = evidence.verdicts(number, scale)
     assert list(found) == [claim.name for claim in claims]
     for claim in claims:
-        runs = bool(records.row_values(scale, claim.left))
-        runs &= bool(records.row_values(scale, claim.right))
+        runs = bool(evidence.row_values(scale, claim.left))
+        runs &= bool(evidence.row_values(scale, claim.right))
         assert (PRIMARY in found[claim.name]) == runs
         for verdict in found[claim.name].values():
             assert verdict.n < LEAST_SEEDS or verdict.p_holm >= verdict.p
@@ -149,8 +143,8 @@ def test_verdicts_of_a_table_are_of_its_claims_and_corrected(number: int, scale:
 
 def test_evidence_is_silent_on_the_images_of_a_user() -> None:
     base = replace(SCALES["photos"].base, data="folder:mine-01234567")
-    assert set(map(len, records.verdicts(1, "photos", base).values())) == {0}
-    assert records.predictions(1, "photos", base) == {}
+    assert set(map(len, evidence.verdicts(1, "photos", base).values())) == {0}
+    assert evidence.predictions(1, "photos", base) == {}
 
 
 def test_a_new_run_is_predicted_around_the_committed_ones(
@@ -158,32 +152,52 @@ def test_a_new_run_is_predicted_around_the_committed_ones(
 ) -> None:
     synthetic.commit(monkeypatch, synthetic.records_of([1], grid=False))
     base = SCALES["glyphs"].base
-    found = records.predictions(1, "glyphs", base)
+    found = evidence.predictions(1, "glyphs", base)
     for row in table(1, "glyphs").rows:
-        values = records.row_values("glyphs", row).values()
+        values = evidence.row_values("glyphs", row).values()
         assert found[row.name][0] < min(values) <= max(values) < found[row.name][1]
     synthetic.forget()
 
 
-OF_SCALES = sorted(path.name for path in records.RECORDS.iterdir() if path != records.HISTORY)
+OF_SCALES = sorted(path.stem for path in evidence.RECORDS.glob("*.jsonl"))
 
 
 @pytest.mark.parametrize("scale", OF_SCALES)
-def test_committed_records_are_whole_and_of_todays_recipes(scale: str) -> None:
+def test_committed_records_are_canonical_lines_by_run_and_of_todays_recipes(scale: str) -> None:
     assert scale in SCALES
-    found = records.committed_records(scale)
+    found = evidence.committed_records(scale)
     assert found
-    for record in found:
-        assert record.recipe.run_id(record.seed, record.numerics) == record.run_id
-        key = (record.recipe, record.seed, record.numerics)
-        assert Record.find(records.RECORDS / scale, *key) == record
-    files = {path.stem for path in (records.RECORDS / scale).iterdir()}
-    assert files == {record.run_id for record in found}
+    assert [record.run_id for record in found] == [r.recipe.run_id(r.seed) for r in found]
+    records = evidence.Records(evidence.RECORDS / scale)
+    lines = records.file.read_text(encoding="utf-8").splitlines()
+    assert lines == [line for _, line in sorted(records.written().items())]
+
+
+def test_nothing_but_collected_records_is_committed() -> None:
+    files = {path.name for path in evidence.RECORDS.iterdir()}
+    assert files == {"README.md", *(f"{scale}.jsonl" for scale in OF_SCALES)}
+
+
+def test_lines_and_files_are_read_together(tmp_path: Path) -> None:
+    made = [make_record(Recipe(), seed, 80.0) for seed in range(3)]
+    (tmp_path / "glyphs.jsonl").write_text(line(made[2]) + line(made[0]), encoding="utf-8")
+    file = made[1].write(tmp_path / "glyphs")
+    for name in ("glyphs", "glyphs.jsonl"):
+        assert evidence.Records(tmp_path / name).all() == made
+    records = evidence.Records(tmp_path / "glyphs")
+    assert [records.find(Recipe(), seed) for seed in range(4)] == [*made, None]
+    assert [records.has(Recipe(), seed) for seed in range(4)] == [True, True, True, False]
+    file.write_text("{", encoding="utf-8")
+    with pytest.raises(RecordError, match=file.name):
+        records.all()
+    left_out: list[str] = []
+    assert records.all(left_out) == [made[0], made[2]]
+    assert file.name in left_out[0]
 
 
 @pytest.mark.parametrize("scale", OF_SCALES)
 def test_committed_records_are_runs_of_the_sweep(scale: str) -> None:
-    committed = {(record.recipe, record.seed) for record in records.committed_records(scale)}
+    committed = {(record.recipe, record.seed) for record in evidence.committed_records(scale)}
     seeds = range(1 + max(seed for _, seed in committed))
-    jobs = grid.jobs(SCALES[scale], records.evidence_base(scale), seeds)
+    jobs = grid.jobs(SCALES[scale], evidence.evidence_base(scale), seeds)
     assert committed <= {(job.recipe, job.seed) for job in jobs}
