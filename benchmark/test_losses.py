@@ -18,7 +18,7 @@ from benchmark.inputs import (
     plain_in_batch,
 )
 from benchmark.measure import Compare, Part, Row
-from eqco.losses.functional import LOSSES
+from eqco.losses.registry import LOSSES
 
 pytestmark = pytest.mark.benchmark(group="losses")
 SIZES = {256: 60, 1024: 30, 4096: 7}  # N, and in how many rounds

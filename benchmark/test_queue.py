@@ -16,6 +16,7 @@ from benchmark.inputs import (
     plain_of_queue,
 )
 from benchmark.measure import Compare, Part
+from eqco.losses.memory_bank import replace_oldest
 from eqco.methods.encoder import BACKBONES, Encoder
 from eqco.methods.moco import MoCo
 
@@ -51,7 +52,7 @@ def test_taking_in_a_batch(compare: Compare) -> None:
     method = MoCo(encoder, num_negatives=16, queue_size=size, bn_splits=1)
     compare(
         "take in a batch / a copy",
-        ours=Part(partial(method.enqueue, embeddings(count))),
+        ours=Part(partial(replace_oldest, method.queue, method.queue_next, embeddings(count))),
         plain=Part(method.queue.clone),
         rounds=50,
         queue=size,

@@ -8,10 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eqco.analysis.theory import margin
     from eqco.losses.bias_corrected import eqco_jackknife
-    from eqco.losses.embeddings import similarities
-    from eqco.losses.functional import eqco_info_nce, info_nce
+    from eqco.losses.functional import eqco_info_nce, info_nce, margin
     from eqco.losses.modules import (
         DCLJackknifeLoss,
         DCLLoss,
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
         HardInfoNCELoss,
         InfoNCELoss,
     )
+    from eqco.losses.similarity import similarities
     from eqco.losses.supervised import LabelLoss
 
 __version__ = "0.1.0"
@@ -62,8 +61,8 @@ MODULES = {
     "eqco_info_nce": "eqco.losses.functional",
     "eqco_jackknife": "eqco.losses.bias_corrected",
     "info_nce": "eqco.losses.functional",
-    "margin": "eqco.analysis.theory",
-    "similarities": "eqco.losses.embeddings",
+    "margin": "eqco.losses.functional",
+    "similarities": "eqco.losses.similarity",
 }
 
 

@@ -41,7 +41,7 @@ class Settings:
 
     Attributes:
         method: a name in `eqco.methods.METHODS`.
-        loss: a name in `eqco.losses.functional.LOSSES`.
+        loss: a name in `eqco.losses.registry.LOSSES`.
         num_negatives: negatives per query, K.
         alpha: EqCo's effective number of negatives; None with other losses.
         drawing: a name in `eqco.losses.sampling.DRAWINGS`: "independent" per query or "shared".

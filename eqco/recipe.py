@@ -11,8 +11,8 @@ from eqco.config import LATER, Settings
 from eqco.data import find_source
 from eqco.data.augmentations import AFTER_CROP, VIEWS
 from eqco.evaluation import PROBES
-from eqco.losses.functional import LOSSES
-from eqco.losses.rivals import HARDNESS, SOG_GAMMA
+from eqco.losses.functional import HARDNESS, SOG_GAMMA
+from eqco.losses.registry import LOSSES
 from eqco.losses.sampling import DRAWINGS
 from eqco.methods import METHODS
 from eqco.methods.encoder import BACKBONES, PROJECTORS
@@ -164,7 +164,7 @@ class Recipe(Settings):
         return int(getattr(self, METHODS[self.method].pool))
 
     def loss_settings(self) -> dict[str, float]:
-        """Keyword arguments of the loss in `eqco.losses.functional.LOSSES`."""
+        """Keyword arguments of the loss in `eqco.losses.registry.LOSSES`."""
         names = ["temperature", LOSSES[self.loss].setting]
         return {name: getattr(self, name) for name in names if name}
 

@@ -18,7 +18,7 @@ from eqco.data.in_memory import Dataset, InMemory
 from eqco.data.streaming import FromFiles
 from eqco.evaluation import metrics
 from eqco.evaluation.features import Frozen
-from eqco.losses.functional import LOSSES
+from eqco.losses.registry import LOSSES
 from eqco.losses.sampling import DRAWINGS
 from eqco.losses.similarity import LogSumExp, Similarities
 from eqco.methods import METHODS, build
@@ -119,15 +119,20 @@ def test_the_backward_pass_of_the_similarities(device: FakeCuda, way: str) -> No
     excluded = torch.zeros(8, 2, dtype=torch.long).to("cuda") if way == "excluded" else None
     saved: dict[str, Any] = {}
     context = SimpleNamespace(
-        needs_input_grad=(True, True), save_for_backward=lambda *these: saved.update(all=these)
+        needs_input_grad=(True, True),
+        save_for_backward=lambda *these: saved.update(all=these),
+        mark_non_differentiable=lambda _: None,
+        set_materialize_grads=lambda _: None,
     )
+    given = (query, keys, columns, excluded)
     with torch.no_grad():
-        sums = LogSumExp.forward(context, query, keys, columns, excluded)
+        sums, means = LogSumExp.forward(*given)
+        LogSumExp.setup_context(context, given, (sums, means))
         context.saved_tensors = saved["all"]
-        of_query, of_keys, *_ = LogSumExp.backward(context, made(8))
+        of_query, of_keys, *_ = LogSumExp.backward(context, made(8), None)
     assert of_query is not None
     assert of_keys is not None
-    assert is_on_device(sums, of_query, of_keys)
+    assert is_on_device(sums, means, of_query, of_keys)
     assert (of_query.shape, of_keys.shape) == (query.shape, keys.shape)
 
 
@@ -227,10 +232,10 @@ def test_a_tensor_left_on_the_cpu_in_a_method_is_found(
 
 def test_a_column_left_on_the_cpu_is_found(device: FakeCuda) -> None:
     found = Similarities(made(8, 16), made(8, 16), made(50, 16), columns=torch.zeros(8, 40).long())
-    assert is_on_device(found.gap(0.2))
+    assert is_on_device(found.log_odds(0.2))
     found.columns = torch.zeros(8, 40).long()
     with pytest.raises(RuntimeError, match=r"[Dd]evice"):
-        found.gap(0.2)
+        found.log_odds(0.2)
 
 
 def test_a_factor_left_on_the_cpu_in_a_view_is_found(

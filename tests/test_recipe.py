@@ -13,7 +13,7 @@ import pytest
 
 from eqco.config import LATER, Machine
 from eqco.data import SOURCES
-from eqco.losses.functional import LOSSES
+from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import NAMES, NUMBERS, Recipe
 from eqco.runtime.validation import shown

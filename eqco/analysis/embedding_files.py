@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.losses.sampling import others
+from eqco.losses.sampling import off_diagonal
 from eqco.runtime.validation import shown
 
 ENDINGS = (".npy", ".npz", ".pt", ".pth")
@@ -102,4 +102,4 @@ def similarities(query: Tensor, key: Tensor | None) -> tuple[Tensor, Tensor]:
     """
     cosines = query @ (query if key is None else key).T
     positive = -torch.ones_like(cosines[0]) if key is None else cosines.diagonal()
-    return positive, others(cosines)
+    return positive, off_diagonal(cosines)

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eqco.losses.functional import eqco_info_nce
-from eqco.losses.logits import log_one_plus_exp
+from eqco.losses.functional import eqco_info_nce, log_one_plus_exp
 from eqco.runtime.validation import COUNT, Number, check_negatives, positive_finite
 
 

@@ -29,40 +29,10 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from eqco.losses.functional import log_weight
 from eqco.runtime.validation import check_negatives, check_temperature, positive_finite
 
 UNIFORM_VALID = 2.65  # d^{3/4} t, see `uniform_squared_cv`
-
-
-def log_weight(num_negatives: int, alpha: float) -> float:
-    """log(alpha / K): what EqCo adds to the logits of the negatives.
-
-    Raises:
-        ValueError: K < 1, or alpha is not finite and above 0.
-    """
-    count = check_negatives(num_negatives)
-    return math.log(positive_finite("alpha", alpha)) - math.log(count)
-
-
-def margin(num_negatives: int, *, temperature: float, alpha: float) -> float:
-    """Shift of the positive similarity that makes K negatives count as alpha.
-
-    m = temperature * log(alpha / K)
-
-    Args:
-        num_negatives: negatives per query, K >= 1.
-        temperature: softmax temperature, > 0.
-        alpha: effective number of negatives, > 0.
-
-    Raises:
-        ValueError: an argument is out of its range.
-
-    >>> round(margin(16, temperature=0.2, alpha=256), 3)
-    0.555
-
-    Source: EqCo (arXiv 2010.01929), the rule.
-    """
-    return check_temperature(temperature) * log_weight(num_negatives, alpha)
 
 
 def squared_cv(negatives: Tensor, *, temperature: float) -> Tensor:

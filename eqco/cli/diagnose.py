@@ -21,7 +21,7 @@ from eqco.artifacts.record import Record
 from eqco.cli.options import print_json
 from eqco.config import Machine
 from eqco.data import find_source, open_images
-from eqco.losses.sampling import others
+from eqco.losses.sampling import off_diagonal
 
 
 class Case(NamedTuple):
@@ -71,7 +71,7 @@ def of_encoder(given: argparse.Namespace) -> Case:
     cosines = query @ key.T
     temperature = given.temperature or recipe.temperature
     title = f"{recipe.run_id(seed)}: {len(query)} images of {recipe.data}"
-    return Case(cosines.diagonal(), others(cosines), query.shape[1], title, temperature)
+    return Case(cosines.diagonal(), off_diagonal(cosines), query.shape[1], title, temperature)
 
 
 def holds_embeddings(file: Path) -> bool:

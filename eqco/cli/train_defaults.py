@@ -12,7 +12,7 @@ from typing import Any
 
 from eqco.data import find_source, in_memory
 from eqco.data.image_folder import scan_loose
-from eqco.losses.functional import LOSSES
+from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
 

@@ -22,8 +22,9 @@ from eqco.data import Images
 from eqco.engine.precision import emulation
 from eqco.engine.progress import Progress
 from eqco.engine.trainer import STEPS_BETWEEN_READS, Loop
-from eqco.losses.functional import LOSSES, variance_penalty
-from eqco.losses.sogclr import MovingAverages
+from eqco.losses.functional import variance_penalty
+from eqco.losses.memory_bank import MovingAverages
+from eqco.losses.registry import LOSSES
 from eqco.methods import build
 from eqco.methods.base import Method
 from eqco.recipe import Recipe

@@ -22,7 +22,7 @@ from eqco.engine.trainer import Loop
 from eqco.evaluation import PROBES
 from eqco.evaluation.features import FeatureProbe
 from eqco.evaluation.linear_on_crops import CropProbe
-from eqco.losses.functional import LOSSES
+from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from eqco.methods.base import Method
 from eqco.recipe import Recipe

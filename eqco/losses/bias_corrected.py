@@ -21,17 +21,23 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from eqco.analysis.theory import log_weight
-from eqco.losses.logits import Gaps, log_one_plus_exp, of_similarities
+from eqco.losses.functional import (
+    log_one_plus_exp,
+    log_weight,
+    of_similarities,
+    with_arguments,
+)
+from eqco.losses.logits import ContrastiveLogits
 
 
-def check_enough(found: Gaps) -> None:
-    """Raise ValueError where there is one negative: nothing is left without it."""
-    if found.num_negatives < 2:
+def of_each_negative(logits: ContrastiveLogits, temperature: float) -> Tensor:
+    """(s_i - s_0)/t of each negative, shape (N, K); ValueError where K < 2: nothing is left out."""
+    if logits.num_negatives < 2:
         raise ValueError(
             "a loss with its bias taken out needs at least 2 negatives for each query, got "
-            f"{found.num_negatives}: take eqco, dcl or flat_nce for one"
+            f"{logits.num_negatives}: take eqco, dcl or flat_nce for one"
         )
+    return logits.relative(temperature)
 
 
 def jackknife(logits: Tensor, loss: Callable[[Tensor], Tensor], share: Tensor) -> Tensor:
@@ -44,9 +50,9 @@ def jackknife(logits: Tensor, loss: Callable[[Tensor], Tensor], share: Tensor) -
     p_i > 1/2, whose x_i may be near -1: there the sum over the others is computed.
 
     Args:
-        logits: (s_i - s_0)/t, shape (N, K), K >= 2; their log-sum-exp is the gap.
-        loss: L of the gap of K negatives, elementwise.
-        share: rho of each query, the derivative of L by the gap, shape (N,).
+        logits: (s_i - s_0)/t, shape (N, K), K >= 2; their log-sum-exp is the log-odds v.
+        loss: L of the log-odds v of K negatives, elementwise.
+        share: rho of each query, the derivative of L by v, shape (N,).
 
     Returns:
         Shape (N,).
@@ -73,37 +79,38 @@ def sample_squared_cv(logits: Tensor) -> Tensor:
     return (count * logits.softmax(dim=1) - 1).square().sum(dim=1) / (count - 1)
 
 
-def eqco_jackknife_losses(found: Gaps, *, temperature: float, alpha: float) -> Tensor:
+def eqco_jackknife_losses(logits: ContrastiveLogits, *, temperature: float, alpha: float) -> Tensor:
     """Jackknife of EqCo of each query, shape (N,)."""
-    check_enough(found)
-    logits, shift = found.logits(temperature), log_weight(found.num_negatives, alpha)
-    share = torch.sigmoid(logits.logsumexp(dim=1) + shift)
-    return jackknife(logits, lambda gap: log_one_plus_exp(gap + shift), share)
+    relative = of_each_negative(logits, temperature)
+    shift = log_weight(logits.num_negatives, alpha)
+    share = torch.sigmoid(relative.logsumexp(dim=1) + shift)
+    return jackknife(relative, lambda log_odds: log_one_plus_exp(log_odds + shift), share)
 
 
-def eqco_second_order_losses(found: Gaps, *, temperature: float, alpha: float) -> Tensor:
+def eqco_second_order_losses(
+    logits: ContrastiveLogits, *, temperature: float, alpha: float
+) -> Tensor:
     """EqCo + rho^2 cv^2 / (2 K) of each query, shape (N,)."""
-    check_enough(found)
-    logits = found.logits(temperature)
-    weighted = logits.logsumexp(dim=1) + log_weight(found.num_negatives, alpha)
+    relative = of_each_negative(logits, temperature)
+    weighted = relative.logsumexp(dim=1) + log_weight(logits.num_negatives, alpha)
     share = torch.sigmoid(weighted)
-    leading = share.square() * sample_squared_cv(logits) / (2 * found.num_negatives)
+    leading = share.square() * sample_squared_cv(relative) / (2 * logits.num_negatives)
     return log_one_plus_exp(weighted) + leading
 
 
-def dcl_jackknife_losses(found: Gaps, *, temperature: float) -> Tensor:
+def dcl_jackknife_losses(logits: ContrastiveLogits, *, temperature: float) -> Tensor:
     """Jackknife of DCL of each query, shape (N,); log K, which DCL contains, stays."""
-    check_enough(found)
-    logits = found.logits(temperature)
-    return jackknife(logits, lambda gap: gap, logits.new_ones(len(logits)))
+    relative = of_each_negative(logits, temperature)
+    return jackknife(relative, lambda log_odds: log_odds, relative.new_ones(len(relative)))
 
 
-def flat_nce_jackknife_losses(found: Gaps, *, temperature: float) -> Tensor:
+def flat_nce_jackknife_losses(logits: ContrastiveLogits, *, temperature: float) -> Tensor:
     """FlatNCE of each query with the gradient of DCL's jackknife, shape (N,): 1."""
-    losses = dcl_jackknife_losses(found, temperature=temperature)
+    losses = dcl_jackknife_losses(logits, temperature=temperature)
     return (losses - losses.detach()).exp()
 
 
+@with_arguments
 def eqco_jackknife(
     positive: Tensor,
     negatives: Tensor,
@@ -112,24 +119,15 @@ def eqco_jackknife(
     alpha: float,
     reduction: str = "mean",
 ) -> Tensor:
-    """EqCo with its bias of few negatives taken out by leaving out each in turn.
+    """EqCo with its bias of few negatives taken out by leaving out each in turn; K >= 2.
 
     L_J = K L(K) - (K - 1) * mean_i L(K - 1 without negative i), each L with its own alpha / number
 
+    It can be below 0.
+
     Args:
-        positive: cosine similarities to the key of the same image, shape (N,).
-        negatives: cosine similarities to keys of other images, shape (N, K), K >= 2.
-        temperature: t, > 0.
         alpha: effective number of negatives, > 0.
-        reduction: "mean", "sum" or "none".
-
-    Returns:
-        The mean over the N queries, shape (), or (N,) without reduction; float32 (float64 for
-        float64 input). It can be below 0.
-
-    Raises:
-        ValueError: shapes do not match, K < 2, a similarity is not finite, temperature or
-            alpha <= 0.
+        and `ARGUMENTS`, those of every loss
 
     >>> similarities = torch.tensor([0.0]), torch.tensor([[0.0, 0.4]])
     >>> round(eqco_jackknife(*similarities, temperature=0.2, alpha=16).item(), 4)
@@ -140,11 +138,11 @@ def eqco_jackknife(
 
     Source: Quenouille, Biometrika 43 (1956), for the correction; its use here is this project's.
     """
-    return of_similarities(
-        eqco_jackknife_losses, positive, negatives, reduction, temperature, alpha=alpha
-    )
+    settings = {"temperature": temperature, "alpha": alpha}
+    return of_similarities(eqco_jackknife_losses, positive, negatives, reduction, **settings)
 
 
+@with_arguments
 def eqco_second_order(
     positive: Tensor,
     negatives: Tensor,
@@ -153,7 +151,7 @@ def eqco_second_order(
     alpha: float,
     reduction: str = "mean",
 ) -> Tensor:
-    """EqCo with the leading term of its bias of few negatives added.
+    """EqCo with the leading term of its bias of few negatives added; K >= 2.
 
     L_2 = L + rho^2 cv^2 / (2 K), rho and cv of the K negatives themselves
 
@@ -161,19 +159,8 @@ def eqco_second_order(
     so that it takes out less than the jackknife where one negative outweighs all others.
 
     Args:
-        positive: cosine similarities to the key of the same image, shape (N,).
-        negatives: cosine similarities to keys of other images, shape (N, K), K >= 2.
-        temperature: t, > 0.
         alpha: effective number of negatives, > 0.
-        reduction: "mean", "sum" or "none".
-
-    Returns:
-        The mean over the N queries, shape (), or (N,) without reduction; float32 (float64 for
-        float64 input).
-
-    Raises:
-        ValueError: shapes do not match, K < 2, a similarity is not finite, temperature or
-            alpha <= 0.
+        and `ARGUMENTS`, those of every loss
 
     >>> similarities = torch.tensor([0.0]), torch.tensor([[0.0, 0.4]])
     >>> round(eqco_second_order(*similarities, temperature=0.2, alpha=16).item(), 4)
@@ -181,61 +168,45 @@ def eqco_second_order(
 
     Source: the second-order expansion of the logarithm, see `eqco.analysis.theory.leading_gap`.
     """
-    return of_similarities(
-        eqco_second_order_losses, positive, negatives, reduction, temperature, alpha=alpha
-    )
+    settings = {"temperature": temperature, "alpha": alpha}
+    return of_similarities(eqco_second_order_losses, positive, negatives, reduction, **settings)
 
 
+@with_arguments
 def dcl_jackknife(
     positive: Tensor, negatives: Tensor, *, temperature: float, reduction: str = "mean"
 ) -> Tensor:
-    """DCL with its bias of few negatives taken out by leaving out each in turn.
+    """DCL with its bias of few negatives taken out by leaving out each in turn; K >= 2.
 
     L_J = log K + K V(K) - (K - 1) * mean_i V(K - 1 without negative i),  V = DCL - log its number
 
     Args:
-        positive: cosine similarities to the key of the same image, shape (N,).
-        negatives: cosine similarities to keys of other images, shape (N, K), K >= 2.
-        temperature: t, > 0.
-        reduction: "mean", "sum" or "none".
-
-    Returns:
-        The mean over the N queries, shape (), or (N,) without reduction; float32 (float64 for
-        float64 input).
-
-    Raises:
-        ValueError: shapes do not match, K < 2, a similarity is not finite, temperature <= 0.
+        and `ARGUMENTS`, those of every loss
 
     >>> round(dcl_jackknife(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item(), 4)  # log 3
     1.0986
 
     Source: as `eqco_jackknife`, which minus log(alpha / K) tends to it as alpha grows.
     """
-    return of_similarities(dcl_jackknife_losses, positive, negatives, reduction, temperature)
+    settings = {"temperature": temperature}
+    return of_similarities(dcl_jackknife_losses, positive, negatives, reduction, **settings)
 
 
+@with_arguments
 def flat_nce_jackknife(
     positive: Tensor, negatives: Tensor, *, temperature: float, reduction: str = "mean"
 ) -> Tensor:
-    """FlatNCE with its bias of few negatives taken out: always 1, gradient of `dcl_jackknife`.
+    """FlatNCE with its bias of few negatives taken out, K >= 2: 1, gradient of `dcl_jackknife`.
 
     L = e^{u - stop(u)},  u = dcl_jackknife
 
     Args:
-        positive: cosine similarities to the key of the same image, shape (N,).
-        negatives: cosine similarities to keys of other images, shape (N, K), K >= 2.
-        temperature: t, > 0.
-        reduction: "mean", "sum" or "none".
-
-    Returns:
-        The mean over the N queries, shape (), or (N,) without reduction: 1.
-
-    Raises:
-        ValueError: shapes do not match, K < 2, a similarity is not finite, temperature <= 0.
+        and `ARGUMENTS`, those of every loss
 
     >>> flat_nce_jackknife(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item()
     1.0
 
     Source: as `dcl_jackknife`.
     """
-    return of_similarities(flat_nce_jackknife_losses, positive, negatives, reduction, temperature)
+    settings = {"temperature": temperature}
+    return of_similarities(flat_nce_jackknife_losses, positive, negatives, reduction, **settings)

@@ -1,70 +1,180 @@
-"""Contrastive losses. N queries, K negatives per query; similarities are cosines in [-1, 1].
+"""Contrastive losses of similarities. N queries, K negatives per query, temperature t.
 
-Each loss depends on a query through its gap alone: v = log sum_i e^{s_i/t} - s_0/t over its K
-negatives. The one line this project is about is in `eqco_losses`: log(alpha / K) added to the gap.
-Those without the bias of few negatives are in `eqco.losses.bias_corrected`. Every loss takes
-`reduction`: "mean", "sum" or "none" over the queries.
+s_0 is the cosine similarity of a query to its positive key, s_i to a negative, all in [-1, 1]. Most
+losses depend on a query through its log-odds alone: v = log sum_i e^{s_i/t} - s_0/t. The one line
+this project is about is in `eqco_losses`: log(alpha / K) added to v.
+
+A loss has two forms: `…_losses` of `ContrastiveLogits`, one value a query, which methods and
+modules use; and a function of similarities. Losses without the bias of few negatives are in
+`eqco.losses.bias_corrected`.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.analysis.theory import log_weight
-from eqco.losses.bias_corrected import (
-    dcl_jackknife,
-    dcl_jackknife_losses,
-    eqco_jackknife,
-    eqco_jackknife_losses,
-    eqco_second_order,
-    eqco_second_order_losses,
-    flat_nce_jackknife,
-    flat_nce_jackknife_losses,
+from eqco.losses.logits import ContrastiveLogits, ExplicitSimilarities
+from eqco.runtime.validation import (
+    Number,
+    check_name,
+    check_negatives,
+    check_temperature,
+    positive_finite,
 )
-from eqco.losses.logits import Gaps, log_one_plus_exp, of_similarities
-from eqco.losses.rivals import hard_info_nce, hard_info_nce_losses, sog_clr, sog_clr_losses
+
+REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": torch.mean,
+    "sum": torch.sum,
+    "none": lambda losses: losses,
+}
+HARDNESS = Number(0, 100)
+SOG_GAMMA = Number(0, 1, open_low=True)
+Average = Callable[[Tensor, float], Tensor]  # (log g of each query, gamma) -> log u, shape (N,)
+Documented = TypeVar("Documented", bound=Callable[..., Any] | type)
+
+SHARED = "and `ARGUMENTS`, those of every loss"  # a line of docstrings
+ARGUMENTS = """\
+    positive: cosine similarities to the key of the same image, shape (N,).
+    negatives: cosine similarities to keys of other images, shape (N, K).
+    temperature: t, > 0.
+    reduction: "mean", "sum" or "none" over the queries.
+
+Returns:
+    Shape (), or (N,) without reduction; float32, or float64 for float64 input.
+
+Raises:
+    ValueError: shapes do not match, a similarity is not finite, or a number is out of its range.
+"""
 
 
-def info_nce_losses(found: Gaps, *, temperature: float) -> Tensor:
+def with_arguments(documented: Documented, arguments: str = ARGUMENTS) -> Documented:
+    """Write what several losses share into the docstring of one of them."""
+    doc = inspect.cleandoc(documented.__doc__ or "")
+    documented.__doc__ = doc.replace(f"    {SHARED}\n", arguments)
+    return documented
+
+
+def log_weight(num_negatives: int, alpha: float) -> float:
+    """log(alpha / K): what EqCo adds to the logits of the negatives.
+
+    Raises:
+        ValueError: K < 1, or alpha is not finite and above 0.
+    """
+    count = check_negatives(num_negatives)
+    return math.log(positive_finite("alpha", alpha)) - math.log(count)
+
+
+def margin(num_negatives: int, *, temperature: float, alpha: float) -> float:
+    """Shift of the positive similarity that makes K negatives count as alpha.
+
+    m = temperature * log(alpha / K)
+
+    Args:
+        num_negatives: negatives per query, K >= 1.
+        temperature: softmax temperature, > 0.
+        alpha: effective number of negatives, > 0.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    >>> round(margin(16, temperature=0.2, alpha=256), 3)
+    0.555
+
+    Source: EqCo (arXiv 2010.01929), the rule.
+    """
+    return check_temperature(temperature) * log_weight(num_negatives, alpha)
+
+
+def log_one_plus_exp(log_odds: Tensor) -> Tensor:
+    """log(1 + e^v), exact in float64 too, where torch's usual threshold of 20 costs 2e-9."""
+    return F.softplus(log_odds, threshold=40)
+
+
+def info_nce_losses(logits: ContrastiveLogits, *, temperature: float) -> Tensor:
     """InfoNCE of each query, shape (N,): log(1 + e^v)."""
-    return log_one_plus_exp(found.gap(temperature))
+    return log_one_plus_exp(logits.log_odds(temperature))
 
 
-def eqco_losses(found: Gaps, *, temperature: float, alpha: float) -> Tensor:
+def eqco_losses(logits: ContrastiveLogits, *, temperature: float, alpha: float) -> Tensor:
     """EqCo of each query, shape (N,): log(1 + (alpha / K) e^v)."""
-    return log_one_plus_exp(found.gap(temperature) + log_weight(found.num_negatives, alpha))
+    weight = log_weight(logits.num_negatives, alpha)
+    return log_one_plus_exp(logits.log_odds(temperature) + weight)
 
 
-def dcl_losses(found: Gaps, *, temperature: float) -> Tensor:
+def dcl_losses(logits: ContrastiveLogits, *, temperature: float) -> Tensor:
     """DCL of each query, shape (N,): v."""
-    return found.gap(temperature)
+    return logits.log_odds(temperature)
 
 
-def flat_nce_losses(found: Gaps, *, temperature: float) -> Tensor:
+def flat_nce_losses(logits: ContrastiveLogits, *, temperature: float) -> Tensor:
     """FlatNCE of each query, shape (N,): e^{v - stop(v)}."""
-    gap = found.gap(temperature)
-    return (gap - gap.detach()).exp()
+    log_odds = logits.log_odds(temperature)
+    return (log_odds - log_odds.detach()).exp()
 
 
 def dual_temperature_losses(
-    found: Gaps, *, temperature: float, second_temperature: float
+    logits: ContrastiveLogits, *, temperature: float, second_temperature: float
 ) -> Tensor:
     """Dual temperature of each query, shape (N,)."""
-    gap = found.gap(temperature)
+    log_odds = logits.log_odds(temperature)
     with torch.no_grad():
-        weight = torch.sigmoid(found.gap(second_temperature))
+        weight = torch.sigmoid(logits.log_odds(second_temperature))
         # InfoNCE / (1 - p_0(t)); its limit 1 + e^v / 2 where both underflow
-        limit = 1 + gap.exp() / 2
-        ratio = torch.where(gap < -20, limit, log_one_plus_exp(gap) / torch.sigmoid(gap))
-    # The gradient of InfoNCE is (1 - p_0(t)) times that of the gap; the quotient leaves the gap's.
-    return weight * (ratio + gap - gap.detach())
+        limit = 1 + log_odds.exp() / 2
+        ratio = log_one_plus_exp(log_odds) / torch.sigmoid(log_odds)
+        ratio = torch.where(log_odds < -20, limit, ratio)
+    # The gradient of InfoNCE is (1 - p_0(t)) times that of v; the quotient leaves v's.
+    return weight * (ratio + log_odds - log_odds.detach())
 
 
+def hard_info_nce_losses(
+    logits: ContrastiveLogits, *, temperature: float, hardness: float
+) -> Tensor:
+    """InfoNCE with reweighted negatives of each query, shape (N,)."""
+    HARDNESS.check("hardness", hardness)
+    if hardness < 1e-30 * max(1.0, temperature):  # weights differ by no bit; t/b would overflow
+        return info_nce_losses(logits, temperature=temperature)
+    # log( sum_i e^{(1 + b) s_i/t} / mean_i e^{b s_i/t} ) - s_0/t
+    harder = logits.log_odds(temperature / (1 + hardness)) - logits.log_odds(temperature / hardness)
+    return log_one_plus_exp(harder + math.log(logits.num_negatives))
+
+
+def sog_clr_losses(
+    logits: ContrastiveLogits,
+    *,
+    temperature: float,
+    sog_gamma: float,
+    average: Average | None = None,
+) -> Tensor:
+    """SogCLR of each query, shape (N,): log u, with g / u times the gradient of v = log g."""
+    SOG_GAMMA.check("sog_gamma", sog_gamma)
+    log_odds = logits.log_odds(temperature)
+    log_g = log_odds.detach()
+    log_u = log_g if average is None else average(log_g, sog_gamma)
+    return log_u + (log_g - log_u).exp() * (log_odds - log_g)
+
+
+def of_similarities(
+    losses: Callable[..., Tensor],
+    positive: Tensor,
+    negatives: Tensor,
+    reduction: str,
+    **settings: float,
+) -> Tensor:
+    """A loss of explicit similarities, positive (N,) and negatives (N, K)."""
+    check_name("reduction", reduction, REDUCTIONS)
+    return REDUCTIONS[reduction](losses(ExplicitSimilarities(positive, negatives), **settings))
+
+
+@with_arguments
 def info_nce(
     positive: Tensor, negatives: Tensor, *, temperature: float, reduction: str = "mean"
 ) -> Tensor:
@@ -73,17 +183,7 @@ def info_nce(
     L = -log( e^{s_0/t} / (e^{s_0/t} + sum_i e^{s_i/t}) )
 
     Args:
-        positive: cosine similarities to the key of the same image, shape (N,).
-        negatives: cosine similarities to keys of other images, shape (N, K).
-        temperature: t, > 0.
-        reduction: "mean", "sum" or "none".
-
-    Returns:
-        The mean over the N queries, shape (), or (N,) without reduction; float32 (float64 for
-        float64 input).
-
-    Raises:
-        ValueError: shapes do not match, a similarity is not finite, temperature <= 0.
+        and `ARGUMENTS`, those of every loss
 
     >>> round(info_nce(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item(), 4)  # log 4
     1.3863
@@ -91,9 +191,10 @@ def info_nce(
     Source: van den Oord et al., arXiv 1807.03748. It rises with K: log(1 + K) at equal
     similarities. `eqco_info_nce` with alpha = K is the same function.
     """
-    return of_similarities(info_nce_losses, positive, negatives, reduction, temperature)
+    return of_similarities(info_nce_losses, positive, negatives, reduction, temperature=temperature)
 
 
+@with_arguments
 def eqco_info_nce(
     positive: Tensor,
     negatives: Tensor,
@@ -107,18 +208,8 @@ def eqco_info_nce(
     L = -log( e^{s_0/t} / (e^{s_0/t} + (alpha / K) * sum_i e^{s_i/t}) )
 
     Args:
-        positive: cosine similarities to the key of the same image, shape (N,).
-        negatives: cosine similarities to keys of other images, shape (N, K).
-        temperature: t, > 0.
         alpha: effective number of negatives, > 0; None stands for K, which is InfoNCE.
-        reduction: "mean", "sum" or "none".
-
-    Returns:
-        The mean over the N queries, shape (), or (N,) without reduction; float32 (float64 for
-        float64 input).
-
-    Raises:
-        ValueError: shapes do not match, a similarity is not finite, temperature or alpha <= 0.
+        and `ARGUMENTS`, those of every loss
 
     >>> few, many = torch.zeros(2, 3), torch.zeros(2, 300)
     >>> round(eqco_info_nce(torch.zeros(2), few, temperature=0.2, alpha=16).item(), 4)  # log 17
@@ -130,9 +221,12 @@ def eqco_info_nce(
     """
     if alpha is None:
         return info_nce(positive, negatives, temperature=temperature, reduction=reduction)
-    return of_similarities(eqco_losses, positive, negatives, reduction, temperature, alpha=alpha)
+    return of_similarities(
+        eqco_losses, positive, negatives, reduction, temperature=temperature, alpha=alpha
+    )
 
 
+@with_arguments
 def dcl(
     positive: Tensor, negatives: Tensor, *, temperature: float, reduction: str = "mean"
 ) -> Tensor:
@@ -141,54 +235,36 @@ def dcl(
     L = log( sum_i e^{s_i/t} ) - s_0/t
 
     Args:
-        positive: cosine similarities to the key of the same image, shape (N,).
-        negatives: cosine similarities to keys of other images, shape (N, K).
-        temperature: t, > 0.
-        reduction: "mean", "sum" or "none".
-
-    Returns:
-        The mean over the N queries, shape (), or (N,) without reduction; float32 (float64 for
-        float64 input).
-
-    Raises:
-        ValueError: shapes do not match, a similarity is not finite, temperature <= 0.
+        and `ARGUMENTS`, those of every loss
 
     >>> round(dcl(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item(), 4)  # log 3
     1.0986
 
     Source: Yeh et al., arXiv 2110.06848. EqCo minus log(alpha / K) tends to it as alpha grows.
     """
-    return of_similarities(dcl_losses, positive, negatives, reduction, temperature)
+    return of_similarities(dcl_losses, positive, negatives, reduction, temperature=temperature)
 
 
+@with_arguments
 def flat_nce(
     positive: Tensor, negatives: Tensor, *, temperature: float, reduction: str = "mean"
 ) -> Tensor:
-    """FlatNCE: always 1, with the gradient of DCL.
+    """FlatNCE: always 1, with the gradient of DCL, whose value shows the progress.
 
     L = e^{v - stop(v)},  v = log( sum_i e^{s_i/t} ) - s_0/t
 
     Args:
-        positive: cosine similarities to the key of the same image, shape (N,).
-        negatives: cosine similarities to keys of other images, shape (N, K).
-        temperature: t, > 0.
-        reduction: "mean", "sum" or "none".
-
-    Returns:
-        The mean over the N queries, shape (), or (N,) without reduction: 1 up to rounding. Watch
-        DCL's value instead.
-
-    Raises:
-        ValueError: shapes do not match, a similarity is not finite, temperature <= 0.
+        and `ARGUMENTS`, those of every loss
 
     >>> flat_nce(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item()
     1.0
 
     Source: Chen et al., arXiv 2107.01152.
     """
-    return of_similarities(flat_nce_losses, positive, negatives, reduction, temperature)
+    return of_similarities(flat_nce_losses, positive, negatives, reduction, temperature=temperature)
 
 
+@with_arguments
 def dual_temperature(
     positive: Tensor,
     negatives: Tensor,
@@ -202,18 +278,8 @@ def dual_temperature(
     L = stop( (1 - p_0(t')) / (1 - p_0(t)) ) * InfoNCE(t),  p_0 the softmax of the positive
 
     Args:
-        positive: cosine similarities to the key of the same image, shape (N,).
-        negatives: cosine similarities to keys of other images, shape (N, K).
-        temperature: t, > 0, between the negatives of a query.
         second_temperature: t', > 0, between queries; the same t gives InfoNCE.
-        reduction: "mean", "sum" or "none".
-
-    Returns:
-        The mean over the N queries, shape (), or (N,) without reduction; float32 (float64 for
-        float64 input).
-
-    Raises:
-        ValueError: shapes do not match, a similarity is not finite, a temperature <= 0.
+        and `ARGUMENTS`, those of every loss
 
     >>> half, none = torch.full((2,), 0.5), torch.zeros(2, 3)
     >>> round(dual_temperature(half, none, temperature=0.2, second_temperature=1.0).item(), 4)
@@ -223,14 +289,74 @@ def dual_temperature(
 
     Source: Zhang et al., arXiv 2203.17248 (t = 0.1, t' = 1 there).
     """
-    return of_similarities(
-        dual_temperature_losses,
-        positive,
-        negatives,
-        reduction,
-        temperature,
-        second_temperature=second_temperature,
-    )
+    settings = {"temperature": temperature, "second_temperature": second_temperature}
+    return of_similarities(dual_temperature_losses, positive, negatives, reduction, **settings)
+
+
+@with_arguments
+def hard_info_nce(
+    positive: Tensor,
+    negatives: Tensor,
+    *,
+    temperature: float,
+    hardness: float,
+    reduction: str = "mean",
+) -> Tensor:
+    """InfoNCE whose negatives weigh the more, the more similar they are.
+
+    L = -log( e^{s_0/t} / (e^{s_0/t} + sum_i w_i e^{s_i/t}) )
+    w_i = e^{b s_i/t} / mean_j e^{b s_j/t},  b = hardness
+
+    Args:
+        hardness: b, from 0 to 100; 0 gives InfoNCE.
+        and `ARGUMENTS`, those of every loss
+
+    >>> negatives = torch.tensor([[0.2, 0.0], [0.2, 0.0]])
+    >>> round(hard_info_nce(torch.zeros(2), negatives, temperature=0.2, hardness=1).item(), 4)
+    1.707
+    >>> round(hard_info_nce(torch.zeros(2), negatives, temperature=0.2, hardness=0).item(), 4)
+    1.5514
+
+    Source: Robinson et al., arXiv 2010.04592, and the authors' code (joshr17/HCL), where b
+    multiplies s/t and the gradient passes through the weights. Their correction for false
+    negatives is left out (tau_plus = 0 there), and with it the lower bound that it needs.
+    """
+    settings = {"temperature": temperature, "hardness": hardness}
+    return of_similarities(hard_info_nce_losses, positive, negatives, reduction, **settings)
+
+
+@with_arguments
+def sog_clr(
+    positive: Tensor,
+    negatives: Tensor,
+    *,
+    temperature: float,
+    sog_gamma: float,
+    average: Average | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """SogCLR: the sum over the negatives is divided by its moving average over many batches.
+
+    L = log u  with the gradient of g / stop(u),  g = sum_i e^{(s_i - s_0)/t},
+    u = (1 - gamma) u' + gamma g,  u' the average before this batch
+
+    Args:
+        sog_gamma: gamma, in (0, 1]; 1 gives DCL.
+        average: (log g, gamma) -> log u, such as `MovingAverages.update` with its rows given; None
+            stands for images never seen before, u = g, which is DCL too.
+        and `ARGUMENTS`, those of every loss
+
+    >>> half = lambda log_g, gamma: log_g + math.log(2)  # u = 2 g
+    >>> case = torch.zeros(2), torch.zeros(2, 3)
+    >>> round(sog_clr(*case, temperature=0.2, sog_gamma=0.9, average=half).item(), 4)  # log 6
+    1.7918
+
+    Source: Yuan et al., arXiv 2202.12387. The positive stands inside g, as in the objective of the
+    authors' LibAUC and its loss for two modalities; its loss for images averages sum_i e^{s_i/t}.
+    """
+    losses = partial(sog_clr_losses, average=average)
+    settings = {"temperature": temperature, "sog_gamma": sog_gamma}
+    return of_similarities(losses, positive, negatives, reduction, **settings)
 
 
 def variance_penalty(negatives: Tensor, num_images: int) -> Tensor:
@@ -253,88 +379,3 @@ def variance_penalty(negatives: Tensor, num_images: int) -> Tensor:
     Source: arXiv 2506.09781 and its code.
     """
     return ((negatives + 1 / num_images) ** 2).mean()
-
-
-@dataclass(frozen=True)
-class Loss:
-    """A loss as recipes name it.
-
-    Attributes:
-        losses: (found, *, temperature, ...) -> loss of each query; `found` is a `Gaps`.
-        function: (positive, negatives, *, temperature, reduction, ...) -> loss.
-        title: its name in tables and figures.
-        setting: the recipe field that it needs besides the temperature, or "".
-        example: a usual value of that field, for messages.
-        limit: weight of the negatives in the limit of many keys where no alpha is given; None
-            stands for K.
-        corrects: the loss whose bias of few negatives it takes out, or "".
-        fewest: negatives that it needs, K at least.
-        averages: whether `losses` takes `average`, which remembers every training image.
-        rival: whether it is compared with the family as another method, not as one of it.
-    """
-
-    losses: Callable[..., Tensor]
-    function: Callable[..., Tensor]
-    title: str
-    setting: str = ""
-    example: float = math.nan
-    limit: float | None = None
-    corrects: str = ""
-    fewest: int = 1
-    averages: bool = False
-    rival: bool = False
-
-    def effective_negatives(self, num_negatives: int, alpha: float | None) -> float:
-        """How many negatives the K of a query weigh as much as."""
-        return alpha or self.limit or float(num_negatives)
-
-
-# DCL and FlatNCE are EqCo with alpha beyond all bounds.
-LOSSES: dict[str, Loss] = {
-    "infonce": Loss(info_nce_losses, info_nce, "InfoNCE"),
-    "eqco": Loss(eqco_losses, eqco_info_nce, "EqCo", setting="alpha", example=256),
-    "dcl": Loss(dcl_losses, dcl, "DCL", limit=1e300),
-    "flat_nce": Loss(flat_nce_losses, flat_nce, "FlatNCE", limit=1e300),
-    "dual_temperature": Loss(
-        dual_temperature_losses,
-        dual_temperature,
-        "dual temp.",
-        setting="second_temperature",
-        example=1,
-    ),
-    "eqco_jackknife": Loss(
-        eqco_jackknife_losses, eqco_jackknife, "EqCo jackknife", "alpha", 256, None, "eqco", 2
-    ),
-    "eqco_second_order": Loss(
-        eqco_second_order_losses, eqco_second_order, "EqCo 2nd order", "alpha", 256, None, "eqco", 2
-    ),
-    "dcl_jackknife": Loss(
-        dcl_jackknife_losses, dcl_jackknife, "DCL jackknife", limit=1e300, corrects="dcl", fewest=2
-    ),
-    "flat_nce_jackknife": Loss(
-        flat_nce_jackknife_losses,
-        flat_nce_jackknife,
-        "FlatNCE jackknife",
-        limit=1e300,
-        corrects="flat_nce",
-        fewest=2,
-    ),
-    "hard_infonce": Loss(
-        hard_info_nce_losses,
-        hard_info_nce,
-        "hard InfoNCE",
-        setting="hardness",
-        example=1,
-        rival=True,
-    ),
-    "sogclr": Loss(
-        sog_clr_losses,
-        sog_clr,
-        "SogCLR",
-        setting="sog_gamma",
-        example=0.9,
-        limit=1e300,
-        averages=True,
-        rival=True,
-    ),
-}

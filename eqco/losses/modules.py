@@ -2,22 +2,23 @@
 
 They take the embeddings of two views of the same images and find the negatives themselves, see
 `eqco.losses.base`. SogCLR is not among them: it remembers every training image, see
-`eqco.losses.sogclr`.
+`eqco.losses.memory_bank`.
 """
 
 from __future__ import annotations
 
-from typing import Unpack
+from dataclasses import KW_ONLY, dataclass
 
-from eqco.losses.base import ContrastiveLoss, Options
-from eqco.losses.rivals import HARDNESS
+from eqco.losses.base import ContrastiveLoss
+from eqco.losses.functional import HARDNESS
 from eqco.runtime.validation import check_temperature, positive_finite
 
 
 class InfoNCELoss(ContrastiveLoss):
     """InfoNCE, cross-entropy of picking the positive among K + 1 keys: NT-Xent in its usual form.
 
-    See `ContrastiveLoss` for the arguments; `num_negatives` is all there are.
+    Args:
+        and `ARGUMENTS`, those of every loss
 
     >>> import torch
     >>> loss = InfoNCELoss(temperature=0.5)
@@ -30,13 +31,13 @@ class InfoNCELoss(ContrastiveLoss):
     name = "infonce"
 
 
+@dataclass(eq=False, repr=False)
 class EqCoLoss(ContrastiveLoss):
     """EqCo: InfoNCE in which K negatives weigh as much as alpha negatives would.
 
     Args:
-        num_negatives: K, drawn for each query at each call; None takes all there are.
         alpha: effective number of negatives, > 0.
-        options: see `ContrastiveLoss`.
+        and `ARGUMENTS`, those of every loss
 
     >>> import torch
     >>> loss = EqCoLoss(num_negatives=2, alpha=256, temperature=0.2)
@@ -52,22 +53,23 @@ class EqCoLoss(ContrastiveLoss):
     """
 
     name = "eqco"
+    num_negatives: int | None = 16
+    _: KW_ONLY
+    alpha: float = 256.0
 
-    def __init__(
-        self,
-        num_negatives: int | None = 16,
-        *,
-        alpha: float = 256.0,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(num_negatives, **options)
-        self.alpha = positive_finite("alpha", alpha)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.alpha = positive_finite("alpha", self.alpha)
 
 
 class EqCoJackknifeLoss(EqCoLoss):
     """EqCo with its bias of few negatives taken out by leaving out each in turn, K >= 2.
 
-    The arguments are those of `EqCoLoss`. Source: `eqco.losses.bias_corrected.eqco_jackknife`.
+    Args:
+        alpha: effective number of negatives, > 0.
+        and `ARGUMENTS`, those of every loss
+
+    Source: `eqco.losses.bias_corrected.eqco_jackknife`.
     """
 
     name = "eqco_jackknife"
@@ -76,79 +78,99 @@ class EqCoJackknifeLoss(EqCoLoss):
 class EqCoSecondOrderLoss(EqCoLoss):
     """EqCo with the leading term of its bias of few negatives added, K >= 2.
 
-    The arguments are those of `EqCoLoss`. Source: `eqco.losses.bias_corrected.eqco_second_order`.
+    Args:
+        alpha: effective number of negatives, > 0.
+        and `ARGUMENTS`, those of every loss
+
+    Source: `eqco.losses.bias_corrected.eqco_second_order`.
     """
 
     name = "eqco_second_order"
 
 
 class DCLLoss(ContrastiveLoss):
-    """Decoupled contrastive learning. Source: `eqco.losses.functional.dcl`."""
+    """Decoupled contrastive learning: InfoNCE without the positive in the denominator.
+
+    Args:
+        and `ARGUMENTS`, those of every loss
+
+    Source: `eqco.losses.functional.dcl`.
+    """
 
     name = "dcl"
 
 
 class DCLJackknifeLoss(ContrastiveLoss):
-    """DCL without its bias of few negatives, K >= 2. Source: `eqco.losses.bias_corrected`."""
+    """DCL with its bias of few negatives taken out, K >= 2.
+
+    Args:
+        and `ARGUMENTS`, those of every loss
+
+    Source: `eqco.losses.bias_corrected.dcl_jackknife`.
+    """
 
     name = "dcl_jackknife"
 
 
 class FlatNCELoss(ContrastiveLoss):
-    """FlatNCE: always 1, with the gradient of DCL. Source: `eqco.losses.functional.flat_nce`."""
+    """FlatNCE: always 1, with the gradient of DCL.
+
+    Args:
+        and `ARGUMENTS`, those of every loss
+
+    Source: `eqco.losses.functional.flat_nce`.
+    """
 
     name = "flat_nce"
 
 
 class FlatNCEJackknifeLoss(ContrastiveLoss):
-    """FlatNCE without its bias of few negatives, K >= 2. Source: `eqco.losses.bias_corrected`."""
+    """FlatNCE with its bias of few negatives taken out, K >= 2.
+
+    Args:
+        and `ARGUMENTS`, those of every loss
+
+    Source: `eqco.losses.bias_corrected.flat_nce_jackknife`.
+    """
 
     name = "flat_nce_jackknife"
 
 
+@dataclass(eq=False, repr=False)
 class DualTemperatureLoss(ContrastiveLoss):
     """InfoNCE with each query weighted as at a second temperature.
 
     Args:
-        num_negatives: K, drawn for each query at each call; None takes all there are.
-        second_temperature: between queries, > 0.
-        options: see `ContrastiveLoss`.
+        second_temperature: between queries, > 0; the same gives InfoNCE.
+        and `ARGUMENTS`, those of every loss
 
     Source: `eqco.losses.functional.dual_temperature`.
     """
 
     name = "dual_temperature"
+    _: KW_ONLY
+    second_temperature: float = 1.0
 
-    def __init__(
-        self,
-        num_negatives: int | None = None,
-        *,
-        second_temperature: float = 1.0,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(num_negatives, **options)
-        self.second_temperature = check_temperature(second_temperature, "second_temperature")
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_temperature(self.second_temperature, "second_temperature")
 
 
+@dataclass(eq=False, repr=False)
 class HardInfoNCELoss(ContrastiveLoss):
     """InfoNCE whose negatives weigh the more, the more similar they are.
 
     Args:
-        num_negatives: K, drawn for each query at each call; None takes all there are.
         hardness: from 0, which is InfoNCE, to 100.
-        options: see `ContrastiveLoss`.
+        and `ARGUMENTS`, those of every loss
 
-    Source: `eqco.losses.rivals.hard_info_nce`.
+    Source: `eqco.losses.functional.hard_info_nce`.
     """
 
     name = "hard_infonce"
+    _: KW_ONLY
+    hardness: float = 1.0
 
-    def __init__(
-        self,
-        num_negatives: int | None = None,
-        *,
-        hardness: float = 1.0,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(num_negatives, **options)
-        self.hardness = HARDNESS.check("hardness", hardness)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.hardness = HARDNESS.check("hardness", self.hardness)

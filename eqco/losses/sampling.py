@@ -1,9 +1,12 @@
-"""How negatives are drawn for each query. N queries, M keys to draw from, K negatives a draw."""
+"""Which keys are the negatives of each query. N queries, K negatives of M keys in a draw."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+# Up to one key in so many, rejection sampling of K keys is cheaper than one random number per key.
+FEW = 8
 
 
 def check_count(num_negatives: int, available: int, draws: int = 1) -> None:
@@ -12,38 +15,15 @@ def check_count(num_negatives: int, available: int, draws: int = 1) -> None:
         raise ValueError(f"num_negatives must be at least 1, got {num_negatives}")
     if num_negatives > available:
         raise ValueError(
-            f"num_negatives is {num_negatives}, but only {available} negatives are there: "
-            f"ask for {available} or fewer, or enlarge the batch"
+            f"num_negatives is {num_negatives}, but only {available} negatives are there: ask for "
+            f"{available} or fewer, enlarge the batch, or drop a smaller last one "
+            "(drop_last=True of a DataLoader)"
         )
     if not 1 <= draws <= available // num_negatives:
         raise ValueError(
             f"draws is {draws}, but {available} negatives are enough for 1 to "
             f"{available // num_negatives} disjoint draws of {num_negatives}"
         )
-
-
-def others(similarity: Tensor, first: int = 0) -> Tensor:
-    """Remove each row's positive: (n, M) -> (n, M - 1).
-
-    Args:
-        similarity: n queries against M keys; the positive of row i stands in column `first` + i.
-        first: place of the first query in the whole batch; 0 on one process.
-    """
-    rows, size = len(similarity), similarity.shape[-1]
-    if similarity.ndim != 2 or size < 2 or first + rows > size:
-        raise ValueError(
-            f"similarity must be (N, N) with N >= 2, or rows of it, got {tuple(similarity.shape)}"
-        )
-    if rows < size:
-        keep = torch.ones(rows, size, dtype=torch.bool, device=similarity.device)
-        keep[:, first : first + rows].fill_diagonal_(False)
-        return similarity[keep].view(rows, size - 1)
-    # Shifted by one, each row of N + 1 entries starts just behind a diagonal entry.
-    return similarity.flatten()[1:].view(size - 1, size + 1)[:, :-1].reshape(size, size - 1)
-
-
-# Up to one key in so many, rejection sampling of K keys is cheaper than one random number per key.
-FEW = 8
 
 
 def draw_few(
@@ -53,7 +33,11 @@ def draw_few(
 
     All sets of K keys are equally likely. The work grows with K, not with the size of the queue.
     """
-    columns = torch.randint(available, (num_queries, num_negatives), generator=generator)
+
+    def numbers(*shape: int) -> Tensor:
+        return torch.randint(available, shape, generator=generator, device=generator.device)
+
+    columns = numbers(num_queries, num_negatives)
     while True:
         order, places = columns.sort(dim=1)
         twice = torch.zeros_like(columns, dtype=torch.bool)
@@ -61,7 +45,7 @@ def draw_few(
         again = int(twice.sum())
         if not again:
             return columns
-        columns[twice] = torch.randint(available, (again,), generator=generator)
+        columns[twice] = numbers(again)
 
 
 def draw_independent(
@@ -72,7 +56,8 @@ def draw_independent(
     count = num_negatives * draws
     if count * FEW <= available:
         return draw_few(num_queries, available, count, generator)
-    scores = torch.rand(num_queries, available, generator=generator)
+    device = generator.device  # not the user's default
+    scores = torch.rand(num_queries, available, generator=generator, device=device)
     return scores.topk(count, dim=1, sorted=draws > 1).indices  # sorted is a random order
 
 
@@ -85,8 +70,8 @@ def draw_shared(
     sees at most 2K distinct keys in a draw.
     """
     check_count(num_negatives, available, draws)
-    columns = torch.randperm(available, generator=generator)[: num_negatives * draws]
-    return columns.expand(num_queries, num_negatives * draws)
+    order = torch.randperm(available, generator=generator, device=generator.device)
+    return order[: num_negatives * draws].expand(num_queries, num_negatives * draws)
 
 
 DRAWINGS = {"independent": draw_independent, "shared": draw_shared}
@@ -95,8 +80,8 @@ DRAWINGS = {"independent": draw_independent, "shared": draw_shared}
 def draw_columns(
     num_negatives: int,
     available: int,
-    generator: torch.Generator,
-    drawing: str,
+    generator: torch.Generator | None,
+    drawing: str = "independent",
     *,
     total: int,
     place: Tensor,
@@ -107,10 +92,11 @@ def draw_columns(
     Args:
         num_negatives: K, from 1 to M; M takes all and draws nothing.
         available: M.
-        generator: CPU generator, so that every device draws the same.
+        generator: CPU generator, so that every device draws the same; None takes torch's own, which
+            is the only one that torch.compile traces.
         drawing: "independent" per query, or "shared", one permutation for all queries.
         total: queries in the whole batch; every process draws for all of them.
-        place: indices of this process's queries in the batch, shape (n,).
+        place: indices of this process's queries in the batch, shape (n,), on the CPU.
         draws: how many disjoint draws of K.
 
     Returns:
@@ -118,13 +104,29 @@ def draw_columns(
 
     Raises:
         ValueError: K or draws is out of its range.
+        RuntimeError: torch.compile meets a generator.
     """
     check_count(num_negatives, available, draws)
     if num_negatives == available:
         return None
+    if torch.compiler.is_compiling():
+        if generator is not None:
+            raise RuntimeError("torch.compile needs generator=None: it traces torch's own alone")
+        scores = torch.rand(len(place), available, device=place.device)
+        return scores.topk(num_negatives, dim=1, sorted=False).indices
+    generator = generator or torch.default_generator
     return DRAWINGS[drawing](total, available, num_negatives, generator, draws)[place]
 
 
 def skip(columns: Tensor, own: Tensor) -> Tensor:
     """Columns (n, K) among the other keys, as columns among all: those from `own` (n,) on move."""
     return columns + (columns >= own[:, None])
+
+
+def off_diagonal(similarity: Tensor) -> Tensor:
+    """Remove each row's positive, which stands on the diagonal: (N, N) -> (N, N - 1)."""
+    size = len(similarity)
+    if similarity.shape != (size, size) or size < 2:
+        raise ValueError(f"similarity must be (N, N) with N >= 2, got {tuple(similarity.shape)}")
+    # Shifted by one, each row of N + 1 entries starts just behind a diagonal entry.
+    return similarity.flatten()[1:].view(size - 1, size + 1)[:, :-1].reshape(size, size - 1)

@@ -1,19 +1,23 @@
-"""Similarities of queries to their keys, computed no further than a loss needs them.
+"""Cosine similarities of queries to their keys, computed no further than a loss needs them.
 
-n queries, M keys, K negatives per query, D dimensions. A loss needs one number per query and
-temperature: log sum_i e^{s_i/t} over the negatives. It is computed in blocks that fit the cache,
-together with its gradient, so that no n x M matrix is held. Losses that need each negative apart
-(`logits`) hold the K similarities of each query.
+N queries of a batch, n of them on this process, M keys, K negatives per query, D dimensions. A loss
+needs one number per query and temperature: log sum_i e^{s_i/t} over the negatives. It is computed
+in blocks that fit the cache, together with its gradient, so that no n x M matrix is held. Losses
+that need each negative apart (`relative`) hold the K similarities of each query.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from eqco.losses.sampling import skip
 
 # Similarities in a block. On a CPU a block of 1 MiB stays in the second-level cache.
 BLOCK = {"cpu": 2**18}
@@ -30,6 +34,16 @@ def blocks(total: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, total)) for start in range(0, total, size))
 
 
+def block_shape(query: Tensor, keys: Tensor, columns: Tensor | None) -> tuple[int, int]:
+    """How many queries and keys a block holds."""
+    block = BLOCK.get(query.device.type, BLOCK_ELSEWHERE)
+    if columns is None:
+        width = min(len(keys), MOST_COLUMNS)
+        return max(1, block // width), width
+    width = columns.shape[1]
+    return max(1, block // (width * query.shape[1] // 4 + 1)), width
+
+
 class LogSumExp(torch.autograd.Function):
     """log sum_i e^{q.k_i} of each query over its negatives, with the gradient by queries and keys.
 
@@ -40,21 +54,19 @@ class LogSumExp(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, keys: Tensor, columns: Tensor | None, excluded: Tensor | None
-    ) -> Tensor:
-        """query (n, D), keys (M, D), columns (n, K) or None for all, excluded (n, E): (n,)."""
-        block = BLOCK.get(query.device.type, BLOCK_ELSEWHERE)
-        if columns is None:
-            ctx.width = min(len(keys), MOST_COLUMNS)
-            ctx.rows = max(1, block // ctx.width)
-        else:
-            ctx.width = columns.shape[1]
-            ctx.rows = max(1, block // (ctx.width * query.shape[1] // 4 + 1))
-        ctx.columns, ctx.excluded = columns, excluded
+        query: Tensor, keys: Tensor, columns: Tensor | None, excluded: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """query (n, D), keys (M, D), columns (n, K) or None for all, excluded (n, E).
+
+        Returns:
+            The sums (n,), and the means of the negatives (n, D).
+        """
         sums, means = query.new_empty(len(query)), torch.empty_like(query)
-        for rows in blocks(len(query), ctx.rows):
-            total, mean = None, None
-            for similarity, some, _ in parts(ctx, query, keys, rows):
+        total: Tensor | None
+        mean: Tensor | None
+        for rows in blocks(len(query), block_shape(query, keys, columns)[0]):
+            total = mean = None
+            for similarity, some, _ in parts(query, keys, columns, excluded, rows):
                 part = torch.logsumexp(similarity, dim=1)
                 share = similarity.sub_(part[:, None]).exp_()
                 own = share @ some if some.ndim == 2 else torch.bmm(share[:, None], some)[:, 0]
@@ -67,22 +79,31 @@ class LogSumExp(torch.autograd.Function):
             assert total is not None
             assert mean is not None
             sums[rows], means[rows] = total, mean
-        needed = (query, keys) if ctx.needs_input_grad[1] else ()  # a queue changes before backward
-        ctx.save_for_backward(sums, means, *needed)
-        return sums
+        return sums, means
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        """Keep what the backward pass needs: the queue changes before, the keys of a batch not."""
+        query, keys, columns, excluded = inputs
+        needed = (query, keys, columns, excluded) if ctx.needs_input_grad[1] else ()
+        ctx.save_for_backward(*output, *needed)
+        ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor | None, of_means: None) -> tuple[Tensor | None, ...]:
         """(n,) -> (n, D) and (M, D)."""
+        if gradient is None:
+            return None, None, None, None
         sums, means, *needed = ctx.saved_tensors
         of_query = means * gradient[:, None] if ctx.needs_input_grad[0] else None
         if not ctx.needs_input_grad[1]:
             return of_query, None, None, None
-        query, keys = needed
+        query, keys, columns, excluded = needed
         of_keys = torch.zeros_like(keys)
-        for rows in blocks(len(query), ctx.rows):
-            for similarity, _, place in parts(ctx, query, keys, rows):
+        for rows in blocks(len(query), block_shape(query, keys, columns)[0]):
+            for similarity, _, place in parts(query, keys, columns, excluded, rows):
                 share = similarity.sub_(sums[rows, None]).exp_().mul_(gradient[rows, None])
                 if isinstance(place, slice):
                     of_keys[place].addmm_(share.T, query[rows])
@@ -93,20 +114,19 @@ class LogSumExp(torch.autograd.Function):
 
 
 def parts(
-    ctx: Any, query: Tensor, keys: Tensor, rows: slice
+    query: Tensor, keys: Tensor, columns: Tensor | None, excluded: Tensor | None, rows: slice
 ) -> Iterator[tuple[Tensor, Tensor, slice | Tensor]]:
     """Similarities of some queries to parts of the keys, those keys, and which they are."""
-    if ctx.columns is not None:
-        columns = ctx.columns[rows]
-        some = keys[columns]  # (r, K, D)
-        yield torch.bmm(some, query[rows, :, None])[:, :, 0], some, columns
+    if columns is not None:
+        some = keys[columns[rows]]  # (r, K, D)
+        yield torch.bmm(some, query[rows, :, None])[:, :, 0], some, columns[rows]
         return
-    for place in blocks(len(keys), ctx.width):
+    for place in blocks(len(keys), block_shape(query, keys, columns)[1]):
         some = keys[place]
         similarity = query[rows] @ some.T
-        if ctx.excluded is not None:
+        if excluded is not None:
             none = torch.finfo(similarity.dtype).min  # finite: a part may hold excluded keys alone
-            for column in ctx.excluded[rows].unbind(dim=1):
+            for column in excluded[rows].unbind(dim=1):
                 inside = (column >= place.start) & (column < place.stop)
                 at = (column - place.start).clamp(0, len(some) - 1)[:, None]
                 kept = torch.where(inside[:, None], none, similarity.gather(1, at))
@@ -115,7 +135,7 @@ def parts(
 
 
 class Similarities:
-    """Cosine similarities of a batch, to be given to a loss of `eqco.losses.functional`.
+    """Cosine similarities of a batch, as `ContrastiveLogits` for a loss.
 
     Args:
         query: embeddings of length 1, shape (n, D).
@@ -137,14 +157,14 @@ class Similarities:
         excluded: Tensor | None = None,
         draws: int = 1,
     ) -> None:
-        wide = torch.promote_types(query.dtype, torch.float32)
+        dtype = wide(query.dtype)
         self.draws = draws
-        with torch.autocast(query.device.type, enabled=False):
-            self.query, self.keys = query.to(wide), keys.to(wide)
-            self.positive = self.for_each_draw((self.query * positive_key.to(wide)).sum(dim=1))
+        with full_precision(query):
+            self.query, self.keys = query.to(dtype), keys.to(dtype)
+            self.positive = self.for_each_draw((self.query * positive_key.to(dtype)).sum(dim=1))
         self.columns = None if columns is None else columns.to(query.device)
         self.excluded = None if excluded is None else excluded.to(query.device)
-        self.version = keys._version
+        self.version = version(keys)
         if self.num_negatives < 1:
             raise ValueError(f"no negative is left of {len(keys)} key(s)")
 
@@ -161,7 +181,7 @@ class Similarities:
 
     def check_keys(self) -> None:
         """Raise RuntimeError where the keys changed since: a queue takes the next batch's."""
-        if self.keys._version != self.version:
+        if version(self.keys) != self.version:
             raise RuntimeError(
                 "the queue has changed: compute the loss and its gradient before the next batch"
             )
@@ -169,14 +189,14 @@ class Similarities:
     def to_all(self, query: Tensor) -> Tensor:
         """Products of (n, D) with all keys, (n, M); their gradient needs the keys unchanged."""
         similarity = query @ self.keys.T
-        if similarity.requires_grad:
+        if similarity.requires_grad and not torch.compiler.is_compiling():
             similarity.register_hook(lambda _: self.check_keys())  # type: ignore[no-untyped-call]
         return similarity
 
-    def gap(self, temperature: float) -> Tensor:
+    def log_odds(self, temperature: float) -> Tensor:
         """log sum_i e^{s_i/t} - s_0/t of each query, shape (n * draws,), float32 or wider."""
         self.check_keys()
-        with torch.autocast(self.query.device.type, enabled=False):
+        with full_precision(self.query):
             query = self.query / temperature
             if self.uses_matrix():
                 similarity = self.to_all(query)  # (n, M)
@@ -190,7 +210,7 @@ class Similarities:
                 query, columns = self.for_each_draw(query), self.columns
                 if columns is not None:
                     columns = columns.reshape(-1, self.num_negatives)
-                sums = LogSumExp.apply(query, self.keys, columns, self.excluded)
+                sums = LogSumExp.apply(query, self.keys, columns, self.excluded)[0]
             return sums - self.positive / temperature
 
     def uses_matrix(self) -> bool:
@@ -202,7 +222,7 @@ class Similarities:
     def negatives(self) -> Tensor:
         """Similarities to the negatives, shape (n * draws, K)."""
         self.check_keys()
-        with torch.autocast(self.query.device.type, enabled=False):
+        with full_precision(self.query):
             if self.columns is not None and not self.uses_matrix():
                 some = self.keys[self.columns]  # (n, draws * K, D)
                 similarity = torch.bmm(some, self.query[:, :, None])[:, :, 0]
@@ -216,10 +236,165 @@ class Similarities:
     def others(self, excluded: Tensor) -> Tensor:
         """Columns of all keys but the excluded ones (n, E), shape (n, K)."""
         columns = torch.arange(self.num_negatives, device=excluded.device).expand(len(excluded), -1)
-        for column in excluded.sort(dim=1).values.unbind(dim=1):
-            columns = columns + (columns >= column[:, None])
+        for own in excluded.sort(dim=1).values.unbind(dim=1):
+            columns = skip(columns, own)
         return columns
 
-    def logits(self, temperature: float) -> Tensor:
+    def relative(self, temperature: float) -> Tensor:
         """(s_i - s_0)/t of each negative, shape (n * draws, K), float32 or wider."""
         return (self.negatives() - self.positive[:, None]) / temperature
+
+
+def version(keys: Tensor) -> int:
+    """How often a tensor was changed in place; 0 where torch does not count."""
+    return 0 if torch.compiler.is_compiling() or keys.is_inference() else keys._version
+
+
+def to_other_images(
+    query: Tensor,
+    positive_key: Tensor,
+    keys: Tensor,
+    columns: Tensor | None,
+    place: Tensor,
+    draws: int = 1,
+) -> Similarities:
+    """Similarities to the keys of the other images of a batch.
+
+    Args:
+        query: of length 1, shape (n, D).
+        positive_key: keys of the same images, shape (n, D).
+        keys: of the whole batch, shape (N, D).
+        columns: which of the N - 1 other keys are negatives, shape (n, draws * K); None for all.
+        place: which of the N each query is, shape (n,).
+        draws: see `Similarities`.
+    """
+    if columns is None:
+        return Similarities(query, positive_key, keys, excluded=place[:, None])
+    return Similarities(query, positive_key, keys, columns=skip(columns, place), draws=draws)
+
+
+def to_both_views(
+    query: Tensor,
+    key: Tensor,
+    queries: Tensor,
+    keys: Tensor,
+    columns: Tensor | None,
+    place: Tensor,
+    draws: int = 1,
+) -> Similarities:
+    """Similarities of both views, 2n queries, to both views of the other images of a batch.
+
+    Args:
+        query: one view, of length 1, shape (n, D).
+        key: the other one, shape (n, D).
+        queries: the first view of the whole batch, shape (N, D).
+        keys: the other one, shape (N, D).
+        columns: which of the 2 (N - 1) views are negatives, shape (2n, draws * K): first the other
+            images' queries, then their keys; None for all.
+        place: which of the 2N each of the queries and keys is, shape (2n,).
+        draws: see `Similarities`.
+    """
+    total, views = len(keys), torch.cat([keys, queries])
+    both, positive = torch.cat([query, key]), torch.cat([key, query])
+    other = (place + total) % (2 * total)  # where the query stands in `views`
+    if columns is None:
+        return Similarities(both, positive, views, excluded=torch.stack([place, other], dim=1))
+    image = place % total
+    columns = skip(skip(columns, image), image + total)
+    columns = (columns + total) % (2 * total)
+    return Similarities(both, positive, views, columns=columns, draws=draws)
+
+
+def unit(embedding: Tensor) -> Tensor:
+    """Embeddings of length 1 along the last dimension, float32 or wider, also under autocast."""
+    return F.normalize(embedding.to(wide(embedding.dtype)), dim=-1)
+
+
+def check_finite(values: Tensor, name: str) -> None:
+    """Raise ValueError where a tensor holds NaN or infinity.
+
+    Only on a CPU: a GPU would be waited for at every step. Not in a graph of torch.compile either,
+    which cannot branch on numbers.
+    """
+    looks = values.device.type == "cpu" and not torch.compiler.is_compiling()
+    if looks and not torch.isfinite(values).all():
+        raise ValueError(f"{name} holds NaN or infinite values")
+
+
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """float32 for narrower types, float64 for float64."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def full_precision(like: Tensor) -> AbstractContextManager[object]:
+    """A context without autocast, on the device of a tensor."""
+    device = like.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()  # entering autocast costs 10 microseconds
+
+
+def check_embeddings(query: Tensor, key: Tensor) -> None:
+    """Raise ValueError where these are not the embeddings of two views of N >= 2 images."""
+    if query.ndim != 2 or query.shape != key.shape or len(query) < 2:
+        raise ValueError(
+            "the embeddings of both views must have the same shape (N, D) with N >= 2, got "
+            f"{tuple(query.shape)} and {tuple(key.shape)}"
+        )
+
+
+def check_negatives(positive_key: Tensor, negative_keys: Tensor) -> None:
+    """Raise ValueError where the negatives hold the positives: both the first and the last."""
+    if torch.compiler.is_compiling():
+        return
+    own = negative_keys if negative_keys.ndim == 2 else negative_keys[[0, -1]]
+    ends = positive_key[[0, -1], None]  # (2, 1, D)
+    found = (own == ends).all(dim=2).any(dim=1).all()
+    if found and not torch.equal(ends[0], ends[1]):
+        raise ValueError(
+            "negative_keys hold the positive keys too, which would be counted as negatives: leave "
+            "each query's own key out, or call EqCoLoss()(query, key), which does"
+        )
+
+
+def similarities(
+    query: Tensor, positive_key: Tensor, negative_keys: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Cosine similarities of embeddings to negatives of your own, for a loss of
+    `eqco.losses.functional`.
+
+    Args:
+        query: embeddings, shape (N, D), any length.
+        positive_key: keys of the same images, shape (N, D).
+        negative_keys: keys of other images, (K, D) for all queries or (N, K, D) for each its own;
+            the positive keys must not be among them.
+
+    Returns:
+        positive (N,) and negatives (N, K).
+
+    Raises:
+        ValueError: the shapes do not match, or the positive keys are among the negatives.
+
+    >>> from eqco import eqco_info_nce
+    >>> query, key, others = torch.eye(4, 8), torch.eye(4, 8), torch.ones(16, 8)
+    >>> eqco_info_nce(*similarities(query, key, others), temperature=0.2, alpha=256).shape
+    torch.Size([])
+    """
+    fits = (
+        query.ndim == 2
+        and query.shape == positive_key.shape
+        and negative_keys.ndim in (2, 3)
+        and negative_keys.shape[-1] == query.shape[1]
+        and (negative_keys.ndim == 2 or len(negative_keys) == len(query))
+    )
+    if not fits:
+        raise ValueError(
+            "query and positive_key must be (N, D), negative_keys (K, D) or (N, K, D), got "
+            f"{tuple(query.shape)}, {tuple(positive_key.shape)}, {tuple(negative_keys.shape)}"
+        )
+    check_negatives(positive_key, negative_keys)
+    with full_precision(query):
+        query, positive_key, negative_keys = map(unit, (query, positive_key, negative_keys))
+        keys = "kd" if negative_keys.ndim == 2 else "nkd"
+        negatives = torch.einsum(f"nd,{keys}->nk", query, negative_keys)
+        return (query * positive_key).sum(dim=1), negatives

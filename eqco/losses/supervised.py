@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from eqco.losses.base import ContrastiveLoss
-from eqco.losses.embeddings import unit
-from eqco.losses.logits import REDUCTIONS, Explicit
+from eqco.losses.functional import REDUCTIONS
+from eqco.losses.logits import ExplicitSimilarities
+from eqco.losses.similarity import full_precision, unit
 
 
 class LabelLoss(nn.Module):
@@ -85,7 +86,7 @@ class LabelLoss(nn.Module):
     def of_pairs(self, query: Tensor, keys: Tensor, pairs: Tensor, negative: Tensor) -> Tensor:
         """The loss where (N, M) say which keys are positives and which negatives of a query."""
         loss = self.loss
-        with torch.autocast(query.device.type, enabled=False):
+        with full_precision(query):
             similarity = unit(query) @ unit(keys).T  # (N, M)
             pairs = pairs & negative.any(dim=1, keepdim=True)
             row, column = pairs.nonzero(as_tuple=True)
@@ -97,8 +98,8 @@ class LabelLoss(nn.Module):
             for count in sorted(set(counts.tolist())):  # pairs with as many negatives
                 some = (counts == count).nonzero()[:, 0]
                 negatives = similarity[row[some, None], order[some, :count]]
-                found = Explicit(similarity[row[some], column[some]], negatives)
-                losses = losses.index_put((some,), loss.losses(found))
+                given = ExplicitSimilarities(similarity[row[some], column[some]], negatives)
+                losses = losses.index_put((some,), loss.losses(given))
             if len(row) == 0:
                 return 0 * similarity.sum()
             return REDUCTIONS[loss.reduction](losses)

@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from eqco.config import Settings
+from eqco.losses.sampling import draw_columns
 from eqco.losses.similarity import Similarities
-from eqco.methods.encoder import Encoder
+from eqco.methods.batch_norm import use_synced_batch_norm
+from eqco.methods.encoder import Encoder, frozen_copy
+from eqco.runtime.distributed import first_index
 from eqco.runtime.validation import COUNT, shown
 
 LENGTH_TOLERANCE = 0.01  # bfloat16 rounds a length of 1 by less than 0.004
@@ -19,21 +22,40 @@ LENGTH_TOLERANCE = 0.01  # bfloat16 rounds a length of 1 by less than 0.004
 class Method(nn.Module, ABC):
     """Base class of the methods.
 
+    Args:
+        encoder: the query encoder, trained by gradient; embeddings of length 1.
+        num_negatives: K, from 1 to what the method has.
+        drawing: "independent" per query or "shared" (see `eqco.losses.sampling`).
+        draws: disjoint draws of K negatives for each query.
+
     Attributes:
         title: its name in tables and figures.
         pool: the recipe field that says how many keys there are to draw negatives from.
         own_fields: recipe fields that other methods do not have.
         usual: recipe fields of its usual form, where they differ from SiMo's.
-        encoder: the query encoder, trained by gradient.
+        arguments: recipe fields that its constructor takes.
     """
 
     title: ClassVar[str]
     pool: ClassVar[str] = "batch_size"
     own_fields: ClassVar[tuple[str, ...]] = ()
     usual: ClassVar[dict[str, Any]] = {}
+    arguments: ClassVar[tuple[str, ...]] = ("num_negatives", "drawing", "draws")
     encoder: Encoder
     key_encoder: Encoder
     looked: bool = False  # whether the first embeddings were looked at
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        num_negatives: int,
+        drawing: str = "independent",
+        draws: int = 1,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.num_negatives, self.drawing, self.draws = num_negatives, drawing, draws
 
     @staticmethod
     @abstractmethod
@@ -45,15 +67,37 @@ class Method(nn.Module, ABC):
         """Raise ValueError where the method's own fields do not fit together."""
 
     @classmethod
-    @abstractmethod
     def of(cls, encoder: Encoder, recipe: Settings, seed: int, device: str) -> Self:
-        """The method of a recipe around a fresh encoder; its batch norm spans all processes."""
+        """The method of a recipe around a fresh encoder, whose batch norm spans all processes."""
+        use_synced_batch_norm(encoder, device)
+        return cls(encoder, **{name: getattr(recipe, name) for name in cls.arguments})
 
     @abstractmethod
     def forward(
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
     ) -> Similarities:
         """Cosine similarities of a batch, for a loss."""
+
+    def add_key_encoder(self, key_momentum: float) -> None:
+        """Encode keys by a moving average of the query encoder, with a coefficient in [0, 1)."""
+        if not 0.0 <= key_momentum < 1.0:
+            raise ValueError(f"key_momentum must lie in [0, 1), got {key_momentum}")
+        self.key_momentum = key_momentum
+        self.key_encoder = frozen_copy(self.encoder)
+
+    def draw(
+        self, available: int, total: int, place: Tensor, generator: torch.Generator
+    ) -> Tensor | None:
+        """Which keys are the negatives of this process's queries, see `draw_columns`."""
+        return draw_columns(
+            self.num_negatives,
+            available,
+            generator,
+            self.drawing,
+            total=total,
+            place=place,
+            draws=self.draws,
+        )
 
     def look(self, embedding: Tensor) -> None:
         """Raise ValueError where the first embeddings of an encoder are not (N, D) of length 1.
@@ -63,6 +107,12 @@ class Method(nn.Module, ABC):
         if not self.looked:
             check_unit_length(type(self).__name__, embedding)
             self.looked = True
+
+
+def places(count: int) -> Tensor:
+    """Which images of the whole batch this process's are, shape (n,), on the CPU."""
+    first = first_index(count)
+    return torch.arange(first, first + count, device="cpu")
 
 
 def check_unit_length(method: str, embedding: Tensor) -> None:
@@ -88,9 +138,3 @@ def check_embedding_dim(method: str, encoder: nn.Module) -> None:
             f"{method} fills a queue of embeddings and needs to know D: give your "
             f"{type(encoder).__name__} an attribute, encoder.embedding_dim = D, got {shown(dim)}"
         )
-
-
-def check_key_momentum(key_momentum: float) -> None:
-    """Raise ValueError where the EMA coefficient is not in [0, 1)."""
-    if not 0.0 <= key_momentum < 1.0:
-        raise ValueError(f"key_momentum must lie in [0, 1), got {key_momentum}")

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from eqco.config import Settings
-from eqco.losses.sampling import draw_columns
+from eqco.losses.memory_bank import random_keys, replace_oldest
 from eqco.losses.similarity import Similarities
-from eqco.methods.base import Method, check_embedding_dim, check_key_momentum
+from eqco.methods.base import Method, check_embedding_dim, places
 from eqco.methods.batch_norm import use_split_batch_norm
-from eqco.methods.encoder import Encoder, frozen_copy, momentum_update
-from eqco.runtime.distributed import first_index, gather
+from eqco.methods.encoder import Encoder, momentum_update
+from eqco.runtime.distributed import gather
 
 
 class MoCo(Method):
@@ -38,6 +37,7 @@ class MoCo(Method):
     pool = "queue_size"
     own_fields: ClassVar[tuple[str, ...]] = ("queue_size", "bn_splits")
     usual: ClassVar[dict[str, Any]] = {"bn_splits": 8, "projector": "mlp"}
+    arguments: ClassVar[tuple[str, ...]] = (*Method.arguments, "key_momentum", *own_fields)
     queue: Tensor
     queue_next: Tensor
     pending: Tensor | None
@@ -54,24 +54,17 @@ class MoCo(Method):
         draws: int = 1,
         bn_splits: int = 8,
     ) -> None:
-        super().__init__()
-        check_key_momentum(key_momentum)
         if num_negatives > queue_size:
             raise ValueError(
                 f"num_negatives is {num_negatives}, but the queue holds {queue_size} keys"
             )
         check_embedding_dim(type(self).__name__, encoder)
         use_split_batch_norm(encoder, bn_splits)
-        self.encoder = encoder
-        self.key_encoder = frozen_copy(encoder)
-        self.num_negatives = num_negatives
-        self.key_momentum = key_momentum
-        self.drawing = drawing
-        self.draws = draws
-        draw = torch.Generator().manual_seed(seed)
-        keys = torch.randn(queue_size, encoder.embedding_dim, generator=draw)
-        self.register_buffer("queue", F.normalize(keys, dim=1))  # (Q, D)
-        self.register_buffer("queue_next", torch.zeros((), dtype=torch.long))
+        super().__init__(encoder, num_negatives=num_negatives, drawing=drawing, draws=draws)
+        self.add_key_encoder(key_momentum)
+        draw = torch.Generator("cpu").manual_seed(seed)
+        self.register_buffer("queue", random_keys(queue_size, encoder.embedding_dim, draw))
+        self.register_buffer("queue_next", torch.zeros((), dtype=torch.long, device="cpu"))
         self.register_buffer("pending", None, persistent=False)  # keys of the last batch, (N, D)
 
     @staticmethod
@@ -96,19 +89,8 @@ class MoCo(Method):
     @classmethod
     def of(cls, encoder: Encoder, recipe: Settings, seed: int, device: str) -> Self:
         """MoCo v2 of a recipe."""
-        return cls(encoder, seed=seed, **cls.arguments(recipe))
-
-    @staticmethod
-    def arguments(recipe: Settings) -> dict[str, Any]:
-        """What the constructor takes of a recipe."""
-        return {
-            "num_negatives": recipe.num_negatives,
-            "queue_size": recipe.queue_size,
-            "key_momentum": recipe.key_momentum,
-            "drawing": recipe.drawing,
-            "draws": recipe.draws,
-            "bn_splits": recipe.bn_splits,
-        }
+        fields = {name: getattr(recipe, name) for name in cls.arguments}
+        return cls(encoder, seed=seed, **fields)
 
     @torch.no_grad()
     def keys(self, key_view: Tensor, generator: torch.Generator) -> Tensor:
@@ -116,28 +98,13 @@ class MoCo(Method):
         momentum_update(self.encoder, self.key_encoder, self.key_momentum)
         images = gather(key_view)  # (N, C, H, W)
         shuffled = torch.randperm(len(images), generator=generator).to(images.device)
-        first, count = first_index(len(key_view)), len(key_view)
-        key = gather(self.key_encoder(images[shuffled[first : first + count]]))
+        key = gather(self.key_encoder(images[shuffled[places(len(key_view))]]))
         return key[shuffled.argsort()]
-
-    @torch.no_grad()
-    def enqueue(self, key: Tensor) -> None:
-        """Replace the oldest keys by the batch's (N, D).
-
-        Raises:
-            ValueError: the batch brings more keys than the queue holds.
-        """
-        size = len(self.queue)
-        if len(key) > size:
-            raise ValueError(f"queue holds {size} keys, the batch brings {len(key)}")
-        places = (self.queue_next + torch.arange(len(key), device=key.device)) % size
-        self.queue[places] = key
-        self.queue_next.add_(len(key)).remainder_(size)
 
     def enqueue_pending(self) -> None:
         """Enqueue the keys of the last batch, which wait until its loss has been computed."""
         if self.pending is not None:
-            self.enqueue(self.pending)
+            replace_oldest(self.queue, self.queue_next, self.pending)
             self.pending = None
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
@@ -169,15 +136,7 @@ class MoCo(Method):
         keys = self.keys(key_view, generator)  # (N, D)
         query = self.encoder(query_view)  # (n, D)
         self.look(query)
-        own = first_index(len(query)) + torch.arange(len(query))
-        columns = draw_columns(
-            self.num_negatives,
-            len(self.queue),
-            generator,
-            self.drawing,
-            total=len(keys),
-            place=own,
-            draws=self.draws,
-        )
+        place = places(len(query))
+        columns = self.draw(len(self.queue), len(keys), place, generator)
         self.pending = keys
-        return Similarities(query, keys[own], self.queue, columns=columns, draws=self.draws)
+        return Similarities(query, keys[place], self.queue, columns=columns, draws=self.draws)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 from torch import Tensor
 
 from eqco.config import Settings
-from eqco.losses.sampling import draw_columns, skip
-from eqco.losses.similarity import Similarities
-from eqco.methods.base import Method
-from eqco.methods.batch_norm import use_synced_batch_norm
+from eqco.losses.similarity import Similarities, to_both_views
+from eqco.methods.base import Method, places
 from eqco.methods.encoder import Encoder
-from eqco.runtime.distributed import first_index, gather
+from eqco.runtime.distributed import gather
 
 
 class SimCLR(Method):
@@ -30,20 +26,6 @@ class SimCLR(Method):
 
     title = "SimCLR"
 
-    def __init__(
-        self,
-        encoder: Encoder,
-        *,
-        num_negatives: int,
-        drawing: str = "independent",
-        draws: int = 1,
-    ) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.num_negatives = num_negatives
-        self.drawing = drawing
-        self.draws = draws
-
     @property
     def key_encoder(self) -> Encoder:  # type: ignore[override]
         """The encoder of keys: the same one."""
@@ -53,17 +35,6 @@ class SimCLR(Method):
     def available(recipe: Settings) -> int:
         """Both views of the other images: 2 (N - 1)."""
         return 2 * (recipe.batch_size - 1)
-
-    @classmethod
-    def of(cls, encoder: Encoder, recipe: Settings, seed: int, device: str) -> Self:
-        """SimCLR of a recipe."""
-        use_synced_batch_norm(encoder, device)
-        return cls(
-            encoder,
-            num_negatives=recipe.num_negatives,
-            drawing=recipe.drawing,
-            draws=recipe.draws,
-        )
 
     def forward(
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
@@ -84,25 +55,11 @@ class SimCLR(Method):
         self.look(embedding)
         query, key = embedding.chunk(2)  # (n, D) each
         queries, keys = gather(query), gather(key)  # (N, D), with gradient
-        total, own = len(keys), first_index(len(query)) + torch.arange(len(query))
+        total, own = len(keys), places(len(query))
         place = torch.cat([own, own + total])  # of this process's 2n queries among the 2N
-        columns = draw_columns(
-            self.num_negatives,
-            2 * (total - 1),
-            generator,
-            self.drawing,
-            total=2 * total,
-            place=place,
-            draws=self.draws,
-        )
-        # For a query view the keys come first, for a key view the queries, in the order of drawing.
-        views, both = torch.cat([keys, queries]), torch.cat([query, key])
-        positive = torch.cat([key, query])
-        if columns is None:
-            excluded = torch.stack([place, (place + total) % (2 * total)], dim=1)
-            return Similarities(both, positive, views, excluded=excluded)
-        other, column = columns // (total - 1), columns % (total - 1)  # which view, which image
-        column = skip(column, place % total)
-        swapped = (place >= total)[:, None]
-        columns = column + total * (other ^ swapped)
-        return Similarities(both, positive, views, columns=columns, draws=self.draws)
+        others = 2 * (total - 1)
+        columns = self.draw(others, 2 * total, place, generator)
+        if columns is not None:  # the other kind of view comes first in the order of drawing
+            is_query = (place < total)[:, None]
+            columns = torch.where(is_query, (columns + total - 1) % others, columns)
+        return to_both_views(query, key, queries, keys, columns, place, self.draws)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from eqco.config import Settings
-from eqco.losses.sampling import draw_columns, skip
-from eqco.losses.similarity import Similarities
-from eqco.methods.base import Method, check_key_momentum
-from eqco.methods.batch_norm import use_synced_batch_norm
-from eqco.methods.encoder import Encoder, frozen_copy, momentum_update
-from eqco.runtime.distributed import first_index, gather
+from eqco.losses.similarity import Similarities, to_other_images
+from eqco.methods.base import Method, places
+from eqco.methods.encoder import Encoder, momentum_update
+from eqco.runtime.distributed import gather
 
 
 class SiMo(Method):
@@ -31,6 +29,8 @@ class SiMo(Method):
 
     title = "SiMo"
 
+    arguments: ClassVar[tuple[str, ...]] = (*Method.arguments, "key_momentum")
+
     def __init__(
         self,
         encoder: Encoder,
@@ -40,31 +40,13 @@ class SiMo(Method):
         drawing: str = "independent",
         draws: int = 1,
     ) -> None:
-        super().__init__()
-        check_key_momentum(key_momentum)
-        self.encoder = encoder
-        self.key_encoder = frozen_copy(encoder)
-        self.num_negatives = num_negatives
-        self.key_momentum = key_momentum
-        self.drawing = drawing
-        self.draws = draws
+        super().__init__(encoder, num_negatives=num_negatives, drawing=drawing, draws=draws)
+        self.add_key_encoder(key_momentum)
 
     @staticmethod
     def available(recipe: Settings) -> int:
         """The other images' keys: N - 1."""
         return recipe.batch_size - 1
-
-    @classmethod
-    def of(cls, encoder: Encoder, recipe: Settings, seed: int, device: str) -> Self:
-        """SiMo of a recipe."""
-        use_synced_batch_norm(encoder, device)
-        return cls(
-            encoder,
-            num_negatives=recipe.num_negatives,
-            key_momentum=recipe.key_momentum,
-            drawing=recipe.drawing,
-            draws=recipe.draws,
-        )
 
     @torch.no_grad()
     def keys(self, key_view: Tensor) -> Tensor:
@@ -86,19 +68,9 @@ class SiMo(Method):
             Similarities of the N queries to K keys each. With several processes, each has its own n
             of the N queries, and draws from all keys.
         """
-        key = gather(self.keys(key_view))  # (N, D), the whole batch
+        keys = gather(self.keys(key_view))  # (N, D), the whole batch
         query = self.encoder(query_view)  # (n, D), this process's part of it
         self.look(query)
-        own = first_index(len(query)) + torch.arange(len(query))  # which key is the positive
-        columns = draw_columns(
-            self.num_negatives,
-            len(key) - 1,
-            generator,
-            self.drawing,
-            total=len(key),
-            place=own,
-            draws=self.draws,
-        )
-        if columns is None:
-            return Similarities(query, key[own], key, excluded=own[:, None])
-        return Similarities(query, key[own], key, columns=skip(columns, own), draws=self.draws)
+        place = places(len(query))
+        columns = self.draw(len(keys) - 1, len(keys), place, generator)
+        return to_other_images(query, keys[place], keys, columns, place, self.draws)

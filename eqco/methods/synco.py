@@ -126,6 +126,7 @@ class SynCo(MoCo):
     title = "SynCo"
     own_fields: ClassVar[tuple[str, ...]] = (*MoCo.own_fields, "num_synthetic")
     usual: ClassVar[dict[str, Any]] = {**MoCo.usual, "num_synthetic": 15}
+    arguments: ClassVar[tuple[str, ...]] = (*MoCo.arguments, "num_synthetic")
 
     def __init__(self, encoder: Encoder, *, num_synthetic: int = 15, **moco: Any) -> None:
         super().__init__(encoder, **moco)
@@ -137,11 +138,6 @@ class SynCo(MoCo):
         """Raise ValueError where a field of MoCo's is wrong, or `check_synthetic` does."""
         MoCo.check(recipe)
         check_synthetic(recipe.num_synthetic, recipe.draws)
-
-    @staticmethod
-    def arguments(recipe: Settings) -> dict[str, Any]:
-        """What the constructor takes of a recipe."""
-        return {**MoCo.arguments(recipe), "num_synthetic": recipe.num_synthetic}
 
     @torch.no_grad()
     def hardest(self, found: Similarities) -> Tensor:

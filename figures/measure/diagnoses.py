@@ -20,7 +20,7 @@ from eqco.artifacts.pretrained import trained_encoder
 from eqco.cli.errors import through_door
 from eqco.config import Machine
 from eqco.data import open_images
-from eqco.losses.sampling import others
+from eqco.losses.sampling import off_diagonal
 from eqco.recipe import Recipe
 from eqco.runtime.validation import path_argument
 from figures.style import OUT, write
@@ -39,7 +39,7 @@ def gaps_of(path: Path, recipe: Recipe, machine: Machine) -> list[tuple[float, .
     similarity = (query @ key.T).double()
     found = diagnose(
         similarity.diagonal(),
-        others(similarity),
+        off_diagonal(similarity),
         temperature=recipe.temperature,
         alpha=256.0,
         counts=COUNTS,

@@ -30,7 +30,7 @@ from eqco.config import Machine
 from eqco.data import open_images
 from eqco.engine.pretrain import Pretraining
 from eqco.losses.functional import eqco_info_nce
-from eqco.losses.sampling import draw_independent, others
+from eqco.losses.sampling import draw_independent, off_diagonal
 from figures.style import OUT, write
 from reproductions.scales import SCALES
 
@@ -74,7 +74,7 @@ def measure(query: Tensor, key: Tensor, temperature: float) -> pd.DataFrame:
     """All quantities of one encoder's embeddings (N, D)."""
     query, key = query.double(), key.double()
     similarity = query @ key.T
-    positive, negatives = similarity.diagonal(), others(similarity)
+    positive, negatives = similarity.diagonal(), off_diagonal(similarity)
     count, everything = len(query), draw_columns(len(query), len(query) - 1)
     counts, lines = [*COUNTS, count - 1], []
     limits = {

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
-from eqco.losses.functional import LOSSES
+from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from reproductions.experiments.grid import GRID_SEEDS, METHOD_RATES, RATES, baselines, grid
 from reproductions.experiments.missing import sentence_of_missing

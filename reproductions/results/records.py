@@ -12,7 +12,7 @@ import pandas as pd
 from eqco.artifacts.record import Record, RecordError, canonical, record_path
 from eqco.config import NUMERICS
 from eqco.evaluation.metrics import METRICS
-from eqco.losses.functional import LOSSES
+from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
 from eqco.runtime.files import parse_json

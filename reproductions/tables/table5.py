@@ -9,7 +9,7 @@ so expect them above InfoNCE at K = 16 and near each other.
 
 from __future__ import annotations
 
-from eqco.losses.functional import LOSSES
+from eqco.losses.registry import LOSSES
 from eqco.recipe import Recipe
 from reproductions.scales import Scale
 from reproductions.tables.base import Claim, Table, beats, equals, with_loss
@@ -18,7 +18,7 @@ from reproductions.tables.base import Claim, Table, beats, equals, with_loss
 def build(scale: Scale, base: Recipe) -> Table:
     """Every loss of the family at both K; corrected forms and rivals have tables of their own."""
     simo = scale.baseline("simo", base)
-    family = [name for name, loss in LOSSES.items() if not loss.corrects and not loss.rival]
+    family = [name for name, loss in LOSSES.items() if not loss.corrects and not loss.baseline]
     few = {loss: with_loss(simo, loss, 16) for loss in family}
     many = {loss: with_loss(simo, loss, simo.num_negatives) for loss in family}
     claims: list[Claim] = []

@@ -7,7 +7,7 @@ With one permutation a batch sees at most 2K distinct keys, 32 at K = 16. Nothin
 
 from __future__ import annotations
 
-from eqco.losses.functional import LOSSES
+from eqco.losses.registry import LOSSES
 from eqco.recipe import Recipe
 from reproductions.scales import Scale
 from reproductions.tables.base import Claim, Row, Table, beats, equals, with_loss

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from eqco.losses.functional import LOSSES
+from eqco.losses.registry import LOSSES
 from eqco.recipe import Recipe
 from reproductions.scales import Scale
 from reproductions.tables.base import Claim, Row, Table, beats, with_loss

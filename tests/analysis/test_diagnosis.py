@@ -22,7 +22,7 @@ from eqco.data import open_images
 from eqco.data.image_folder import identity
 from eqco.engine.pretrain import pretrain
 from eqco.losses.functional import eqco_info_nce
-from eqco.losses.sampling import others
+from eqco.losses.sampling import off_diagonal
 from eqco.methods import build
 from eqco.recipe import Recipe
 from reproductions.scales import SCALES
@@ -125,7 +125,9 @@ def cosines(query: Tensor, key: Tensor) -> Diagnosis:
     """The diagnosis of unit embeddings, alpha 256, t 0.2."""
     query, key = (torch.nn.functional.normalize(each, dim=1) for each in (query, key))
     found = query @ key.T
-    return diagnose(found.diagonal(), others(found), temperature=0.2, alpha=256.0, counts=(4, 16))
+    return diagnose(
+        found.diagonal(), off_diagonal(found), temperature=0.2, alpha=256.0, counts=(4, 16)
+    )
 
 
 def test_a_collapsed_and_a_hardly_trained_encoder_are_not_praised() -> None:

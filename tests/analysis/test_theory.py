@@ -14,13 +14,12 @@ from eqco.analysis.theory import (
     gradient_noise_bound,
     gradient_norm_bound,
     leading_gap,
-    margin,
     mean_field_gap,
     negative_weight,
     squared_cv,
     uniform_squared_cv,
 )
-from eqco.losses.functional import eqco_info_nce
+from eqco.losses.functional import eqco_info_nce, margin
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from eqco.cli.train_defaults import fitting_batch, own_recipe, queue_settings
-from eqco.losses.functional import LOSSES
+from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 
 

@@ -21,7 +21,8 @@ from torch import Tensor
 from eqco.analysis import mutual_information, theory
 from eqco.analysis.diagnosis import diagnose, report
 from eqco.losses import similarity
-from eqco.losses.functional import LOSSES, eqco_info_nce
+from eqco.losses.functional import eqco_info_nce
+from eqco.losses.registry import LOSSES
 from eqco.losses.similarity import Similarities
 
 pytestmark = pytest.mark.faults

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from eqco.losses import functional
+from eqco.losses.functional import info_nce_losses
+from eqco.losses.logits import ContrastiveLogits
+from eqco.losses.registry import LOSSES
 from tests.golden import RECIPES, Outcome, first_losses, kept, outcome, platform_name
 
 MESSAGE = (
@@ -60,11 +62,10 @@ def test_the_guard_finds_another_loss_on_every_platform(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The factor alpha / K left out, as in the authors' code."""
-    eqco = functional.LOSSES["eqco"]
 
-    def without(found: functional.Gaps, *, alpha: float, temperature: float) -> torch.Tensor:
-        return functional.info_nce_losses(found, temperature=temperature)
+    def without(logits: ContrastiveLogits, *, alpha: float, temperature: float) -> torch.Tensor:
+        return info_nce_losses(logits, temperature=temperature)
 
-    monkeypatch.setitem(functional.LOSSES, "eqco", replace(eqco, losses=without))
+    monkeypatch.setitem(LOSSES, "eqco", replace(LOSSES["eqco"], losses=without))
     with pytest.raises(AssertionError, match="raise NUMERICS"):
         check("simo", outcome("simo", tmp_path))

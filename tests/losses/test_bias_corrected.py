@@ -10,21 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from eqco.analysis.theory import (
-    expected_loss,
-    gaussian_limit,
-    leading_gap,
-    limit_loss,
-    margin,
-    multisets,
-)
+from eqco.analysis.theory import expected_loss, gaussian_limit, leading_gap, limit_loss, multisets
 from eqco.losses.bias_corrected import (
     dcl_jackknife,
     eqco_jackknife,
     eqco_second_order,
     flat_nce_jackknife,
 )
-from eqco.losses.functional import LOSSES, dcl, eqco_info_nce
+from eqco.losses.functional import dcl, eqco_info_nce, margin
+from eqco.losses.registry import LOSSES
 
 Case = Callable[..., tuple[Tensor, Tensor]]
 Loss = Callable[..., Tensor]

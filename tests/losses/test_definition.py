@@ -16,7 +16,7 @@ from torch import Tensor
 
 from eqco.losses import modules
 from eqco.losses.base import ContrastiveLoss
-from eqco.losses.functional import LOSSES
+from eqco.losses.registry import LOSSES
 from eqco.losses.sampling import DRAWINGS
 from tests.formulas import DEFINITIONS
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from eqco.losses.embeddings import similarities
 from eqco.losses.functional import eqco_info_nce
+from eqco.losses.similarity import similarities
 from tests.formulas import as_defined
 
 

@@ -9,15 +9,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from eqco.analysis.theory import margin
 from eqco.losses.bias_corrected import (
     dcl_jackknife,
     eqco_jackknife,
     eqco_second_order,
     flat_nce_jackknife,
 )
-from eqco.losses.functional import LOSSES, dcl, dual_temperature, eqco_info_nce, flat_nce, info_nce
-from eqco.losses.rivals import hard_info_nce, sog_clr
+from eqco.losses.functional import (
+    dcl,
+    dual_temperature,
+    eqco_info_nce,
+    flat_nce,
+    hard_info_nce,
+    info_nce,
+    margin,
+    sog_clr,
+)
+from eqco.losses.registry import LOSSES
 
 Case = Callable[..., tuple[Tensor, Tensor]]
 FAMILY: dict[str, Callable[..., Tensor]] = {

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import eqco
-from eqco.losses.functional import LOSSES, dual_temperature, eqco_info_nce, info_nce
-from eqco.losses.logits import REDUCTIONS
+from eqco.losses.functional import REDUCTIONS, dual_temperature, eqco_info_nce, info_nce
 from eqco.losses.modules import EqCoLoss
+from eqco.losses.registry import LOSSES
 from tests.formulas import as_defined
 
 Case = Callable[..., tuple[Tensor, Tensor]]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from eqco.losses.functional import dcl, flat_nce, sog_clr
-from eqco.losses.sogclr import MovingAverages
+from eqco.losses.memory_bank import MovingAverages
 
 Case = Callable[..., tuple[Tensor, Tensor]]
 TEMPERATURE = 0.2

@@ -8,7 +8,7 @@ from scipy import stats
 from torch import Tensor
 
 from eqco.losses import sampling
-from eqco.losses.sampling import DRAWINGS, FEW, draw_columns, draw_few, others, skip
+from eqco.losses.sampling import DRAWINGS, FEW, draw_columns, draw_few, off_diagonal, skip
 
 SIZE = 12  # queries of a batch in these tests
 EITHER_DRAWING = pytest.mark.parametrize("drawing", sorted(DRAWINGS))
@@ -19,19 +19,19 @@ def keys_drawn(num_negatives: int, generator: torch.Generator, drawing: str) -> 
     own = torch.arange(SIZE)
     columns = draw_columns(num_negatives, SIZE - 1, generator, drawing, total=SIZE, place=own)
     if columns is None:  # all
-        return others(torch.arange(SIZE).expand(SIZE, SIZE))
+        return off_diagonal(torch.arange(SIZE).expand(SIZE, SIZE))
     return skip(columns, own)
 
 
 def test_others_takes_exactly_the_diagonal_away() -> None:
     matrix = torch.arange(25.0).view(5, 5)
     slowly = [[matrix[i, j].item() for j in range(5) if j != i] for i in range(5)]
-    assert others(matrix).tolist() == slowly
+    assert off_diagonal(matrix).tolist() == slowly
 
 
 def test_others_carries_the_gradient_of_every_entry_but_the_diagonal() -> None:
     matrix = torch.zeros(4, 4, requires_grad=True)
-    others(matrix).sum().backward()
+    off_diagonal(matrix).sum().backward()
     assert torch.equal(matrix.grad, 1 - torch.eye(4))
 
 
@@ -40,13 +40,15 @@ def test_others_needs_a_square_of_two_or_more(
     shape: tuple[int, ...],
 ) -> None:
     with pytest.raises(ValueError, match="similarity must be"):
-        others(torch.zeros(shape))
+        off_diagonal(torch.zeros(shape))
 
 
 @pytest.mark.parametrize("first", [0, 2, 4], ids="from{}".format)
 def test_rows_of_a_process_lose_the_positives_that_the_whole_batch_loses(first: int) -> None:
     matrix = torch.arange(36.0).view(6, 6)
-    assert torch.equal(others(matrix[first : first + 2], first), others(matrix)[first : first + 2])
+    assert torch.equal(
+        off_diagonal(matrix[first : first + 2], first), off_diagonal(matrix)[first : first + 2]
+    )
 
 
 @EITHER_DRAWING
@@ -106,7 +108,7 @@ def test_every_other_key_is_drawn_equally_often(drawing: str, generator: torch.G
     for _ in range(rounds):
         keys = keys_drawn(num_negatives, generator, drawing)
         counts.scatter_add_(1, keys, torch.ones(SIZE, num_negatives))
-    for observed in others(counts).tolist():
+    for observed in off_diagonal(counts).tolist():
         assert sum(observed) == rounds * num_negatives
         assert stats.chisquare(observed).pvalue > 1e-4
 

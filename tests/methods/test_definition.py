@@ -15,8 +15,8 @@ from scipy import stats
 from torch import Tensor, nn
 
 from eqco.losses import similarity
-from eqco.losses.functional import LOSSES
-from eqco.losses.sampling import DRAWINGS, others
+from eqco.losses.registry import LOSSES
+from eqco.losses.sampling import DRAWINGS, off_diagonal
 from eqco.methods.base import Method
 from eqco.methods.encoder import build_encoder, momentum_update
 from eqco.methods.moco import MoCo
@@ -39,7 +39,7 @@ def of_simo(method: SiMo, views: Views, draw: torch.Generator) -> tuple[Tensor, 
     """Positives, and the keys of the other images in their order."""
     keys = moved_keys(method, views[1])
     cosines = method.encoder(views[0]) @ keys.T
-    return cosines.diagonal(), others(cosines)
+    return cosines.diagonal(), off_diagonal(cosines)
 
 
 def of_moco(method: MoCo, views: Views, draw: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -53,7 +53,7 @@ def of_simclr(method: SimCLR, views: Views, draw: torch.Generator) -> tuple[Tens
     """Positives, and for each view the others of the other kind, then those of its own."""
     query, key = method.encoder(torch.cat(views)).chunk(2)
     blocks = [
-        torch.cat([others(one @ other.T), others(one @ one.T)], dim=1)
+        torch.cat([off_diagonal(one @ other.T), off_diagonal(one @ one.T)], dim=1)
         for one, other in ((query, key), (key, query))
     ]
     return torch.cat([(query * key).sum(dim=1)] * 2), torch.cat(blocks)

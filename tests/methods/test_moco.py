@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from eqco.losses.memory_bank import replace_oldest
 from eqco.losses.similarity import Similarities
 from eqco.methods.encoder import build_encoder
 from eqco.methods.moco import MoCo
@@ -55,7 +56,7 @@ def test_the_queue_is_a_ring_also_where_the_batch_does_not_divide_it() -> None:
     first = method.queue.clone()
     batches = [torch.full((SIZE, 16), float(number)) for number in (1, 2, 3)]
     for batch in batches:
-        method.enqueue(batch)
+        replace_oldest(method.queue, method.queue_next, batch)
     assert method.queue_next.item() == 24 % 20
     values = method.queue[:, 0].tolist()
     assert values[:4] == [3.0] * 4  # the third batch went over the edge
@@ -67,7 +68,7 @@ def test_the_queue_is_a_ring_also_where_the_batch_does_not_divide_it() -> None:
 
 def test_a_batch_larger_than_the_queue_raises_an_error() -> None:
     with pytest.raises(ValueError, match="queue holds 20 keys, the batch brings 21"):
-        moco().enqueue(torch.zeros(21, 16))
+        replace_oldest(torch.zeros(20, 16), torch.tensor(0), torch.zeros(21, 16))
 
 
 def test_more_negatives_than_the_queue_holds_raise_an_error() -> None:
@@ -114,7 +115,7 @@ def test_the_queue_of_every_step_holds_the_keys_of_all_steps_before(
         for place, key in enumerate(keys):
             expected[(first + place) % 20] = key
         first = (first + SIZE) % 20
-        found.gap(0.2).sum().backward()
+        found.log_odds(0.2).sum().backward()
     state = method.state_dict()
     torch.testing.assert_close(state["queue"], expected)
     assert state["queue_next"].item() == first
@@ -127,10 +128,10 @@ def test_similarities_of_a_batch_are_gone_with_the_next(
     """An error, instead of the loss of another queue."""
     method = moco(num_negatives=num_negatives)
     found = step(method, views)
-    gap = found.gap(0.2)
-    assert torch.equal(gap, found.gap(0.2))  # as often as wanted before
+    gap = found.log_odds(0.2)
+    assert torch.equal(gap, found.log_odds(0.2))  # as often as wanted before
     step(method, views, seed=1)
-    for look in (lambda: found.gap(0.2), found.negatives):
+    for look in (lambda: found.log_odds(0.2), found.negatives):
         with pytest.raises(RuntimeError, match=CHANGED):
             look()
 
@@ -142,11 +143,11 @@ def test_a_loss_whose_queue_is_gone_has_no_gradient(
     """Two batches, then the gradient of the first: the same sentence, not autograd's."""
     method = moco()
     first = step(method, views)
-    value = first.gap(0.2).sum() if look == "gap" else first.negatives().sum()
-    second = step(method, views, seed=1).gap(0.2).sum()
+    value = first.log_odds(0.2).sum() if look == "gap" else first.negatives().sum()
+    second = step(method, views, seed=1).log_odds(0.2).sum()
     with pytest.raises(RuntimeError, match=CHANGED):
         (value + second).backward()
-    step(method, views, seed=2).gap(0.2).sum().backward()  # the method itself goes on
+    step(method, views, seed=2).log_odds(0.2).sum().backward()  # the method itself goes on
 
 
 def test_keys_that_wait_for_the_queue_move_with_the_method(views: tuple[Tensor, Tensor]) -> None:
@@ -166,7 +167,7 @@ def test_keys_that_wait_for_the_queue_move_with_the_method(views: tuple[Tensor, 
 
 def test_gradient_reaches_the_query_encoder_alone(views: tuple[Tensor, Tensor]) -> None:
     method = moco()
-    step(method, views).gap(1.0).sum().backward()
+    step(method, views).log_odds(1.0).sum().backward()
     assert all(each.grad is not None for each in method.encoder.parameters())
     assert all(each.grad is None for each in method.key_encoder.parameters())
 
@@ -207,7 +208,7 @@ def test_a_loaded_method_continues_as_the_saved_one(
         step(other, (views[1], views[0]), seed=7)
     other.load_state_dict(copy.deepcopy(method.state_dict()))
     for seed in (1, 2):
-        ours, theirs = (step(each, views, seed).gap(0.2) for each in (method, other))
+        ours, theirs = (step(each, views, seed).log_odds(0.2) for each in (method, other))
         assert torch.equal(ours, theirs)
     for ours, theirs in zip(*(each.state_dict().items() for each in (method, other)), strict=True):
         assert ours[0] == theirs[0]

@@ -58,7 +58,7 @@ def test_keys_carry_gradient_too(views: tuple[Tensor, Tensor]) -> None:
     method = simclr()
     key_view = views[1].requires_grad_(True)
     found = method(views[0], key_view, torch.Generator())
-    for part in (found.positive, found.gap(0.2), found.negatives().sum(dim=1)):
+    for part in (found.positive, found.log_odds(0.2), found.negatives().sum(dim=1)):
         (gradient,) = torch.autograd.grad(part[:SIZE].sum(), key_view, retain_graph=True)
         assert gradient.abs().sum() > 0
 

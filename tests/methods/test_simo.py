@@ -53,7 +53,7 @@ def test_simo_is_its_definition(views: tuple[Tensor, Tensor], key_momentum: floa
         torch.testing.assert_close(ours, torch.tensor(theirs), rtol=0, atol=2e-6)
     logits = torch.tensor(expected[1]) / 0.2
     gap = torch.logsumexp(logits, dim=1) - torch.tensor(expected[0]) / 0.2
-    torch.testing.assert_close(found.gap(0.2), gap, rtol=0, atol=2e-5)
+    torch.testing.assert_close(found.log_odds(0.2), gap, rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("drawing", ["independent", "shared"])
@@ -74,7 +74,7 @@ def test_fewer_negatives_are_a_part_of_all_negatives(
 
 def test_only_the_query_encoder_gets_a_gradient(views: tuple[Tensor, Tensor]) -> None:
     method = simo()
-    method(*views, torch.Generator()).gap(1.0).sum().backward()
+    method(*views, torch.Generator()).log_odds(1.0).sum().backward()
     assert all(each.grad is not None for each in method.encoder.parameters())
     assert all(each.grad is None for each in method.key_encoder.parameters())
 
@@ -89,7 +89,7 @@ def test_keys_are_encoded_after_the_momentum_update(views: tuple[Tensor, Tensor]
 def test_similarities_stay_float32_under_autocast(views: tuple[Tensor, Tensor]) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         found = simo()(*views, torch.Generator())
-        given = (found.positive, found.negatives(), found.gap(0.2))
+        given = (found.positive, found.negatives(), found.log_odds(0.2))
     assert {each.dtype for each in given} == {torch.float32}
 
 

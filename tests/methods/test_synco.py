@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.losses.functional import LOSSES
+from eqco.losses.registry import LOSSES
 from eqco.losses.similarity import Similarities
 from eqco.methods.encoder import build_encoder
 from eqco.methods.moco import MoCo
@@ -47,7 +47,7 @@ def test_without_synthetic_negatives_it_is_moco_to_the_bit(
         MoCo, num_negatives=num_negatives
     )  # fmt: skip
     for seed in range(3):
-        gaps = [step(method, views, seed).gap(0.2) for method in (ours, theirs)]
+        gaps = [step(method, views, seed).log_odds(0.2) for method in (ours, theirs)]
         assert torch.equal(*gaps)
         for gap, method in zip(gaps, (ours, theirs), strict=True):
             method.encoder.zero_grad()
@@ -70,8 +70,8 @@ def test_the_negatives_are_those_of_moco_and_then_the_synthetic_ones(
     torch.testing.assert_close(ours.negatives()[:, :num_negatives], theirs.negatives())
     assert torch.equal(ours.positive, theirs.positive)
     explicit = torch.logsumexp(ours.negatives() / 0.2, dim=1) - ours.positive / 0.2
-    torch.testing.assert_close(ours.gap(0.2), explicit)
-    assert (ours.gap(0.2) > theirs.gap(0.2)).all()
+    torch.testing.assert_close(ours.log_odds(0.2), explicit)
+    assert (ours.log_odds(0.2) > theirs.log_odds(0.2)).all()
 
 
 def kinds(made_of: Tensor) -> tuple[Tensor, ...]:
@@ -155,7 +155,7 @@ def test_every_loss_has_finite_gradients(loss: str, views: Views) -> None:
 
 def test_gradient_reaches_the_query_encoder_alone(views: Views) -> None:
     method = made()
-    step(method, views).gap(0.2).sum().backward()
+    step(method, views).log_odds(0.2).sum().backward()
     for each in method.encoder.parameters():
         assert each.grad is not None
         assert torch.isfinite(each.grad).all()
@@ -163,7 +163,7 @@ def test_gradient_reaches_the_query_encoder_alone(views: Views) -> None:
 
 
 def test_the_same_generator_draws_the_same_and_another_one_others(views: Views) -> None:
-    gaps = [step(made(num_negatives=QUEUE), views, seed).gap(0.2) for seed in (0, 0, 1)]
+    gaps = [step(made(num_negatives=QUEUE), views, seed).log_odds(0.2) for seed in (0, 0, 1)]
     assert torch.equal(gaps[0], gaps[1])
     assert not torch.equal(gaps[0], gaps[2])
 
@@ -172,7 +172,7 @@ def test_a_loaded_method_continues_as_the_saved_one(views: Views) -> None:
     method, other = made(), made(seed=5)
     step(method, views)
     other.load_state_dict(copy.deepcopy(method.state_dict()))
-    assert torch.equal(step(method, views, 1).gap(0.2), step(other, views, 1).gap(0.2))
+    assert torch.equal(step(method, views, 1).log_odds(0.2), step(other, views, 1).log_odds(0.2))
 
 
 @pytest.mark.parametrize("count", [1, 14, 16, -1])
@@ -186,7 +186,7 @@ def test_several_draws_go_with_no_synthetic_negatives_alone(views: Views) -> Non
         made(num_negatives=4, draws=2)
     ours = made(num_negatives=4, draws=2, num_synthetic=0)
     theirs = made(MoCo, num_negatives=4, draws=2)
-    assert torch.equal(step(ours, views).gap(0.2), step(theirs, views).gap(0.2))
+    assert torch.equal(step(ours, views).log_odds(0.2), step(theirs, views).log_odds(0.2))
 
 
 def test_noise_of_a_hundredth_turns_a_key_by_about_its_size(generator: torch.Generator) -> None:

@@ -50,7 +50,7 @@ def of_batch(case: str, size: int) -> None:
     if case == "matrix":
         gap = torch.logsumexp(found.negatives() / 0.2, dim=1) - found.positive / 0.2
     else:
-        gap = found.gap(0.2)
+        gap = found.log_odds(0.2)
     gap.mean().backward()
 
 
@@ -58,7 +58,7 @@ def of_queue(method: MoCo, size: int) -> None:
     """Loss of a batch against the keys of the queue; the second one enqueues keys."""
     for _ in range(2):
         found = method(torch.randn(size, WIDTH), torch.randn(size, WIDTH), torch.Generator())
-        found.gap(0.2).mean().backward()
+        found.log_odds(0.2).mean().backward()
 
 
 case = sys.argv[1]

@@ -18,8 +18,9 @@ from eqco.engine.run import run
 from eqco.evaluation import PROBES
 from eqco.evaluation.features import FeatureProbe
 from eqco.evaluation.metrics import METRICS, Metric
-from eqco.losses.functional import LOSSES, Loss
-from eqco.losses.logits import Gaps, of_similarities
+from eqco.losses.functional import of_similarities
+from eqco.losses.logits import ContrastiveLogits
+from eqco.losses.registry import LOSSES, Loss
 from eqco.methods import METHODS, build
 from eqco.methods.simo import SiMo
 from eqco.recipe import Recipe
@@ -54,9 +55,11 @@ def closing_text(rows: list[Row]) -> str:
     return closing(1, "glyphs", cells, [], width=100, colour=False)
 
 
-def hinge_losses(found: Gaps, *, temperature: float, second_temperature: float = 1.0) -> Tensor:
+def hinge_losses(
+    found: ContrastiveLogits, *, temperature: float, second_temperature: float = 1.0
+) -> Tensor:
     """A loss that no file of the project has."""
-    return F.relu(second_temperature + found.gap(temperature))
+    return F.relu(second_temperature + found.log_odds(temperature))
 
 
 def hinge(

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from eqco.losses.functional import LOSSES
+from eqco.losses.registry import LOSSES
 from eqco.recipe import Recipe
 from reproductions.scales import SCALES
 from reproductions.tables import table, table7, table8, table9, table10
