@@ -24,7 +24,7 @@ from eqco.losses.similarity import LogSumExp, Similarities
 from eqco.methods import METHODS, build
 from eqco.methods.base import Method
 from eqco.recipe import Recipe
-from eqco.runtime.rng import Part
+from eqco.runtime.rng import RankSlice
 from reproductions.scales import SCALES
 from tests.fake_cuda import FakeCuda, is_on_device, on_device
 
@@ -142,7 +142,7 @@ def test_every_view_of_whole_images(
     device: FakeCuda, name: str, part: bool, generator: torch.Generator
 ) -> None:
     images = made(BATCH, 1 if name == "glyphs" else 3, 24, 24)
-    source = Part(generator, 2 * BATCH, BATCH) if part else generator
+    source = RankSlice(generator, 2 * BATCH, BATCH) if part else generator
     view = augmentations.VIEWS[name](images, 0.2, source)
     assert is_on_device(view)
     assert view.shape == images.shape

@@ -11,7 +11,7 @@ from pathlib import Path
 from signal import SIGINT
 
 from eqco.runtime.signals import Stopped, catching
-from eqco.runtime.text import tolerate
+from eqco.runtime.text import escape_unencodable
 from eqco.runtime.validation import sentence
 
 PACKAGES = Path(__file__).resolve().parents[2]
@@ -42,7 +42,7 @@ as_ever = warnings.formatwarning
 
 def open_door() -> None:
     """Set up the streams and warnings of this process."""
-    tolerate()
+    escape_unencodable()
     warnings.formatwarning = formatted
 
 

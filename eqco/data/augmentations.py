@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eqco.data.color import GRAY_SHARE, JITTER, JITTER_SHARE, STRENGTHS, grayscale
-from eqco.runtime.rng import Source, uniform
+from eqco.runtime.rng import RandomSource, uniform
 
 CPU = torch.device("cpu")
 
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 def random_crops(
     count: int,
     crop_scale: float,
-    generator: Source,
+    generator: RandomSource,
     device: torch.device,
 ) -> tuple[Tensor, ...]:
     """Width, height, centre x, centre y of crops inside [-1, 1]^2, each of shape (count,).
@@ -55,7 +55,7 @@ def warp(
     return F.grid_sample(images, grid, mode="bilinear", padding_mode=outside, align_corners=False)
 
 
-def glyph_view(images: Tensor, crop_scale: float, generator: Source) -> Tensor:
+def glyph_view(images: Tensor, crop_scale: float, generator: RandomSource) -> Tensor:
     """Crop, turn by up to 10 degrees and shear by up to 0.3; images in [0, 1]."""
     count, device = len(images), images.device
     width, height, x, y = random_crops(count, crop_scale, generator, device)
@@ -72,7 +72,7 @@ def glyph_view(images: Tensor, crop_scale: float, generator: Source) -> Tensor:
     )
 
 
-def crop_and_flip(images: Tensor, crop_scale: float, generator: Source) -> Tensor:
+def crop_and_flip(images: Tensor, crop_scale: float, generator: RandomSource) -> Tensor:
     """A random crop, mirrored for half of the images; images in [0, 1]."""
     count, device = len(images), images.device
     width, height, x, y = random_crops(count, crop_scale, generator, device)
@@ -84,7 +84,7 @@ def crop_and_flip(images: Tensor, crop_scale: float, generator: Source) -> Tenso
 AT_ONCE = 32  # images of 32 pixels whose colours are changed at once: they stay in the cache
 
 
-def photo_view(images: Tensor, crop_scale: float, generator: Source) -> Tensor:
+def photo_view(images: Tensor, crop_scale: float, generator: RandomSource) -> Tensor:
     """MoCo v2's view for small images: crop, flip, colour jitter (p .8), grayscale (p .2).
 
     No blur, as is usual at 32 pixels. Jitter is applied in a fixed order: brightness, contrast,
@@ -110,7 +110,7 @@ SIGMA = (0.1, 2.0)  # of the blur, pixels
 TAPS = 17  # +-4 sigma at the largest sigma
 
 
-def drawn(count: int, low: float, high: float, source: Source) -> Tensor:
+def drawn(count: int, low: float, high: float, source: RandomSource) -> Tensor:
     """`count` numbers on the CPU: selecting images must not wait for a GPU."""
     return uniform(count, low, high, source, CPU)
 
@@ -124,7 +124,7 @@ def groups(chosen: Tensor, device: torch.device) -> tuple[Tensor, ...]:
     return torch.split(rows, 1 if device == CPU else len(rows)) if len(rows) else ()
 
 
-def random_jitter(images: Tensor, source: Source) -> Tensor:
+def random_jitter(images: Tensor, source: RandomSource) -> Tensor:
     """Change brightness, contrast, saturation and hue, in a random order for each image (p .8)."""
     count, device = len(images), images.device
     chosen = drawn(count, 0.0, 1.0, source) < JITTER_SHARE
@@ -147,7 +147,7 @@ def random_jitter(images: Tensor, source: Source) -> Tensor:
     return images
 
 
-def random_grayscale(images: Tensor, source: Source) -> Tensor:
+def random_grayscale(images: Tensor, source: RandomSource) -> Tensor:
     """A fifth of the images become gray."""
     gray = drawn(len(images), 0.0, 1.0, source) < GRAY_SHARE
     return torch.where(gray.view(-1, 1, 1, 1).to(images.device), grayscale(images), images)
@@ -170,7 +170,7 @@ def gaussian_blur(images: Tensor, sigma: Tensor) -> Tensor:
     return images
 
 
-def random_blur(images: Tensor, source: Source) -> Tensor:
+def random_blur(images: Tensor, source: RandomSource) -> Tensor:
     """Half of the images are blurred by a Gaussian of random width."""
     chosen = drawn(len(images), 0.0, 1.0, source) < BLUR_SHARE
     sigma = drawn(len(images), *SIGMA, source)
@@ -181,13 +181,13 @@ def random_blur(images: Tensor, source: Source) -> Tensor:
     return images
 
 
-def random_flip(images: Tensor, source: Source) -> Tensor:
+def random_flip(images: Tensor, source: RandomSource) -> Tensor:
     """Half of the images are mirrored left to right."""
     mirrored = (drawn(len(images), 0.0, 1.0, source) < 0.5).view(-1, 1, 1, 1).to(images.device)
     return torch.where(mirrored, images.flip(3), images)
 
 
-def moco_view(crops: Tensor, source: Source) -> Tensor:
+def moco_view(crops: Tensor, source: RandomSource) -> Tensor:
     """Jitter (p .8), grayscale (p .2), blur (p .5) and flip of crops in [0, 1], shape kept.
 
     Source: Chen et al., arXiv 2003.04297, and the code of facebookresearch/moco.
@@ -198,16 +198,16 @@ def moco_view(crops: Tensor, source: Source) -> Tensor:
 
 
 # Views of whole images, which are cropped on the device; and of crops that come from files.
-VIEWS: dict[str, Callable[[Tensor, float, Source], Tensor]] = {
+VIEWS: dict[str, Callable[[Tensor, float, RandomSource], Tensor]] = {
     "glyphs": glyph_view,
     "photos": photo_view,
 }
 # Views that a probe perturbs images by: crops of 80 % of the area at least, colours unchanged.
-MILD: dict[str, Callable[[Tensor, Source], Tensor]] = {
+MILD: dict[str, Callable[[Tensor, RandomSource], Tensor]] = {
     "glyphs": lambda images, source: glyph_view(images, 0.8, source),
     "photos": lambda images, source: crop_and_flip(images, 0.8, source),
 }
-AFTER_CROP: dict[str, Callable[[Tensor, Source], Tensor]] = {"moco-v2": moco_view}
+AFTER_CROP: dict[str, Callable[[Tensor, RandomSource], Tensor]] = {"moco-v2": moco_view}
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:

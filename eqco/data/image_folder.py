@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eqco.runtime.listing import LeftOut, ends_in, entries, files_below
+from eqco.runtime.listing import SkippedEntries, ends_in, entries, files_below
 
 IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff"}
 IS_IMAGE = ends_in(*IMAGE_ENDINGS)
@@ -113,13 +113,13 @@ def folder_splits(folder: Path) -> tuple[Path, Path]:
     return train, held_out[0]
 
 
-def list_split(folder: Path, classes: tuple[str, ...], left_out: LeftOut) -> Split:
-    """The images of a split, by class and path; what else there is, is added to `left_out`."""
+def list_split(folder: Path, classes: tuple[str, ...], skipped: SkippedEntries) -> Split:
+    """The images of a split, by class and path; what else there is, is added to `skipped`."""
     names: list[bytes] = []
     counts = []
     for name in classes:
         place = str(folder / name)
-        found = files_below(place, IS_IMAGE, left_out) if os.path.isdir(place) else ()
+        found = files_below(place, IS_IMAGE, skipped) if os.path.isdir(place) else ()
         own = sorted(f"{name}{path.removeprefix(place)}" for path in found)
         names += [os.fsencode(path.replace(os.sep, "/")) for path in own]
         counts.append(len(own))
@@ -127,23 +127,23 @@ def list_split(folder: Path, classes: tuple[str, ...], left_out: LeftOut) -> Spl
     return split_of(folder, names, labels)
 
 
-def class_names(folder: Path, left_out: LeftOut) -> tuple[str, ...]:
+def class_names(folder: Path, skipped: SkippedEntries) -> tuple[str, ...]:
     """Class folders of a split, sorted."""
-    classes, files = entries(str(folder), IS_IMAGE, left_out)
-    left_out.beside += [str(folder / name) for name in files]
+    classes, files = entries(str(folder), IS_IMAGE, skipped)
+    skipped.beside += [str(folder / name) for name in files]
     return tuple(classes)
 
 
-def check_classes(train: Path, held_out: Path, left_out: LeftOut) -> tuple[str, ...]:
+def check_classes(train: Path, held_out: Path, skipped: SkippedEntries) -> tuple[str, ...]:
     """Class names of the training part, sorted.
 
     Raises:
         ValueError: there are fewer than two, or the held-out part has others.
     """
-    classes, own = class_names(train, left_out), class_names(held_out, left_out)
-    left_out.check_links()
+    classes, own = class_names(train, skipped), class_names(held_out, skipped)
+    skipped.check_links()
     if len(classes) < 2:
-        inner = class_names(train / classes[0], LeftOut(train)) if classes else ()
+        inner = class_names(train / classes[0], SkippedEntries(train)) if classes else ()
         many = f": {classes[0]}/ has {len(inner)} folders, move them up" if len(inner) > 1 else ""
         raise ValueError(
             f"data folder {train} has {len(classes)} class folder(s), 2 are needed{many}"
@@ -153,20 +153,20 @@ def check_classes(train: Path, held_out: Path, left_out: LeftOut) -> tuple[str, 
         raise ValueError(f"{held_out} has {own[0]!r} and no folder of a class of {train}: {sort}")
     if new := set(own) - set(classes):
         raise ValueError(f"{held_out} has class {min(new)!r}, which {train} has not")
-    if not own and inside(held_out, left_out):
+    if not own and inside(held_out, skipped):
         raise ValueError(f"{held_out} holds files but no class folders: {sort}")
     return classes
 
 
-def inside(folder: Path, left_out: LeftOut) -> list[str]:
+def inside(folder: Path, skipped: SkippedEntries) -> list[str]:
     """What was left out below a folder."""
-    every = (*left_out.hidden, *left_out.other, *left_out.beside)
+    every = (*skipped.hidden, *skipped.other, *skipped.beside)
     return [path for path in every if path.startswith(f"{folder}{os.sep}")]
 
 
-def no_image(what: str, folder: Path, left_out: LeftOut) -> str:
+def no_image(what: str, folder: Path, skipped: SkippedEntries) -> str:
     """The sentence about a folder without an image at any depth, with what it holds instead."""
-    other = inside(folder, left_out)
+    other = inside(folder, skipped)
     holds = f"has {len(other)} other file(s) such as {min(other)}" if other else "is empty"
     return (
         f"{what} {folder} holds no image at any depth, it {holds}; images end in "
@@ -174,9 +174,9 @@ def no_image(what: str, folder: Path, left_out: LeftOut) -> str:
     )
 
 
-def tell(left_out: LeftOut) -> None:
+def tell(skipped: SkippedEntries) -> None:
     """Warn of what was left out, once for a tree and for the processes of a run."""
-    sentence = left_out.sentence()
+    sentence = skipped.sentence()
     if sentence and os.environ.get("RANK", "0") == "0":
         warnings.warn(sentence, UserWarning, stacklevel=3)
 
@@ -190,17 +190,17 @@ def scan(root: Path) -> ImageTree:
             leads nowhere.
     """
     train, held_out = folder_splits(root)
-    left_out = LeftOut(root)
-    classes = check_classes(train, held_out, left_out)
-    parts = (list_split(folder, classes, left_out) for folder in (train, held_out))
+    skipped = SkippedEntries(root)
+    classes = check_classes(train, held_out, skipped)
+    parts = (list_split(folder, classes, skipped) for folder in (train, held_out))
     tree = ImageTree(root, classes, *parts)
-    left_out.check_links()
+    skipped.check_links()
     empty = np.bincount(tree.train.labels.numpy(), minlength=len(classes)) == 0
     if empty.any():
-        raise ValueError(no_image("class folder", train / classes[empty.argmax()], left_out))
+        raise ValueError(no_image("class folder", train / classes[empty.argmax()], skipped))
     if not len(tree.held_out):
-        raise ValueError(no_image("data folder", held_out, left_out))
-    tell(left_out)
+        raise ValueError(no_image("data folder", held_out, skipped))
+    tell(skipped)
     return tree
 
 
@@ -246,21 +246,21 @@ def imagenet_name(root: Path) -> str:
 LEAST = 8  # images: a batch of two, four steps in an epoch
 
 
-def image_names(folder: Path, left_out: LeftOut) -> list[bytes]:
+def image_names(folder: Path, skipped: SkippedEntries) -> list[bytes]:
     """Paths of all images below a folder, relative to it, sorted; links to folders are followed.
 
     Args:
         folder: the folder.
-        left_out: what else there is, is added to it.
+        skipped: what else there is, is added to it.
 
     Raises:
         ValueError: a folder cannot be listed, or a link leads nowhere.
     """
     names = sorted(
         os.fsencode(os.path.relpath(path, folder))
-        for path in files_below(str(folder), IS_IMAGE, left_out)
+        for path in files_below(str(folder), IS_IMAGE, skipped)
     )
-    left_out.check_links()
+    skipped.check_links()
     return names
 
 
@@ -276,14 +276,14 @@ def scan_loose(root: Path) -> ImageTree:
         what = "is a file" if root.exists() else "does not exist"
         raise ValueError(f"--data {root} {what}: give the path of a folder of images")
     folder = root / "train" if (root / "train").is_dir() else root
-    left_out = LeftOut(folder)
-    names = image_names(folder, left_out)
+    skipped = SkippedEntries(folder)
+    names = image_names(folder, skipped)
     if len(names) < LEAST:
         raise ValueError(
             f"--data {folder} holds {len(names)} image(s), training needs {LEAST}: give a folder "
             f"of {', '.join(sorted(IMAGE_ENDINGS))} files"
         )
-    tell(left_out)
+    tell(skipped)
     train, none = (
         split_of(folder, some, torch.zeros(len(some), dtype=torch.int64)) for some in (names, [])
     )

@@ -22,8 +22,8 @@ from eqco.data.augmentations import MILD, VIEWS, normalise
 from eqco.data.decode import picture
 from eqco.data.image_folder import scan, scan_loose
 from eqco.runtime.distributed import first_index
-from eqco.runtime.files import alone
-from eqco.runtime.rng import Part, Shuffle, generator_for, sample_rows
+from eqco.runtime.files import locked_folder
+from eqco.runtime.rng import RankSlice, Shuffle, generator_for, sample_rows
 
 CHUNK = 1024  # images through a backbone at once
 
@@ -152,7 +152,7 @@ def cifar10_set(data_dir: Path) -> Dataset:
         try:
             return CIFAR10(str(data_dir), train=train)
         except RuntimeError:  # not there, or not whole
-            with alone(data_dir):
+            with locked_folder(data_dir):
                 return CIFAR10(str(data_dir), train=train, download=True)
 
     parts: list[Tensor] = []
@@ -229,7 +229,7 @@ class InMemory:
 
     def view(self, images: Tensor, name: str, step: int) -> Tensor:
         """A random view of images (n, C, S, S) in [0, 1], normalised, channels last."""
-        source = Part(
+        source = RankSlice(
             generator_for(self.seed, name, step), self.recipe.batch_size, first_index(len(images))
         )
         view = VIEWS[self.recipe.views](images, self.recipe.crop_scale, source)

@@ -19,7 +19,7 @@ from eqco.data.dataloader import loader, start_server
 from eqco.data.decode import decode
 from eqco.data.image_folder import ImageTree, Split
 from eqco.runtime.distributed import first_index, rank, world_size
-from eqco.runtime.rng import Part, Shuffle, generator_for, sample_rows, seed_for
+from eqco.runtime.rng import RankSlice, Shuffle, generator_for, sample_rows, seed_for
 
 VIEW_NAMES = ("query", "key")
 PROBE_CROP_SCALE = 0.08
@@ -141,7 +141,7 @@ class FromFiles:
 
     def view(self, crops: Tensor, name: str, step: int) -> Tensor:
         """The rest of a view, on crops (n, 3, S, S) in [0, 1]: normalised, channels last."""
-        source = Part(
+        source = RankSlice(
             generator_for(self.seed, name, step), self.recipe.batch_size, first_index(len(crops))
         )
         view = normalise(AFTER_CROP[self.recipe.views](crops, source), self.mean, self.std)

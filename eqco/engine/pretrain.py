@@ -29,7 +29,7 @@ from eqco.methods import build
 from eqco.methods.base import Method
 from eqco.recipe import Recipe
 from eqco.runtime.distributed import average_buffers, mean_over_ranks, world_size
-from eqco.runtime.resumable import Work, restore_optimizer
+from eqco.runtime.resumable import ResumableTask, restore_optimizer
 from eqco.runtime.rng import generator_for
 from eqco.runtime.validation import Number, TrainingError
 
@@ -69,7 +69,7 @@ def learning_rate_at(step: int, steps: int, warmup_steps: float, peak: float) ->
     return peak * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-class Pretraining(Work):
+class Pretraining(ResumableTask):
     """Encoder, optimiser and a step of a recipe; work for `eqco.engine.trainer`."""
 
     def __init__(self, recipe: Recipe, seed: int, images: Images, machine: Machine) -> None:

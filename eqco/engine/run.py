@@ -28,7 +28,7 @@ from eqco.methods.base import Method
 from eqco.recipe import Recipe
 from eqco.runtime import distributed
 from eqco.runtime.files import remove_temporary
-from eqco.runtime.resumable import Work
+from eqco.runtime.resumable import ResumableTask
 from eqco.runtime.signals import Stopped, catching, deferred
 
 
@@ -138,7 +138,7 @@ def probed(
     build: Callable[..., FeatureProbe | CropProbe] = PROBES[recipe.probe]
     probe = build(method.encoder.backbone, images, recipe, seed, machine)
     path = checkpoint_path(recipe, seed, machine).with_suffix(".probe.pt")
-    if isinstance(probe, Work):
+    if isinstance(probe, ResumableTask):
         Loop(probe, recipe, seed, machine, path, "probing").run(progress)
     return probe.metrics(), probe.correct
 

@@ -16,7 +16,7 @@ from eqco.config import Machine
 from eqco.engine.progress import Progress
 from eqco.recipe import Recipe
 from eqco.runtime.distributed import any_rank, broadcast_flag, rank, wait, world_size
-from eqco.runtime.resumable import Work
+from eqco.runtime.resumable import ResumableTask
 from eqco.runtime.signals import Stopped, deferred, pending
 from eqco.runtime.validation import Number, TrainingError
 
@@ -41,7 +41,13 @@ class Loop:
     """
 
     def __init__(
-        self, work: Work, recipe: Recipe, seed: int, machine: Machine, path: Path, stage: str
+        self,
+        work: ResumableTask,
+        recipe: Recipe,
+        seed: int,
+        machine: Machine,
+        path: Path,
+        stage: str,
     ) -> None:
         self.work, self.recipe, self.seed, self.machine = work, recipe, seed, machine
         self.path, self.stage = path, stage

@@ -19,7 +19,7 @@ from eqco.data.streaming import FromFiles
 from eqco.evaluation.features import Frozen, check_unchanged, state_hash
 from eqco.evaluation.metrics import METRICS, MILESTONES, packed, percent
 from eqco.runtime.distributed import gather_uneven, mean_over_ranks, rank, world_size
-from eqco.runtime.resumable import Work, restore_optimizer
+from eqco.runtime.resumable import ResumableTask, restore_optimizer
 from eqco.runtime.rng import Shuffle, generator_for
 from eqco.runtime.validation import TrainingError
 
@@ -37,7 +37,7 @@ def in_order(own: Tensor) -> Tensor:
     return ordered
 
 
-class CropProbe(Work):
+class CropProbe(ResumableTask):
     """A linear classifier and its training on the crops of a tree; resumable.
 
     Weights N(0, 0.01), SGD with momentum 0.9 and no weight decay, rate times 0.1 at 2/3 and 8/9 of

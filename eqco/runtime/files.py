@@ -17,8 +17,8 @@ from uuid import uuid4
 from filelock import FileLock
 
 
-class Noting(io.BufferedWriter):
-    """A file that remembers why the system refused a write: torch tells of it in other words."""
+class ErrorKeepingWriter(io.BufferedWriter):
+    """Keeps the error of a refused write, which torch reports in other words."""
 
     refused: OSError | None = None
 
@@ -52,7 +52,7 @@ def write_atomically(path: Path, content: str | Callable[[IO[bytes]], object]) -
         raise OSError(errno.EINVAL, "is there and is no regular file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
-    stream = Noting(io.FileIO(temporary, "xb"))  # its mode follows the umask
+    stream = ErrorKeepingWriter(io.FileIO(temporary, "xb"))  # its mode follows the umask
     try:
         if isinstance(content, str):
             stream.write(content.encode(errors="backslashreplace"))
@@ -157,7 +157,7 @@ def lock_error(folder: Path) -> str:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def locked_folder(folder: Path) -> Iterator[None]:
     """Keep other processes that call this on the same folder waiting.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a folder holds: the one gate through which data, records and checkpoints are listed.
+"""Folders are listed here: data, records and checkpoints.
 
 Names that begin with a dot are other programs': `.ipynb_checkpoints`, `._x.JPEG` of macOS. They are
 left out. A link that leads nowhere is an error: it stands for data that is not there.
@@ -15,8 +15,8 @@ from eqco.runtime.validation import one_line
 
 
 @dataclass
-class LeftOut:
-    """What was met below a folder and is not data.
+class SkippedEntries:
+    """Entries below a folder that are not data.
 
     Attributes:
         root: the folder.
@@ -59,21 +59,21 @@ class LeftOut:
         return f"{self.root}: entries left out: {'; '.join(parts)}" if parts else ""
 
 
-Taken = Callable[[str], bool]
+NameFilter = Callable[[str], bool]
 
 
-def ends_in(*endings: str) -> Taken:
+def ends_in(*endings: str) -> NameFilter:
     """Whether a name has one of some endings, in upper or lower case."""
     return lambda name: os.path.splitext(name)[1].lower() in endings
 
 
-def entries(folder: str, takes: Taken, left_out: LeftOut) -> tuple[list[str], list[str]]:
+def entries(folder: str, takes: NameFilter, skipped: SkippedEntries) -> tuple[list[str], list[str]]:
     """Names of the folders in a folder, and of the files that are taken, each sorted.
 
     Args:
         folder: it exists; links to folders count as folders.
         takes: whether a file of that name is one of those looked for.
-        left_out: whatever else there is, is added to it.
+        skipped: whatever else there is, is added to it.
 
     Raises:
         ValueError: the folder cannot be listed.
@@ -83,37 +83,37 @@ def entries(folder: str, takes: Taken, left_out: LeftOut) -> tuple[list[str], li
         with os.scandir(folder) as found:
             for entry in found:
                 if entry.name.startswith("."):
-                    left_out.hidden.append(entry.path)
+                    skipped.hidden.append(entry.path)
                 elif entry.is_symlink() and not os.path.exists(entry.path):
-                    left_out.dangling.append(entry.path)
+                    skipped.dangling.append(entry.path)
                 elif entry.is_dir():
                     folders.append(entry.name)
                 elif takes(entry.name) and entry.is_file():  # no pipe, no device
                     files.append(entry.name)
                 else:
-                    left_out.other.append(entry.path)
+                    skipped.other.append(entry.path)
     except OSError as error:
         raise ValueError(f"folder {folder} cannot be listed ({error.strerror})") from error
     return sorted(folders), sorted(files)
 
 
-def files_below(folder: str, takes: Taken, left_out: LeftOut) -> Iterator[str]:
+def files_below(folder: str, takes: NameFilter, skipped: SkippedEntries) -> Iterator[str]:
     """Paths of the files that are taken, in a folder and in all folders below it.
 
     Args:
-        folder, takes, left_out: see `entries`.
+        folder, takes, skipped: see `entries`.
 
     Raises:
         ValueError: a folder cannot be listed.
     """
-    folders, files = entries(folder, takes, left_out)
+    folders, files = entries(folder, takes, skipped)
     yield from (os.path.join(folder, name) for name in files)
     for name in folders:
         path = os.path.join(folder, name)
         if os.path.islink(path) and leads_back(path):
-            left_out.dangling.append(path)
+            skipped.dangling.append(path)
         else:
-            yield from files_below(path, takes, left_out)
+            yield from files_below(path, takes, skipped)
 
 
 def leads_back(link: str) -> bool:
@@ -130,5 +130,5 @@ def json_files(folder: Path) -> list[Path]:
     """JSON files in a folder, such as records, sorted; none where there is no folder."""
     if not folder.is_dir():
         return []
-    _, files = entries(str(folder), ends_in(".json"), LeftOut(folder))
+    _, files = entries(str(folder), ends_in(".json"), SkippedEntries(folder))
     return [folder / name for name in files]

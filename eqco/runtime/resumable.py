@@ -1,4 +1,4 @@
-"""Work that is trained in steps and can be resumed: pretraining and probes."""
+"""Tasks that are trained in steps and can be resumed: pretraining and probes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 
-class Work(ABC):
+class ResumableTask(ABC):
     """Base class; `eqco.engine.trainer` trains it. Each process has its own instance.
 
     Attributes:

@@ -30,16 +30,16 @@ def generator_for(seed: int, *labels: int | str) -> torch.Generator:
 
 
 @dataclass(frozen=True)
-class Part:
-    """The random numbers of one process's part of a batch.
+class RankSlice:
+    """The random numbers of one process's slice of a batch.
 
-    Numbers are drawn for the whole batch, and those of the part are taken, so that W processes use
+    Numbers are drawn for the whole batch, and those of the slice are taken, so that W processes use
     the numbers that one process uses.
 
     Attributes:
-        generator: CPU generator, the same for every part.
+        generator: CPU generator, the same on every process.
         total: images in the whole batch.
-        first: index of the part's first image in the batch.
+        first: index of the slice's first image in the batch.
     """
 
     generator: torch.Generator
@@ -47,12 +47,14 @@ class Part:
     first: int
 
 
-Source = torch.Generator | Part
+RandomSource = torch.Generator | RankSlice
 
 
-def uniform(count: int, low: float, high: float, source: Source, device: torch.device) -> Tensor:
+def uniform(
+    count: int, low: float, high: float, source: RandomSource, device: torch.device
+) -> Tensor:
     """`count` numbers from [low, high), shape (count,), on `device`; drawn on the CPU."""
-    if isinstance(source, Part):
+    if isinstance(source, RankSlice):
         drawn = torch.rand(source.total, generator=source.generator)
         drawn = drawn[source.first : source.first + count]
     else:

@@ -56,7 +56,7 @@ BOX, BLOCKS = range(0x2500, 0x2580), range(0x2580, 0x25A0)
 RAW = range(0xDC80, 0xDD00)  # bytes of file names that are not UTF-8, as Python keeps them
 
 
-def alike(character: str) -> str:
+def ascii_lookalike(character: str) -> str:
     """ASCII characters that look like one, one for one where there are such; else an escape.
 
     >>> alike("─"), alike("²"), alike("ü"), alike("\\udce9")
@@ -80,12 +80,12 @@ def replace(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text, place = error.object, error.start
-    told = alike(text[place])
+    told = ascii_lookalike(text[place])
     takes_space = text[place] in TWO and text[place + 1 : place + 2] == " "
     return told, place + 1 + takes_space
 
 
-def tolerate(*streams: Any) -> None:
+def escape_unencodable(*streams: Any) -> None:
     """Let streams, by default those of this process, write what they cannot encode by `replace`."""
     codecs.register_error(HANDLER, replace)
     for stream in streams or (sys.stdout, sys.stderr):

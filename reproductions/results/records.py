@@ -108,11 +108,11 @@ class Records:
         texts += [path.read_text(encoding="utf-8") for path in json_files(self.folder)]
         return {body["run_id"]: canonical(body) for body in map(parse_json, texts)}
 
-    def every(self, left_out: list[str] | None = None) -> list[Record]:
+    def every(self, skipped: list[str] | None = None) -> list[Record]:
         """Every record, by run id.
 
         Args:
-            left_out: gets a sentence for each file that cannot be trusted; without it, the first
+            skipped: gets a sentence for each file that cannot be trusted; without it, the first
                 such file is an error.
 
         Raises:
@@ -125,17 +125,17 @@ class Records:
             try:
                 found |= {record.run_id: record for record in read()}
             except RecordError as error:
-                if left_out is None:
+                if skipped is None:
                     raise
-                left_out.append(str(error))
+                skipped.append(str(error))
         return [found[name] for name in sorted(found)]
 
-    def all(self, left_out: list[str] | None = None) -> list[Record]:
-        """Every record of today's numerics, by run id; `left_out` tells of others too."""
-        found = self.every(left_out)
+    def all(self, skipped: list[str] | None = None) -> list[Record]:
+        """Every record of today's numerics, by run id; `skipped` tells of others too."""
+        found = self.every(skipped)
         kept = [record for record in found if record.numerics == NUMERICS]
-        if left_out is not None and (others := len(found) - len(kept)):
-            left_out.append(f"{others} of {len(found)} records, of other numerics than {NUMERICS}")
+        if skipped is not None and (others := len(found) - len(kept)):
+            skipped.append(f"{others} of {len(found)} records, of other numerics than {NUMERICS}")
         return kept
 
 

@@ -25,12 +25,12 @@ class Evidence:
     Attributes:
         scale: a name in `reproductions.scales.SCALES`.
         records: by name; all of today's numerics.
-        left_out: sentences on files that are not among them.
+        skipped: sentences on files that are not among them.
     """
 
     scale: str
     records: tuple[Record, ...]
-    left_out: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     @property
     def base(self) -> Recipe:
@@ -86,9 +86,9 @@ def read(folder: Path, scale: str) -> Evidence:
 
     Files that cannot be trusted and records of other numerics are left out, each with a sentence.
     """
-    left_out: list[str] = []
-    found = Records(folder / scale).all(left_out)
-    return Evidence(scale, tuple(found), tuple(left_out))
+    skipped: list[str] = []
+    found = Records(folder / scale).all(skipped)
+    return Evidence(scale, tuple(found), tuple(skipped))
 
 
 def read_all(folder: Path) -> list[Evidence]:

@@ -75,8 +75,8 @@ def test_no_held_out_picture_is_also_a_training_picture(part: float) -> None:
 def test_only_copies_are_left_out_and_labels_stay_with_their_pictures() -> None:
     _, train, drawn = glyphs.render()
     data = glyph_set(1.0)
-    left_out = copies(train.flatten(0, 1), drawn.flatten(0, 1))
-    assert len(data.test_images) == drawn.shape[0] * drawn.shape[1] - left_out
+    skipped = copies(train.flatten(0, 1), drawn.flatten(0, 1))
+    assert len(data.test_images) == drawn.shape[0] * drawn.shape[1] - skipped
     for picture, label in list(zip(data.test_images, data.test_labels, strict=True))[::97]:
         assert any(torch.equal(picture[0], other) for other in drawn[label])
 

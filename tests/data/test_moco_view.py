@@ -17,7 +17,7 @@ from eqco.data.augmentations import (
     random_grayscale,
     random_jitter,
 )
-from eqco.runtime.rng import Part
+from eqco.runtime.rng import RankSlice
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_a_view_keeps_shape_and_range_and_leaves_its_images_alone(
 
 def test_two_processes_make_the_views_of_one(images: Tensor) -> None:
     def view(part: Tensor, first: int) -> Tensor:
-        return moco_view(part, Part(torch.Generator().manual_seed(3), 6, first))
+        return moco_view(part, RankSlice(torch.Generator().manual_seed(3), 6, first))
 
     halves = torch.cat([view(images[:3], 0), view(images[3:], 3)])
     torch.testing.assert_close(halves, view(images, 0))

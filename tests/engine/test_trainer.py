@@ -18,7 +18,7 @@ from eqco.engine.trainer import STEPS_BETWEEN_READS, Loop
 from eqco.evaluation.linear_on_crops import CropProbe
 from eqco.methods.encoder import build_encoder
 from eqco.recipe import Recipe
-from eqco.runtime.resumable import Work
+from eqco.runtime.resumable import ResumableTask
 from eqco.runtime.validation import TrainingError
 from reproductions.scales import SCALES
 from tests.trees import files_recipe, probe_recipe, write_tree
@@ -26,7 +26,7 @@ from tests.trees import files_recipe, probe_recipe, write_tree
 RECIPE = replace(SCALES["smoke"].base, epochs=1)
 
 
-class Count(Work):
+class Count(ResumableTask):
     """Work that adds up its steps; a state of another `kind` does not fit."""
 
     def __init__(self, steps: int = 10, kind: str = "a") -> None:
@@ -47,7 +47,7 @@ class Count(Work):
         self.total = state["total"]
 
 
-def loop_of(work: Work, machine: Machine, recipe: Recipe = RECIPE, seed: int = 0) -> Loop:
+def loop_of(work: ResumableTask, machine: Machine, recipe: Recipe = RECIPE, seed: int = 0) -> Loop:
     """A loop with its checkpoint in the machine's folder."""
     return Loop(work, recipe, seed, machine, machine.checkpoints / "work.pt", "counting")
 
@@ -74,18 +74,18 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tree(tmp_path_factory.mktemp("loop") / "photos", each=10, held_out=1)
 
 
-def pretraining(machine: Machine) -> tuple[Work, Recipe]:
+def pretraining(machine: Machine) -> tuple[ResumableTask, Recipe]:
     """Pretraining on a part of the glyphs."""
     return Pretraining(RECIPE, 0, open_images(RECIPE, 0, machine), machine), RECIPE
 
 
-def with_averages(machine: Machine) -> tuple[Work, Recipe]:
+def with_averages(machine: Machine) -> tuple[ResumableTask, Recipe]:
     """Pretraining whose loss remembers every image; each is seen three times, but a few."""
     recipe = replace(RECIPE, data_part=0.02, epochs=3, loss="sogclr", sog_gamma=0.5)
     return Pretraining(recipe, 0, open_images(recipe, 0, machine), machine), recipe
 
 
-def with_averages_of_files(machine: Machine) -> tuple[Work, Recipe]:
+def with_averages_of_files(machine: Machine) -> tuple[ResumableTask, Recipe]:
     """The same on image files: five steps an epoch."""
     recipe = replace(
         files_recipe(machine.data_dir), loss="sogclr", sog_gamma=0.5, epochs=2, precision="float32"
@@ -93,13 +93,13 @@ def with_averages_of_files(machine: Machine) -> tuple[Work, Recipe]:
     return Pretraining(recipe, 0, open_images(recipe, 0, machine), machine), recipe
 
 
-def with_synthetic(machine: Machine) -> tuple[Work, Recipe]:
+def with_synthetic(machine: Machine) -> tuple[ResumableTask, Recipe]:
     """Pretraining with a queue and synthetic negatives."""
     recipe = replace(SCALES["smoke"].baseline("synco", replace(RECIPE, data_part=0.02)), epochs=1)
     return Pretraining(recipe, 0, open_images(recipe, 0, machine), machine), recipe
 
 
-def crop_probe(machine: Machine) -> tuple[Work, Recipe]:
+def crop_probe(machine: Machine) -> tuple[ResumableTask, Recipe]:
     """The probe of an untrained ResNet-18 on image files."""
     recipe = probe_recipe(machine.data_dir)
     backbone = build_encoder("resnet18", 16, seed=0).backbone

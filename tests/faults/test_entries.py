@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from eqco.data.image_folder import ImageTree, identity, loose_identity, scan, scan_loose
 from eqco.recipe import Recipe
-from eqco.runtime.listing import LeftOut, files_below, json_files
+from eqco.runtime.listing import SkippedEntries, files_below, json_files
 from eqco.runtime.validation import sentence
 from reproductions.reports.user_tables import records_in
 from tests.reproductions.reports.test_terminal import make_record
@@ -230,11 +230,11 @@ def test_every_name_is_taken_or_counted(
             continue
         written += 1
     written = len(os.listdir(folder))
-    left_out = LeftOut(folder)
-    taken = list(files_below(str(folder), lambda name: name.endswith(".png"), left_out))
-    assert len(taken) + len(left_out.hidden) + len(left_out.other) == written
+    skipped = SkippedEntries(folder)
+    taken = list(files_below(str(folder), lambda name: name.endswith(".png"), skipped))
+    assert len(taken) + len(skipped.hidden) + len(skipped.other) == written
     assert not [path for path in taken if Path(path).name.startswith(".")]
-    left_out.sentence().encode()  # can be written anywhere
+    skipped.sentence().encode()  # can be written anywhere
 
 
 def test_records_have_the_same_gate(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from eqco.artifacts.record import Record, RecordError
 from eqco.cli.errors import through_door
 from eqco.engine.launchers import Order
 from eqco.runtime.files import read_json, write_atomically
-from eqco.runtime.text import alike, tolerate
+from eqco.runtime.text import ascii_lookalike, escape_unencodable
 from eqco.runtime.validation import path_argument
 from figures import style
 from reproductions.__main__ import main
@@ -70,7 +70,7 @@ def encoded(text: str, encoding: str) -> str:
     """What a stream of an encoding gets of a text."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding)
-    tolerate(stream)
+    escape_unencodable(stream)
     stream.write(text)
     stream.flush()
     return raw.getvalue().decode(encoding)
@@ -91,7 +91,7 @@ def test_a_table_keeps_its_columns_on_ascii() -> None:
     assert [len(line) for line in told] == [len(line) for line in lines]
     assert told[2] == " 16 | 86.1 +-0.3"
     assert encoded("caf\udce9.JPEG", "utf-8") == r"caf\xe9.JPEG"
-    assert alike("中") == r"\u4e2d"
+    assert ascii_lookalike("中") == r"\u4e2d"
 
 
 COMMANDS = {

@@ -63,7 +63,7 @@ def gradients(loss: Loss, positive: Tensor, negatives: Tensor, temperature: floa
     return torch.cat([inputs[0].grad[:, None], inputs[1].grad], dim=1)
 
 
-def left_out(name: str, positive: Tensor, negatives: Tensor) -> Tensor:
+def skipped(name: str, positive: Tensor, negatives: Tensor) -> Tensor:
     """The jackknife by its definition: K losses without one negative each."""
     loss, count = PLAIN[name], negatives.shape[1]
     of = partial(loss, positive, temperature=0.2, reduction="none")
@@ -147,7 +147,7 @@ def test_most_of_the_bias_is_gone_on_gaussians(name: str, generator: torch.Gener
 def test_the_jackknife_is_its_definition(name: str, count: int, similarity_case: Case) -> None:
     case = tuple(each.requires_grad_() for each in similarity_case(num_negatives=count))
     found = CORRECTED[f"{name}_jackknife"](*case, temperature=0.2, reduction="none")
-    expected = left_out(name, *case)
+    expected = skipped(name, *case)
     torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
     for ours, theirs in zip(
         torch.autograd.grad(found.sum(), case),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from eqco.runtime import rng
-from eqco.runtime.rng import Part, Shuffle, generator_for, sample_rows, seed_for, uniform
+from eqco.runtime.rng import RankSlice, Shuffle, generator_for, sample_rows, seed_for, uniform
 
 CPU = torch.device("cpu")
 
@@ -48,7 +48,9 @@ def test_the_seed_of_labels_is_the_one_that_made_the_committed_records() -> None
 
 def test_numbers_of_two_parts_are_those_of_the_whole_batch() -> None:
     whole = uniform(6, -1.0, 2.0, generator_for(0, "x"), CPU)
-    parts = [uniform(3, -1.0, 2.0, Part(generator_for(0, "x"), 6, first), CPU) for first in (0, 3)]
+    parts = [
+        uniform(3, -1.0, 2.0, RankSlice(generator_for(0, "x"), 6, first), CPU) for first in (0, 3)
+    ]
     assert torch.equal(torch.cat(parts), whole)
     assert -1 <= whole.min() < whole.max() < 2
 

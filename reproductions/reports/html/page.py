@@ -135,7 +135,7 @@ def context(folder: Path, shown: Path | None) -> dict[str, Any]:
         "lead": text.picture(ROOT / "figures" / "out" / f"{LEAD}.png", PICTURES[LEAD]),
         "methods": claims.of_paper(sources),
         "missing": {name: text.inline(words) for name, words in missing.items() if words},
-        "left_out": [sentence for each in scales.values() for sentence in each.left_out],
+        "skipped": [sentence for each in scales.values() for sentence in each.skipped],
         "folded": {
             "Every claim": list(map(claims.every_claim, found.values())),
             "Tables": [grid for each in found.values() for grid in tables(each)],

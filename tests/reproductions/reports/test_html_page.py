@@ -173,7 +173,7 @@ def test_records_of_other_numerics_are_left_out_with_a_sentence(tmp_path: Path) 
     record_of(like, numerics=1, seed=1).write(tmp_path / "glyphs")
     found = read(tmp_path, "glyphs")
     assert [record.seed for record in found.records] == [0]
-    assert found.left_out == ("1 of 2 records, of other numerics than 2",)
+    assert found.skipped == ("1 of 2 records, of other numerics than 2",)
 
 
 def test_a_run_says_what_speaks_against_it_and_how_its_recipe_differs(folder: Path) -> None:

@@ -190,9 +190,9 @@ def test_lines_and_files_are_read_together(tmp_path: Path) -> None:
     file.write_text("{", encoding="utf-8")
     with pytest.raises(RecordError, match=file.name):
         records.all()
-    left_out: list[str] = []
-    assert records.all(left_out) == [made[0], made[2]]
-    assert file.name in left_out[0]
+    skipped: list[str] = []
+    assert records.all(skipped) == [made[0], made[2]]
+    assert file.name in skipped[0]
 
 
 @pytest.mark.parametrize("scale", OF_SCALES)
