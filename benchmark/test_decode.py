@@ -13,7 +13,7 @@ from benchmark.measure import Compare, Part
 from eqco.config import Machine, Settings
 from eqco.data.decode import picture
 from eqco.data.image_folder import scan
-from eqco.data.streaming import Crops, FromFiles
+from eqco.data.streaming import FromFiles, RandomCropDataset
 
 pytestmark = pytest.mark.benchmark(group="decode")
 
@@ -52,7 +52,7 @@ def test_two_crops(compare: Compare, tree: Path) -> None:
 
     number, side = compare.size(16, 2), compare.size(224, 24)
     split, epochs = scan(tree).train, count()
-    crops = Crops(split, size=side, crop_scale=0.2, seed=0, names=("query", "key"))
+    crops = RandomCropDataset(split, size=side, crop_scale=0.2, seed=0, names=("query", "key"))
 
     def run() -> None:
         epoch = next(epochs)

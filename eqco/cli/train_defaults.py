@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eqco.data import find_source, in_memory
-from eqco.data.image_folder import scan_loose
+from eqco.data.image_folder import scan_unlabelled
 from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
@@ -70,7 +70,7 @@ def source_of(data: Path, image_size: int) -> tuple[str, int, dict[str, Any]]:
     identify = find_source("files:*" if from_files else "images:*").identify
     assert identify
     usual = {**FROM_FILES, "image_size": image_size} if from_files else IN_MEMORY
-    return identify(data), len(scan_loose(data).train), usual
+    return identify(data), len(scan_unlabelled(data).train), usual
 
 
 def negatives_of(loss: str, method: str, base: Recipe) -> int:

@@ -17,10 +17,10 @@ from eqco.data import in_memory
 from eqco.data.image_folder import (
     identity,
     imagenet_name,
-    loose_identity,
     same_content,
     scan,
-    scan_loose,
+    scan_unlabelled,
+    unlabelled_identity,
 )
 from eqco.data.streaming import FromFiles
 from eqco.runtime.rng import Shuffle
@@ -57,7 +57,7 @@ class Images(Protocol):
 
 
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     """A kind of data set, as the text before the colon of a recipe's `data` names it.
 
     Attributes:
@@ -73,36 +73,36 @@ class Source:
     hashed: bool = False
 
 
-SOURCES: dict[str, Source] = {
-    "glyphs": Source(lambda part, _: in_memory.glyph_set(part)),
-    "cifar10": Source(lambda _, folder: in_memory.cifar10_set(folder)),
-    "folder": Source(
+SOURCES: dict[str, DataSource] = {
+    "glyphs": DataSource(lambda part, _: in_memory.glyph_set(part)),
+    "cifar10": DataSource(lambda _, folder: in_memory.cifar10_set(folder)),
+    "folder": DataSource(
         lambda _, folder: in_memory.folder_set(folder),
         lambda folder: f"folder:{identity(folder)}",
         hashed=True,
     ),
-    "imagenet": Source(lambda _, folder: scan(folder), imagenet_name, from_files=True),
-    "part": Source(
+    "imagenet": DataSource(lambda _, folder: scan(folder), imagenet_name, from_files=True),
+    "part": DataSource(
         lambda _, folder: scan(folder),
         lambda folder: f"part:{identity(folder)}",
         from_files=True,
         hashed=True,
     ),
-    "images": Source(
-        lambda _, folder: in_memory.loose_set(folder),
-        lambda folder: f"images:{loose_identity(folder)}",
+    "images": DataSource(
+        lambda _, folder: in_memory.unlabelled_set(folder),
+        lambda folder: f"images:{unlabelled_identity(folder)}",
         hashed=True,
     ),
-    "files": Source(
-        lambda _, folder: scan_loose(folder),
-        lambda folder: f"files:{loose_identity(folder)}",
+    "files": DataSource(
+        lambda _, folder: scan_unlabelled(folder),
+        lambda folder: f"files:{unlabelled_identity(folder)}",
         from_files=True,
         hashed=True,
     ),
 }
 
 
-def find_source(data: str) -> Source:
+def find_source(data: str) -> DataSource:
     """The source of a recipe's `data`, such as "glyphs" or "folder:HASH".
 
     Raises:

@@ -174,7 +174,7 @@ def no_image(what: str, folder: Path, skipped: SkippedEntries) -> str:
     )
 
 
-def tell(skipped: SkippedEntries) -> None:
+def warn_skipped(skipped: SkippedEntries) -> None:
     """Warn of what was left out, once for a tree and for the processes of a run."""
     sentence = skipped.sentence()
     if sentence and os.environ.get("RANK", "0") == "0":
@@ -200,7 +200,7 @@ def scan(root: Path) -> ImageTree:
         raise ValueError(no_image("class folder", train / classes[empty.argmax()], skipped))
     if not len(tree.held_out):
         raise ValueError(no_image("data folder", held_out, skipped))
-    tell(skipped)
+    warn_skipped(skipped)
     return tree
 
 
@@ -243,7 +243,7 @@ def imagenet_name(root: Path) -> str:
     return "imagenet"
 
 
-LEAST = 8  # images: a batch of two, four steps in an epoch
+MIN_IMAGES = 8  # images: a batch of two, four steps in an epoch
 
 
 def image_names(folder: Path, skipped: SkippedEntries) -> list[bytes]:
@@ -265,7 +265,7 @@ def image_names(folder: Path, skipped: SkippedEntries) -> list[bytes]:
 
 
 @cache
-def scan_loose(root: Path) -> ImageTree:
+def scan_unlabelled(root: Path) -> ImageTree:
     """List the images below a folder as one class, with nothing held out.
 
     Raises:
@@ -278,21 +278,21 @@ def scan_loose(root: Path) -> ImageTree:
     folder = root / "train" if (root / "train").is_dir() else root
     skipped = SkippedEntries(folder)
     names = image_names(folder, skipped)
-    if len(names) < LEAST:
+    if len(names) < MIN_IMAGES:
         raise ValueError(
-            f"--data {folder} holds {len(names)} image(s), training needs {LEAST}: give a folder "
-            f"of {', '.join(sorted(IMAGE_ENDINGS))} files"
+            f"--data {folder} holds {len(names)} image(s), training needs {MIN_IMAGES}: give a "
+            f"folder of {', '.join(sorted(IMAGE_ENDINGS))} files"
         )
-    tell(skipped)
+    warn_skipped(skipped)
     train, none = (
         split_of(folder, some, torch.zeros(len(some), dtype=torch.int64)) for some in (names, [])
     )
     return ImageTree(root, ("",), train, none)
 
 
-def loose_identity(root: Path) -> str:
+def unlabelled_identity(root: Path) -> str:
     """8 hex digits of the images below a folder: their relative paths and sizes, not its name."""
-    split = scan_loose(root).train
+    split = scan_unlabelled(root).train
     digest = hashlib.sha256()
     for name, path in zip(split.names(), split.paths(), strict=True):
         digest.update(name + b" %d\n" % path.stat().st_size)

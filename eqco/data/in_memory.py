@@ -1,4 +1,4 @@
-"""Data sets held in memory, as one uint8 tensor (M, C, S, S) each; `files.py` has the others.
+"""Data sets held in memory, as one uint8 tensor (M, C, S, S) each; `streaming.py` has the others.
 
 N images in the batch of all processes, n of them on this one, C channels, side S.
 """
@@ -20,7 +20,7 @@ from eqco.config import Machine, Settings
 from eqco.data import glyphs
 from eqco.data.augmentations import MILD, VIEWS, normalise
 from eqco.data.decode import picture
-from eqco.data.image_folder import scan, scan_loose
+from eqco.data.image_folder import scan, scan_unlabelled
 from eqco.runtime.distributed import first_index
 from eqco.runtime.files import locked_folder
 from eqco.runtime.rng import RankSlice, Shuffle, generator_for, sample_rows
@@ -192,9 +192,9 @@ def folder_set(folder: Path, side: int = 32) -> Dataset:
 
 
 @cache
-def loose_set(folder: Path, side: int = 32) -> Dataset:
+def unlabelled_set(folder: Path, side: int = 32) -> Dataset:
     """Every image below a folder, resized to 32 pixels; one class, nothing held out."""
-    tree = scan_loose(folder)
+    tree = scan_unlabelled(folder)
     images = read_images(tree.train.paths(), side)
     parts = (images, tree.train.labels, images[:0], tree.held_out.labels)
     return Dataset(*parts, tree.num_classes, hash_tensors(*parts))

@@ -30,7 +30,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class Crops(Dataset[tuple[Tensor, int]]):
+class RandomCropDataset(Dataset[tuple[Tensor, int]]):
     """Random crops of the images of a split; item (epoch, index) depends on nothing else.
 
     Args:
@@ -70,7 +70,7 @@ class Crops(Dataset[tuple[Tensor, int]]):
         return torch.stack(crops), int(self.split.labels[index])
 
 
-class Centres(Dataset[tuple[Tensor, int]]):
+class CenterCropDataset(Dataset[tuple[Tensor, int]]):
     """Whole images of a split: shorter side resized to 8/7 of S, centre of side S cut out."""
 
     def __init__(self, split: Split, size: int) -> None:
@@ -86,7 +86,7 @@ class Centres(Dataset[tuple[Tensor, int]]):
         return self.transform(decode(self.split.path(index))), int(self.split.labels[index])
 
 
-class Steps(Sampler[list[tuple[int, int]]]):
+class StepBatchSampler(Sampler[list[tuple[int, int]]]):
     """Batches of (epoch, index) of this process for the steps `first` to `last` - 1."""
 
     def __init__(self, shuffle: Shuffle, first: int, last: int) -> None:
@@ -128,9 +128,9 @@ class FromFiles:
 
     def make_crops(
         self, names: Sequence[str], crop_scale: float | None = None, flip: bool = False
-    ) -> Crops:
+    ) -> RandomCropDataset:
         """Random crops of the training images, one for each name."""
-        return Crops(
+        return RandomCropDataset(
             self.tree.train,
             size=self.recipe.image_size or 224,
             crop_scale=self.recipe.crop_scale if crop_scale is None else crop_scale,
@@ -150,7 +150,7 @@ class FromFiles:
     def views(self, step: int) -> tuple[Tensor, Tensor]:
         """Query and key view of the step's images, (n, 3, S, S) each."""
         if step != self.next_step:  # a run begins, or continues from a checkpoint
-            steps = Steps(self.shuffle, step, self.last)
+            steps = StepBatchSampler(self.shuffle, step, self.last)
             self.ahead = loader(self.crops, self.machine, batch_sampler=steps)
         self.next_step = step + 1
         crops, _ = next(self.ahead)  # (n, 2, 3, S, S)
@@ -177,7 +177,7 @@ class FromFiles:
     def whole(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalised images and labels of "train" or "held_out": this process's share."""
         split = {"train": self.tree.train, "held_out": self.tree.held_out}[part]
-        centres = Centres(split, self.recipe.image_size or 224)
+        centres = CenterCropDataset(split, self.recipe.image_size or 224)
         share = range(rank(), len(split), world_size())
         for images, labels in loader(centres, self.machine, sampler=share, batch_size=CHUNK):
             yield self.ready(images), labels.to(self.machine.device)
@@ -187,6 +187,6 @@ class FromFiles:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Random crops (n, 3, S, S), uint8, and labels of the steps `first` to `last` - 1."""
         crops = self.make_crops(("probe",), PROBE_CROP_SCALE, flip=True)
-        steps = Steps(shuffle, first, last)
+        steps = StepBatchSampler(shuffle, first, last)
         for images, labels in loader(crops, self.machine, batch_sampler=steps):
             yield images[:, 0], labels

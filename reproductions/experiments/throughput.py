@@ -22,7 +22,7 @@ from eqco.artifacts.record import now, provenance
 from eqco.config import Machine
 from eqco.data.dataloader import loader
 from eqco.data.image_folder import ImageTree, scan
-from eqco.data.streaming import FromFiles, Steps
+from eqco.data.streaming import FromFiles, StepBatchSampler
 from eqco.engine.launchers import choose_device
 from eqco.engine.pretrain import Pretraining
 from eqco.engine.throughput import ReadyViews, seconds_per_call
@@ -67,7 +67,9 @@ def throughput(recipe: Recipe, tree: ImageTree, machine: Machine, steps: int) ->
 
     ahead = WARM_UP + 2 * machine.workers  # batches that workers hold ready are not timed
     batches = iter(
-        loader(files.crops, machine, batch_sampler=Steps(files.shuffle, 0, ahead + steps))
+        loader(
+            files.crops, machine, batch_sampler=StepBatchSampler(files.shuffle, 0, ahead + steps)
+        )
     )
     measure("files", lambda: next(batches), size, steps, ahead)
     work.images = ReadyViews(files.shuffle, [files.views(0)])

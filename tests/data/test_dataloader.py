@@ -17,7 +17,7 @@ from eqco.config import Machine
 from eqco.data.dataloader import loader
 from eqco.data.decode import ImageError
 from eqco.data.image_folder import scan
-from eqco.data.streaming import Crops
+from eqco.data.streaming import RandomCropDataset
 from eqco.runtime.signals import NAMES
 from tests.datasets import LOCK, Damaged, Locked, Processes
 from tests.trees import write_tree
@@ -119,7 +119,7 @@ def test_workers_share_the_names_of_a_tree_and_its_relative_paths(
     write_tree(tmp_path / "photos")
     monkeypatch.chdir(tmp_path)
     tree = scan(Path("photos"))
-    crops = Crops(tree.train, size=8, crop_scale=0.2, seed=0, names=("query",))
+    crops = RandomCropDataset(tree.train, size=8, crop_scale=0.2, seed=0, names=("query",))
     places = [[(0, index) for index in range(len(tree.train))]]
     [(images, labels)] = loader(crops, ONE, batch_sampler=places)
     assert images.shape == (20, 1, 3, 8, 8)

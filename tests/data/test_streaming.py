@@ -14,7 +14,7 @@ from eqco.data import open_images
 from eqco.data.dataloader import loader
 from eqco.data.decode import decode
 from eqco.data.image_folder import ImageTree, identity, scan
-from eqco.data.streaming import Centres, Crops, FromFiles, Steps
+from eqco.data.streaming import CenterCropDataset, FromFiles, RandomCropDataset, StepBatchSampler
 from eqco.recipe import Recipe
 from eqco.runtime.rng import Shuffle
 from reproductions.scales import SCALES
@@ -40,10 +40,10 @@ def recipe(tree: ImageTree) -> Recipe:
     )
 
 
-def make_crops(tree: ImageTree, seed: int = 0) -> Crops:
+def make_crops(tree: ImageTree, seed: int = 0) -> RandomCropDataset:
     """Two crops of each image."""
     names = ("query", "key")
-    return Crops(tree.train, size=32, crop_scale=0.2, seed=seed, names=names)
+    return RandomCropDataset(tree.train, size=32, crop_scale=0.2, seed=seed, names=names)
 
 
 def test_a_crop_depends_on_seed_epoch_index_and_view_alone(tree: ImageTree) -> None:
@@ -81,20 +81,20 @@ def test_images_of_a_resumed_run_are_those_of_the_whole_run(
 
 def test_steps_go_on_from_where_a_run_was(tree: ImageTree) -> None:
     shuffle = Shuffle(20, 6, seed=0)
-    every = list(Steps(shuffle, 0, 6))
-    assert len(every) == len(Steps(shuffle, 0, 6)) == 6
-    assert list(Steps(shuffle, 4, 6)) == every[4:]
+    every = list(StepBatchSampler(shuffle, 0, 6))
+    assert len(every) == len(StepBatchSampler(shuffle, 0, 6)) == 6
+    assert list(StepBatchSampler(shuffle, 4, 6)) == every[4:]
     crops, labels = next(islice(loader(make_crops(tree), Machine(), batch_sampler=every), 1))
     assert crops.shape == (6, 2, 3, 32, 32)
     assert labels.tolist() == [int(tree.train.labels[i]) for _, i in every[0]]
 
 
 def test_centres_are_the_middle_of_the_image(tree: ImageTree) -> None:
-    centre, label = Centres(tree.held_out, 32)[0]
+    centre, label = CenterCropDataset(tree.held_out, 32)[0]
     assert centre.shape == (3, 32, 32)
     assert label == 0
     image = decode(tree.held_out.path(3)).float().mean(dim=(1, 2))
-    mean = Centres(tree.held_out, 32)[3][0].float().mean(dim=(1, 2))
+    mean = CenterCropDataset(tree.held_out, 32)[3][0].float().mean(dim=(1, 2))
     torch.testing.assert_close(mean, image, atol=8.0, rtol=0)
 
 
@@ -114,7 +114,7 @@ def test_whole_images_of_both_parts_come_with_their_labels(tree: ImageTree, reci
         shown = list(images.whole(part))
         assert torch.equal(torch.cat([labels for _, labels in shown]), split.labels)
         assert torch.cat([batch for batch, _ in shown]).shape == (len(split), 3, 32, 32)
-    centre = Centres(tree.held_out, 32)[3][0]
+    centre = CenterCropDataset(tree.held_out, 32)[3][0]
     torch.testing.assert_close(shown[0][0][3], images.ready(centre[None])[0])
 
 

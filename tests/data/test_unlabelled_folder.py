@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eqco.data.image_folder import loose_identity, scan_loose
+from eqco.data.image_folder import scan_unlabelled, unlabelled_identity
 
 
 def write_names(folder: Path, *names: str) -> Path:
@@ -26,7 +26,7 @@ def numbered(prefix: str) -> list[str]:
 def test_every_image_below_a_folder_is_one_of_one_class(tmp_path: Path) -> None:
     others = ["notes.txt", ".hidden/9.jpg", ".hidden.png", "movie.mp4"]
     root = write_names(tmp_path / "all", *numbered("flat "), "deep/er/ä.PNG", *others)
-    tree = scan_loose(root)
+    tree = scan_unlabelled(root)
     assert tree.counts == (1, 9, 0)
     assert tree.train.labels.tolist() == [0] * 9
     assert next(path.name for path in tree.train.paths()) == "ä.PNG"
@@ -35,24 +35,24 @@ def test_every_image_below_a_folder_is_one_of_one_class(tmp_path: Path) -> None:
 
 def test_a_folder_with_train_gives_that_alone(tmp_path: Path) -> None:
     root = write_names(tmp_path / "tree", *numbered("train/a/"), *numbered("val/a/"))
-    paths = scan_loose(root).train.paths()
+    paths = scan_unlabelled(root).train.paths()
     assert len(paths) == 8
     assert all("train" in path.parts for path in paths)
 
 
 def test_the_identity_follows_names_and_sizes(tmp_path: Path) -> None:
     first, second = (write_names(tmp_path / n / "x", *numbered("")) for n in "ab")
-    assert loose_identity(first) == loose_identity(second)
+    assert unlabelled_identity(first) == unlabelled_identity(second)
     third = write_names(tmp_path / "c" / "x", *numbered(""))
     (third / "0.jpg").write_bytes(b"longer")
-    assert loose_identity(first) != loose_identity(third)
+    assert unlabelled_identity(first) != unlabelled_identity(third)
 
 
 def test_what_is_no_folder_of_images_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="none does not exist: give the path of a folder"):
-        scan_loose(tmp_path / "none")
+        scan_unlabelled(tmp_path / "none")
     root = write_names(tmp_path / "few", "1.jpg", "2.txt")
     with pytest.raises(ValueError, match=r"few holds 1 image\(s\), training needs 8"):
-        scan_loose(root)
+        scan_unlabelled(root)
     with pytest.raises(ValueError, match=r"1.jpg is a file"):
-        scan_loose(root / "1.jpg")
+        scan_unlabelled(root / "1.jpg")

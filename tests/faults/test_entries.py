@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eqco.data.image_folder import ImageTree, identity, loose_identity, scan, scan_loose
+from eqco.data.image_folder import ImageTree, identity, scan, scan_unlabelled, unlabelled_identity
 from eqco.recipe import Recipe
 from eqco.runtime.listing import SkippedEntries, files_below, json_files
 from eqco.runtime.validation import sentence
@@ -61,13 +61,13 @@ def test_what_is_no_image_changes_nothing_and_is_counted(
 ) -> None:
     root = tree_in(tmp_path)
     before, silent = listed(root)
-    known, loose = identity(root), loose_identity(root)
+    known, loose = identity(root), unlabelled_identity(root)
     write(root, *names)
     after, told = listed(root)
-    scan_loose.cache_clear()
+    scan_unlabelled.cache_clear()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert loose_identity(root) == loose
+        assert unlabelled_identity(root) == loose
     assert after.classes == before.classes == ("a", "b")
     assert (after.fingerprint, identity(root)) == (before.fingerprint, known)
     assert not silent
@@ -106,7 +106,7 @@ def test_a_link_to_nothing_is_named_and_counted(
     assert str(root / min(places)) in str(got.value)
     if all(place.startswith("train") for place in places):
         with pytest.raises(ValueError, match="lead to nothing"):
-            scan_loose(root)
+            scan_unlabelled(root)
 
 
 def test_links_to_folders_and_files_are_followed(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_links_to_folders_and_files_are_followed(tmp_path: Path) -> None:
     for path in (root / "train" / "b").iterdir():
         (linked / "train" / "b" / path.name).symlink_to(path)
     assert identity(linked) == identity(root)
-    assert scan_loose(linked).counts == scan_loose(root).counts
+    assert scan_unlabelled(linked).counts == scan_unlabelled(root).counts
 
 
 @pytest.mark.parametrize("inner", ["images/", "x/y/z/", "0.JPEG/"])
@@ -197,8 +197,8 @@ def test_a_name_that_is_not_utf8_is_data(tmp_path: Path) -> None:
     tree, _ = listed(root)
     assert odd in [os.fsencode(path) for path in tree.train.paths()]
     assert identity(root) != identity(tree_in(tmp_path / "other"))
-    scan_loose.cache_clear()
-    assert len(loose_identity(root)) == 8
+    scan_unlabelled.cache_clear()
+    assert len(unlabelled_identity(root)) == 8
 
 
 def test_identity_and_order_of_an_ordinary_tree_are_as_ever(tmp_path: Path) -> None:

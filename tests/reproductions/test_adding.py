@@ -12,7 +12,7 @@ from torch import Tensor
 
 from eqco.artifacts.record import Record
 from eqco.config import Machine
-from eqco.data import SOURCES, Source, open_images
+from eqco.data import SOURCES, DataSource, open_images
 from eqco.data.in_memory import Dataset, hash_tensors
 from eqco.engine.run import run
 from eqco.evaluation import PROBES
@@ -138,7 +138,7 @@ def noise(part: float, folder: Path) -> Dataset:
 def test_a_data_set_is_one_entry(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(SOURCES, "noise", Source(noise))
+    monkeypatch.setitem(SOURCES, "noise", DataSource(noise))
     recipe = replace(SHORT, data="noise")
     images = open_images(recipe, 0, machine)
     assert (images.num_classes, images.shuffle.total) == (2, 24)
