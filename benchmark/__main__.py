@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from benchmark.report import section
-from eqco.cli.errors import through_door
+from eqco.cli.errors import run_cli
 from eqco.runtime.files import read_json, write_atomically
 from eqco.runtime.validation import path_argument
 
@@ -61,4 +61,4 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(through_door(main))
+    sys.exit(run_cli(main))

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from eqco.cli import parse, run_command
-from eqco.cli.errors import open_door, through_door
+from eqco.cli.errors import run_cli, set_up_output
 from eqco.cli.options import COMMANDS
 from eqco.runtime.cpu import sleep_while_waiting
 
@@ -23,10 +23,10 @@ def again(given: argparse.Namespace) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse and run; bad input ends with status 2, a signal with 128 + its number."""
-    open_door()
+    set_up_output()
     given = parse(arguments)
     sleep_while_waiting()
-    return through_door(lambda: run_command(given), again(given))
+    return run_cli(lambda: run_command(given), again(given))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from eqco.cli.errors import through_door
+from eqco.cli.errors import run_cli
 
 SCRIPTS = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
 FIGURES = [name for name in SCRIPTS if name != "style"]
@@ -26,4 +26,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(through_door(main))
+    sys.exit(run_cli(main))

@@ -23,7 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from eqco.cli.errors import through_door
+from eqco.cli.errors import run_cli
 from eqco.runtime.files import write_atomically
 from eqco.runtime.validation import path_argument
 from reproductions.statistics import verdicts
@@ -279,7 +279,7 @@ def build(
     parser = argparse.ArgumentParser(prog=f"python -m figures.{name}", description=draw.__doc__)
     parser.add_argument("--out", type=path_argument, default=OUT, help="folder to write to")
     out = parser.parse_args().out
-    status = through_door(lambda: build_into(out, name, compute, draw, needed, report))
+    status = run_cli(lambda: build_into(out, name, compute, draw, needed, report))
     if status:
         sys.exit(status)
 

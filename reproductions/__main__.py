@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from eqco.cli.errors import open_door, through_door
+from eqco.cli.errors import run_cli, set_up_output
 from eqco.cli.options import option, switch
 from eqco.runtime.cpu import granted_cores
 from eqco.runtime.validation import known_name, path_argument, whole
@@ -119,15 +119,15 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse and run; bad input ends with one sentence and status 2."""
-    open_door()
+    set_up_output()
     given, words = parser().parse_known_args(arguments)
     if given.function is imagenet.main:  # pytest gets its words, and says itself how to continue
-        return through_door(lambda: imagenet.main(given, words), signals=nullcontext)
+        return run_cli(lambda: imagenet.main(given, words), signals=nullcontext)
     if words:
         parser().error(f"unknown options: {' '.join(words)}")
     given_words = sys.argv[1:] if arguments is None else arguments
     command = shlex.join(["python", "-m", "reproductions", *given_words])
-    return through_door(lambda: given.function(given), command)
+    return run_cli(lambda: given.function(given), command)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from eqco.artifacts.checkpoint import Busy
 from eqco.artifacts.record import Record, RecordError
-from eqco.cli.errors import open_door
+from eqco.cli.errors import set_up_output
 from eqco.engine.run import Job, run, untrained
 from eqco.recipe import Recipe
 from eqco.runtime.signals import Stopped
@@ -57,7 +57,7 @@ def whole_tables(keyword: str) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options once; a wrong one ends the session with one sentence."""
-    open_door()
+    set_up_output()
     config.option.keyword = whole_tables(config.option.keyword)
     config.stash[SESSION] = read_session(config)
     config.stash[TERMINAL] = sys.stdout.isatty()  # later, pytest's capture stands in between

@@ -49,7 +49,7 @@ def patched(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str
     """A copy of the tree with all diffs."""
     folder = tmp_path_factory.mktemp("tree")
     skip = shutil.ignore_patterns("__pycache__", "*.pdf")
-    for name in ("eqco", "reproductions", "figures", "tests"):
+    for name in ("eqco", "reproductions", "figures", "tests", "log"):
         shutil.copytree(ROOT / name, folder / name, ignore=skip)
     shutil.copy(ROOT / "pyproject.toml", folder)
     for diff in DIFFS:

@@ -23,7 +23,7 @@ import torch
 
 from benchmark.gpu import correctness, speed
 from benchmark.measure import machine
-from eqco.cli.errors import through_door
+from eqco.cli.errors import run_cli
 from eqco.runtime.files import write_atomically
 from eqco.runtime.validation import path_argument
 
@@ -136,4 +136,4 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(through_door(main))
+    sys.exit(run_cli(main))

@@ -29,7 +29,7 @@ def architectures() -> dict[str, Callable[[], nn.Module]]:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class PretrainedBackbone:
     """A backbone with its weights.
 
     Attributes:
@@ -89,7 +89,7 @@ def matched(
     return None
 
 
-def foreign_backbone(path: Path, state: Any, wanted: str | None) -> Loaded:
+def foreign_backbone(path: Path, state: Any, wanted: str | None) -> PretrainedBackbone:
     """A backbone of another program's weights, recognised by names and shapes.
 
     Raises:
@@ -101,7 +101,7 @@ def foreign_backbone(path: Path, state: Any, wanted: str | None) -> Loaded:
         if own is not None:
             backbone = known[name]()
             backbone.load_state_dict(own)
-            return Loaded(backbone, name)
+            return PretrainedBackbone(backbone, name)
     first = ", ".join(list(weights)[:3]) or "no tensor"
     raise ValueError(
         f"{path} holds no weights of {wanted or 'a known backbone'} (it has {first}): known are "
@@ -139,7 +139,7 @@ def trained_encoder(path: Path, recipe: Recipe | None = None) -> tuple[Method, R
     return method, recipe, seed
 
 
-def load_backbone(path: Path, wanted: str | None = None) -> Loaded:
+def load_backbone(path: Path, wanted: str | None = None) -> PretrainedBackbone:
     """The backbone in a checkpoint of this suite or in a file of weights.
 
     Args:
@@ -155,7 +155,7 @@ def load_backbone(path: Path, wanted: str | None = None) -> Loaded:
         state = read(path)
         if isinstance(state, dict) and "method" in state and "digest" in state:
             method, recipe, seed = trained_encoder(path)
-            return Loaded(method.encoder.backbone, recipe.backbone, recipe, seed)
+            return PretrainedBackbone(method.encoder.backbone, recipe.backbone, recipe, seed)
     except TrainingError as error:
         raise ValueError(str(error)) from error
     return foreign_backbone(path, state, wanted)

@@ -1,4 +1,4 @@
-"""The door of every command: what fails outside of it becomes one sentence and an exit status."""
+"""Errors of commands: user and system errors become one message; bugs keep their traceback."""
 
 from __future__ import annotations
 
@@ -15,13 +15,8 @@ from eqco.runtime.text import escape_unencodable
 from eqco.runtime.validation import sentence
 
 PACKAGES = Path(__file__).resolve().parents[2]
-OUTSIDE = (
-    ValueError,
-    RuntimeError,
-    OSError,
-    MemoryError,
-    ModuleNotFoundError,
-)  # others are faults of this suite
+# Errors of the user or the system; others are bugs of this suite.
+USER_ERRORS = (ValueError, RuntimeError, OSError, MemoryError, ModuleNotFoundError)
 WRONG, BROKEN_PIPE = 2, 141
 
 
@@ -40,7 +35,7 @@ def formatted(
 as_ever = warnings.formatwarning
 
 
-def open_door() -> None:
+def set_up_output() -> None:
     """Set up the streams and warnings of this process."""
     escape_unencodable()
     warnings.formatwarning = formatted
@@ -68,18 +63,18 @@ def output_is_refused() -> bool:
 
 
 def failure(error: Exception) -> str:
-    """The sentence about what failed outside of this suite."""
+    """The message of a user or system error."""
     if isinstance(error, ModuleNotFoundError):
         return f"error: {error.name} is not installed: pip install 'eqco[suite]'"
     return f"error: {sentence(error)}"
 
 
-def through_door(
+def run_cli(
     work: Callable[[], int | None],
     command: str = "",
     signals: Callable[[], AbstractContextManager[None]] = catching,
 ) -> int:
-    """Do a command's work; gives its exit status.
+    """Run a command; returns its exit status.
 
     Args:
         work: gives the status, or None for 0.
@@ -90,7 +85,7 @@ def through_door(
         The status of `work`; 2 with one sentence where the input is wrong or the system refuses
         something; 128 + the number of a signal; 141 where nobody reads the output any more.
     """
-    open_door()
+    set_up_output()
     try:
         with signals():
             status = int(work() or 0)
@@ -104,7 +99,7 @@ def through_door(
     except KeyboardInterrupt:  # outside the main thread, or of other code's handler
         tell(Stopped(SIGINT).sentence(command))
         return 130
-    except OUTSIDE as error:
+    except USER_ERRORS as error:
         output_is_refused()
         if isinstance(error, BrokenPipeError):
             return BROKEN_PIPE

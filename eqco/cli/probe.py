@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from eqco.artifacts.pretrained import Loaded, load_backbone
+from eqco.artifacts.pretrained import PretrainedBackbone, load_backbone
 from eqco.cli.options import print_json
 from eqco.config import Machine
 from eqco.data import Images, in_memory, open_images
@@ -22,7 +22,7 @@ from eqco.recipe import Recipe
 
 
 def labelled(
-    loaded: Loaded, data: Path | None, image_size: int | None, machine: Machine
+    loaded: PretrainedBackbone, data: Path | None, image_size: int | None, machine: Machine
 ) -> tuple[Images, str]:
     """The labelled images as the backbone takes them, and how their pixels are normalised.
 
@@ -52,7 +52,9 @@ def labelled(
     return FromFiles(scan(data), known, 0, machine), "of ImageNet"
 
 
-def measured(loaded: Loaded, images: Images, neighbours: int, device: str) -> dict[str, Any]:
+def measured(
+    loaded: PretrainedBackbone, images: Images, neighbours: int, device: str
+) -> dict[str, Any]:
     """Metrics in percent, counts, and the accuracy of always naming the largest class."""
     frozen, parts = Frozen(loaded.backbone.to(device)), []
     for part in ("train", "held_out"):

@@ -12,7 +12,7 @@ from pathlib import Path
 from eqco.artifacts.checkpoint import Damaged, read
 from eqco.artifacts.record import Record
 from eqco.cli.options import print_json
-from eqco.cli.train_defaults import own_recipe
+from eqco.cli.train_defaults import default_recipe
 from eqco.config import Machine
 from eqco.engine.launchers import choose_device
 from eqco.engine.progress import Live, Log, duration
@@ -39,7 +39,7 @@ def recipe_of(given: argparse.Namespace) -> Recipe:
     chosen = {name: getattr(given, name) for name in names}
     chosen["warmup_epochs"] = min(10.0, given.epochs / 10)
     try:
-        return own_recipe(given.data, given.image_size, chosen)
+        return default_recipe(given.data, given.image_size, chosen)
     except ValueError as error:
         raise ValueError(with_options(str(error), names)) from error
 

@@ -86,7 +86,7 @@ def loss_field(loss: str, alpha: float | None) -> dict[str, Any]:
     return {found.setting: found.example, **fields} if found.setting else fields
 
 
-def own_recipe(data: Path, image_size: int, given: Mapping[str, Any]) -> Recipe:
+def default_recipe(data: Path, image_size: int, given: Mapping[str, Any]) -> Recipe:
     """The recipe of a training on anybody's images.
 
     Args:

@@ -17,7 +17,7 @@ import pandas as pd
 from eqco.analysis.diagnosis import diagnose, embed
 from eqco.artifacts.checkpoint import checkpoint_path
 from eqco.artifacts.pretrained import trained_encoder
-from eqco.cli.errors import through_door
+from eqco.cli.errors import run_cli
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.losses.sampling import off_diagonal
@@ -81,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(through_door(main))
+    sys.exit(run_cli(main))

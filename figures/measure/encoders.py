@@ -25,7 +25,7 @@ from eqco.analysis.theory import (
     negative_weight,
     squared_cv,
 )
-from eqco.cli.errors import through_door
+from eqco.cli.errors import run_cli
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.engine.pretrain import Pretraining
@@ -131,4 +131,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(through_door(main))
+    sys.exit(run_cli(main))

@@ -22,7 +22,7 @@ from eqco.analysis.mutual_information import (
     nwj_bound,
     paper_estimate,
 )
-from eqco.cli.errors import through_door
+from eqco.cli.errors import run_cli
 from eqco.losses.functional import eqco_info_nce
 from figures.style import OUT, write
 
@@ -72,4 +72,4 @@ def estimate_bed(bed: Gaussians, samples: int, counts: tuple[int, ...]) -> pd.Da
 
 
 if __name__ == "__main__":
-    sys.exit(through_door(lambda: write(compute(), OUT / "gaussians.csv")))
+    sys.exit(run_cli(lambda: write(compute(), OUT / "gaussians.csv")))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from eqco.artifacts.record import Record
-from eqco.cli.errors import OUTSIDE
+from eqco.cli.errors import USER_ERRORS
 from eqco.config import Machine
 from eqco.engine.launchers import choose_device
 from eqco.recipe import Recipe
@@ -148,7 +148,7 @@ def read_session(config: pytest.Config) -> Session:
     """
     try:
         return checked_session(config)
-    except OUTSIDE as error:  # the door of a session of pytest
+    except USER_ERRORS as error:
         raise pytest.UsageError(sentence(error)) from error
 
 

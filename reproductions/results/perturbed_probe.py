@@ -21,7 +21,7 @@ import torch
 
 from eqco.artifacts.checkpoint import checkpoint_path
 from eqco.artifacts.pretrained import trained_encoder
-from eqco.cli.errors import through_door
+from eqco.cli.errors import run_cli
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.data.in_memory import InMemory
@@ -85,4 +85,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(through_door(main))
+    sys.exit(run_cli(main))

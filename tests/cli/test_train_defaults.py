@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eqco.cli.train_defaults import fitting_batch, own_recipe, queue_settings
+from eqco.cli.train_defaults import default_recipe, fitting_batch, queue_settings
 from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 
@@ -39,7 +39,7 @@ def test_a_queue_holds_whole_batches_whose_parts_are_equal(batch: int) -> None:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_method_and_loss_has_a_recipe(method: str, loss: str, folder: Path) -> None:
-    recipe = own_recipe(folder, 32, {"method": method, "loss": loss})
+    recipe = default_recipe(folder, 32, {"method": method, "loss": loss})
     assert (recipe.method, recipe.loss, recipe.batch_size) == (method, loss, 64)
     with_alpha = LOSSES[loss].setting == "alpha"
     assert recipe.num_negatives == (16 if with_alpha else recipe.available())
@@ -50,23 +50,23 @@ def test_options_that_are_given_are_kept(folder: Path) -> None:
         "batch_size": 32, "epochs": 7, "backbone": "resnet50", "learning_rate": 0.5,
         "num_negatives": 9, "alpha": 64.0, "temperature": 0.1, "method": "moco", "queue_size": 96,
     }  # fmt: skip
-    recipe = own_recipe(folder, 224, given)
+    recipe = default_recipe(folder, 224, given)
     assert {name: getattr(recipe, name) for name in given} == given
     assert recipe.from_files
     assert recipe.image_size == 224
 
 
 def test_the_rate_grows_with_the_batch(folder: Path) -> None:
-    rates = [own_recipe(folder, 32, {"batch_size": n}).learning_rate for n in (32, 64)]
+    rates = [default_recipe(folder, 32, {"batch_size": n}).learning_rate for n in (32, 64)]
     assert rates == pytest.approx([0.02, 0.04])
 
 
 def test_options_that_do_not_fit_are_named(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"--batch-size 512 is more than the 300 images of .* 64"):
-        own_recipe(folder, 32, {"batch_size": 512})
+        default_recipe(folder, 32, {"batch_size": 512})
     with pytest.raises(ValueError, match="unknown method 'simoo': did you mean simo"):
-        own_recipe(folder, 32, {"method": "simoo"})
+        default_recipe(folder, 32, {"method": "simoo"})
     with pytest.raises(ValueError, match="unknown loss 'eqko': did you mean eqco"):
-        own_recipe(folder, 32, {"loss": "eqko"})
+        default_recipe(folder, 32, {"loss": "eqko"})
     with pytest.raises(ValueError, match=r"alpha=3\.0 has no meaning for loss 'infonce'"):
-        own_recipe(folder, 32, {"loss": "infonce", "alpha": 3})
+        default_recipe(folder, 32, {"loss": "infonce", "alpha": 3})

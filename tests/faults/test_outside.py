@@ -1,4 +1,4 @@
-"""Kind 7: what fails outside of the suite is one sentence, at one door in each command."""
+"""User and system errors are one sentence in every command."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from benchmark.__main__ import section_of
 from eqco.artifacts.checkpoint import earlier, read
 from eqco.artifacts.record import Record, RecordError
-from eqco.cli.errors import through_door
+from eqco.cli.errors import run_cli
 from eqco.engine.launchers import Order
 from eqco.runtime.files import read_json, write_atomically
 from eqco.runtime.text import ascii_lookalike, escape_unencodable
@@ -51,7 +51,7 @@ def test_a_failure_outside_is_one_sentence_and_a_status(
     def fails() -> int:
         raise error
 
-    status = through_door(fails)
+    status = run_cli(fails)
     assert status == (130 if isinstance(error, KeyboardInterrupt) else 2)
     text = capsys.readouterr().err
     assert text.startswith(told)
@@ -63,7 +63,7 @@ def test_a_fault_of_the_suite_keeps_its_traceback() -> None:
         raise AttributeError("ours")
 
     with pytest.raises(AttributeError):
-        through_door(fails)
+        run_cli(fails)
 
 
 def encoded(text: str, encoding: str) -> str:
