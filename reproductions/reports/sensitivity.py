@@ -77,7 +77,7 @@ def pair(left: Mapping[int, float], right: Mapping[int, float]) -> Pairing | Non
         effect=float(differences.mean()),
         sd=float(differences.std()),
         unpaired=float(np.hypot(*sd)),
-        correlation=float(both.corr().iloc[0, 1]) if all(sd) else math.nan,
+        correlation=float(both["left"].corr(both["right"])) if all(sd) else math.nan,
     )
 
 
