@@ -24,7 +24,8 @@ print(record.steps > 0, record.recipe.method, record.recipe.data)
 """
 PROOFS: dict[str, tuple[list[str], str]] = {
     "loss": (
-        ["-m", "pytest", "-q", "-k", "hinge or every", "tests/losses/test_definition.py"],
+        ["-m", "pytest", "-q", "-k", "hinge or every", "tests/losses/test_definition.py",
+         "tests/losses/test_functional.py"],
         " passed",
     ),
     "method": (["-c", TRAIN.replace("CHANGES", "{'method': 'symmetric'}")], "True symmetric"),

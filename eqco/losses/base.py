@@ -126,14 +126,15 @@ class ContrastiveLoss(nn.Module):
             keys = distributed.gather(key) if self.gather else key  # (N, D)
             similarities = self.similarities(query, key, keys)
             check_finite(similarities.positive, "query or key")
-            losses = self.losses(similarities)
-            if self.queue is not None and self.training and losses.requires_grad:
-                self.queue.add(keys, losses)
-            return REDUCTIONS[self.reduction](losses)
+            loss = self.of_logits(similarities, self.reduction)
+            if self.queue is not None and self.training and loss.requires_grad:
+                self.queue.add(keys, loss)
+            return loss
 
-    def losses(self, logits: ContrastiveLogits) -> Tensor:
-        """The loss of each query, shape (n,)."""
-        return LOSSES[self.name].losses(logits, temperature=self.temperature, **self.settings())
+    def of_logits(self, logits: ContrastiveLogits, reduction: str) -> Tensor:
+        """The loss of queries whose logits are known."""
+        settings = {"temperature": self.temperature, **self.settings()}
+        return LOSSES[self.name].function.of_logits(logits, reduction=reduction, **settings)
 
     def similarities(self, query: Tensor, key: Tensor, keys: Tensor) -> Similarities:
         """Similarities of queries (n, D) to their keys (n, D) and negatives, all of length 1.

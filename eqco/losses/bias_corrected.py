@@ -25,7 +25,7 @@ from eqco.losses.functional import (
     log_one_plus_exp,
     log_weight,
     of_similarities,
-    with_arguments,
+    reduced,
 )
 from eqco.losses.logits import ContrastiveLogits
 
@@ -79,45 +79,9 @@ def sample_squared_cv(logits: Tensor) -> Tensor:
     return (count * logits.softmax(dim=1) - 1).square().sum(dim=1) / (count - 1)
 
 
-def eqco_jackknife_losses(logits: ContrastiveLogits, *, temperature: float, alpha: float) -> Tensor:
-    """Jackknife of EqCo of each query, shape (N,)."""
-    relative = of_each_negative(logits, temperature)
-    shift = log_weight(logits.num_negatives, alpha)
-    share = torch.sigmoid(relative.logsumexp(dim=1) + shift)
-    return jackknife(relative, lambda log_odds: log_one_plus_exp(log_odds + shift), share)
-
-
-def eqco_second_order_losses(
-    logits: ContrastiveLogits, *, temperature: float, alpha: float
-) -> Tensor:
-    """EqCo + rho^2 cv^2 / (2 K) of each query, shape (N,)."""
-    relative = of_each_negative(logits, temperature)
-    weighted = relative.logsumexp(dim=1) + log_weight(logits.num_negatives, alpha)
-    share = torch.sigmoid(weighted)
-    leading = share.square() * sample_squared_cv(relative) / (2 * logits.num_negatives)
-    return log_one_plus_exp(weighted) + leading
-
-
-def dcl_jackknife_losses(logits: ContrastiveLogits, *, temperature: float) -> Tensor:
-    """Jackknife of DCL of each query, shape (N,); log K, which DCL contains, stays."""
-    relative = of_each_negative(logits, temperature)
-    return jackknife(relative, lambda log_odds: log_odds, relative.new_ones(len(relative)))
-
-
-def flat_nce_jackknife_losses(logits: ContrastiveLogits, *, temperature: float) -> Tensor:
-    """FlatNCE of each query with the gradient of DCL's jackknife, shape (N,): 1."""
-    losses = dcl_jackknife_losses(logits, temperature=temperature)
-    return (losses - losses.detach()).exp()
-
-
-@with_arguments
+@of_similarities
 def eqco_jackknife(
-    positive: Tensor,
-    negatives: Tensor,
-    *,
-    temperature: float,
-    alpha: float,
-    reduction: str = "mean",
+    logits: ContrastiveLogits, *, temperature: float, alpha: float, reduction: str = "mean"
 ) -> Tensor:
     """EqCo with its bias of few negatives taken out by leaving out each in turn; K >= 2.
 
@@ -138,18 +102,16 @@ def eqco_jackknife(
 
     Source: Quenouille, Biometrika 43 (1956), for the correction; its use here is this project's.
     """
-    settings = {"temperature": temperature, "alpha": alpha}
-    return of_similarities(eqco_jackknife_losses, positive, negatives, reduction, **settings)
+    relative = of_each_negative(logits, temperature)
+    shift = log_weight(logits.num_negatives, alpha)
+    share = torch.sigmoid(relative.logsumexp(dim=1) + shift)
+    losses = jackknife(relative, lambda log_odds: log_one_plus_exp(log_odds + shift), share)
+    return reduced(losses, reduction)
 
 
-@with_arguments
+@of_similarities
 def eqco_second_order(
-    positive: Tensor,
-    negatives: Tensor,
-    *,
-    temperature: float,
-    alpha: float,
-    reduction: str = "mean",
+    logits: ContrastiveLogits, *, temperature: float, alpha: float, reduction: str = "mean"
 ) -> Tensor:
     """EqCo with the leading term of its bias of few negatives added; K >= 2.
 
@@ -168,13 +130,16 @@ def eqco_second_order(
 
     Source: the second-order expansion of the logarithm, see `eqco.analysis.theory.leading_gap`.
     """
-    settings = {"temperature": temperature, "alpha": alpha}
-    return of_similarities(eqco_second_order_losses, positive, negatives, reduction, **settings)
+    relative = of_each_negative(logits, temperature)
+    weighted = relative.logsumexp(dim=1) + log_weight(logits.num_negatives, alpha)
+    share = torch.sigmoid(weighted)
+    leading = share.square() * sample_squared_cv(relative) / (2 * logits.num_negatives)
+    return reduced(log_one_plus_exp(weighted) + leading, reduction)
 
 
-@with_arguments
+@of_similarities
 def dcl_jackknife(
-    positive: Tensor, negatives: Tensor, *, temperature: float, reduction: str = "mean"
+    logits: ContrastiveLogits, *, temperature: float, reduction: str = "mean"
 ) -> Tensor:
     """DCL with its bias of few negatives taken out by leaving out each in turn; K >= 2.
 
@@ -188,13 +153,14 @@ def dcl_jackknife(
 
     Source: as `eqco_jackknife`, which minus log(alpha / K) tends to it as alpha grows.
     """
-    settings = {"temperature": temperature}
-    return of_similarities(dcl_jackknife_losses, positive, negatives, reduction, **settings)
+    relative = of_each_negative(logits, temperature)
+    losses = jackknife(relative, lambda log_odds: log_odds, relative.new_ones(len(relative)))
+    return reduced(losses, reduction)
 
 
-@with_arguments
+@of_similarities
 def flat_nce_jackknife(
-    positive: Tensor, negatives: Tensor, *, temperature: float, reduction: str = "mean"
+    logits: ContrastiveLogits, *, temperature: float, reduction: str = "mean"
 ) -> Tensor:
     """FlatNCE with its bias of few negatives taken out, K >= 2: 1, gradient of `dcl_jackknife`.
 
@@ -208,5 +174,5 @@ def flat_nce_jackknife(
 
     Source: as `dcl_jackknife`.
     """
-    settings = {"temperature": temperature}
-    return of_similarities(flat_nce_jackknife_losses, positive, negatives, reduction, **settings)
+    losses = dcl_jackknife.of_logits(logits, temperature=temperature, reduction="none")
+    return reduced((losses - losses.detach()).exp(), reduction)

@@ -2,11 +2,11 @@
 
 s_0 is the cosine similarity of a query to its positive key, s_i to a negative, all in [-1, 1]. Most
 losses depend on a query through its log-odds alone: v = log sum_i e^{s_i/t} - s_0/t. The one line
-this project is about is in `eqco_losses`: log(alpha / K) added to v.
+this project is about is in `eqco_info_nce`: log(alpha / K) added to v.
 
-A loss has two forms: `…_losses` of `ContrastiveLogits`, one value a query, which methods and
-modules use; and a function of similarities. Losses without the bias of few negatives are in
-`eqco.losses.bias_corrected`.
+A loss is written as a function of `ContrastiveLogits`, which methods and modules give it by its
+attribute `of_logits`; `of_similarities` makes it a function of similarities. Losses without the
+bias of few negatives are in `eqco.losses.bias_corrected`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
-from functools import partial
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +39,7 @@ HARDNESS = Number(0, 100)
 SOG_GAMMA = Number(0, 1, open_low=True)
 Average = Callable[[Tensor, float], Tensor]  # (log g of each query, gamma) -> log u, shape (N,)
 Documented = TypeVar("Documented", bound=Callable[..., Any] | type)
+P = ParamSpec("P")
 
 SHARED = "and `ARGUMENTS`, those of every loss"  # a line of docstrings
 ARGUMENTS = """\
@@ -60,6 +61,40 @@ def with_arguments(documented: Documented, arguments: str = ARGUMENTS) -> Docume
     doc = inspect.cleandoc(documented.__doc__ or "")
     documented.__doc__ = doc.replace(f"    {SHARED}\n", arguments)
     return documented
+
+
+class LossFunction(Protocol[P]):
+    """A loss of positive (N,) and negative (N, K) similarities."""
+
+    of_logits: Callable[Concatenate[ContrastiveLogits, P], Tensor]
+
+    def __call__(
+        self, positive: Tensor, negatives: Tensor, *args: P.args, **settings: P.kwargs
+    ) -> Tensor:
+        """The loss."""
+
+
+def of_similarities(loss: Callable[Concatenate[ContrastiveLogits, P], Tensor]) -> LossFunction[P]:
+    """Make a loss of logits one of similarities; the loss itself is its attribute `of_logits`."""
+
+    @wraps(loss)
+    def function(
+        positive: Tensor, negatives: Tensor, *args: P.args, **settings: P.kwargs
+    ) -> Tensor:
+        return loss(ExplicitSimilarities(positive, negatives), *args, **settings)
+
+    signature, kind = inspect.signature(loss), inspect.Parameter.POSITIONAL_OR_KEYWORD
+    own = [inspect.Parameter(name, kind, annotation="Tensor") for name in ("positive", "negatives")]
+    parameters = [*own, *list(signature.parameters.values())[1:]]
+    function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    function.of_logits = loss  # type: ignore[attr-defined]
+    return cast(LossFunction[P], with_arguments(function))
+
+
+def reduced(losses: Tensor, reduction: str) -> Tensor:
+    """The losses of the queries (N,): their mean or sum, shape (), or themselves."""
+    check_name("reduction", reduction, REDUCTIONS)
+    return REDUCTIONS[reduction](losses)
 
 
 def log_weight(num_negatives: int, alpha: float) -> float:
@@ -98,86 +133,8 @@ def log_one_plus_exp(log_odds: Tensor) -> Tensor:
     return F.softplus(log_odds, threshold=40)
 
 
-def info_nce_losses(logits: ContrastiveLogits, *, temperature: float) -> Tensor:
-    """InfoNCE of each query, shape (N,): log(1 + e^v)."""
-    return log_one_plus_exp(logits.log_odds(temperature))
-
-
-def eqco_losses(logits: ContrastiveLogits, *, temperature: float, alpha: float) -> Tensor:
-    """EqCo of each query, shape (N,): log(1 + (alpha / K) e^v)."""
-    weight = log_weight(logits.num_negatives, alpha)
-    return log_one_plus_exp(logits.log_odds(temperature) + weight)
-
-
-def dcl_losses(logits: ContrastiveLogits, *, temperature: float) -> Tensor:
-    """DCL of each query, shape (N,): v."""
-    return logits.log_odds(temperature)
-
-
-def flat_nce_losses(logits: ContrastiveLogits, *, temperature: float) -> Tensor:
-    """FlatNCE of each query, shape (N,): e^{v - stop(v)}."""
-    log_odds = logits.log_odds(temperature)
-    return (log_odds - log_odds.detach()).exp()
-
-
-def dual_temperature_losses(
-    logits: ContrastiveLogits, *, temperature: float, second_temperature: float
-) -> Tensor:
-    """Dual temperature of each query, shape (N,)."""
-    log_odds = logits.log_odds(temperature)
-    with torch.no_grad():
-        weight = torch.sigmoid(logits.log_odds(second_temperature))
-        # InfoNCE / (1 - p_0(t)); its limit 1 + e^v / 2 where both underflow
-        limit = 1 + log_odds.exp() / 2
-        ratio = log_one_plus_exp(log_odds) / torch.sigmoid(log_odds)
-        ratio = torch.where(log_odds < -20, limit, ratio)
-    # The gradient of InfoNCE is (1 - p_0(t)) times that of v; the quotient leaves v's.
-    return weight * (ratio + log_odds - log_odds.detach())
-
-
-def hard_info_nce_losses(
-    logits: ContrastiveLogits, *, temperature: float, hardness: float
-) -> Tensor:
-    """InfoNCE with reweighted negatives of each query, shape (N,)."""
-    HARDNESS.check("hardness", hardness)
-    if hardness < 1e-30 * max(1.0, temperature):  # weights differ by no bit; t/b would overflow
-        return info_nce_losses(logits, temperature=temperature)
-    # log( sum_i e^{(1 + b) s_i/t} / mean_i e^{b s_i/t} ) - s_0/t
-    harder = logits.log_odds(temperature / (1 + hardness)) - logits.log_odds(temperature / hardness)
-    return log_one_plus_exp(harder + math.log(logits.num_negatives))
-
-
-def sog_clr_losses(
-    logits: ContrastiveLogits,
-    *,
-    temperature: float,
-    sog_gamma: float,
-    average: Average | None = None,
-) -> Tensor:
-    """SogCLR of each query, shape (N,): log u, with g / u times the gradient of v = log g."""
-    SOG_GAMMA.check("sog_gamma", sog_gamma)
-    log_odds = logits.log_odds(temperature)
-    log_g = log_odds.detach()
-    log_u = log_g if average is None else average(log_g, sog_gamma)
-    return log_u + (log_g - log_u).exp() * (log_odds - log_g)
-
-
-def of_similarities(
-    losses: Callable[..., Tensor],
-    positive: Tensor,
-    negatives: Tensor,
-    reduction: str,
-    **settings: float,
-) -> Tensor:
-    """A loss of explicit similarities, positive (N,) and negatives (N, K)."""
-    check_name("reduction", reduction, REDUCTIONS)
-    return REDUCTIONS[reduction](losses(ExplicitSimilarities(positive, negatives), **settings))
-
-
-@with_arguments
-def info_nce(
-    positive: Tensor, negatives: Tensor, *, temperature: float, reduction: str = "mean"
-) -> Tensor:
+@of_similarities
+def info_nce(logits: ContrastiveLogits, *, temperature: float, reduction: str = "mean") -> Tensor:
     """InfoNCE: cross-entropy of picking the positive among K + 1 keys.
 
     L = -log( e^{s_0/t} / (e^{s_0/t} + sum_i e^{s_i/t}) )
@@ -191,17 +148,12 @@ def info_nce(
     Source: van den Oord et al., arXiv 1807.03748. It rises with K: log(1 + K) at equal
     similarities. `eqco_info_nce` with alpha = K is the same function.
     """
-    return of_similarities(info_nce_losses, positive, negatives, reduction, temperature=temperature)
+    return reduced(log_one_plus_exp(logits.log_odds(temperature)), reduction)
 
 
-@with_arguments
+@of_similarities
 def eqco_info_nce(
-    positive: Tensor,
-    negatives: Tensor,
-    *,
-    temperature: float,
-    alpha: float | None,
-    reduction: str = "mean",
+    logits: ContrastiveLogits, *, temperature: float, alpha: float | None, reduction: str = "mean"
 ) -> Tensor:
     """EqCo: InfoNCE in which K negatives weigh as much as alpha negatives would.
 
@@ -219,17 +171,13 @@ def eqco_info_nce(
 
     Source: EqCo, arXiv 2010.01929. As alpha grows, L - log(alpha / K) tends to DCL.
     """
-    if alpha is None:
-        return info_nce(positive, negatives, temperature=temperature, reduction=reduction)
-    return of_similarities(
-        eqco_losses, positive, negatives, reduction, temperature=temperature, alpha=alpha
-    )
+    count = logits.num_negatives
+    weight = log_weight(count, count if alpha is None else alpha)
+    return reduced(log_one_plus_exp(logits.log_odds(temperature) + weight), reduction)
 
 
-@with_arguments
-def dcl(
-    positive: Tensor, negatives: Tensor, *, temperature: float, reduction: str = "mean"
-) -> Tensor:
+@of_similarities
+def dcl(logits: ContrastiveLogits, *, temperature: float, reduction: str = "mean") -> Tensor:
     """Decoupled contrastive learning: InfoNCE without the positive in the denominator.
 
     L = log( sum_i e^{s_i/t} ) - s_0/t
@@ -242,13 +190,11 @@ def dcl(
 
     Source: Yeh et al., arXiv 2110.06848. EqCo minus log(alpha / K) tends to it as alpha grows.
     """
-    return of_similarities(dcl_losses, positive, negatives, reduction, temperature=temperature)
+    return reduced(logits.log_odds(temperature), reduction)
 
 
-@with_arguments
-def flat_nce(
-    positive: Tensor, negatives: Tensor, *, temperature: float, reduction: str = "mean"
-) -> Tensor:
+@of_similarities
+def flat_nce(logits: ContrastiveLogits, *, temperature: float, reduction: str = "mean") -> Tensor:
     """FlatNCE: always 1, with the gradient of DCL, whose value shows the progress.
 
     L = e^{v - stop(v)},  v = log( sum_i e^{s_i/t} ) - s_0/t
@@ -261,13 +207,13 @@ def flat_nce(
 
     Source: Chen et al., arXiv 2107.01152.
     """
-    return of_similarities(flat_nce_losses, positive, negatives, reduction, temperature=temperature)
+    log_odds = logits.log_odds(temperature)
+    return reduced((log_odds - log_odds.detach()).exp(), reduction)
 
 
-@with_arguments
+@of_similarities
 def dual_temperature(
-    positive: Tensor,
-    negatives: Tensor,
+    logits: ContrastiveLogits,
     *,
     temperature: float,
     second_temperature: float,
@@ -289,18 +235,20 @@ def dual_temperature(
 
     Source: Zhang et al., arXiv 2203.17248 (t = 0.1, t' = 1 there).
     """
-    settings = {"temperature": temperature, "second_temperature": second_temperature}
-    return of_similarities(dual_temperature_losses, positive, negatives, reduction, **settings)
+    log_odds = logits.log_odds(temperature)
+    with torch.no_grad():
+        weight = torch.sigmoid(logits.log_odds(second_temperature))
+        # InfoNCE / (1 - p_0(t)); its limit 1 + e^v / 2 where both underflow
+        limit = 1 + log_odds.exp() / 2
+        ratio = log_one_plus_exp(log_odds) / torch.sigmoid(log_odds)
+        ratio = torch.where(log_odds < -20, limit, ratio)
+    # The gradient of InfoNCE is (1 - p_0(t)) times that of v; the quotient leaves v's.
+    return reduced(weight * (ratio + log_odds - log_odds.detach()), reduction)
 
 
-@with_arguments
+@of_similarities
 def hard_info_nce(
-    positive: Tensor,
-    negatives: Tensor,
-    *,
-    temperature: float,
-    hardness: float,
-    reduction: str = "mean",
+    logits: ContrastiveLogits, *, temperature: float, hardness: float, reduction: str = "mean"
 ) -> Tensor:
     """InfoNCE whose negatives weigh the more, the more similar they are.
 
@@ -321,14 +269,17 @@ def hard_info_nce(
     multiplies s/t and the gradient passes through the weights. Their correction for false
     negatives is left out (tau_plus = 0 there), and with it the lower bound that it needs.
     """
-    settings = {"temperature": temperature, "hardness": hardness}
-    return of_similarities(hard_info_nce_losses, positive, negatives, reduction, **settings)
+    HARDNESS.check("hardness", hardness)
+    if hardness < 1e-30 * max(1.0, temperature):  # weights differ by no bit; t/b would overflow
+        return info_nce.of_logits(logits, temperature=temperature, reduction=reduction)
+    # log( sum_i e^{(1 + b) s_i/t} / mean_i e^{b s_i/t} ) - s_0/t
+    harder = logits.log_odds(temperature / (1 + hardness)) - logits.log_odds(temperature / hardness)
+    return reduced(log_one_plus_exp(harder + math.log(logits.num_negatives)), reduction)
 
 
-@with_arguments
+@of_similarities
 def sog_clr(
-    positive: Tensor,
-    negatives: Tensor,
+    logits: ContrastiveLogits,
     *,
     temperature: float,
     sog_gamma: float,
@@ -354,9 +305,11 @@ def sog_clr(
     Source: Yuan et al., arXiv 2202.12387. The positive stands inside g, as in the objective of the
     authors' LibAUC and its loss for two modalities; its loss for images averages sum_i e^{s_i/t}.
     """
-    losses = partial(sog_clr_losses, average=average)
-    settings = {"temperature": temperature, "sog_gamma": sog_gamma}
-    return of_similarities(losses, positive, negatives, reduction, **settings)
+    SOG_GAMMA.check("sog_gamma", sog_gamma)
+    log_odds = logits.log_odds(temperature)
+    log_g = log_odds.detach()
+    log_u = log_g if average is None else average(log_g, sog_gamma)
+    return reduced(log_u + (log_g - log_u).exp() * (log_odds - log_g), reduction)
 
 
 def variance_penalty(negatives: Tensor, num_images: int) -> Tensor:

@@ -119,15 +119,15 @@ class KeyQueue(nn.Module):
         self.enqueue_ended()
         return self.keys
 
-    def add(self, key: Tensor, losses: Tensor) -> None:
-        """Let the keys of a call (N, D) wait for the end of the step; `losses` are its losses."""
+    def add(self, key: Tensor, loss: Tensor) -> None:
+        """Let the keys of a call (N, D) wait for the end of the step; `loss` is what it returns."""
         key = key.detach()
         if self.waiting is None:
             self.waiting = key
         elif not (in_backward() and self.holds(key)):
             self.waiting = torch.cat([self.waiting, key])[-self.size :]
         if not torch.compiler.is_compiling():
-            losses.register_hook(lambda _: self.note_backward())  # type: ignore[no-untyped-call]
+            loss.register_hook(lambda _: self.note_backward())  # type: ignore[no-untyped-call]
 
     def holds(self, key: Tensor) -> bool:
         """Whether these keys wait already: activation checkpointing computes a loss again."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
 from eqco.losses import bias_corrected, functional
+from eqco.losses.functional import LossFunction
+from eqco.losses.logits import ContrastiveLogits
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,6 @@ class Loss:
     """A loss as recipes name it.
 
     Attributes:
-        losses: (`ContrastiveLogits`, *, temperature, ...) -> loss of each query, shape (N,).
         function: (positive, negatives, *, temperature, reduction, ...) -> loss.
         title: its name in tables and figures.
         setting: the recipe field that it needs besides the temperature, or "".
@@ -24,12 +25,11 @@ class Loss:
         limit: weight of the negatives in the limit of many keys where no alpha is given; None
             stands for K.
         corrects: the loss whose bias of few negatives it takes out, or "".
-        averages: whether `losses` takes `average`, which remembers every training image.
+        averages: whether `function` takes `average`, which remembers every training image.
         baseline: whether it is compared with the family as another method, not as one of it.
     """
 
-    losses: Callable[..., Tensor]
-    function: Callable[..., Tensor]
+    function: LossFunction[...]
     title: str
     setting: str = ""
     example: float = math.nan
@@ -37,6 +37,10 @@ class Loss:
     corrects: str = ""
     averages: bool = False
     baseline: bool = False
+
+    def losses(self, logits: ContrastiveLogits, **settings: Any) -> Tensor:
+        """The loss of each query, shape (N,)."""
+        return self.function.of_logits(logits, reduction="none", **settings)
 
     @property
     def fewest(self) -> int:
@@ -50,63 +54,25 @@ class Loss:
 
 MANY = 1e300  # DCL and FlatNCE are EqCo with alpha beyond all bounds
 LOSSES: dict[str, Loss] = {
-    "infonce": Loss(functional.info_nce_losses, functional.info_nce, "InfoNCE"),
-    "eqco": Loss(functional.eqco_losses, functional.eqco_info_nce, "EqCo", "alpha", 256),
-    "dcl": Loss(functional.dcl_losses, functional.dcl, "DCL", limit=MANY),
-    "flat_nce": Loss(functional.flat_nce_losses, functional.flat_nce, "FlatNCE", limit=MANY),
-    "dual_temperature": Loss(
-        functional.dual_temperature_losses,
-        functional.dual_temperature,
-        "dual temp.",
-        "second_temperature",
-        1,
-    ),
+    "infonce": Loss(functional.info_nce, "InfoNCE"),
+    "eqco": Loss(functional.eqco_info_nce, "EqCo", "alpha", 256),
+    "dcl": Loss(functional.dcl, "DCL", limit=MANY),
+    "flat_nce": Loss(functional.flat_nce, "FlatNCE", limit=MANY),
+    "dual_temperature": Loss(functional.dual_temperature, "dual temp.", "second_temperature", 1),
     "eqco_jackknife": Loss(
-        bias_corrected.eqco_jackknife_losses,
-        bias_corrected.eqco_jackknife,
-        "EqCo jackknife",
-        "alpha",
-        256,
-        corrects="eqco",
+        bias_corrected.eqco_jackknife, "EqCo jackknife", "alpha", 256, corrects="eqco"
     ),
     "eqco_second_order": Loss(
-        bias_corrected.eqco_second_order_losses,
-        bias_corrected.eqco_second_order,
-        "EqCo 2nd order",
-        "alpha",
-        256,
-        corrects="eqco",
+        bias_corrected.eqco_second_order, "EqCo 2nd order", "alpha", 256, corrects="eqco"
     ),
     "dcl_jackknife": Loss(
-        bias_corrected.dcl_jackknife_losses,
-        bias_corrected.dcl_jackknife,
-        "DCL jackknife",
-        limit=MANY,
-        corrects="dcl",
+        bias_corrected.dcl_jackknife, "DCL jackknife", limit=MANY, corrects="dcl"
     ),
     "flat_nce_jackknife": Loss(
-        bias_corrected.flat_nce_jackknife_losses,
-        bias_corrected.flat_nce_jackknife,
-        "FlatNCE jackknife",
-        limit=MANY,
-        corrects="flat_nce",
+        bias_corrected.flat_nce_jackknife, "FlatNCE jackknife", limit=MANY, corrects="flat_nce"
     ),
-    "hard_infonce": Loss(
-        functional.hard_info_nce_losses,
-        functional.hard_info_nce,
-        "hard InfoNCE",
-        "hardness",
-        1,
-        baseline=True,
-    ),
+    "hard_infonce": Loss(functional.hard_info_nce, "hard InfoNCE", "hardness", 1, baseline=True),
     "sogclr": Loss(
-        functional.sog_clr_losses,
-        functional.sog_clr,
-        "SogCLR",
-        "sog_gamma",
-        0.9,
-        limit=MANY,
-        averages=True,
-        baseline=True,
+        functional.sog_clr, "SogCLR", "sog_gamma", 0.9, limit=MANY, averages=True, baseline=True
     ),
 }

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from eqco.losses.base import ContrastiveLoss
-from eqco.losses.functional import REDUCTIONS
+from eqco.losses.functional import reduced
 from eqco.losses.logits import ExplicitSimilarities
 from eqco.losses.similarity import full_precision, unit
 
@@ -99,10 +99,10 @@ class LabelLoss(nn.Module):
                 some = (counts == count).nonzero()[:, 0]
                 negatives = similarity[row[some, None], order[some, :count]]
                 given = ExplicitSimilarities(similarity[row[some], column[some]], negatives)
-                losses = losses.index_put((some,), loss.losses(given))
+                losses = losses.index_put((some,), loss.of_logits(given, "none"))
             if len(row) == 0:
                 return 0 * similarity.sum()
-            return REDUCTIONS[loss.reduction](losses)
+            return reduced(losses, loss.reduction)
 
 
 def check_labels(name: str, embeddings: Tensor, of: str, labels: Tensor) -> None:

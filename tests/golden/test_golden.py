@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from eqco.losses.functional import info_nce_losses
+from eqco.losses.functional import info_nce, of_similarities
 from eqco.losses.logits import ContrastiveLogits
 from eqco.losses.registry import LOSSES
 from tests.golden import RECIPES, Outcome, first_losses, kept, outcome, platform_name
@@ -63,9 +63,12 @@ def test_the_guard_finds_another_loss_on_every_platform(
 ) -> None:
     """The factor alpha / K left out, as in the authors' code."""
 
-    def without(logits: ContrastiveLogits, *, alpha: float, temperature: float) -> torch.Tensor:
-        return info_nce_losses(logits, temperature=temperature)
+    @of_similarities
+    def without(
+        logits: ContrastiveLogits, *, alpha: float, temperature: float, reduction: str
+    ) -> torch.Tensor:
+        return info_nce.of_logits(logits, temperature=temperature, reduction=reduction)
 
-    monkeypatch.setitem(LOSSES, "eqco", replace(LOSSES["eqco"], losses=without))
+    monkeypatch.setitem(LOSSES, "eqco", replace(LOSSES["eqco"], function=without))
     with pytest.raises(AssertionError, match="raise NUMERICS"):
         check("simo", outcome("simo", tmp_path))

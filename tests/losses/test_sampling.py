@@ -43,14 +43,6 @@ def test_others_needs_a_square_of_two_or_more(
         off_diagonal(torch.zeros(shape))
 
 
-@pytest.mark.parametrize("first", [0, 2, 4], ids="from{}".format)
-def test_rows_of_a_process_lose_the_positives_that_the_whole_batch_loses(first: int) -> None:
-    matrix = torch.arange(36.0).view(6, 6)
-    assert torch.equal(
-        off_diagonal(matrix[first : first + 2], first), off_diagonal(matrix)[first : first + 2]
-    )
-
-
 @EITHER_DRAWING
 def test_processes_draw_the_rows_that_one_process_draws(drawing: str) -> None:
     def drawn(place: Tensor) -> Tensor:

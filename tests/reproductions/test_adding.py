@@ -18,7 +18,7 @@ from eqco.engine.run import run
 from eqco.evaluation import PROBES
 from eqco.evaluation.features import FeatureProbe
 from eqco.evaluation.metrics import METRICS, Metric
-from eqco.losses.functional import of_similarities
+from eqco.losses.functional import of_similarities, reduced
 from eqco.losses.logits import ContrastiveLogits
 from eqco.losses.registry import LOSSES, Loss
 from eqco.methods import METHODS, build
@@ -55,30 +55,16 @@ def closing_text(rows: list[Row]) -> str:
     return closing(1, "glyphs", cells, [], width=100, colour=False)
 
 
-def hinge_losses(
-    found: ContrastiveLogits, *, temperature: float, second_temperature: float = 1.0
-) -> Tensor:
-    """A loss that no file of the project has."""
-    return F.relu(second_temperature + found.log_odds(temperature))
-
-
+@of_similarities
 def hinge(
-    positive: Tensor,
-    negatives: Tensor,
+    logits: ContrastiveLogits,
     *,
     temperature: float,
-    reduction: str = "mean",
     second_temperature: float = 1.0,
+    reduction: str = "mean",
 ) -> Tensor:
-    """The same of explicit similarities."""
-    return of_similarities(
-        hinge_losses,
-        positive,
-        negatives,
-        reduction,
-        temperature,
-        second_temperature=second_temperature,
-    )
+    """A loss that no file of the project has."""
+    return reduced(F.relu(second_temperature + logits.log_odds(temperature)), reduction)
 
 
 @pytest.mark.parametrize("setting", ["", "second_temperature"])
@@ -86,7 +72,7 @@ def test_a_loss_is_one_entry(
     setting: str, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = table(5, "glyphs")
-    monkeypatch.setitem(LOSSES, "hinge", Loss(hinge_losses, hinge, "Hinge", setting, example=0.5))
+    monkeypatch.setitem(LOSSES, "hinge", Loss(hinge, "Hinge", setting, example=0.5))
     few, base = with_loss(SHORT, "hinge", 4), SCALES["glyphs"].base
     assert few.recipe.second_temperature == (0.5 if setting else None)
     found = table(5, "glyphs")
