@@ -68,9 +68,9 @@ GOALS = (
     Goal("memory Q = 65,536, all", "plain", 10),
     # Training runs at the speed of its encoder.
     *(Goal(f"glyphs, {name}", "limit", 0.95) for name in METHODS),
-    *(Goal(f"photos, {name}", "limit", 0.90) for name in METHODS),
+    *(Goal(f"cifar10-quick, {name}", "limit", 0.90) for name in METHODS),
     *(Goal(f"step, K = {few}", "limit", 1.05, "≤") for few in ("16", "64", "all")),
-    *(Goal(f"photos loop, {name}", "lightly", 6) for name in METHODS),
+    *(Goal(f"cifar10-quick loop, {name}", "lightly", 6) for name in METHODS),
     # Images.
     Goal("JPEG, two views of 224", "plain", 1.5),
 )

@@ -43,9 +43,12 @@ def test_photos_loop(compare: Compare) -> None:
     cores do. They cannot take turns step by step, because the workers decode ahead.
     """
     batch, steps = compare.size(256, 32), compare.size(8, 1)
-    works = {name: training(recipe_of("photos", name, batch=batch), "photos") for name in METHODS}
+    works = {
+        name: training(recipe_of("cifar10-quick", name, batch=batch), "cifar10-quick")
+        for name in METHODS
+    }
     wanted = peers.there("lightly") and not compare.tiny
-    recipe, images = recipe_of("photos", "simclr", batch=batch), random_images(batch, 32)
+    recipe, images = recipe_of("cifar10-quick", "simclr", batch=batch), random_images(batch, 32)
     seconds: dict[str, list[float]] = {name: [] for name in works}
     theirs: list[float] = []
 
@@ -61,7 +64,7 @@ def test_photos_loop(compare: Compare) -> None:
         return
     for name, own in seconds.items():
         ratios = [their / mine for their, mine in zip(theirs, own, strict=False)]
-        row = Row("run", f"photos loop, {name}", "images/s", {"ours": median(own)})
+        row = Row("run", f"cifar10-quick loop, {name}", "images/s", {"ours": median(own)})
         if theirs:
             row.peers, row.times = {"lightly": median(theirs)}, {"lightly": median(ratios)}
         compare.keep(row, batch=batch, negatives=16)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.benchmark(group="step")
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("scale", ["glyphs", "photos"])
+@pytest.mark.parametrize("scale", ["glyphs", "cifar10-quick"])
 def test_step(compare: Compare, scale: str, method: str) -> None:
     batch = compare.size(256, 32)
     recipe = recipe_of(scale, method, batch=batch)

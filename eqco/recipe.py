@@ -195,7 +195,7 @@ BASES = {
         GLYPHS, data_part=0.1, backbone="tiny-gray", batch_size=64, num_negatives=63, epochs=4
     ),
     "glyphs": GLYPHS,
-    "photos": PHOTOGRAPHS,
+    "cifar10-quick": PHOTOGRAPHS,
     "cifar10-cpu": replace(PHOTOGRAPHS, backbone="medium-rgb", epochs=50, learning_rate=0.3),
     "cifar10": replace(
         PHOTOGRAPHS,

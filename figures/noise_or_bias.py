@@ -20,8 +20,9 @@ def compute() -> pd.DataFrame:
         known = losses(table(7, scale).claims, full) if scale == "glyphs" else {}
         found = lost_against(found, full.name).assign(predicted=found["row"].map(known))
         panels = scale + ", K = " + found["num_negatives"].astype(str)
-        frames.append(found.assign(panel=panels, loss=found["loss_title"]))
-    found = pd.concat(frames).dropna(subset="points")[NAMES].sort_values(NAMES[:5])
+        found = found.assign(panel=panels, loss=found["loss_title"])
+        frames.append(found.sort_values(NAMES[:5]))
+    found = pd.concat(frames).dropna(subset="points")[NAMES]
     return style.compared(found, "panel", "draws")
 
 

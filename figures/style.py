@@ -79,7 +79,11 @@ LOOKS["line"] = LOOKS["not fitted"] = (GRAY, "o", SOLID)
 LOOKS["curve"] = (DARK, "o", DASHED)
 for temperature, colour in (("0.1", RED), ("0.2", BLUE), ("0.5", ORANGE)):
     LOOKS[f"t = {temperature}"] = (colour, "o", SOLID)
-for scale, *look in (("glyphs", BLUE, "o"), ("photos", ORANGE, "s"), ("cifar10", GREEN, "D")):
+for scale, *look in (
+    ("glyphs", BLUE, "o"),
+    ("cifar10-quick", ORANGE, "s"),
+    ("cifar10", GREEN, "D"),
+):
     LOOKS[scale] = LOOKS[f"{scale}, measured"] = (look[0], look[1], SOLID)
     LOOKS[f"{scale}, CV² / 2K"] = (look[0], look[1], DASHED)
     LOOKS[f"{scale}, leading order"] = (look[0], look[1], DOTTED)

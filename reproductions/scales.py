@@ -76,8 +76,8 @@ SCALES = {
     "glyphs": Scale(
         base=BASES["glyphs"], run="about 40 s with two threads on 2 cores", settings=QUEUE_OF_1024
     ),
-    "photos": Scale(
-        base=BASES["photos"],
+    "cifar10-quick": Scale(
+        base=BASES["cifar10-quick"],
         run="about 3 minutes on 2 cores for 50,000 images",
         settings=QUEUE_OF_1024,
     ),

@@ -38,7 +38,7 @@ def choose_data(option: str, data_dir: Path, scale: Scale) -> tuple[Recipe, Path
     if kind not in ("folder", "part") or not path:
         raise ValueError(f"--data takes folder:PATH or part:PATH, got {option!r}")
     if base.data == "glyphs":
-        raise ValueError("--data goes with --scale photos, cifar10 or imagenet")
+        raise ValueError("--data goes with --scale cifar10-quick, cifar10-cpu, cifar10 or imagenet")
     if kind == "part" and not base.from_files:
         raise ValueError("--data part:PATH goes with --scale imagenet, others take folder:PATH")
     source = SOURCES["imagenet" if base.from_files and kind == "folder" else kind]

@@ -191,7 +191,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder_recipe(root: Path) -> Recipe:
     """One epoch on the images of a tree held in memory."""
     return replace(
-        SCALES["photos"].base,
+        SCALES["cifar10-quick"].base,
         data=f"folder:{identity(root)}",
         batch_size=8,
         num_negatives=7,

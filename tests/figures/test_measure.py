@@ -148,10 +148,17 @@ def test_folders_of_images_are_given_by_scale(
 
     def compute(checkpoints: Path, folders: dict[str, Path]) -> pd.DataFrame:
         seen.update(folders)
-        return pd.DataFrame({"scale": ["photos"]})
+        return pd.DataFrame({"scale": ["cifar10-quick"]})
 
     monkeypatch.setattr(diagnoses, "compute", compute)
-    given = ["diagnoses", "checkpoints", "--data", "photos=some/images", "--out", str(tmp_path)]
+    given = [
+        "diagnoses",
+        "checkpoints",
+        "--data",
+        "cifar10-quick=some/images",
+        "--out",
+        str(tmp_path),
+    ]
     monkeypatch.setattr(sys, "argv", given)
     diagnoses.main()
-    assert seen == {"photos": Path("some/images")}
+    assert seen == {"cifar10-quick": Path("some/images")}

@@ -42,7 +42,7 @@ BAD_INPUT = {
         ["sweep", "--first-seed", "-1"], "argument --first-seed: must be a whole number of at",
     ),
     "sweep of photographs without any": (
-        ["sweep", "--scale", "photos"], "this scale needs --data folder:PATH",
+        ["sweep", "--scale", "cifar10-quick"], "this scale needs --data folder:PATH",
     ),
     "unknown device of the sweep": (
         ["sweep", "--device", "banana"], "unknown device 'banana'",
@@ -53,9 +53,9 @@ BAD_INPUT = {
         "/none is no throughput measurement",
     ),
     "missing image tree": (
-        ["plan", "--scale", "photos", "--data", "folder:/nowhere"], "/nowhere does not exist",
+        ["plan", "--scale=cifar10-quick", "--data=folder:/nowhere"], "/nowhere does not exist",
     ),
-    "data of another scale": (["plan", "--data", "folder:."], "--data goes with --scale photos"),
+    "data of another scale": (["plan", "--data", "folder:."], "--data goes with --scale cifar10"),
     "unknown device": (
         ["throughput", "--data=part:/x", "--device=banana"], "unknown device 'banana'",
     ),

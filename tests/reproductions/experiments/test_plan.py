@@ -196,6 +196,6 @@ def test_a_batch_of_more_images_than_the_tree_has_is_an_error(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     root = write_tree(tmp_path / "tree", each=3)
-    assert main(["plan", "--scale", "photos", "--data", f"folder:{root}"]) == 2
+    assert main(["plan", "--scale", "cifar10-quick", "--data", f"folder:{root}"]) == 2
     error = capsys.readouterr().err
     assert f"{root} has 12 training images, a batch of this scale takes 256" in error

@@ -52,7 +52,7 @@ def test_learning_rates_cover_two_decades() -> None:
     assert set(wanted.METHOD_RATES) >= {BASE.learning_rate}
 
 
-@pytest.mark.parametrize("scale", ["glyphs", "photos", "cifar10"])
+@pytest.mark.parametrize("scale", ["glyphs", "cifar10-quick", "cifar10"])
 def test_baselines_are_infonce_with_all_negatives_at_every_rate(scale: str) -> None:
     found = wanted.baselines(SCALES[scale], SCALES[scale].base)
     expected = {
@@ -109,8 +109,8 @@ def test_baselines_and_grid_have_their_own_seeds_alone() -> None:
 
 
 def test_every_run_has_the_data_of_the_base() -> None:
-    base = replace(SCALES["photos"].base, data="folder:mine-12345678")
-    found = wanted.jobs(SCALES["photos"], base, range(1))
+    base = replace(SCALES["cifar10-quick"].base, data="folder:mine-12345678")
+    found = wanted.jobs(SCALES["cifar10-quick"], base, range(1))
     assert {job.recipe.data for job in found} == {base.data}
 
 

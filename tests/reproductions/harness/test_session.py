@@ -40,13 +40,13 @@ MISTAKES = {
     "argument --records: must be a path, got ''": ["--records="],
     "argument --launcher: unknown launcher 'torchrunn': did you mean torchrun":
         ["--launcher", "torchrunn"],
-    "needs --data folder:PATH": ["--scale", "photos"],
+    "needs --data folder:PATH": ["--scale", "cifar10-quick"],
     "glyphs has no record of a table's row": ["--run", "never"],
-    "photos has no record of a table's row": ["--run", "never", "--scale", "photos"],
-    "/nowhere does not exist": ["--scale", "photos", "--data", "folder:/nowhere"],
-    "goes with --scale photos": ["--data", "folder:."],
-    "--data takes folder:PATH or part:PATH, got '/x'": ["--scale=photos", "--data=/x"],
-    "--data part:PATH goes with --scale imagenet": ["--scale=photos", "--data=part:/x"],
+    "cifar10-quick has no record of a table's row": ["--run", "never", "--scale", "cifar10-quick"],
+    "/nowhere does not exist": ["--scale", "cifar10-quick", "--data", "folder:/nowhere"],
+    "--data goes with --scale cifar10-quick": ["--data", "folder:."],
+    "--data takes folder:PATH or part:PATH, got '/x'": ["--scale=cifar10-quick", "--data=/x"],
+    "--data part:PATH goes with --scale imagenet": ["--scale=cifar10-quick", "--data=part:/x"],
     "this scale needs --data folder:PATH": ["--scale", "imagenet"],
     "--device cuda:99": ["--device", "cuda:99"],
     "unknown device 'banana': did you mean cpu or cuda": ["--device", "banana"],
@@ -104,7 +104,7 @@ def test_a_session_has_what_its_options_say(tmp_path: Path) -> None:
 
 def test_a_tree_of_the_user_is_the_data_of_all_tables(tmp_path: Path) -> None:
     tree = write_tree(tmp_path / "photos")
-    session = read_session(config_of("--scale=photos", f"--data=folder:{tree}"))
+    session = read_session(config_of("--scale=cifar10-quick", f"--data=folder:{tree}"))
     name = f"folder:{identity(tree)}"
     assert (session.base.data, session.machine.data_dir) == (name, tree)
     assert {row.recipe.data for row in session.table(1).rows} == {name}
@@ -133,14 +133,14 @@ def test_committed_records_are_no_evidence_about_themselves(tmp_path: Path) -> N
 
 
 def write_record(folder: Path, data: str) -> None:
-    """A record of the baseline of `photos`."""
-    base = replace(SCALES["photos"].base, data=data)
-    Record.of(base, 0, Machine(), now(), metrics={}).write(folder / "photos")
+    """A record of the baseline of `cifar10-quick`."""
+    base = replace(SCALES["cifar10-quick"].base, data=data)
+    Record.of(base, 0, Machine(), now(), metrics={}).write(folder / "cifar10-quick")
 
 
 def test_a_session_without_images_judges_the_records_there_are(tmp_path: Path) -> None:
-    words = ["--scale=photos", f"--records={tmp_path}", "--run=never"]
-    assert read_session(config_of(*words)).base == SCALES["photos"].base
+    words = ["--scale=cifar10-quick", f"--records={tmp_path}", "--run=never"]
+    assert read_session(config_of(*words)).base == SCALES["cifar10-quick"].base
     write_record(tmp_path, "folder:mine-01234567")
     session = read_session(config_of(*words))
     assert session.base.data == "folder:mine-01234567"

@@ -201,7 +201,7 @@ def test_verdicts_of_the_page_are_those_of_the_judge(folder: Path) -> None:
 def test_the_records_of_a_user_stand_beside_the_committed_ones(source: str) -> None:
     for head in ("glyphs", "glyphs, committed"):
         assert f'<th scope="col">{head}</th>' in source
-    assert "photos, committed" not in source
+    assert "cifar10-quick, committed" not in source
 
 
 def test_the_expected_range_of_a_curve_ends_at_log_of_1_plus_alpha() -> None:

@@ -102,9 +102,9 @@ def test_points_lost_are_against_the_same_seed_of_the_full_row(small: pd.DataFra
 
 def test_a_user_folder_has_the_data_of_its_records(monkeypatch: pytest.MonkeyPatch) -> None:
     data = "folder:mine-01234567"
-    own = replace(SCALES["photos"].base, data=data)
+    own = replace(SCALES["cifar10-quick"].base, data=data)
     monkeypatch.setattr(evidence, "runs", lambda scale: evidence.frame([make_record(own, 0, 50)]))
-    assert evidence.evidence_base("photos") == own
+    assert evidence.evidence_base("cifar10-quick") == own
     assert evidence.evidence_base("glyphs") == SCALES["glyphs"].base
 
 
@@ -142,9 +142,9 @@ def test_verdicts_of_a_table_are_of_its_claims_and_corrected(number: int, scale:
 
 
 def test_evidence_is_silent_on_the_images_of_a_user() -> None:
-    base = replace(SCALES["photos"].base, data="folder:mine-01234567")
-    assert set(map(len, evidence.verdicts(1, "photos", base).values())) == {0}
-    assert evidence.predictions(1, "photos", base) == {}
+    base = replace(SCALES["cifar10-quick"].base, data="folder:mine-01234567")
+    assert set(map(len, evidence.verdicts(1, "cifar10-quick", base).values())) == {0}
+    assert evidence.predictions(1, "cifar10-quick", base) == {}
 
 
 def test_a_new_run_is_predicted_around_the_committed_ones(
