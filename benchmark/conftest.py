@@ -9,10 +9,10 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmark import peers
-from benchmark.measure import Compare, Row
+from benchmark.measure import Compare, Measurement
 from benchmark.report import summary, table
 
-ROWS = pytest.StashKey[list[Row]]()
+ROWS = pytest.StashKey[list[Measurement]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

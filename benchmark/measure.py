@@ -26,8 +26,8 @@ Step = Callable[[], object]
 
 
 @dataclass(frozen=True)
-class Part:
-    """Something to time.
+class Timed:
+    """A call to time.
 
     Attributes:
         run: does it once.
@@ -41,7 +41,7 @@ class Part:
 
 
 @dataclass
-class Row:
+class Measurement:
     """A measurement, as the table shows it.
 
     Attributes:
@@ -75,11 +75,11 @@ def machine() -> dict[str, Any]:
 
 def row_of_medians(
     group: str, name: str, unit: str, own: list[float], others: dict[str, list[float]]
-) -> Row:
+) -> Measurement:
     """A row of median times in seconds, and of the medians of each round's ratio to ours."""
     middle = {key: median(found) for key, found in others.items()}
     columns = ("plain", "limit")
-    return Row(
+    return Measurement(
         group,
         name,
         unit,
@@ -101,7 +101,7 @@ class Compare:
         tiny: whether to check only that everything runs: one round.
     """
 
-    def __init__(self, benchmark: BenchmarkFixture, rows: list[Row], tiny: bool) -> None:
+    def __init__(self, benchmark: BenchmarkFixture, rows: list[Measurement], tiny: bool) -> None:
         self.benchmark, self.rows, self.tiny = benchmark, rows, tiny
 
     def once(self, run: Step, rounds: int = 1) -> None:
@@ -113,7 +113,7 @@ class Compare:
         """A size: the full one, or the one with which a case takes no time."""
         return tiny if self.tiny else full
 
-    def keep(self, row: Row, **shapes: object) -> Row:
+    def keep(self, row: Measurement, **shapes: object) -> Measurement:
         """Put a row into the table and into the JSON of pytest-benchmark."""
         self.rows.append(row)
         kept = self.benchmark.extra_info.setdefault("rows", [])
@@ -125,15 +125,15 @@ class Compare:
         self,
         name: str,
         *,
-        ours: Part,
-        plain: Part | None = None,
-        limit: Part | None = None,
-        peers: Mapping[str, Part | None] | None = None,
+        ours: Timed,
+        plain: Timed | None = None,
+        limit: Timed | None = None,
+        peers: Mapping[str, Timed | None] | None = None,
         unit: str = "ms",
         rounds: int = 15,
         timer: Callable[[], float] = CPU_TIME,
         **shapes: object,
-    ) -> Row | None:
+    ) -> Measurement | None:
         """Time ours and the others in turn.
 
         Args:

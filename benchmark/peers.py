@@ -16,7 +16,7 @@ from PIL import ImageFilter
 from PIL.Image import Image
 from torch import Tensor
 
-from benchmark.measure import Part
+from benchmark.measure import Timed
 
 PEERS = {
     "kornia": "kornia",
@@ -44,37 +44,37 @@ def backward(loss: Callable[[], Tensor]) -> None:
     loss().backward()  # type: ignore[no-untyped-call]
 
 
-def lightly_nt_xent(query: Tensor, key: Tensor, temperature: float, rounds: int) -> Part | None:
+def lightly_nt_xent(query: Tensor, key: Tensor, temperature: float, rounds: int) -> Timed | None:
     """NTXentLoss of two views, forward and backward."""
     if not there("lightly"):
         return None
     from lightly.loss import NTXentLoss
 
     loss = NTXentLoss(temperature)
-    return Part(partial(backward, lambda: loss(query, key)), rounds=rounds)
+    return Timed(partial(backward, lambda: loss(query, key)), rounds=rounds)
 
 
-def lightly_queue(query: Tensor, key: Tensor, size: int, temperature: float) -> Part | None:
+def lightly_queue(query: Tensor, key: Tensor, size: int, temperature: float) -> Timed | None:
     """NTXentLoss with a memory bank, as its MoCo uses it, forward and backward."""
     if not there("lightly"):
         return None
     from lightly.loss import NTXentLoss
 
     loss = NTXentLoss(temperature, memory_bank_size=(size, query.shape[1]))
-    return Part(partial(backward, lambda: loss(query, key)), rounds=5)
+    return Timed(partial(backward, lambda: loss(query, key)), rounds=5)
 
 
-def metric_learning_nt_xent(query: Tensor, key: Tensor, temperature: float) -> Part | None:
+def metric_learning_nt_xent(query: Tensor, key: Tensor, temperature: float) -> Timed | None:
     """NTXentLoss for self-supervision, forward and backward; made for labels, so slow here."""
     if not there("pytorch_metric_learning"):
         return None
     from pytorch_metric_learning.losses import NTXentLoss, SelfSupervisedLoss
 
     loss = SelfSupervisedLoss(NTXentLoss(temperature))
-    return Part(partial(backward, lambda: loss(query, key)), rounds=1)
+    return Timed(partial(backward, lambda: loss(query, key)), rounds=1)
 
 
-def per_image(transform: Callable[[Any], Any], images: Sequence[Any], views: int = 1) -> Part:
+def per_image(transform: Callable[[Any], Any], images: Sequence[Any], views: int = 1) -> Timed:
     """A transform of single images, `views` times for each."""
 
     def run() -> None:
@@ -82,10 +82,10 @@ def per_image(transform: Callable[[Any], Any], images: Sequence[Any], views: int
             for _ in range(views):
                 transform(image)
 
-    return Part(run, images=len(images), rounds=5)
+    return Timed(run, images=len(images), rounds=5)
 
 
-def kornia_views(images: Tensor, size: int, blur: bool) -> Part | None:
+def kornia_views(images: Tensor, size: int, blur: bool) -> Timed | None:
     """Two views of a batch by kornia."""
     if not there("kornia"):
         return None
@@ -100,7 +100,7 @@ def kornia_views(images: Tensor, size: int, blur: bool) -> Part | None:
     if blur:
         parts.append(K.RandomGaussianBlur((23, 23), (0.1, 2.0), p=0.5))
     transform = K.AugmentationSequential(*parts)
-    return Part(lambda: (transform(images), transform(images)), images=len(images), rounds=5)
+    return Timed(lambda: (transform(images), transform(images)), images=len(images), rounds=5)
 
 
 class PillowBlur:

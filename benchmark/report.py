@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.measure import LIBRARIES, Row
+from benchmark.measure import LIBRARIES, Measurement
 
 LETTERS = {"kornia": "k", "lightly": "l", "metric-learning": "m", "torchvision": "t"}
 LINE = "{:<24}{:>8}{:>8}{:>8}{:>9}{:>7}{:>7}  {}"
@@ -33,14 +33,14 @@ class Goal:
     bound: float
     direction: str = "≥"
 
-    def ratio(self, row: Row) -> float | None:
+    def ratio(self, row: Measurement) -> float | None:
         """The measured ratio; None where the other one was not measured."""
         if not self.against:
             return row.values["ours"]
         times = row.times.get(self.against)
         return times if times is None or self.direction == "≥" else 1 / times
 
-    def verdict(self, row: Row) -> str:
+    def verdict(self, row: Measurement) -> str:
         """The word "met" or "missed", or "no peer" where there is nothing to compare with."""
         ratio = self.ratio(row)
         if ratio is None:
@@ -83,7 +83,7 @@ def number(value: float | None) -> str:
     return f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
 
 
-def in_unit(row: Row, value: float | None) -> str:
+def in_unit(row: Measurement, value: float | None) -> str:
     """A value in the unit of its row."""
     if value is not None and row.unit == "ms":
         value *= 1000
@@ -92,7 +92,7 @@ def in_unit(row: Row, value: float | None) -> str:
     return number(value)
 
 
-def best_peer(row: Row, named: str = "") -> str:
+def best_peer(row: Measurement, named: str = "") -> str:
     """The peer that a goal names, or the fastest one, with its letter."""
     if not row.peers:
         return "-"
@@ -100,7 +100,7 @@ def best_peer(row: Row, named: str = "") -> str:
     return f"{LETTERS.get(name, name[:1])} {in_unit(row, row.peers[name])}"
 
 
-def lines_of(row: Row) -> list[str]:
+def lines_of(row: Measurement) -> list[str]:
     """A line for each goal of a row, or one where it has none."""
     values = [in_unit(row, row.values.get(column)) for column in ("ours", "plain", "limit")]
     lines = [
@@ -112,7 +112,7 @@ def lines_of(row: Row) -> list[str]:
     return [LINE.format(row.name, *cells).rstrip() for cells in lines]
 
 
-def table(rows: list[Row]) -> list[str]:
+def table(rows: list[Measurement]) -> list[str]:
     """Lines of the table, by group and unit."""
     lines = [LINE.format(*HEAD).rstrip()]
     for group, unit in dict.fromkeys((row.group, row.unit) for row in rows):
@@ -123,7 +123,7 @@ def table(rows: list[Row]) -> list[str]:
     return lines
 
 
-def summary(rows: list[Row]) -> list[str]:
+def summary(rows: list[Measurement]) -> list[str]:
     """How many goals were met, and the letters of the peers."""
     named = {row.name: row for row in rows}
     verdicts = [goal.verdict(named[goal.name]) for goal in GOALS if goal.name in named]
@@ -135,10 +135,12 @@ def summary(rows: list[Row]) -> list[str]:
     ]
 
 
-def rows_of(report: dict[str, Any]) -> list[Row]:
+def rows_of(report: dict[str, Any]) -> list[Measurement]:
     """The rows in a JSON of pytest-benchmark."""
     return [
-        Row(**row) for each in report["benchmarks"] for row in each["extra_info"].get("rows", [])
+        Measurement(**row)
+        for each in report["benchmarks"]
+        for row in each["extra_info"].get("rows", [])
     ]
 
 

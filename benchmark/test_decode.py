@@ -9,7 +9,7 @@ import pytest
 
 from benchmark import peers
 from benchmark.inputs import write_jpegs
-from benchmark.measure import Compare, Part
+from benchmark.measure import Compare, Timed
 from eqco.config import Machine, Settings
 from eqco.data.decode import picture
 from eqco.data.image_folder import scan
@@ -26,13 +26,13 @@ def tree(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) 
     )
 
 
-def bare(tree: Path, number: int) -> Part:
+def bare(tree: Path, number: int) -> Timed:
     """Pillow alone."""
     paths = scan(tree).train.paths()[:number]
-    return Part(lambda: [picture(path) for path in paths], images=number)
+    return Timed(lambda: [picture(path) for path in paths], images=number)
 
 
-def from_folder(tree: Path, number: int, transform: object, views: int) -> Part:
+def from_folder(tree: Path, number: int, transform: object, views: int) -> Timed:
     """torchvision's ImageFolder with transforms of PIL images, `views` of each image."""
     from torchvision.datasets import ImageFolder
 
@@ -44,7 +44,7 @@ def from_folder(tree: Path, number: int, transform: object, views: int) -> Part:
             for _ in range(views):
                 transform(image)  # type: ignore[operator]
 
-    return Part(run, images=number, rounds=7)
+    return Timed(run, images=number, rounds=7)
 
 
 def test_two_crops(compare: Compare, tree: Path) -> None:
@@ -62,7 +62,7 @@ def test_two_crops(compare: Compare, tree: Path) -> None:
     crop = v2.Compose([v2.RandomResizedCrop(side, (0.2, 1.0)), v2.PILToTensor()])
     compare(
         "JPEG, two crops of 224",
-        ours=Part(run, images=number),
+        ours=Timed(run, images=number),
         plain=from_folder(tree, number, crop, views=2),
         limit=bare(tree, number),
         unit="images/s",
@@ -82,7 +82,7 @@ def test_two_views(compare: Compare, tree: Path) -> None:
     standard = peers.torchvision_view(side, blur=True, tensor=False)
     compare(
         "JPEG, two views of 224",
-        ours=Part(lambda: images.views(next(steps)), images=number),
+        ours=Timed(lambda: images.views(next(steps)), images=number),
         plain=from_folder(tree, number, standard, views=2),
         limit=bare(tree, number),
         peers={"lightly": lightly and from_folder(tree, number, lightly, views=1)},

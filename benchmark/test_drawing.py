@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import torch
 
-from benchmark.measure import Compare, Part
+from benchmark.measure import Compare, Timed
 from eqco.losses.sampling import DRAWINGS
 
 pytestmark = pytest.mark.benchmark(group="drawing")
@@ -25,9 +25,9 @@ def test_drawing(compare: Compare, drawing: str, available: int) -> None:
     draw = torch.Generator().manual_seed(0)
     compare(
         f"{available:,}, {drawing}",
-        ours=Part(partial(DRAWINGS[drawing], count, size, 16, draw)),
-        plain=Part(partial(plain, count, size, 16, draw), rounds=9),
-        limit=Part(lambda: torch.randint(size, (count, 16), generator=draw)),
+        ours=Timed(partial(DRAWINGS[drawing], count, size, 16, draw)),
+        plain=Timed(partial(plain, count, size, 16, draw), rounds=9),
+        limit=Timed(lambda: torch.randint(size, (count, 16), generator=draw)),
         rounds=40,
         queries=count,
         available=size,

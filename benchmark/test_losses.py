@@ -17,7 +17,7 @@ from benchmark.inputs import (
     ours_in_batch,
     plain_in_batch,
 )
-from benchmark.measure import Compare, Part, Row
+from benchmark.measure import Compare, Measurement, Timed
 from eqco.losses.registry import LOSSES
 
 pytestmark = pytest.mark.benchmark(group="losses")
@@ -39,11 +39,11 @@ def test_in_batch(compare: Compare, count: int, few: int) -> None:
         if count == 256:
             part = peers.metric_learning_nt_xent(query, key, TEMPERATURE)
             others["metric-learning"] = part
-    limit = Part(partial(limit_of_few, query, key, key, few, draw)) if few else None
+    limit = Timed(partial(limit_of_few, query, key, key, few, draw)) if few else None
     compare(
         name,
-        ours=Part(partial(ours_in_batch, "infonce", query, key, few or size - 1, draw)),
-        plain=Part(partial(plain_in_batch, query, key)),
+        ours=Timed(partial(ours_in_batch, "infonce", query, key, few or size - 1, draw)),
+        plain=Timed(partial(plain_in_batch, query, key)),
         limit=limit,
         peers=others,
         rounds=SIZES[count],
@@ -61,8 +61,8 @@ def test_every_loss(compare: Compare, loss: str) -> None:
     draw = torch.Generator().manual_seed(0)
     compare(
         f"{LOSSES[loss].title}, N = 1024",
-        ours=Part(partial(ours_in_batch, loss, query, key, 16, draw)),
-        plain=Part(partial(plain_in_batch, query, key)),
+        ours=Timed(partial(ours_in_batch, loss, query, key, 16, draw)),
+        plain=Timed(partial(plain_in_batch, query, key)),
         rounds=20,
         queries=size,
         negatives=16,
@@ -80,7 +80,7 @@ def test_how_the_time_grows(compare: Compare, few: int) -> None:
     parts = {}
     for size in sizes:
         query, key = embeddings(size).requires_grad_(), embeddings(size, 1)
-        parts[size] = Part(partial(ours_in_batch, "infonce", query, key, few or size - 1, draw))
+        parts[size] = Timed(partial(ours_in_batch, "infonce", query, key, few or size - 1, draw))
     kept = len(compare.rows)
     found = compare(
         "sizes",
@@ -96,5 +96,5 @@ def test_how_the_time_grows(compare: Compare, few: int) -> None:
     seconds = [*found.peers.values(), found.values["ours"]]
     name = f"exponent in N, {f'K = {few}' if few else 'all'}"
     logs = [[math.log(max(value, 1e-9)) for value in column] for column in (sizes, seconds)]
-    row = Row("losses", name, "", {"ours": linear_regression(*logs).slope})
+    row = Measurement("losses", name, "", {"ours": linear_regression(*logs).slope})
     compare.keep(row, seconds=dict(zip(map(str, sizes), seconds, strict=True)))

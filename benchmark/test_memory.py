@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.measure import Compare, Row
+from benchmark.measure import Compare, Measurement
 
 pytestmark = pytest.mark.benchmark(group="memory")
 ROOT = Path(__file__).resolve().parents[1]
-# Row: ours, plain. N = 4096 in all.
+# Measured: ours, plain. N = 4096 in all.
 CASES = {
     "memory N = 4096, K = 16": ("ours-few", "plain-all"),
     "memory N = 4096, all": ("ours-all", "plain-all"),
@@ -49,5 +49,5 @@ def test_peak(compare: Compare, name: str) -> None:
     if not compare.tiny:
         values["plain"] = peak(plain, count, queue)
     times = {key: value / values["ours"] for key, value in values.items() if key != "ours"}
-    row = Row("memory", name, "MiB", values, times=times)
+    row = Measurement("memory", name, "MiB", values, times=times)
     compare.keep(row, queries=count, queue=queue if "queue" in ours else 0)

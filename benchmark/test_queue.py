@@ -15,7 +15,7 @@ from benchmark.inputs import (
     ours_of_queue,
     plain_of_queue,
 )
-from benchmark.measure import Compare, Part
+from benchmark.measure import Compare, Timed
 from eqco.losses.memory_bank import replace_oldest
 from eqco.methods.encoder import BACKBONES, Encoder
 from eqco.methods.moco import MoCo
@@ -32,11 +32,11 @@ def test_loss_of_the_queue(compare: Compare, few: int) -> None:
         embeddings(size, 2),
     )
     draw = torch.Generator().manual_seed(0)
-    limit = Part(partial(limit_of_few, query, key, queue, few, draw)) if few else None
+    limit = Timed(partial(limit_of_few, query, key, queue, few, draw)) if few else None
     compare(
         f"Q = 65,536, {f'K = {few}' if few else 'all'}",
-        ours=Part(partial(ours_of_queue, query, key, queue, few or size, draw)),
-        plain=Part(partial(plain_of_queue, query, key, queue)),
+        ours=Timed(partial(ours_of_queue, query, key, queue, few or size, draw)),
+        plain=Timed(partial(plain_of_queue, query, key, queue)),
         limit=limit,
         peers={"lightly": peers.lightly_queue(query, key, size, TEMPERATURE)},
         rounds=9,
@@ -52,8 +52,8 @@ def test_taking_in_a_batch(compare: Compare) -> None:
     method = MoCo(encoder, num_negatives=16, queue_size=size, bn_splits=1)
     compare(
         "take in a batch / a copy",
-        ours=Part(partial(replace_oldest, method.queue, method.queue_next, embeddings(count))),
-        plain=Part(method.queue.clone),
+        ours=Timed(partial(replace_oldest, method.queue, method.queue_next, embeddings(count))),
+        plain=Timed(method.queue.clone),
         rounds=50,
         queue=size,
     )

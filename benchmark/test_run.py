@@ -11,7 +11,7 @@ import pytest
 
 from benchmark import peers
 from benchmark.inputs import random_images
-from benchmark.measure import CPU_TIME, WALL_TIME, Compare, Part, Row
+from benchmark.measure import CPU_TIME, WALL_TIME, Compare, Measurement, Timed
 from benchmark.training import lightly_seconds, recipe_of, training
 from eqco.config import Machine
 from eqco.engine.run import run
@@ -33,7 +33,7 @@ def test_a_whole_run(compare: Compare, method: str, tmp_path: Path) -> None:
         machine = Machine(threads=1, checkpoints=tmp_path / f"checkpoints-{number}")
         assert run(recipe, 0, machine, tmp_path / f"records-{number}") is not None
 
-    compare(f"smoke, {method}", ours=Part(once), unit="s", rounds=3, timer=WALL_TIME)
+    compare(f"smoke, {method}", ours=Timed(once), unit="s", rounds=3, timer=WALL_TIME)
 
 
 def test_photos_loop(compare: Compare) -> None:
@@ -64,7 +64,7 @@ def test_photos_loop(compare: Compare) -> None:
         return
     for name, own in seconds.items():
         ratios = [their / mine for their, mine in zip(theirs, own, strict=False)]
-        row = Row("run", f"cifar10-quick loop, {name}", "images/s", {"ours": median(own)})
+        row = Measurement("run", f"cifar10-quick loop, {name}", "images/s", {"ours": median(own)})
         if theirs:
             row.peers, row.times = {"lightly": median(theirs)}, {"lightly": median(ratios)}
         compare.keep(row, batch=batch, negatives=16)

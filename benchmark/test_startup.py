@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from benchmark import peers
-from benchmark.measure import WALL_TIME, Compare, Part
+from benchmark.measure import WALL_TIME, Compare, Timed
 
 pytestmark = pytest.mark.benchmark(group="start-up")
 CASES = {
@@ -30,10 +30,10 @@ def test_start(compare: Compare, name: str) -> None:
     wanted = theirs and peers.there("lightly") and not compare.tiny
     compare(
         name,
-        ours=Part(partial(start, ours)),
-        plain=None if compare.tiny else Part(partial(start, "import torch"), rounds=2),
-        limit=Part(partial(start, "pass")),
-        peers={"lightly": Part(partial(start, theirs), rounds=2)} if wanted else {},
+        ours=Timed(partial(start, ours)),
+        plain=None if compare.tiny else Timed(partial(start, "import torch"), rounds=2),
+        limit=Timed(partial(start, "pass")),
+        peers={"lightly": Timed(partial(start, theirs), rounds=2)} if wanted else {},
         unit="s",
         rounds=3,
         timer=WALL_TIME,

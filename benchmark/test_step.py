@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.measure import Compare, Part
+from benchmark.measure import Compare, Timed
 from benchmark.training import Bare, recipe_of, training
 from eqco.methods import METHODS
 
@@ -19,8 +19,8 @@ def test_step(compare: Compare, scale: str, method: str) -> None:
     ours, bare = training(recipe, scale), Bare(recipe, scale)
     compare(
         f"{scale}, {method}",
-        ours=Part(ours.advance, images=batch),
-        limit=Part(bare.step, images=batch),
+        ours=Timed(ours.advance, images=batch),
+        limit=Timed(bare.step, images=batch),
         unit="images/s",
         rounds=21,
         batch=batch,
@@ -37,8 +37,8 @@ def test_a_step_with_more_negatives(compare: Compare, negatives: int | None) -> 
     fewest = training(recipe_of("glyphs", "simo", 4, batch), "glyphs")
     compare(
         f"step, K = {negatives or 'all'}",
-        ours=Part(ours.advance),
-        limit=Part(fewest.advance),
+        ours=Timed(ours.advance),
+        limit=Timed(fewest.advance),
         rounds=31,
         batch=batch,
         negatives=negatives or batch - 1,

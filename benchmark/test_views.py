@@ -7,16 +7,16 @@ import torch
 
 from benchmark import peers
 from benchmark.inputs import pictures, random_images
-from benchmark.measure import Compare, Part
+from benchmark.measure import Compare, Timed
 from eqco.data.augmentations import AFTER_CROP, VIEWS
 
 pytestmark = pytest.mark.benchmark(group="views")
 
 
-def two_of(name: str, images: torch.Tensor, crop_scale: float) -> Part:
+def two_of(name: str, images: torch.Tensor, crop_scale: float) -> Timed:
     """Two views of whole images of a batch, as training makes them."""
     draw, view = torch.Generator().manual_seed(0), VIEWS[name]
-    return Part(
+    return Timed(
         lambda: (view(images, crop_scale, draw), view(images, crop_scale, draw)),
         images=len(images),
     )
@@ -54,7 +54,7 @@ def test_photographs_of_224(compare: Compare) -> None:
     lightly = peers.lightly_view(side, blur=0.5)
     compare(
         "after the crop, of 224",
-        ours=Part(lambda: (view(crops, draw), view(crops, draw)), images=len(images)),
+        ours=Timed(lambda: (view(crops, draw), view(crops, draw)), images=len(images)),
         peers={
             "kornia": peers.kornia_views(crops, side, blur=side > 16),
             "lightly": lightly and peers.per_image(lightly, pictures(images)),

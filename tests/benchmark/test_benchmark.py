@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmark.__main__ import PAGE, main
-from benchmark.measure import Row
+from benchmark.measure import Measurement
 from benchmark.report import GOALS, Goal, lines_of, rows_of, summary, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,7 +59,7 @@ def test_the_session_ends_with_one_narrow_table(tiny: Tiny) -> None:
     assert "OPS" not in tiny[1]
 
 
-ROW = Row("losses", "N = 4096, K = 16", "ms", {"ours": 0.02}, {}, {"plain": 11.0})
+ROW = Measurement("losses", "N = 4096, K = 16", "ms", {"ours": 0.02}, {}, {"plain": 11.0})
 
 
 def test_a_goal_is_met_missed_or_has_nothing_to_compare_with() -> None:
