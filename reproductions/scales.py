@@ -13,7 +13,7 @@ from eqco.data import SOURCES
 from eqco.methods import METHODS
 from eqco.recipe import BASES, Recipe
 
-FEW = {"simo": (4, 16, 64), "moco": (16, 64, 256), "simclr": (16, 64), "synco": (16, 64, 256)}
+BELOW = {"simo": (4, 16, 64), "moco": (16, 64, 256), "simclr": (16, 64), "synco": (16, 64, 256)}
 
 
 def with_queue(synthetic: int, **settings: Any) -> dict[str, dict[str, Any]]:
@@ -41,7 +41,7 @@ class Scale:
     base: Recipe
     run: str
     settings: dict[str, dict[str, Any]]
-    below: dict[str, tuple[int, ...]] = field(default_factory=lambda: FEW)
+    below: dict[str, tuple[int, ...]] = field(default_factory=lambda: BELOW)
     alphas: tuple[int, ...] = (16, 64, 256, 1024, 4096, 65536)
     evidence: bool = True
     paper: bool = False
@@ -94,7 +94,7 @@ SCALES = {
         run="days on 8 GPUs: python -m reproductions plan --scale imagenet",
         # 5 epochs of warm-up as in the authors' copy of MoCo v2; the official code has none
         settings=with_queue(960, queue_size=65536, warmup_epochs=5.0),
-        below={**FEW, **dict.fromkeys(("moco", "synco"), (16, 64, 256, 1024))},
+        below={**BELOW, **dict.fromkeys(("moco", "synco"), (16, 64, 256, 1024))},
         paper=True,
     ),
 }

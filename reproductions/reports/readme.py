@@ -13,7 +13,7 @@ from reproductions.statistics.verdicts import LEAST_SEEDS, STATUSES, Verdict
 from reproductions.statistics.wording import NOT_RUN, points, short
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import ASPECTS, Claim, Row
-from reproductions.tables.claims import FEW, PAPER
+from reproductions.tables.claims import HEADLINE_K, PAPER
 
 GLYPHS = "glyphs"
 SUPPORTED, CONTRADICTED, WITHIN = STATUSES
@@ -54,14 +54,14 @@ def table_not_run(paper: str) -> str:
 
 def few(found: Sequence[tuple[Claim, Verdict]], aspect: str) -> Verdict | None:
     """The verdict on an aspect of C1 with few negatives; None below three seeds."""
-    about = [v for c, v in found if (c.aspect, c.num_negatives) == (ASPECTS[aspect], FEW)]
+    about = [v for c, v in found if (c.aspect, c.num_negatives) == (ASPECTS[aspect], HEADLINE_K)]
     return next((verdict for verdict in about if verdict.n >= LEAST_SEEDS), None)
 
 
 def in_a_word(level: str, better: str, falls: str) -> str:
     """Are many negatives needed? By the verdicts on the three aspects of C1 with few of them."""
     if level == SUPPORTED:
-        return f"No, {FEW} are enough here."
+        return f"No, {HEADLINE_K} are enough here."
     if better == SUPPORTED:
         return "Partly, here."
     gains_nothing = better in (WITHIN, CONTRADICTED)
@@ -84,19 +84,20 @@ def answer(found: Sequence[tuple[Claim, Verdict]] | None = None, scale: str = GL
         return f"**No answer yet.** Too few records under these numerics: `{command}` ({cost})."
     word = in_a_word(level.status, better.status, falls.status)
     return (
-        f"**{word}** With {FEW} negatives instead of {SCALES[scale].base.num_negatives} InfoNCE "
-        f"loses {falls.mean:.1f} points [{falls.low:.1f}, {falls.high:.1f}]; EqCo with {FEW} "
-        f"recovers {better.mean:.1f} [{better.low:.1f}, {better.high:.1f}] of them and remains "
-        f"{-level.mean:.1f} [{-level.high:.1f}, {-level.low:.1f}] below EqCo with all negatives "
-        f"(n = {level.n} seeds; SiMo, linear probe, scale `{scale}`; brackets are 90 % intervals)."
+        f"**{word}** With {HEADLINE_K} negatives instead of {SCALES[scale].base.num_negatives} "
+        f"InfoNCE loses {falls.mean:.1f} points [{falls.low:.1f}, {falls.high:.1f}]; EqCo with "
+        f"{HEADLINE_K} recovers {better.mean:.1f} [{better.low:.1f}, {better.high:.1f}] of them "
+        f"and remains {-level.mean:.1f} [{-level.high:.1f}, {-level.low:.1f}] below EqCo with all "
+        f"negatives (n = {level.n} seeds; SiMo, linear probe, scale `{scale}`; brackets are 90 % "
+        "intervals)."
     )
 
 
 def summary() -> str:
     """Accuracy of both losses with few and with all negatives, at each scale."""
-    rows = [row for row in table(first_table("C1"), GLYPHS).rows if row.recipe.num_negatives >= FEW]
-    most = max(row.recipe.num_negatives for row in rows)
-    rows = [row for row in rows if row.recipe.num_negatives in (FEW, most)]
+    every = table(first_table("C1"), GLYPHS).rows
+    most = max(row.recipe.num_negatives for row in every)
+    rows = [row for row in every if row.recipe.num_negatives in (HEADLINE_K, most)]
     lines = []
     for row in rows:
         found = [list(records.row_values(s, row_at(s, row)).values()) for s in shown_scales()]

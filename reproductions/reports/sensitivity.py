@@ -27,9 +27,9 @@ from reproductions.results.records import (
 from reproductions.statistics.verdicts import LEAST_SEEDS
 from reproductions.tables import table
 from reproductions.tables.base import Row
+from reproductions.tables.claims import HEADLINE_K
 
 TABLE = 1  # whose rows are measured
-FEW = 16
 PERTURBED = "perturbed_linear"  # measured apart, on those encoders whose checkpoints were kept
 
 
@@ -90,7 +90,7 @@ def headline(scale: str) -> tuple[Row, Row]:
     """EqCo with few and with all negatives."""
     found = table(TABLE, scale, evidence_base(scale))
     eqco = {row.recipe.num_negatives: row for row in found.rows if row.recipe.loss == "eqco"}
-    return eqco[FEW], eqco[max(eqco)]
+    return eqco[HEADLINE_K], eqco[max(eqco)]
 
 
 def values_of(scale: str, row: Row, metric: str) -> dict[int, float]:

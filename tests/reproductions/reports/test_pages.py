@@ -169,7 +169,7 @@ def test_the_tables_of_the_papers_claims_are_found_by_their_claims() -> None:
     for paper in ("C1", "C5"):
         number = readme.first_table(paper)
         assert paper in {claim.paper for claim in table(number, "glyphs").claims}
-    level = table(1, "glyphs").claim(f"eqco-k{readme.FEW}-equals-full")
+    level = table(1, "glyphs").claim(f"eqco-k{readme.HEADLINE_K}-equals-full")
     found = readme.paper_verdicts("C1")
     assert readme.few(found, "level") == evidence.judge_claim(1, "glyphs", level)
 
