@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from eqco.losses.sampling import off_diagonal
+from eqco.losses.similarity import unit
 from eqco.runtime.validation import shown
 
 ENDINGS = (".npy", ".npz", ".pt", ".pth")
@@ -55,10 +55,9 @@ def checked(path: Path, name: str, values: Any) -> Tensor:
         )
     if not torch.isfinite(found).all():
         raise ValueError(f"{path}: {name} holds NaN or infinity: leave such rows out")
-    lengths = found.norm(dim=-1)
-    if not lengths.all():
+    if not found.any(dim=-1).all():
         raise ValueError(f"{path}: {name} has a row of zeros, which has no direction")
-    return F.normalize(found, dim=-1)
+    return unit(found)
 
 
 def read_embeddings(path: Path) -> tuple[Tensor, Tensor | None]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from eqco.config import Settings
 from eqco.evaluation.logistic_regression import Labelled, linear_probe
+from eqco.losses.similarity import of_usual_length, unit
 
 # Bounds on what is held at once, for a million features.
 CHUNK = 65_536
@@ -43,10 +44,10 @@ def weighted_knn(
 
     Source: Wu et al., arXiv 1805.01978.
     """
-    bank = F.normalize(train[0], dim=1)
+    bank = F.normalize(of_usual_length(train[0]), dim=1)
     predicted = []
     chunk = max(1, min(1024, MOST_SIMILARITIES // len(bank)))
-    for part in torch.split(F.normalize(test, dim=1), chunk):
+    for part in torch.split(F.normalize(of_usual_length(test), dim=1), chunk):
         cosine, rows = (part @ bank.T).topk(min(neighbours, len(bank)), dim=1)
         votes = torch.zeros(len(part), num_classes, device=part.device)
         votes.scatter_add_(1, train[1][rows], (cosine.float() / temperature).exp())
@@ -59,8 +60,8 @@ def nearest_class_mean(train: Labelled, test: Tensor, num_classes: int) -> Tenso
     """Labels of the classes whose mean directions are nearest by cosine, shape (M,)."""
     means = torch.zeros(num_classes, train[0].shape[1], device=train[0].device)
     for features, labels in zip(*(torch.split(part, CHUNK) for part in train), strict=True):
-        means.index_add_(0, labels, F.normalize(features.float(), dim=1))
-    similarity = F.normalize(test.float(), dim=1) @ F.normalize(means, dim=1).T
+        means.index_add_(0, labels, unit(features.float()))
+    similarity = unit(test.float()) @ F.normalize(means, dim=1).T
     return similarity.argmax(dim=1)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from eqco.losses.functional import REDUCTIONS, with_arguments
 from eqco.losses.logits import ContrastiveLogits
-from eqco.losses.memory_bank import KeyQueue
+from eqco.losses.memory_bank import KeyQueue, in_backward
 from eqco.losses.registry import LOSSES
 from eqco.losses.sampling import draw_columns
 from eqco.losses.similarity import (
@@ -27,9 +27,9 @@ from eqco.losses.similarity import (
     unit,
 )
 from eqco.runtime import distributed
-from eqco.runtime.validation import COUNT, Number, check_name, check_temperature
+from eqco.runtime.validation import COUNT, Number, check_name, check_temperature, shown
 
-QUEUE_SIZE = Number(0, 2**31, whole=True)
+QUEUE_SIZE = Number(0, 2**24, whole=True)  # 8 GiB at 128 dimensions
 ARGUMENTS = """\
     num_negatives: K, drawn for each query at each call; None takes all there are.
     temperature: softmax temperature, > 0.
@@ -39,7 +39,8 @@ ARGUMENTS = """\
     queue_size: Q > 0: the negatives are the last Q keys of earlier steps (MoCo). The queue is
         part of `state_dict` and starts as random unit vectors. The keys of a step, of calls in
         training mode that need a gradient, enter after an optimizer of torch has stepped, or, in
-        a loop without one, after the backward pass.
+        a loop without one, after the backward pass. (Q, D) makes the queue a buffer from the
+        start, for copies of a model such as `AveragedModel`; with Q alone the first keys say D.
     gather: negatives and queue from the batches of all processes, with gradient, as one process
         with the whole batch has it; all batches of one size.
     generator: CPU generator of the drawing, seeded alike in all processes; None takes torch's.
@@ -66,7 +67,7 @@ class ContrastiveLoss(nn.Module):
     _: KW_ONLY
     temperature: float = 0.2
     two_sided: bool | None = None
-    queue_size: int = 0
+    queue_size: int | tuple[int, int] = 0
     gather: bool = False
     generator: torch.Generator | None = None
     reduction: str = "mean"
@@ -76,27 +77,36 @@ class ContrastiveLoss(nn.Module):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self.queue_size = QUEUE_SIZE.check("queue_size", self.queue_size)
+        size, dim = (
+            self.queue_size if isinstance(self.queue_size, tuple) else (self.queue_size, None)
+        )
+        size = QUEUE_SIZE.check("queue_size", size)
+        if dim is not None:
+            COUNT.check("the dimension of queue_size", dim)
         if self.num_negatives is not None:
             self.num_negatives = COUNT.check("num_negatives", self.num_negatives)
-            if 0 < self.queue_size < self.num_negatives:
+            if 0 < size < self.num_negatives:
                 raise ValueError(
-                    f"num_negatives is {self.num_negatives}, but the queue holds "
-                    f"{self.queue_size} keys"
+                    f"num_negatives is {self.num_negatives}, but the queue holds {size} keys"
                 )
-        if self.two_sided and self.queue_size:
+        if self.two_sided and size:
             raise ValueError(
                 "a loss with a queue contrasts the queries alone: leave two_sided out, and call "
                 "the loss once for each view"
             )
-        if self.generator is not None and self.generator.device.type != "cpu":
+        if self.generator is not None and not (
+            isinstance(self.generator, torch.Generator) and self.generator.device.type == "cpu"
+        ):
             raise ValueError(
-                f"generator must be a CPU generator, got one of {self.generator.device}"
+                f"generator must be a torch.Generator of the CPU, got {shown(self.generator)}"
             )
+        for name in ("two_sided", "gather"):
+            if not isinstance(getattr(self, name), bool | None):
+                raise ValueError(f"{name} must be True or False, got {shown(getattr(self, name))}")
         check_name("reduction", self.reduction, REDUCTIONS)
         self.temperature = check_temperature(self.temperature)
-        self.two_sided = not self.queue_size if self.two_sided is None else self.two_sided
-        self.queue = KeyQueue(self.queue_size) if self.queue_size else None
+        self.two_sided = not size if self.two_sided is None else self.two_sided
+        self.queue = KeyQueue(size, dim) if size else None
 
     def settings(self) -> dict[str, float]:
         """What the loss needs besides the temperature."""
@@ -158,6 +168,11 @@ class ContrastiveLoss(nn.Module):
     def draw(self, available: int, total: int, place: Tensor) -> Tensor | None:
         """Which K of the keys that may be negatives each query has, see `draw_columns`."""
         count = available if self.num_negatives is None else self.num_negatives
+        if self.generator is not None and count < available and in_backward():
+            raise RuntimeError(
+                "activation checkpointing computes the loss again, and a generator of its own "
+                "would draw other negatives: leave generator out, torch's own is set back"
+            )
         return draw_columns(count, available, self.generator, total=total, place=place)
 
     def refuse(self) -> NoReturn:

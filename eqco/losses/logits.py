@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from eqco.losses.similarity import check_finite, full_precision, wide
+from eqco.losses.similarity import check_finite, check_tensors, full_precision, wide
 from eqco.runtime.validation import check_temperature
 
 
@@ -40,6 +40,7 @@ class ExplicitSimilarities:
     """
 
     def __init__(self, positive: Tensor, negatives: Tensor) -> None:
+        check_tensors(positive, negatives)
         if positive.ndim != 1 or negatives.ndim != 2 or len(positive) != len(negatives):
             raise ValueError(
                 "positive must have shape (N,) and negatives (N, K), got "

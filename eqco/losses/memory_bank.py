@@ -20,6 +20,8 @@ from torch.optim.optimizer import (
 
 from eqco.runtime.distributed import gather
 
+SEED = 0x6571636F  # of the first keys: nobody's own seed, whose embeddings they would repeat
+
 
 def random_keys(size: int, dim: int, generator: torch.Generator | None) -> Tensor:
     """Unit vectors (Q, D) that fill a queue at first, of float32 on the CPU."""
@@ -90,7 +92,7 @@ class KeyQueue(nn.Module):
     def first_keys(self, dim: int) -> Tensor:
         """Unit vectors to begin with; the same in every process."""
         # torch.compile traces torch's own generator alone.
-        draw = None if torch.compiler.is_compiling() else torch.Generator("cpu").manual_seed(0)
+        draw = None if torch.compiler.is_compiling() else torch.Generator("cpu").manual_seed(SEED)
         return random_keys(self.size, dim, draw)
 
     def before(self, key: Tensor) -> Tensor:
@@ -222,11 +224,10 @@ class MovingAverages(nn.Module):
 
     def __init__(self, total: int) -> None:
         super().__init__()
-        self.register_buffer("log_u", torch.full((total,), math.inf))
+        self.register_buffer("log_u", torch.full((total,), math.inf, device="cpu"))
 
-    @torch.no_grad()
     def update(self, rows: Tensor, log_g: Tensor, gamma: float) -> Tensor:
-        """Move the averages of a batch; all processes then hold those of all images.
+        """Move the averages of a batch in training; all processes then hold those of all images.
 
         Args:
             rows: which training images these are, shape (n,), no image twice.
@@ -237,12 +238,13 @@ class MovingAverages(nn.Module):
         Returns:
             log u of each query with its own new estimate in it, shape (N,).
         """
-        rows = rows.to(self.log_u.device)
+        rows, log_g = rows.to(self.log_u.device), log_g.detach()
         before = self.log_u[rows].repeat(len(log_g) // len(rows))
         kept = before + (math.log1p(-gamma) if gamma < 1 else -math.inf)
         moved = torch.logaddexp(kept, log_g + math.log(gamma))
         log_u = torch.where(before.isposinf(), log_g, moved)
-        each = log_u.view(-1, len(rows))
-        mean = torch.logsumexp(each, dim=0) - math.log(len(each))
-        self.log_u[gather(rows)] = gather(mean.to(self.log_u.dtype))
+        if self.training and torch.is_grad_enabled():
+            each = log_u.view(-1, len(rows))
+            mean = torch.logsumexp(each, dim=0) - math.log(len(each))
+            self.log_u[gather(rows)] = gather(mean.to(self.log_u.dtype))
         return log_u

@@ -8,6 +8,7 @@ that need each negative apart (`relative`) hold the K similarities of each query
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -307,7 +308,18 @@ def to_both_views(
 
 def unit(embedding: Tensor) -> Tensor:
     """Embeddings of length 1 along the last dimension, float32 or wider, also under autocast."""
-    return F.normalize(embedding.to(wide(embedding.dtype)), dim=-1)
+    return F.normalize(of_usual_length(embedding.to(wide(embedding.dtype))), dim=-1)
+
+
+def of_usual_length(embedding: Tensor) -> Tensor:
+    """Embeddings whose squared length does not leave the range of their type; most are unchanged.
+
+    A row of zeros stays one, without gradient: normalised, its gradient would be huge.
+    """
+    largest = embedding.detach().abs().amax(dim=-1, keepdim=True)
+    usual = (largest > 1e-12) & (largest < 1e12)
+    scale = torch.where(usual, 1.0, torch.where(largest > 0, largest, math.inf))
+    return embedding / scale
 
 
 def check_finite(values: Tensor, name: str) -> None:
@@ -336,11 +348,21 @@ def full_precision(like: Tensor) -> AbstractContextManager[object]:
 
 def check_embeddings(query: Tensor, key: Tensor) -> None:
     """Raise ValueError where these are not the embeddings of two views of N >= 2 images."""
-    if query.ndim != 2 or query.shape != key.shape or len(query) < 2:
+    check_tensors(query, key)
+    if query.ndim != 2 or query.shape != key.shape or len(query) < 2 or query.shape[1] < 1:
         raise ValueError(
             "the embeddings of both views must have the same shape (N, D) with N >= 2, got "
             f"{tuple(query.shape)} and {tuple(key.shape)}"
         )
+
+
+def check_tensors(*values: object) -> None:
+    """Raise ValueError where these are not tensors of real floating-point numbers."""
+    for value in values:
+        if not isinstance(value, Tensor):
+            raise ValueError(f"expected a tensor of numbers, got {type(value).__name__}")
+        if not value.is_floating_point():
+            raise ValueError(f"expected real floating-point numbers, got {value.dtype}")
 
 
 def check_negatives(positive_key: Tensor, negative_keys: Tensor) -> None:
@@ -380,8 +402,10 @@ def similarities(
     >>> eqco_info_nce(*similarities(query, key, others), temperature=0.2, alpha=256).shape
     torch.Size([])
     """
+    check_tensors(query, positive_key, negative_keys)
     fits = (
         query.ndim == 2
+        and query.shape[1] > 0
         and query.shape == positive_key.shape
         and negative_keys.ndim in (2, 3)
         and negative_keys.shape[-1] == query.shape[1]

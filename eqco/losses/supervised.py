@@ -92,7 +92,9 @@ class LabelLoss(nn.Module):
             row, column = pairs.nonzero(as_tuple=True)
             allowed = negative[row]  # (P, M)
             counts = allowed.sum(dim=1).clamp(max=loss.num_negatives or len(keys))
-            scores = torch.rand(allowed.shape, generator=loss.generator).to(query.device)
+            scores = torch.rand(allowed.shape, generator=loss.generator, device="cpu").to(
+                query.device
+            )
             order = torch.where(allowed, scores, -1.0).argsort(dim=1, descending=True)
             losses = similarity.new_zeros(len(row))
             for count in sorted(set(counts.tolist())):  # pairs with as many negatives

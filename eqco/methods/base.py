@@ -12,7 +12,7 @@ from eqco.config import Settings
 from eqco.losses.sampling import draw_columns
 from eqco.losses.similarity import Similarities
 from eqco.methods.batch_norm import use_synced_batch_norm
-from eqco.methods.encoder import Encoder, frozen_copy
+from eqco.methods.encoder import Encoder, frozen_copy, momentum_update
 from eqco.runtime.distributed import first_index
 from eqco.runtime.validation import COUNT, shown
 
@@ -43,6 +43,7 @@ class Method(nn.Module, ABC):
     arguments: ClassVar[tuple[str, ...]] = ("num_negatives", "drawing", "draws")
     encoder: Encoder
     key_encoder: Encoder
+    key_momentum: float
     looked: bool = False  # whether the first embeddings were looked at
 
     def __init__(
@@ -78,12 +79,22 @@ class Method(nn.Module, ABC):
     ) -> Similarities:
         """Cosine similarities of a batch, for a loss."""
 
+    @property
+    def moves(self) -> bool:
+        """Whether a forward pass may change the key encoder and the queue: a step of training."""
+        return self.training and torch.is_grad_enabled()
+
     def add_key_encoder(self, key_momentum: float) -> None:
         """Encode keys by a moving average of the query encoder, with a coefficient in [0, 1)."""
         if not 0.0 <= key_momentum < 1.0:
             raise ValueError(f"key_momentum must lie in [0, 1), got {key_momentum}")
         self.key_momentum = key_momentum
         self.key_encoder = frozen_copy(self.encoder)
+
+    def update_key_encoder(self) -> None:
+        """Move the key encoder by a step; in evaluation or without gradient it stands still."""
+        if self.moves:
+            momentum_update(self.encoder, self.key_encoder, self.key_momentum)
 
     def draw(
         self, available: int, total: int, place: Tensor, generator: torch.Generator

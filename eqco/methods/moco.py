@@ -12,7 +12,7 @@ from eqco.losses.memory_bank import random_keys, replace_oldest
 from eqco.losses.similarity import Similarities
 from eqco.methods.base import Method, check_embedding_dim, places
 from eqco.methods.batch_norm import use_split_batch_norm
-from eqco.methods.encoder import Encoder, momentum_update
+from eqco.methods.encoder import Encoder
 from eqco.runtime.distributed import gather
 
 
@@ -92,13 +92,14 @@ class MoCo(Method):
         fields = {name: getattr(recipe, name) for name in cls.arguments}
         return cls(encoder, seed=seed, **fields)
 
-    @torch.no_grad()
     def keys(self, key_view: Tensor, generator: torch.Generator) -> Tensor:
-        """Update the key encoder, then encode the shuffled key view: (N, D), whole batch."""
-        momentum_update(self.encoder, self.key_encoder, self.key_momentum)
+        """Update the key encoder in training, then encode the shuffled key view: (N, D)."""
+        self.update_key_encoder()
         images = gather(key_view)  # (N, C, H, W)
-        shuffled = torch.randperm(len(images), generator=generator).to(images.device)
-        key = gather(self.key_encoder(images[shuffled[places(len(key_view))]]))
+        shuffled = torch.randperm(len(images), generator=generator, device="cpu")
+        shuffled = shuffled.to(images.device)
+        with torch.no_grad():
+            key = gather(self.key_encoder(images[shuffled[places(len(key_view))]]))
         return key[shuffled.argsort()]
 
     def enqueue_pending(self) -> None:
@@ -130,13 +131,16 @@ class MoCo(Method):
         Returns:
             Similarities of the N queries to K keys of the queue each. With several processes, each
             has its own n of the N queries; all have the same queue. Compute the loss and its
-            gradient before the next batch, whose call enqueues these keys.
+            gradient before the next batch, whose call enqueues these keys. In evaluation mode or
+            without gradient the key encoder and the queue stand still.
         """
-        self.enqueue_pending()
+        if self.moves:
+            self.enqueue_pending()
         keys = self.keys(key_view, generator)  # (N, D)
         query = self.encoder(query_view)  # (n, D)
         self.look(query)
         place = places(len(query))
         columns = self.draw(len(self.queue), len(keys), place, generator)
-        self.pending = keys
+        if self.moves:
+            self.pending = keys
         return Similarities(query, keys[place], self.queue, columns=columns, draws=self.draws)

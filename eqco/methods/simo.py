@@ -10,7 +10,7 @@ from torch import Tensor
 from eqco.config import Settings
 from eqco.losses.similarity import Similarities, to_other_images
 from eqco.methods.base import Method, places
-from eqco.methods.encoder import Encoder, momentum_update
+from eqco.methods.encoder import Encoder
 from eqco.runtime.distributed import gather
 
 
@@ -48,11 +48,11 @@ class SiMo(Method):
         """The other images' keys: N - 1."""
         return recipe.batch_size - 1
 
-    @torch.no_grad()
     def keys(self, key_view: Tensor) -> Tensor:
-        """Update the key encoder, then encode the key view: (N, D), no gradient."""
-        momentum_update(self.encoder, self.key_encoder, self.key_momentum)
-        return self.key_encoder(key_view)  # type: ignore[no-any-return]
+        """Update the key encoder in training, then encode the key view: (N, D), no gradient."""
+        self.update_key_encoder()
+        with torch.no_grad():
+            return self.key_encoder(key_view)  # type: ignore[no-any-return]
 
     def forward(
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
@@ -66,7 +66,8 @@ class SiMo(Method):
 
         Returns:
             Similarities of the N queries to K keys each. With several processes, each has its own n
-            of the N queries, and draws from all keys.
+            of the N queries, and draws from all keys. In evaluation mode or without gradient the
+            key encoder stands still.
         """
         keys = gather(self.keys(key_view))  # (N, D), the whole batch
         query = self.encoder(query_view)  # (n, D), this process's part of it

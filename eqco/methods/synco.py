@@ -48,10 +48,11 @@ class Draws:
         """Draw for all N queries and keep those of this process's, (n, D), on their device."""
         total, unit = len(query) * world_size(), count // sum(SHARES)
         own = slice(first_index(len(query)), first_index(len(query)) + len(query))
+        how: Any = {"generator": generator, "device": generator.device}
         drawn = (
-            torch.randint(hard, (total, count + SHARES[2] * unit), generator=generator),
-            torch.rand(total, sum(SHARES[:3]) * unit, generator=generator),
-            torch.randn(total, SHARES[3] * unit, query.shape[1], generator=generator),
+            torch.randint(hard, (total, count + SHARES[2] * unit), **how),
+            torch.rand(total, sum(SHARES[:3]) * unit, **how),
+            torch.randn(total, SHARES[3] * unit, query.shape[1], **how),
         )
         return cls(*(each[own].to(query.device) for each in drawn))
 

@@ -10,7 +10,7 @@ import torch
 from eqco.analysis import mutual_information, theory
 from eqco.analysis.diagnosis import diagnose
 from eqco.analysis.mutual_information import Gaussians, Symbols
-from eqco.losses.functional import eqco_info_nce
+from eqco.losses.functional import eqco_info_nce, margin
 from eqco.losses.modules import DualTemperatureLoss, EqCoLoss
 from eqco.losses.similarity import Similarities
 from tests.faults.test_rim import case
@@ -18,7 +18,7 @@ from tests.faults.test_rim import case
 pytestmark = pytest.mark.faults
 
 NO_COUNTS: dict[str, Callable[[int], object]] = {
-    "margin": lambda k: theory.margin(k, temperature=0.2, alpha=16),
+    "margin": lambda k: margin(k, temperature=0.2, alpha=16),
     "mean_field_gap": lambda k: theory.mean_field_gap(7.0, num_negatives=k),
     "leading_gap": lambda k: theory.leading_gap(torch.ones(2), torch.ones(2), num_negatives=k),
     "gradient_noise_bound": lambda k: theory.gradient_noise_bound(
