@@ -51,7 +51,10 @@ COMMANDS: dict[str, tuple[Callable[..., int], str, dict[str, dict[str, Any]]]] =
         **parts(["tables"], "tables"),
     }),
     "table": (user_tables.main, "tables of your records beside the committed ones", {
-        **shared("scale", "records", "tables"),
+        **shared("scale"),
+        **shared("records", default=None,
+                 help="folder of records (default: runs/records, else the committed ones)"),
+        **shared("tables"),
         "--format": option(known_name("format", formats.FORMATS),
                            f"one of {', '.join(formats.FORMATS)} (default: md)", default="md"),
     }),

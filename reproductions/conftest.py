@@ -305,7 +305,7 @@ def closing_text(session: Session, number: int, width: int, colour: bool) -> str
         claims,
         width=width,
         colour=colour,
-        unmatched=published.numbers_without_row(number),
+        unmatched=published.numbers_without_row(number) if SCALES[session.scale].paper else (),
     )
 
 
@@ -322,7 +322,7 @@ def cells_of(session: Session, number: int) -> list[Cell]:
         cells.append(
             Cell(
                 row,
-                published.shown(number, row.name),
+                published.shown(number, row.name) if SCALES[session.scale].paper else "",
                 measured,
                 status,
                 evidence=tuple(known.values()),

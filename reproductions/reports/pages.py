@@ -14,30 +14,27 @@ import io
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from eqco.engine.progress import duration
-from eqco.methods import METHODS
 from eqco.recipe import Recipe
 from eqco.runtime.files import write_atomically
 from reproductions.experiments import missing
 from reproductions.experiments.planned import EXPERIMENTS
-from reproductions.formats import markdown_table, spread
+from reproductions.formats import Grid, markdown_table
 from reproductions.reports import log_pages, readme, sensitivity, sweep
 from reproductions.reports.figures import PICTURES, picture
-from reproductions.results import published, records
+from reproductions.reports.grids import claim_grid, published_grid, row_grid
 from reproductions.results.records import (
     evidence_base,
     judge_claim,
     judged_scales,
-    metric_titles,
     shown_scales,
 )
+from reproductions.results.report_records import Evidence, committed
 from reproductions.scales import SCALES
-from reproductions.statistics.verdicts import Verdict
-from reproductions.statistics.wording import NOT_RUN, points, short
 from reproductions.tables import TABLES, table
-from reproductions.tables.base import Claim, Row
-from reproductions.tables.claims import JUDGED, inside
+from reproductions.tables.base import Row
 
 HERE = Path(__file__).parents[1]
 ROOT = HERE.parent
@@ -45,55 +42,27 @@ CONTRADICTED = HERE / "contradicted.csv"
 GLYPHS = "glyphs"
 
 
-def row_cells(number: int, scale: str, row: Row) -> list[str]:
-    """A row of a table's page; a row without a record says so, with the price of a run."""
-    mine = records.recipe_runs(scale, [row.recipe])
-    cells = [
-        row.title,
-        METHODS[row.recipe.method].title,
-        str(row.recipe.num_negatives),
-        published.shown(number, row.name),
-    ]
-    if mine.empty:
-        return [*cells, *(NOT_RUN for _ in metric_titles()), missing.cost(scale, [row.recipe])]
-    metrics = (spread(list(mine[metric].dropna())) for metric in metric_titles())
-    return [*cells, *metrics, duration(mine["seconds"].median())]
+def run_cell(found: Evidence, row: Row) -> str:
+    """Median time of a run of a row; without a record, its price."""
+    records = found.of(row).values()
+    if not records:
+        return missing.cost(found.scale, [row.recipe])
+    return duration(median(r.seconds["train"] + r.seconds["probe"] for r in records))
 
 
-def prediction_cells(claim: Claim, verdict: Verdict | None) -> list[str]:
-    """What was predicted, what came out by the linear probe, and whether that agrees."""
-    if claim.predicted is None:
-        return ["–"] * len(PREDICTION)
-    words = {True: "yes", False: "no", None: "–"}
-    measured = f"{points(verdict)} n={verdict.n}" if verdict else NOT_RUN
-    return [f"{claim.predicted:+.1f}", measured, words[inside(claim, verdict)]]
+def page_table(grid: Grid) -> str:
+    """A grid without its title."""
+    return markdown_table(grid.header, grid.lines)
 
 
-PREDICTION = ("predicted", "measured", "inside?")
-
-
-def claim_lines(number: int, scale: str) -> str:
-    """The claims of a table at a scale; where points were predicted, with them."""
-    claims = table(number, scale, evidence_base(scale)).claims
-    predicted = scale == GLYPHS and any(claim.predicted is not None for claim in claims)
-    header, lines = ["claim", *(PREDICTION if predicted else ())], []
-    for claim in claims:
-        beside = prediction_cells(claim, judge_claim(number, scale, claim)) if predicted else []
-        verdicts = (short(judge_claim(number, scale, claim, metric)) for metric in JUDGED)
-        lines.append([claim.statement, *beside, *verdicts])
-    header += [f"{metric_titles()[metric]}: verdict" for metric in JUDGED]
-    return markdown_table(header, lines)
-
-
-def table_page(number: int, scale: str) -> str:
+def table_page(number: int, found: Evidence) -> str:
     """A table at a scale: cells, claims, and what has no record; or that it was not run."""
-    rows = table(number, scale, evidence_base(scale)).rows
-    left = sentence(missing.table_not_run(number, scale))
-    if len(missing.without_runs(number, scale)) == len(rows):
-        return f"### Scale {scale}\n\n{left}"
-    header = ["loss", "method", "K", "published (ImageNet)", *metric_titles().values(), "a run"]
-    cells = markdown_table(header, [row_cells(number, scale, row) for row in rows])
-    parts = [f"### Scale {scale}", cells, left, claim_lines(number, scale)]
+    parts = [f"### Scale {found.scale}", sentence(missing.table_not_run(number, found.scale))]
+    if any(map(found.of, found.tables[number].rows)):
+        times = [run_cell(found, row) for row in found.tables[number].rows]
+        cells = row_grid(found, number, {"a run": times})
+        parts.insert(1, page_table(cells))
+        parts.append(page_table(claim_grid(found, number)))
     return "\n\n".join(filter(None, parts))
 
 
@@ -105,9 +74,12 @@ def sentence(text: str) -> str:
 def all_tables() -> str:
     """Every table at glyphs and at every scale that has a record."""
     pages = []
+    found = list(map(committed, shown_scales()))
     for number in TABLES:
         pages.append(f"## Table {number}: {table(number, GLYPHS).title}")
-        pages += [table_page(number, scale) for scale in shown_scales()]
+        pages += [table_page(number, each) for each in found]
+    sources = published_grid()
+    pages += [f"## {sources.title}", page_table(sources)]
     return "\n\n".join([*pages, other_scales()])
 
 

@@ -28,7 +28,7 @@ class Cell:
 
     Attributes:
         row: of the table.
-        published: a number or "not verified".
+        published: a number or "not verified"; "" where none is compared.
         measured: records by seed.
         status: "passed", "failed", "not run", or how many of the seeds there are.
         evidence: accuracies of the committed runs of this row, percent.
@@ -96,7 +96,6 @@ OPTIONAL = ("published", "time", "Δ base", "kNN")  # left out first where colum
 LEGEND = {
     "Δ base": "Δ base: points against InfoNCE with all negatives, paired by seed.",
     "predicted": "predicted: where a run of the row falls by the committed evidence (99 %).",
-    "published": "Published numbers are of ImageNet and are compared at that scale only.",
 }
 
 
@@ -105,10 +104,11 @@ def cell_grid(cells: Sequence[Cell], width: int) -> Grid:
     columns = {
         "loss": [cell.row.title for cell in cells],
         "K": [str(cell.recipe.num_negatives) for cell in cells],
-        "published": [cell.published for cell in cells],
         "linear %": [spread(cell.values("linear").values()) for cell in cells],
         "kNN": [mean_of(cell.values("knn").values()) for cell in cells],
     }
+    if any(cell.published for cell in cells):
+        columns["published"] = [cell.published for cell in cells]
     baselines = [full_baseline(cell, cells) for cell in cells]
     if any(baselines):
         columns["Δ base"] = list(map(difference, cells, baselines))
@@ -247,8 +247,7 @@ def closing(
     console.print(f"Table {table} ({methods}) at scale {scale}", style="bold")
     titles = print_cells(console, cells)
     lines = [text for name, text in LEGEND.items() if name in titles]
-    if "published" in titles:
-        lines += [f"published for {number.of}: {number.value}" for number in unmatched]
+    lines += [f"published for {number.of}: {number.value}" for number in unmatched]
     console.print("\n".join(lines))
     if claims:
         print_claims(console, claims)

@@ -10,6 +10,7 @@ from pathlib import Path
 from eqco.artifacts.record import Record
 from eqco.recipe import Recipe
 from reproductions import tables
+from reproductions.results import records
 from reproductions.results.records import Records
 from reproductions.scales import SCALES
 from reproductions.statistics.intervals import prediction_intervals
@@ -34,10 +35,12 @@ class Evidence:
 
     @property
     def base(self) -> Recipe:
-        """The baseline, with the data of the records where users bring the data."""
+        """The baseline, with the data of the records where users bring it, and their precision."""
         base = SCALES[self.scale].base
-        brought = base.data == "folder" and self.records
-        return replace(base, data=self.records[0].recipe.data) if brought else base
+        if base.data == "folder" and self.records:
+            base = replace(base, data=self.records[0].recipe.data)
+        precisions = {record.recipe.precision for record in self.records}
+        return replace(base, precision=precisions.pop()) if len(precisions) == 1 else base
 
     @cached_property
     def by_recipe(self) -> Mapping[Recipe, dict[int, Record]]:
@@ -79,6 +82,11 @@ class Evidence:
         """Where a new run of each row of a table falls, percent; rows of one seed are left out."""
         rows = self.tables[number].rows
         return prediction_intervals({row.name: list(self.values(row).values()) for row in rows})
+
+
+def committed(scale: str) -> Evidence:
+    """Committed records of a scale."""
+    return Evidence(scale, tuple(records.committed_records(scale)))
 
 
 def read(folder: Path, scale: str) -> Evidence:

@@ -26,6 +26,14 @@ def is_corrected(verdict: Verdict) -> bool:
     return verdict.status != verdict.uncorrected
 
 
+def status(verdict: Verdict | None) -> str:
+    """`undetermined (uncorrected: supported)`."""
+    if verdict is None:
+        return NOT_RUN
+    other = f" (uncorrected: {verdict.uncorrected})" if is_corrected(verdict) else ""
+    return f"{verdict.status}{other}"
+
+
 def marked(verdict: Verdict | None) -> str:
     """The status, marked where it differs from the uncorrected one: `undetermined¹`."""
     if verdict is None:

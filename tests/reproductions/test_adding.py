@@ -30,6 +30,7 @@ from reproductions.harness import options
 from reproductions.reports import pages, sweep
 from reproductions.reports.terminal import Cell, closing
 from reproductions.results import records
+from reproductions.results.report_records import committed
 from reproductions.scales import SCALES, Scale
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import Row, Table, beats, with_loss
@@ -193,7 +194,7 @@ def test_a_table_is_one_entry(
     rows = table(number, "glyphs").rows
     commit([make_record(row.recipe, seed, 80.0 + seed) for row in rows for seed in range(3)])
     shown = pages.all_tables().partition(f"## Table {number}: few against all\n")[2]
-    assert pages.table_page(number, "glyphs") in shown
+    assert pages.table_page(number, committed("glyphs")) in shown
     assert f"-k table{number}`" in pages.prices()
     base = replace(SCALES["glyphs"].base, learning_rate=0.05)
     jobs = {job.recipe for job in grid.jobs(SCALES["glyphs"], base, range(1), ["tables"], [number])}
@@ -215,5 +216,5 @@ def test_a_metric_appears_in_the_pages(monkeypatch: pytest.MonkeyPatch, commit: 
     commit([make_record(row.recipe, seed, 80.0 + seed) for row in rows for seed in range(3)])
     mine = Metric("share of the first class", lambda train, test, *_: 100.0)
     monkeypatch.setitem(METRICS, "mine", mine)
-    assert "share of the first class" in pages.table_page(1, "glyphs")
+    assert "share of the first class" in pages.table_page(1, committed("glyphs"))
     assert "share of the first class" in sweep.in_each(sweep.metrics_of)

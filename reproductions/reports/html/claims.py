@@ -5,25 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pandas as pd
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from eqco.evaluation.metrics import METRICS
 from eqco.methods import METHODS
 from reproductions.formats import Grid
+from reproductions.reports.grids import claim_grid
 from reproductions.results.report_records import Evidence
 from reproductions.statistics.verdicts import LEAST_SEEDS, MARGIN, Verdict
-from reproductions.statistics.wording import (
-    INTERVAL,
-    NOT_RUN,
-    SYMBOLS,
-    is_corrected,
-    points,
-    short_p,
-)
+from reproductions.statistics.wording import NOT_RUN, SYMBOLS, points
 from reproductions.tables.base import Claim
-from reproductions.tables.claims import PRIMARY, SECOND_METRIC, Verdicts, inside, tally
+from reproductions.tables.claims import PRIMARY, Verdicts, tally
 
-PREDICTED_AT = "glyphs"  # the scale of `Claim.predicted`
 LEAST_REACH = 2.0  # points, of the axis of intervals
 
 
@@ -33,12 +25,12 @@ def badge(word: str) -> Markup:
     return Markup(text).format(word.replace(" ", "-"), SYMBOLS[word], word)
 
 
-def status(verdict: Verdict | None) -> Markup:
-    """The badge of a verdict, and what it is without Holm's correction where that differs."""
-    if verdict is None:
-        return badge(NOT_RUN)
-    other = Markup(" <small>uncorrected: {}</small>").format(verdict.uncorrected)
-    return badge(verdict.status) + (other if is_corrected(verdict) else "")
+def cell(text: str) -> Markup:
+    """A text of a table; a verdict becomes a badge."""
+    word, _, more = text.partition(" (")
+    if word not in SYMBOLS:
+        return escape(text)
+    return badge(word) + Markup(" <small>{}</small>").format(more.rstrip(")"))
 
 
 def effect(verdict: Verdict | None, reach: float) -> Markup:
@@ -93,32 +85,10 @@ def of_paper(sources: dict[str, Evidence]) -> list[Grid]:
     ]
 
 
-def predicted(claim: Claim, verdict: Verdict | None) -> str:
-    """`+0.50, inside`: the prediction, and whether the interval has it from three seeds on."""
-    if claim.predicted is None:
-        return "–"
-    word = {True: ", inside", False: ", outside", None: ""}[inside(claim, verdict)]
-    return f"{claim.predicted:+.2f}{word}".replace("-", "−")
-
-
 def every_claim(evidence: Evidence) -> Grid:
     """All claims of a scale."""
-    reach, lines, verdicts = reach_of(evidence), [], []
-    for number, claim, by in judged(evidence):
-        verdict = by.get(PRIMARY)
-        verdicts += [verdict] if verdict else []
-        line = {
-            "claim": f"{claim.paper} {claim.statement}".strip(),
-            "method": claim.methods,
-            "verdict": status(verdict),
-            INTERVAL: effect(verdict, reach),
-            "seeds": str(verdict.n if verdict else 0),
-            "p": short_p(verdict.p) if verdict else "–",
-            "p (Holm)": short_p(verdict.p_holm) if verdict else "–",
-            METRICS[SECOND_METRIC].title: status(by.get(SECOND_METRIC)),
-            "predicted": predicted(claim, verdict) if evidence.scale == PREDICTED_AT else "–",
-            "table": str(number),
-        }
-        lines.append(line)
-    title = f"Scale {evidence.scale}: {tally(verdicts)}, {len(lines) - len(verdicts)} {NOT_RUN}"
-    return Grid(pd.DataFrame(lines), ("seeds", "p", "p (Holm)", "predicted"), title)
+    grids = {number: claim_grid(evidence, number) for number in evidence.tables}
+    frame = pd.concat([grid.frame.assign(table=str(n)) for n, grid in grids.items()])
+    verdicts = [by[PRIMARY] for _, _, by in judged(evidence) if PRIMARY in by]
+    title = f"Scale {evidence.scale}: {tally(verdicts)}, {len(frame) - len(verdicts)} {NOT_RUN}"
+    return Grid(frame.fillna("–"), grids[1].numbers, title)

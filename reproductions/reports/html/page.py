@@ -14,27 +14,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from eqco.artifacts.record import commit, now
 from eqco.engine.progress import duration
-from eqco.evaluation.metrics import METRICS
-from eqco.methods import METHODS
 from eqco.runtime.files import write_atomically
 from reproductions.experiments.missing import options, price_by
-from reproductions.formats import Grid, spread, to_html
+from reproductions.formats import Grid, to_html
 from reproductions.reports import readme
 from reproductions.reports.figures import PICTURES
+from reproductions.reports.grids import published_grid, row_grid
 from reproductions.reports.html import claims, curves, text
 from reproductions.reports.html.provenance import every_run, made_with
-from reproductions.results import published, records
+from reproductions.results import records
 from reproductions.results.report_records import Evidence, read_all
 from reproductions.scales import SCALES
-from reproductions.statistics.intervals import near_published
 from reproductions.statistics.verdicts import LEAST_SEEDS
-from reproductions.tables.base import Row
 from reproductions.tables.claims import PRIMARY
 
 HERE = Path(__file__).parent
@@ -55,36 +51,14 @@ def answer(found: Evidence) -> str:
     return readme.answer([(c, v) for c, v in judged if v], found.scale)
 
 
-def published_cell(found: Evidence, number: int, row: Row) -> str:
-    """The published number of a row; at the paper's scale, whether its runs agree with it."""
-    line, values = published.number_for(number, row.name), list(found.values(row).values())
-    if line and values and SCALES[found.scale].paper:
-        return f"{line.value}; {near_published(values, float(line.value), line.trials)}"
-    return published.shown(number, row.name)
-
-
 def tables(found: Evidence) -> Iterator[Grid]:
     """Tables of a scale that have a record."""
     for number, table in found.tables.items():
-        if not any(map(found.of, table.rows)):
-            continue
-        falls = found.predictions(number)
-        ranges = [falls.get(row.name) for row in table.rows]
-        columns = {
-            "loss": [row.title for row in table.rows],
-            "method": [METHODS[row.recipe.method].title for row in table.rows],
-            "K": [str(row.recipe.num_negatives) for row in table.rows],
-            **{
-                metric.title: [spread(found.values(row, name).values()) for row in table.rows]
-                for name, metric in METRICS.items()
-            },
-            "a new run": ["{:.1f} to {:.1f}".format(*each) if each else "–" for each in ranges],
-            "published": [published_cell(found, number, row) for row in table.rows],
-        }
-        others = published.numbers_without_row(number)
-        note = " ".join(f"Published for {each.of}: {each.value}." for each in others)
-        title = f"Table {number}, scale {found.scale}: {table.title}."
-        yield Grid(pd.DataFrame(columns), columns.keys() - {"loss", "method"}, title, note)
+        if any(map(found.of, table.rows)):
+            falls = found.predictions(number)
+            ranges = [falls.get(row.name) for row in table.rows]
+            texts = ["{:.1f} to {:.1f}".format(*each) if each else "–" for each in ranges]
+            yield row_grid(found, number, {"a new run": texts})
 
 
 def not_run(found: Evidence, folder: Path | None) -> str:
@@ -138,7 +112,7 @@ def context(folder: Path, shown: Path | None) -> dict[str, Any]:
         "skipped": [sentence for each in scales.values() for sentence in each.skipped],
         "folded": {
             "Every claim": list(map(claims.every_claim, found.values())),
-            "Tables": [grid for each in found.values() for grid in tables(each)],
+            "Tables": [*(g for each in found.values() for g in tables(each)), published_grid()],
             "Every run": [
                 *map(made_with, found.values()),
                 *map(every_run, found.values()),
@@ -176,7 +150,7 @@ def render(values: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["table"] = lambda grid: Markup(to_html(grid))
+    environment.filters["table"] = lambda grid: Markup(to_html(grid, claims.cell))
     environment.filters["badge"] = claims.badge
     own = {"style": Markup(style), "script": Markup(script), "policy": policy(style, script)}
     return environment.get_template("page.html").render(values, **own)

@@ -60,10 +60,10 @@ def test_keys_sort_a_table_up_and_down_with_empty_cells_last(opened: Page) -> No
         opened.keyboard.press("Enter")
         assert opened.evaluate(f"{HEAD}.ariaSort") == order
         values = opened.evaluate(COLUMN)
-        known = [float(value.split()[0].replace("−", "-")) for value in values if value]
+        known = [float(value.split()[0]) for value in values if value != "–"]
         assert len(known) > 5
         assert known == sorted(known, reverse=order == "descending")
-        assert values[len(known) :] == [""] * (len(values) - len(known))
+        assert values[len(known) :] == ["–"] * (len(values) - len(known))
         assert sorted(values) == sorted(before)
 
 

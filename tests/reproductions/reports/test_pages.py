@@ -11,10 +11,12 @@ import pytest
 
 from reproductions.conftest import contradictions
 from reproductions.reports import pages, readme
+from reproductions.reports.grids import claim_grid, published_grid
 from reproductions.results import records as evidence
 from reproductions.results.records import judged_scales
+from reproductions.results.report_records import Evidence, committed
+from reproductions.statistics.wording import INTERVAL, points, status
 from reproductions.tables import TABLES, table
-from reproductions.tables.claims import JUDGED
 from tests import synthetic
 
 
@@ -119,25 +121,37 @@ def test_without_records_every_page_says_what_makes_them_and_no_cell_is_empty() 
 
 @pytest.mark.usefixtures("stand_ins")
 def test_a_table_in_part_shows_rows_that_were_not_run_and_the_command_that_runs_them() -> None:
-    text, found = pages.table_page(7, "glyphs"), table(7, "glyphs")
-    cells, claims = text.split("| claim |")
-    assert cells.count("| not run |") >= 5
+    found = committed("glyphs")
+    cells, claims = pages.table_page(7, found).split("| claim |")
+    assert cells.count("| – | – | – | – | 1 run, ") >= 5
     assert "Not run: 6 of 10 rows; `pytest reproductions/ -k table7` makes them (6 runs, " in cells
-    assert [claim.statement in claims for claim in found.claims] == [True] * len(found.claims)
-    for metric in JUDGED:
-        assert f" {pages.metric_titles()[metric]}: verdict |" in claims
+    assert all(claim.statement in claims for claim in found.tables[7].claims)
 
 
 @pytest.mark.usefixtures("stand_ins")
 def test_a_prediction_stands_beside_what_was_measured() -> None:
-    lines = pages.claim_lines(7, "glyphs").splitlines()
-    (claim,) = (c for c in table(7, "glyphs").claims if c.name == "eqco-k16-draws4-beats-draws1")
+    found = committed("glyphs")
+    lines = claim_grid(found, 7).frame.set_index("claim")
+    claim = found.tables[7].claim("eqco-k16-draws4-beats-draws1")
     verdict = evidence.judge_claim(7, "glyphs", claim)
     assert verdict is not None
-    word = "yes" if verdict.low <= 0.5 <= verdict.high else "no"
-    (line,) = (line for line in lines if claim.statement in line)
-    assert f"| +0.5 | {pages.points(verdict)} n={verdict.n} | {word} |" in line
-    assert "predicted" not in pages.claim_lines(1, "glyphs")
+    word = "inside" if verdict.low <= 0.5 <= verdict.high else "outside"
+    line = lines.loc[claim.statement]
+    assert (line["predicted"], line[INTERVAL]) == (f"+0.5, {word}", points(verdict))
+    assert (line["method"], line["verdict"]) == ("SiMo", status(verdict))
+    assert "predicted" not in claim_grid(found, 1).header
+
+
+def test_a_claim_names_the_methods_of_its_rows() -> None:
+    found = Evidence("glyphs", ())
+    assert set(claim_grid(found, 2).frame["method"]) == {"MoCo v2", "SimCLR"}
+    assert claim_grid(found, 3).frame["method"][0] == "SiMo, MoCo v2"
+
+
+def test_published_numbers_stand_once_with_their_source() -> None:
+    lines = published_grid().lines
+    assert len({tuple(line[:2]) for line in lines}) == len(lines)
+    assert all(source for *_, source in lines)
 
 
 def test_prices_count_each_shared_run_once() -> None:
@@ -181,7 +195,7 @@ def test_the_answer_and_the_claims_have_the_numbers_of_the_verdicts() -> None:
     assert falls is not None
     assert level is not None
     assert f"{falls.mean:.1f} points [{falls.low:.1f}, {falls.high:.1f}]" in readme.answer()
-    assert f"{pages.points(level)} against all: **{level.status}**" in readme.paper_claims()
+    assert f"{points(level)} against all: **{level.status}**" in readme.paper_claims()
     assert "not run: 2 of 5 rows; `pytest reproductions/ -k table3`" in readme.paper_claims()
 
 

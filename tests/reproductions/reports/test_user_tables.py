@@ -32,9 +32,9 @@ def test_a_row_has_mean_spread_and_seeds(
     assert main([*words, "--tables", "1"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     first, *rest = found["rows"]
-    assert first["linear %"] == "51.0 ± 1.4 (2)"
-    assert first["kNN %"] == "41.0 ± 1.4 (2)"
-    assert all(row["linear %"] == "–" for row in rest)
+    assert first["linear probe"] == "51.0 ± 1.4 (2)"
+    assert first["kNN"] == "41.0 ± 1.4 (2)"
+    assert all(row["linear probe"] == "–" for row in rest)
     assert main(words) == 0  # tables without a number of the user's are left out
     tables = json.loads(capsys.readouterr().out)
     recipe = table(1, "smoke").rows[0].recipe
@@ -42,14 +42,15 @@ def test_a_row_has_mean_spread_and_seeds(
     assert recipe.num_negatives == int(first["K"])
 
 
-def test_alpha_is_a_column_where_rows_differ_in_it(
-    records: Path, capsys: pytest.CaptureFixture[str]
+def test_without_a_folder_the_committed_records_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["table", "--scale", "smoke", "--records", str(records)]
-    assert main([*words, "--tables", "4"]) == 0
-    assert "| alpha |" in capsys.readouterr().out
-    assert main([*words, "--tables", "1"]) == 0
-    assert "| alpha |" not in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    assert main(["table", "--tables", "1", "--format", "json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert all(row["linear probe"] == row["committed"] != "–" for row in found["rows"])
+    assert main(["table", "--scale", "smoke"]) == 2
+    assert "holds no record" in capsys.readouterr().err
 
 
 def test_what_cannot_be_shown_is_named(

@@ -1,0 +1,104 @@
+"""Tables of a scale as grids: rows with their metrics, claims with their verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from eqco.evaluation.metrics import METRICS
+from eqco.methods import METHODS
+from reproductions.formats import Grid, spread
+from reproductions.results.published import NOT_VERIFIED, number_for, published
+from reproductions.results.report_records import Evidence
+from reproductions.scales import SCALES
+from reproductions.statistics.intervals import near_published
+from reproductions.statistics.verdicts import Verdict
+from reproductions.statistics.wording import INTERVAL, points, short_p, status
+from reproductions.tables.base import Claim, Row
+from reproductions.tables.claims import PRIMARY, SECOND_METRIC, inside
+
+PREDICTED_AT = "glyphs"  # the scale of `Claim.predicted`
+ABSENT = "–"
+
+
+def row_grid(
+    evidence: Evidence,
+    number: int,
+    more: Mapping[str, Iterable[str]],
+    metrics: Iterable[str] = (),
+) -> Grid:
+    """Rows of a table with mean, spread and count of their metrics.
+
+    Args:
+        evidence: records of the scale.
+        number: of the table.
+        more: further columns by title; published numbers are added at the paper's own scale.
+        metrics: by name; all of them where none is named.
+    """
+    table = evidence.tables[number]
+    columns: dict[str, Iterable[str]] = {
+        "loss": [row.title for row in table.rows],
+        "method": [METHODS[row.recipe.method].title for row in table.rows],
+        "K": [str(row.recipe.num_negatives) for row in table.rows],
+    }
+    for name in metrics or METRICS:
+        values = [evidence.values(row, name).values() for row in table.rows]
+        columns[METRICS[name].title] = map(spread, values)
+    columns |= more
+    if SCALES[evidence.scale].paper:
+        columns["published"] = [published_cell(evidence, number, row) for row in table.rows]
+    frame = pd.DataFrame({title: list(cells) for title, cells in columns.items()})
+    title = f"Table {number}: {table.title}, scale {evidence.scale}"
+    return Grid(frame, columns.keys() - {"loss", "method"}, title)
+
+
+def published_cell(evidence: Evidence, number: int, row: Row) -> str:
+    """The published number of a row, and whether its runs agree with it."""
+    line, values = number_for(number, row.name), list(evidence.values(row).values())
+    if line and values:
+        return f"{line.value}; {near_published(values, float(line.value), line.trials)}"
+    return line.value if line else NOT_VERIFIED
+
+
+def prediction(claim: Claim, verdict: Verdict | None) -> str:
+    """`+0.5, inside`: the points that were predicted, and whether the interval has them."""
+    if claim.predicted is None:
+        return ABSENT
+    words = {True: ", inside", False: ", outside", None: ""}
+    return f"{claim.predicted:+.1f}{words[inside(claim, verdict)]}"
+
+
+def claim_grid(evidence: Evidence, number: int) -> Grid:
+    """Claims of a table with their verdicts by both metrics; where points were predicted, these."""
+    lines = []
+    for claim in evidence.tables[number].claims:
+        by = evidence.verdicts[number][claim.name]
+        first, second = by.get(PRIMARY), by.get(SECOND_METRIC)
+        line = {
+            "claim": claim.statement,
+            "method": claim.methods,
+            "n": str(first.n) if first else "0",
+            INTERVAL: points(first) if first else ABSENT,
+            "p (Holm)": short_p(first.p_holm) if first else ABSENT,
+            "verdict": status(first),
+            f"by {METRICS[SECOND_METRIC].title}": points(second) if second else ABSENT,
+            "its verdict": status(second),
+            "predicted": prediction(claim, first),
+        }
+        lines.append(line)
+    frame = pd.DataFrame(lines)
+    if evidence.scale != PREDICTED_AT or frame["predicted"].eq(ABSENT).all():
+        frame = frame.drop(columns="predicted")
+    return Grid(frame, ("n", "p (Holm)"), f"Claims of table {number}, scale {evidence.scale}")
+
+
+def published_grid() -> Grid:
+    """Published top-1 accuracies on ImageNet with their sources, each once."""
+    lines = [
+        (each.row or each.of, each.value, str(each.trials), each.source)
+        for each in published()
+        if each.metric == "top1"
+    ]
+    frame = pd.DataFrame(list(dict.fromkeys(lines)), columns=["of", "top-1 %", "runs", "source"])
+    return Grid(frame, ("top-1 %", "runs"), "Published, ImageNet")
