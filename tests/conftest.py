@@ -6,9 +6,6 @@ Nothing is downloaded, and nothing is written outside `tmp_path`.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +14,8 @@ import torch
 from torch import Tensor
 
 from eqco.config import Machine
+from tests.processes import ENVIRONMENT, python
 
-ROOT = Path(__file__).resolve().parents[1]
 Outcomes = list[tuple[int, str]]
 
 
@@ -61,12 +58,8 @@ def machine(tmp_path: Path) -> Machine:
 
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
-    """Environment of a subprocess that imports this working tree and computes on one thread.
-
-    Without the variables of pytest-xdist, by which a pytest of its own would think it is a worker.
-    """
-    own = {name: text for name, text in os.environ.items() if not name.startswith("PYTEST_XDIST")}
-    return {**own, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    """Environment of a subprocess that imports this working tree and computes on one thread."""
+    return ENVIRONMENT
 
 
 @pytest.fixture
@@ -82,7 +75,7 @@ def similarity_case(generator: torch.Generator) -> Callable[..., tuple[Tensor, T
 
 
 @pytest.fixture(scope="session")
-def sessions(environment: dict[str, str]) -> Callable[[list[list[str]], Path], Outcomes]:
+def sessions() -> Callable[[list[list[str]], Path], Outcomes]:
     """Exit status and output of `pytest WORDS` in the root of the project, for each list of words.
 
     Records and checkpoints go to the folder given.
@@ -91,12 +84,8 @@ def sessions(environment: dict[str, str]) -> Callable[[list[list[str]], Path], O
     def outcomes(words: list[list[str]], folder: Path) -> Outcomes:
         places = [f"--{name}={folder / name}" for name in ("records", "checkpoints")]
         given = [[*each, *places, "-p", "no:cacheprovider"] for each in words]
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.programs.pytest_sessions"],
-            cwd=ROOT, input=json.dumps(given), capture_output=True, text=True, check=False,
-            env={**environment, "COLUMNS": "80"},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        program = ("-m", "tests.programs.pytest_sessions")
+        done = python(*program, entered=json.dumps(given), COLUMNS="80")
         return [(status, text) for status, text in json.loads(done.stdout)]
 
     return outcomes

@@ -73,4 +73,5 @@ def test_what_a_diff_adds_works(name: str, patched: Path, environment: dict[str,
     assert expected in run([sys.executable, *words], patched, environment)
     if name == "figure":
         assert (patched / "margin.png").stat().st_size > 10_000
+        assert (patched / "margin.pdf").exists()
         assert len((patched / "margin.csv").read_text(encoding="utf-8").splitlines()) == 16

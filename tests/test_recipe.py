@@ -43,7 +43,8 @@ def test_an_invalid_value_of_a_recipe_is_one_sentence_with_field_and_value(field
         check_refused(partial(replace, EQCO), field, value)
 
 
-def test_every_field_of_a_recipe_is_checked() -> None:
+def test_every_field_of_a_recipe_and_of_a_machine_is_checked() -> None:
+    assert {each.name for each in fields(Machine)} == set(INVALID_MACHINE)
     every = {each.name for each in fields(Recipe)}
     assert every == {*NUMBERS, *NAMES, "data"} == set(INVALID)
     assert not set(NUMBERS) & set(NAMES)
@@ -55,66 +56,36 @@ def test_an_invalid_value_of_a_machine_is_one_sentence_with_field_and_value(fiel
         check_refused(Machine, field, value)
 
 
-def test_every_field_of_a_machine_is_checked() -> None:
-    assert {each.name for each in fields(Machine)} == set(INVALID_MACHINE)
+EARLIER: dict[str, tuple[Any, ...]] = {
+    "knn_neighbours": (0, -1),
+    "probe_learning_rate": (1e38,),
+    "warmup_epochs": (math.nan, -1),
+    "crop_scale": (5, 0, -1, math.nan),
+    "epochs": (0.5, -1),
+    "temperature": ("0.2", 0.0, math.nan),
+    "batch_size": (64.0, "256", 1),
+    "key_momentum": (math.inf, 1.0, -0.1),
+    "alpha": (0.0, -1.0, math.inf),
+    "data_part": (0.0, 1.5),
+    "image_size": (10**400,),
+    "queue_size": (None,),
+    "bn_splits": (True,),
+    "second_temperature": ([],),
+}
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("knn_neighbours", 0),
-        ("knn_neighbours", -1),
-        ("probe_learning_rate", 1e38),
-        ("warmup_epochs", math.nan),
-        ("warmup_epochs", -1),
-        ("crop_scale", 5),
-        ("crop_scale", 0),
-        ("crop_scale", -1),
-        ("crop_scale", math.nan),
-        ("epochs", 0.5),
-        ("epochs", -1),
-        ("temperature", "0.2"),
-        ("temperature", 0.0),
-        ("temperature", math.nan),
-        ("learning_rate", -0.1),
-        ("weight_decay", math.nan),
-        ("batch_size", 64.0),
-        ("batch_size", "256"),
-        ("batch_size", 1),
-        ("embedding_dim", 0),
-        ("key_momentum", math.inf),
-        ("key_momentum", 1.0),
-        ("key_momentum", -0.1),
-        ("alpha", 0.0),
-        ("alpha", -1.0),
-        ("alpha", math.inf),
-        ("num_negatives", 0),
-        ("probe_epochs", 0),
-        ("data_part", 0.0),
-        ("data_part", 1.5),
-        ("image_size", 10**400),
-        ("queue_size", None),
-        ("bn_splits", True),
-        ("second_temperature", []),
-    ],
-)
-def test_values_that_earlier_versions_accepted_raise_an_error(field: str, value: Any) -> None:
+@pytest.mark.parametrize("field", EARLIER)
+def test_values_that_earlier_versions_accepted_raise_an_error(field: str) -> None:
     """Independent of the tables that make the other cases."""
-    check_refused(Recipe, field, value)
+    for value in EARLIER[field]:
+        check_refused(Recipe, field, value)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"temperature": 0.0}, r"^temperature must lie in \[0.0001, 1e\+06\], got 0.0$"),
-        (
-            {"knn_neighbours": 0},
-            "^knn_neighbours must be a whole number from 1 to 2147483648, got",
-        ),
-        (
-            {"batch_size": "256"},
-            "^batch_size must be a whole number from 2 to 2147483648, got '2",
-        ),
+        ({"knn_neighbours": 0}, "^knn_neighbours must be a whole number from 1 to 2147483648, got"),
         ({"crop_scale": 5}, r"^crop_scale must lie in \(0, 1\], got 5$"),
         ({"key_momentum": 1.0}, r"^key_momentum must lie in \[0, 1\), got 1.0$"),
         ({"epochs": 10**400}, "^epochs must be a whole number .*, got an integer of 1329 bits$"),

@@ -28,6 +28,13 @@ def machine_in(folder: Path) -> Machine:
     return Machine(threads=1, checkpoints=folder / "checkpoints", checkpoint_seconds=0.0)
 
 
+def sweep_in(folder: Path, *more: str) -> list[str]:
+    """The words of a sweep of table 1 at scale smoke; records and checkpoints in a folder."""
+    words = ["sweep", "--scale=smoke", "--parts", "tables", "--tables", "1", "--seeds", "1"]
+    words += [f"--{name}={folder / name}" for name in ("records", "checkpoints")]
+    return [*words, *more]
+
+
 def stop_at(last: int) -> Callable[..., None]:
     """A progress function that stops a run after a step."""
 

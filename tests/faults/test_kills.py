@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,27 +16,21 @@ from eqco.engine.launchers import Order
 from eqco.engine.run import Job, run
 from reproductions.experiments.grid import jobs
 from reproductions.scales import SCALES
-from tests.faults.damage import RECIPE, machine_in
+from tests.faults.damage import RECIPE, machine_in, sweep_in
+from tests.processes import start
 
 pytestmark = [pytest.mark.faults, pytest.mark.long]
-ROOT = Path(__file__).resolve().parents[2]
 LONG = replace(RECIPE, epochs=200)  # 2,000 steps, a checkpoint after each
 
 
-@pytest.mark.parametrize("kills", [100])
-def test_kills_at_random_moments_change_nothing(
-    kills: int, tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
     whole = run(LONG, 0, machine_in(tmp_path / "whole"), tmp_path / "whole")
     assert whole is not None
     order = Order(Job(LONG, 0), machine_in(tmp_path), tmp_path / "records")
-    command = [sys.executable, "-m", "eqco", "run", str(order.write())]
+    job = order.write()
     path, reached, moment = checkpoint_path(LONG, 0, order.machine), 0, random.Random(0)
-    for _ in range(kills):
-        child = subprocess.Popen(
-            command, cwd=ROOT, env=environment,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+    for _ in range(100):
+        child = start("-m", "eqco", "run", job, stdout=subprocess.DEVNULL)
         time.sleep(moment.uniform(0.1, 6.0))
         child.kill()
         child.wait()
@@ -54,20 +47,9 @@ def test_kills_at_random_moments_change_nothing(
     assert left <= own, "files of killed processes are left"
 
 
-def test_eight_processes_at_the_same_runs_do_each_once(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
-    folder = tmp_path / "records"
-    words = ["sweep", "--scale=smoke", "--parts", "tables", "--tables", "1", "--at-once", "1"]
-    words += ["--seeds", "1", f"--records={folder}", f"--checkpoints={tmp_path / 'checkpoints'}"]
-    team = [
-        subprocess.Popen(
-            [sys.executable, "-m", "reproductions", *words],
-            cwd=ROOT, env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )
-        for _ in range(8)
-    ]  # fmt: skip
+def test_eight_processes_at_the_same_runs_do_each_once(tmp_path: Path) -> None:
+    words = sweep_in(tmp_path, "--at-once", "1")
+    team = [start("-m", "reproductions", *words) for _ in range(8)]
     told = [each.communicate(timeout=1200)[0] for each in team]
     assert [each.returncode for each in team] == [0] * 8, told
     wanted = jobs(SCALES["smoke"], SCALES["smoke"].base, range(1), ["tables"], [1])
@@ -76,7 +58,7 @@ def test_eight_processes_at_the_same_runs_do_each_once(
     machine = machine_in(tmp_path / "alone")
     for job in wanted[:2]:
         alone = run(job.recipe, 0, machine, tmp_path / "alone")
-        found = Record.find(folder / "smoke", job.recipe, 0)
+        found = Record.find(tmp_path / "records" / "smoke", job.recipe, 0)
         assert alone is not None
         assert found is not None
         assert (found.metrics, found.curve) == (alone.metrics, alone.curve)

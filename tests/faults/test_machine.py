@@ -25,8 +25,8 @@ from eqco.runtime.files import remove_temporary, write_atomically
 from eqco.runtime.validation import check_folder, home_expanded
 from reproductions import conftest
 from reproductions.__main__ import main, parser
-from tests.conftest import ROOT
 from tests.faults.damage import RECIPE
+from tests.processes import ROOT
 
 pytestmark = pytest.mark.faults
 

@@ -21,8 +21,8 @@ from eqco.engine.pretrain import Pretraining
 from eqco.runtime.validation import TrainingError
 from reproductions.__main__ import parser as parser_of_reproductions
 from reproductions.harness.options import OF_PYTEST
-from tests.conftest import ROOT
 from tests.faults.damage import RECIPE
+from tests.processes import ROOT
 
 pytestmark = pytest.mark.faults
 

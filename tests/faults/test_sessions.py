@@ -7,8 +7,6 @@ import fcntl
 import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,10 +26,10 @@ from reproductions.__main__ import main
 from reproductions.experiments import sweep
 from reproductions.scales import SCALES
 from reproductions.tables import table
-from tests.faults.damage import RECIPE, machine_in
+from tests.faults.damage import RECIPE, machine_in, sweep_in
+from tests.processes import python, start, wait_until
 
 pytestmark = pytest.mark.faults
-ROOT = Path(__file__).resolve().parents[2]
 Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
 NO_LOCKS = [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EACCES, errno.EAGAIN, errno.EIO]
 
@@ -72,21 +70,12 @@ def test_the_holder_of_a_run_is_named_beside_its_lock(
     assert holder_of(RECIPE, 0, machine) == ""
 
 
-def words_in(folder: Path, *more: str) -> list[str]:
-    """A sweep of a part of table 1 at scale smoke."""
-    words = ["sweep", "--scale=smoke", "--parts", "tables", "--tables", "1", "--seeds", "1"]
-    words += [f"--records={folder / 'records'}", f"--checkpoints={folder / 'checkpoints'}"]
-    return [*words, *more]
-
-
-def held_lock(recipe: Recipe, folder: Path, environment: dict[str, str]) -> Any:
-    """A process that holds a run."""
-    lock = checkpoint_path(recipe, 0, Machine(checkpoints=folder)).with_suffix(".lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.programs.hold_lock", str(lock)],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+def held_lock(recipe: Recipe, folder: Path) -> subprocess.Popen[str]:
+    """A process that holds a run of the sweep in a folder."""
+    machine = Machine(checkpoints=folder / "checkpoints")
+    machine.checkpoints.mkdir()
+    lock = checkpoint_path(recipe, 0, machine).with_suffix(".lock")
+    child = start("-m", "tests.programs.hold_lock", lock)
     assert child.stdout is not None
     child.stdout.readline()
     return child
@@ -95,7 +84,7 @@ def held_lock(recipe: Recipe, folder: Path, environment: dict[str, str]) -> Any:
 def test_only_that_matches_no_run_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(words_in(tmp_path, "--only", "nothing")) == 2
+    assert main(sweep_in(tmp_path, "--only", "nothing")) == 2
     assert "--only 'nothing' is in no name of" in capsys.readouterr().err
 
 
@@ -110,16 +99,16 @@ def test_a_run_that_fails_sets_the_status_of_a_sweep(
         raise error
 
     monkeypatch.setattr(sweep, "run", run)
-    assert main(words_in(tmp_path, "--only", "eqco-k16", "--at-once", "1")) == 1
+    assert main(sweep_in(tmp_path, "--only", "eqco-k16", "--at-once", "1")) == 1
     assert "1 of 1 runs have no record: simo-eqco-k16-" in capsys.readouterr().out
 
 
 def test_a_run_of_another_process_is_told_and_fails_where_that_is_asked_for(
-    tmp_path: Path, environment: dict[str, str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = table(1, "smoke").row("simo-eqco-k16").recipe
-    child = held_lock(recipe, tmp_path / "checkpoints", environment)
-    words = words_in(tmp_path, "--only", "eqco-k16", "--at-once", "1")
+    child = held_lock(recipe, tmp_path)
+    words = sweep_in(tmp_path, "--only", "eqco-k16", "--at-once", "1")
     try:
         assert main(words) == 0
         assert "1 runs are being run by another process" in capsys.readouterr().out
@@ -129,21 +118,9 @@ def test_a_run_of_another_process_is_told_and_fails_where_that_is_asked_for(
         child.communicate()
 
 
-def test_killed_workers_set_the_status_of_a_sweep(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
-    code = (
-        "import sys, tests.programs.train_long; from reproductions.__main__ import main; "
-        "sys.exit(main(sys.argv[1:]))"
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, *words_in(tmp_path, "--at-once", "2")],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while len(list((tmp_path / "checkpoints").glob("*.holder"))) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def test_killed_workers_set_the_status_of_a_sweep(tmp_path: Path) -> None:
+    child = start("-m", "tests.programs.train_long", *sweep_in(tmp_path, "--at-once", "2"))
+    wait_until(lambda: len(list(tmp_path.glob("checkpoints/*.holder"))) == 2)
     listed = subprocess.run(
         ["pgrep", "-P", str(child.pid), "-f", "spawn_main"], capture_output=True, text=True
     ).stdout.split()
@@ -156,24 +133,10 @@ def test_killed_workers_set_the_status_of_a_sweep(
     assert "runs have no record" in told
 
 
-def test_pytest_xdist_shows_the_closing_table_and_waits_for_its_own_runs(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
-    words = [
-        "reproductions",
-        "--scale=smoke",
-        "-k",
-        "table1-simo and k16",
-        "-n",
-        "2",
-        "--threads=1",
-    ]
-    words += [f"--records={tmp_path / 'r'}", f"--checkpoints={tmp_path / 'c'}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *words, "-p", "no:cacheprovider"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    text = done.stdout
+def test_pytest_xdist_shows_the_closing_table_and_waits_for_its_own_runs(tmp_path: Path) -> None:
+    words = ["reproductions", "--scale=smoke", "-k", "table1-simo and k16", "-n", "2"]
+    words += [f"--records={tmp_path / 'r'}", f"--checkpoints={tmp_path / 'c'}", "--threads=1"]
+    text = python("-m", "pytest", *words, "-p", "no:cacheprovider").stdout
     assert "Table 1 (simo) at scale smoke" in text
     assert "table 1: 2 of" in text
     assert "being run by another process" not in text
@@ -182,10 +145,10 @@ def test_pytest_xdist_shows_the_closing_table_and_waits_for_its_own_runs(
 
 
 def test_a_cell_that_another_process_holds_is_told_and_fails_where_that_is_asked_for(
-    tmp_path: Path, sessions: Sessions, environment: dict[str, str]
+    tmp_path: Path, sessions: Sessions
 ) -> None:
     row = table(1, "smoke").row("simo-eqco-k16")
-    child = held_lock(row.recipe, tmp_path / "checkpoints", environment)
+    child = held_lock(row.recipe, tmp_path)
     words = ["reproductions", "--scale=smoke", "-k", f"test_cell and {row.name}", "--threads=1"]
     try:
         (status, text), (strict, told) = sessions([words, [*words, "--strict-busy"]], tmp_path)

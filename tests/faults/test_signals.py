@@ -6,7 +6,6 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,10 +22,10 @@ from eqco.engine.run import Job, run
 from eqco.recipe import Recipe
 from eqco.runtime import signals
 from eqco.runtime.signals import Stopped, catching, deferred
-from tests.faults.damage import RECIPE, machine_in
+from tests.faults.damage import RECIPE, machine_in, sweep_in
+from tests.processes import start, wait_until
 
 pytestmark = pytest.mark.faults
-ROOT = Path(__file__).resolve().parents[2]
 LONG = replace(RECIPE, epochs=3000)  # minutes
 SIGNALS = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 EACH = pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
@@ -49,27 +48,29 @@ def usual_signals() -> Iterator[None]:
         signal.signal(number, present)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """The record of the recipe's run."""
+    folder = tmp_path_factory.mktemp("whole")
+    record = run(RECIPE, 0, machine_in(folder), folder / "r")
+    assert record
+    return record
+
+
 def listen() -> None:
     """Take signals as from a terminal; a shell starts jobs in the background deaf to Ctrl-C."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
 
-def start(command: list[str], environment: dict[str, str], **given: Any) -> subprocess.Popen[str]:
-    """A process whose output is read as text."""
-    return subprocess.Popen(
-        command, cwd=ROOT, env={**environment, "PYTHONUNBUFFERED": "1"}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        preexec_fn=listen, **given,
-    )  # fmt: skip
+def listening(*words: object) -> subprocess.Popen[str]:
+    """Start this Python as a terminal does."""
+    return start(*words, start_new_session=True, preexec_fn=listen)
 
 
 def stop_in_training(child: subprocess.Popen[str], number: int) -> str:
     """Send a signal once the log says that training began; returns what it printed then."""
-    assert child.stdout is not None
-    for line in child.stdout:
-        if line.startswith("training from"):
-            break
+    assert any(line.startswith("training from") for line in child.stdout or ())
     time.sleep(0.5)
     child.send_signal(number)
     return child.communicate(timeout=120)[0]
@@ -77,10 +78,10 @@ def stop_in_training(child: subprocess.Popen[str], number: int) -> str:
 
 @EACH
 def test_a_run_of_a_job_file_is_saved_and_its_command_continues_it(
-    number: signal.Signals, tmp_path: Path, environment: dict[str, str]
+    number: signal.Signals, tmp_path: Path
 ) -> None:
     order = order_in(tmp_path / "a folder; it's quoted")
-    child = start([sys.executable, "-m", "eqco", "run", str(order.write())], environment)
+    child = listening("-m", "eqco", "run", order.write())
     told = stop_in_training(child, number)
     assert child.returncode == SIGNALS[number]
     sentence = told.strip().splitlines()[-1]
@@ -92,29 +93,24 @@ def test_a_run_of_a_job_file_is_saved_and_its_command_continues_it(
     assert Order.read(Path(command[-1])) == order.absolute()
 
 
-def test_torchrun_stops_all_processes_at_one_step(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_torchrun_stops_all_processes_at_one_step(tmp_path: Path) -> None:
     order = order_in(tmp_path)
-    child = start(torchrun_command(order.write(), 2), environment)
+    child = listening(*torchrun_command(order.write(), 2)[1:])
     told = stop_in_training(child, signal.SIGTERM)
     step = read(checkpoint_path(LONG, 0, order.machine))["step"]
     assert f"is saved at step {step} of 30000 of training" in told
     assert told.count("stopped by") == 1
 
 
-def test_the_tables_end_with_a_command_that_can_be_pasted(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_the_tables_end_with_a_command_that_can_be_pasted(tmp_path: Path) -> None:
     words = [
         "reproductions", "--scale=smoke", "-k", "table1 and k16", "--threads=1",
         f"--records={tmp_path / 'records'}", f"--checkpoints={tmp_path / 'checkpoints'}",
         "-p", "tests.programs.train_long", "-p", "no:cacheprovider",
     ]  # fmt: skip
-    child = start([sys.executable, "-m", "pytest", *words], environment)
-    path, deadline = tmp_path / "checkpoints", time.monotonic() + 120
-    while not list(path.glob("*.holder")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    child = listening("-m", "pytest", *words)
+    path = tmp_path / "checkpoints"
+    wait_until(lambda: list(path.glob("*.holder")))
     time.sleep(1.0)
     child.send_signal(signal.SIGTERM)
     told = child.communicate(timeout=120)[0]
@@ -154,19 +150,10 @@ def test_an_error_of_its_own_stays_itself_after_a_signal() -> None:
             raise OSError("disk is full") from None
 
 
-def test_a_sweep_passes_a_signal_on_and_waits_for_its_workers(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
-    code = (
-        "import sys, tests.programs.train_long; from reproductions.__main__ import main; "
-        "sys.exit(main(sys.argv[1:]))"
-    )
-    words = ["sweep", "--scale=smoke", "--parts", "tables", "--tables", "1", "--seeds", "1"]
-    words += [f"--records={tmp_path / 'r'}", f"--checkpoints={tmp_path / 'c'}", "--at-once", "2"]
-    child = start([sys.executable, "-c", code, *words], environment)
-    deadline = time.monotonic() + 120
-    while len(list((tmp_path / "c").glob("*.holder"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
+def test_a_sweep_passes_a_signal_on_and_waits_for_its_workers(tmp_path: Path) -> None:
+    words = sweep_in(tmp_path, "--at-once", "2")
+    child = listening("-m", "tests.programs.train_long", *words)
+    wait_until(lambda: len(list(tmp_path.glob("checkpoints/*.holder"))) == 2)
     child.send_signal(signal.SIGTERM)
     told = child.communicate(timeout=120)[0]
     assert child.returncode == 143, told
@@ -176,19 +163,16 @@ def test_a_sweep_passes_a_signal_on_and_waits_for_its_workers(
         "python", "-m", "reproductions", "sweep",
     ]  # fmt: skip
     assert told.count("stopped by") == 3, told
-    assert not list((tmp_path / "c").glob("*.holder"))
+    assert not list(tmp_path.glob("checkpoints/*.holder"))
 
 
 def test_a_preempted_job_of_submitit_saves_and_resumes(tmp_path: Path) -> None:
     """submitit's signal for preemption; a process of this machine stands in for the cluster."""
     pytest.importorskip("submitit")
-    order = order_in(tmp_path, replace(RECIPE, epochs=300))
+    order = order_in(tmp_path, replace(RECIPE, epochs=100))
     order = replace(order, machine=replace(order.machine, checkpoint_seconds=0.5))
     job = by_slurm(order, 1, tmp_path / "logs", cluster="local", timeout_min=5)
-    path = checkpoint_path(order.job.recipe, 0, order.machine)
-    deadline = time.monotonic() + 120
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(checkpoint_path(order.job.recipe, 0, order.machine).exists)
     (task,) = subprocess.run(
         ["pgrep", "-f", f"submitit.core._submit {tmp_path}"], capture_output=True, text=True
     ).stdout.split()
@@ -214,7 +198,7 @@ def signal_self(number: int, at: int) -> Any:
 
 @EACH
 def test_a_stopped_run_resumes_to_the_record_of_an_undisturbed_one(
-    number: signal.Signals, tmp_path: Path
+    number: signal.Signals, undisturbed: Record, tmp_path: Path
 ) -> None:
     place = Machine(threads=1, checkpoints=tmp_path / "c", checkpoint_seconds=3600.0)
     with pytest.raises(Stopped) as stopped:
@@ -222,10 +206,8 @@ def test_a_stopped_run_resumes_to_the_record_of_an_undisturbed_one(
     assert stopped.value.status == SIGNALS[number]
     assert stopped.value.kept == f"{RECIPE.run_id(0)} is saved at step 8 of 20 of training"
     resumed = run(RECIPE, 0, place, tmp_path / "r")
-    whole = run(RECIPE, 0, machine_in(tmp_path / "whole"), tmp_path / "whole" / "r")
-    assert resumed is not None
-    assert whole is not None
-    assert (resumed.metrics, resumed.curve) == (whole.metrics, whole.curve)
+    assert resumed
+    assert (resumed.metrics, resumed.curve) == (undisturbed.metrics, undisturbed.curve)
 
 
 def test_a_signal_before_any_checkpoint_says_so(
@@ -289,22 +271,19 @@ def test_signals_that_are_ignored_or_handled_by_others_are_left_alone() -> None:
 
 @pytest.mark.long
 @EACH
-def test_signals_at_random_moments_lose_nothing(
-    number: signal.Signals, tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_signals_at_random_moments_lose_nothing(number: signal.Signals, tmp_path: Path) -> None:
     order = order_in(tmp_path, replace(RECIPE, epochs=200))
     whole = run(order.job.recipe, 0, machine_in(tmp_path / "whole"), tmp_path / "whole")
     assert whole is not None
-    command = [sys.executable, "-m", "eqco", "run", str(order.write())]
-    reached = 0
+    path, reached = order.write(), 0
     for tried in range(33):
-        child = start(command, environment)
+        child = listening("-m", "eqco", "run", path)
         time.sleep(2 + tried % 7)
         child.send_signal(number)
         told = child.communicate(timeout=120)[0]
         assert child.returncode in (0, SIGNALS[number], -number), told
-        path = checkpoint_path(order.job.recipe, 0, order.machine)
-        step = read(path)["step"] if path.exists() else 0
+        saved = checkpoint_path(order.job.recipe, 0, order.machine)
+        step = read(saved)["step"] if saved.exists() else 0
         assert step >= reached
         reached = step
     done = run(order.job.recipe, 0, order.machine, order.folder)

@@ -1,4 +1,4 @@
-"""Hold a lock file for a minute. Usage: PATH; prints "held"."""
+"""Hold a lock file for ten minutes. Usage: PATH; prints "held"."""
 
 import sys
 import time
@@ -7,4 +7,4 @@ from filelock import FileLock
 
 with FileLock(sys.argv[1]):
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(600)
