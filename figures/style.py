@@ -26,7 +26,7 @@ from matplotlib.ticker import NullLocator
 from eqco.cli.errors import run_cli
 from eqco.runtime.files import write_atomically
 from eqco.runtime.validation import path_argument
-from reproductions.statistics import verdicts
+from reproductions.statistics.verdicts import mean_interval
 
 OUT = Path(__file__).parent / "out"
 COLUMN, HEIGHT, DPI = 3.4, 2.5, 200  # inches: width of a column of a paper, height of a panel
@@ -131,12 +131,12 @@ def lines(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, **more: Any) 
 
 
 def interval(values: pd.Series) -> tuple[float, float]:
-    """The 90 % t-interval of a mean, for seaborn's `errorbar`."""
-    return verdicts.interval(values.to_numpy())
+    """The 95 % t-interval of a mean, for seaborn's `errorbar`."""
+    return mean_interval(values.to_numpy()) if len(values) > 1 else (values.iloc[0],) * 2
 
 
 def means(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, seeds: bool = False) -> None:
-    """Means with 90 % intervals, set apart a little in x, and single seeds as dots."""
+    """Means with 95 % intervals, set apart a little in x, and single seeds as dots."""
     data = data.assign(**{x: data[x] * data[by].map(SHIFTS)})
     curves(axis, data, x, y, by, errorbar=interval, err_style="bars", err_kws=BAR)
     if seeds:

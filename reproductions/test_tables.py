@@ -6,7 +6,7 @@
 
 `tables/` has a file for each table, with the results to expect. A cell is trained and probed, and
 must beat the untrained backbone. A claim is judged over three seeds or more, by the linear probe:
-it passes where it is supported, fails where it is contradicted, and is skipped otherwise. The
+it passes where it holds, fails where it does not, and is skipped where it is open. The
 closing table has every verdict, and those of the committed evidence beside them.
 """
 
@@ -23,7 +23,7 @@ from reproductions.harness.session import Session
 from reproductions.results.published import number_for
 from reproductions.scales import SCALES
 from reproductions.statistics.intervals import near_published
-from reproductions.statistics.verdicts import LEAST_SEEDS
+from reproductions.statistics.verdicts import HOLDS, LEAST_SEEDS, OPEN
 from reproductions.tables.claims import PRIMARY
 
 
@@ -81,11 +81,11 @@ def test_claim(
     number, name = claim
     stated, verdict = session.table(number).claim(name), session.verdicts(number)[name].get(PRIMARY)
     if verdict is None:
-        names = f"{stated.left.name} and {stated.right.name}"
+        names = ", ".join(row.name for row in stated.rows)
         pytest.skip(f"not run: needs rows {names}; run -k table{number}")
     if verdict.n < LEAST_SEEDS:
         pytest.skip(f"{verdict}; a verdict needs --seeds {LEAST_SEEDS}")
     record_property("verdict", verdict.status)
-    if verdict.status not in ("supported", "contradicted"):
+    if verdict.status == OPEN:
         pytest.skip(str(verdict))
-    assert verdict.status == "supported", f"{stated.statement}: {verdict}"
+    assert verdict.status == HOLDS, f"{stated.statement}: {verdict}"

@@ -15,7 +15,7 @@ from typing import Any
 from eqco.engine.run import Job
 from eqco.recipe import Recipe
 from reproductions.scales import SCALES
-from reproductions.statistics.comparisons import RELEVANT, Comparison
+from reproductions.statistics.verdicts import RELEVANT, Comparison
 from reproductions.tables.base import with_loss
 
 SEED_OF_CHOICES = 100  # learning rates are chosen with a seed that no comparison uses

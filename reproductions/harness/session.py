@@ -87,16 +87,17 @@ class Session:
         return [seed for seed in self.seeds if all(has(each, seed) for each in both)]
 
     def verdicts(self, number: int) -> dict[str, Verdicts]:
-        """Own verdicts on a table's claims, selected or not: they are corrected together."""
+        """Own verdicts on a table's claims, selected or not: their intervals hold together."""
         if number not in self.judged:
             own = self.table(number)
             records = {row.name: self.found(row) for row in own.rows}
+            planned = len(self.seeds) if self.evidence else own.planned
 
             def values(row: Row, metric: str) -> dict[int, float]:
                 pairs = records[row.name].items()
                 return {s: r.metrics[metric] for s, r in pairs if metric in r.metrics}
 
-            self.judged[number] = judge_claims(own.claims, values)
+            self.judged[number] = judge_claims(own, values, planned)
         return self.judged[number]
 
     def committed(self, number: int) -> dict[str, Verdicts]:

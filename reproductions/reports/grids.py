@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
 
 import pandas as pd
 
@@ -13,13 +16,14 @@ from reproductions.results.published import NOT_VERIFIED, number_for, published
 from reproductions.results.report_records import Evidence
 from reproductions.scales import SCALES
 from reproductions.statistics.intervals import near_published
-from reproductions.statistics.verdicts import Verdict
-from reproductions.statistics.wording import INTERVAL, points, short_p, status
+from reproductions.statistics.verdicts import CHANGED, Verdict
+from reproductions.statistics.wording import INTERVAL, points, status
 from reproductions.tables.base import Claim, Row
 from reproductions.tables.claims import PRIMARY, SECOND_METRIC, inside
 
 PREDICTED_AT = "glyphs"  # the scale of `Claim.predicted`
 ABSENT = "–"
+BEFORE = Path(__file__).parents[1] / "verdicts_before.csv"
 
 
 def row_grid(
@@ -69,28 +73,39 @@ def prediction(claim: Claim, verdict: Verdict | None) -> str:
     return f"{claim.predicted:+.1f}{words[inside(claim, verdict)]}"
 
 
+@cache
+def before(scale: str, number: int) -> dict[str, str]:
+    """Verdicts of the rules that were in force until `CHANGED`, by the claim's name."""
+    with BEFORE.open(encoding="utf-8", newline="") as stream:
+        lines = [each for each in csv.DictReader(stream) if each["scale"] == scale]
+    return {each["claim"]: each["verdict"] for each in lines if each["table"] == str(number)}
+
+
 def claim_grid(evidence: Evidence, number: int) -> Grid:
     """Claims of a table with their verdicts by both metrics; where points were predicted, these."""
-    lines = []
-    for claim in evidence.tables[number].claims:
+    table, earlier, lines = evidence.tables[number], before(evidence.scale, number), []
+    for claim in table.claims:
         by = evidence.verdicts[number][claim.name]
         first, second = by.get(PRIMARY), by.get(SECOND_METRIC)
         line = {
-            "claim": claim.statement,
+            "claim": claim.statement + (" (primary)" if claim.name == table.primary else ""),
             "method": claim.methods,
+            "difference": claim.difference,
             "n": str(first.n) if first else "0",
             INTERVAL: points(first) if first else ABSENT,
-            "p (Holm)": short_p(first.p_holm) if first else ABSENT,
             "verdict": status(first),
             f"by {METRICS[SECOND_METRIC].title}": points(second) if second else ABSENT,
             "its verdict": status(second),
+            f"until {CHANGED}": earlier.get(claim.name, ABSENT),
             "predicted": prediction(claim, first),
         }
         lines.append(line)
     frame = pd.DataFrame(lines)
-    if evidence.scale != PREDICTED_AT or frame["predicted"].eq(ABSENT).all():
-        frame = frame.drop(columns="predicted")
-    return Grid(frame, ("n", "p (Holm)"), f"Claims of table {number}, scale {evidence.scale}")
+    empty = [name for name in frame.columns[-2:] if frame[name].eq(ABSENT).all()]
+    if evidence.scale != PREDICTED_AT:
+        empty.append("predicted")
+    title = f"Claims of table {number}, scale {evidence.scale}"
+    return Grid(frame.drop(columns=dict.fromkeys(empty)), ("n",), title)
 
 
 def published_grid() -> Grid:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from reproductions.experiments.planned import EXPERIMENTS, Experiment
 from reproductions.formats import markdown_table, spread
 from reproductions.results.records import by_seed, evidence_base, recipe_runs
-from reproductions.statistics.comparisons import Outcome, Values, judge_all
-from reproductions.statistics.wording import NOT_RUN
+from reproductions.statistics.verdicts import Comparison, Values, Verdict, judge_all
+from reproductions.statistics.wording import INTERVAL, NOT_RUN, count, points
 
 LOG = Path(__file__).parents[2] / "log"
 
@@ -31,36 +31,31 @@ def values_of(made: Experiment, metric: str) -> Values:
     return values
 
 
-def outcomes(name: str, metric: str = "linear") -> list[Outcome]:
-    """Outcomes of an experiment's comparisons, the primary one first."""
+def verdicts(name: str, metric: str = "linear") -> list[Verdict]:
+    """Verdicts on an experiment's comparisons, the primary one first."""
     made = EXPERIMENTS[name]
     seeds = [made.planned_seeds(each) for each in made.comparisons]
     return judge_all(made.comparisons, values_of(made, metric), seeds)
 
 
-def cell(values: Iterable[float]) -> str:
+def cell(values: Collection[float]) -> str:
     """Mean, spread and number of runs."""
-    found = list(values)
-    return spread(found) if found else NOT_RUN
+    return spread(values) if values else NOT_RUN
 
 
-def comparison_line(place: int, outcome: Outcome) -> list[str]:
+def comparison_line(rank: str, comparison: Comparison, verdict: Verdict) -> list[str]:
     """A comparison with what was predicted and what came out."""
-    predicted, low, high = outcome.comparison.predicted
-    measured = NOT_RUN
-    if outcome.n > 1:
-        measured = f"{outcome.mean:+.2f} [{outcome.low:+.2f}, {outcome.high:+.2f}]"
-    words = {True: "as predicted", False: "missed", None: "–"}
-    count = f"{outcome.n}" if outcome.n == outcome.planned else f"{outcome.n} of {outcome.planned}"
-    rank = "primary" if place == 0 else "secondary"
+    predicted, low, high = comparison.predicted
+    prediction = "–"
+    if verdict.n == verdict.planned:
+        prediction = "as predicted" if low <= verdict.mean <= high else "missed"
     return [
         rank,
-        outcome.comparison.statement,
+        comparison.statement,
         f"{predicted:+.1f} [{low:+.1f}, {high:+.1f}]",
-        measured,
-        count,
-        f"**{outcome.verdict}**",
-        words[outcome.as_predicted],
+        f"{points(verdict)} {count(verdict)}" if verdict.n > 1 else NOT_RUN,
+        f"**{verdict.status}**",
+        prediction,
     ]
 
 
@@ -71,8 +66,16 @@ def section(name: str) -> str:
     rows = [[row, cell(linear[row].values()), cell(knn[row].values())] for row in linear]
     parts = [markdown_table(["row", "linear probe, %", "kNN, %"], rows)] if rows else []
     if made.comparisons:
-        header = ["", "comparison, points", "predicted", "measured, 95 %", "n", "verdict", ""]
-        lines = [comparison_line(place, each) for place, each in enumerate(outcomes(name))]
+        header = [
+            "rank",
+            "comparison",
+            "predicted",
+            f"measured, {INTERVAL}",
+            "verdict",
+            "prediction",
+        ]
+        ranks = ["primary", *(["secondary"] * (len(made.comparisons) - 1))]
+        lines = list(map(comparison_line, ranks, made.comparisons, verdicts(name)))
         parts.append(markdown_table(header, lines))
     return "\n\n".join(parts) or "Not run: its learning rates are not chosen yet."
 
@@ -84,7 +87,7 @@ def state(name: str) -> str:
     done = sum(map(len, values_of(made, "linear").values()))
     if done < len(jobs) or not jobs:
         return f"{done} of {len(jobs)} runs" if jobs else "waits for its learning rates"
-    return outcomes(name)[0].verdict if made.comparisons else "chosen"
+    return verdicts(name)[0].status if made.comparisons else "chosen"
 
 
 def index() -> str:

@@ -17,11 +17,12 @@ from pathlib import Path
 from statistics import median
 
 from eqco.engine.progress import duration
+from eqco.engine.run import untrained
 from eqco.recipe import Recipe
 from eqco.runtime.files import write_atomically
-from reproductions.experiments import missing
+from reproductions.experiments import missing, supervised
 from reproductions.experiments.planned import EXPERIMENTS
-from reproductions.formats import Grid, markdown_table
+from reproductions.formats import Grid, markdown_table, spread
 from reproductions.reports import log_pages, readme, sensitivity, sweep
 from reproductions.reports.figures import PICTURES, picture
 from reproductions.reports.grids import claim_grid, published_grid, row_grid
@@ -29,10 +30,12 @@ from reproductions.results.records import (
     evidence_base,
     judge_claim,
     judged_scales,
+    recipe_runs,
     shown_scales,
 )
 from reproductions.results.report_records import Evidence, committed
 from reproductions.scales import SCALES
+from reproductions.statistics.verdicts import FAILS
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import Row
 
@@ -55,13 +58,23 @@ def page_table(grid: Grid) -> str:
     return markdown_table(grid.header, grid.lines)
 
 
+def references(found: Evidence) -> str:
+    """What the encoder of a scale reaches untrained, and trained with labels."""
+    bare = recipe_runs(found.scale, [untrained(evidence_base(found.scale))])["linear"]
+    ceilings = supervised.measured()
+    labels = ceilings.loc[ceilings["scale"] == found.scale, "linear"]
+    parts = {"untrained": bare, "trained with labels for as many epochs": labels}
+    texts = [f"{name} {spread(list(values))}" for name, values in parts.items() if len(values)]
+    return f"The same encoder by the linear probe: {'; '.join(texts)}." if texts else ""
+
+
 def table_page(number: int, found: Evidence) -> str:
     """A table at a scale: cells, claims, and what has no record; or that it was not run."""
     parts = [f"### Scale {found.scale}", sentence(missing.table_not_run(number, found.scale))]
     if any(map(found.of, found.tables[number].rows)):
         times = [run_cell(found, row) for row in found.tables[number].rows]
         cells = row_grid(found, number, {"a run": times})
-        parts.insert(1, page_table(cells))
+        parts[1:1] = [page_table(cells), references(found)]
         parts.append(page_table(claim_grid(found, number)))
     return "\n\n".join(filter(None, parts))
 
@@ -78,8 +91,6 @@ def all_tables() -> str:
     for number in TABLES:
         pages.append(f"## Table {number}: {table(number, GLYPHS).title}")
         pages += [table_page(number, each) for each in found]
-    sources = published_grid()
-    pages += [f"## {sources.title}", page_table(sources)]
     return "\n\n".join([*pages, other_scales()])
 
 
@@ -116,7 +127,12 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
         "claims": readme.paper_claims,
     },
     GALLERY: {name: partial(picture, name, GALLERY) for name in PICTURES},
-    ROOT / "docs" / "tables.md": {"instrument": sensitivity.section, "tables": all_tables},
+    ROOT / "docs" / "tables.md": {
+        "instrument": sensitivity.section,
+        "error-rates": sensitivity.error_rates,
+        "published": lambda: page_table(published_grid()),
+        "tables": all_tables,
+    },
     ROOT / "docs" / "commands.md": {"prices": prices},
     ROOT / "docs" / "sweep.md": sweep.SECTIONS,
     log_pages.LOG / "README.md": {"index": log_pages.index},
@@ -125,7 +141,7 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
 
 
 def contradicted() -> str:
-    """Claims that the committed records contradict, as CSV: the expected failures of the suite."""
+    """Claims that do not hold by the committed records, as CSV: the suite's expected failures."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(("scale", "table", "claim", "verdict"))
@@ -133,7 +149,7 @@ def contradicted() -> str:
         for number in TABLES:
             for claim in table(number, scale, evidence_base(scale)).claims:
                 verdict = judge_claim(number, scale, claim)
-                if verdict and verdict.status == "contradicted":
+                if verdict and verdict.status == FAILS:
                     writer.writerow((scale, number, claim.name, str(verdict)))
     return stream.getvalue()
 

@@ -17,6 +17,7 @@ from eqco.evaluation.metrics import METRICS
 from reproductions.experiments import missing
 from reproductions.formats import markdown_table
 from reproductions.results import perturbed_probe
+from reproductions.results.error_rates import rates
 from reproductions.results.records import (
     by_seed,
     evidence_base,
@@ -29,7 +30,7 @@ from reproductions.tables import table
 from reproductions.tables.base import Row
 from reproductions.tables.claims import HEADLINE_K
 
-TABLE = 1  # whose rows are measured
+TABLE, MAIN = 1, "glyphs"  # whose rows are measured, and the scale of simulations
 PERTURBED = "perturbed_linear"  # measured apart, on those encoders whose checkpoints were kept
 
 
@@ -155,3 +156,21 @@ def section() -> str:
             text = markdown_table(HEADER, [line(scale, metric) for metric in titles()])
         parts.append(f"### Scale {scale}\n\n{text}")
     return "\n\n".join(parts)
+
+
+def error_rates() -> str:
+    """How often verdicts of table 1 are wrong, and how often they are decided."""
+    made = table(TABLE, MAIN)
+    values = {row.name: list(row_values(MAIN, row).values()) for row in made.rows}
+    truths = {
+        "all rows are equal": dict.fromkeys(values, 80.0),
+        "the measured means are true": {n: sum(v) / max(1, len(v)) for n, v in values.items()},
+    }
+    looks = {"one look, at 15 seeds": [15], "two looks, at 10 and 15": [10, 15]}
+    lines = [
+        [truth, look, *(f"{100 * share:.1f} %" for share in rates(made, means, seeds))]
+        for truth, means in truths.items()
+        for look, seeds in looks.items()
+    ]
+    header = ["truth", "judged", "primary verdict wrong", "any verdict wrong", "claims decided"]
+    return markdown_table(header, lines)

@@ -20,9 +20,8 @@ from reproductions.results.records import (
     shown_scales,
 )
 from reproductions.scales import SCALES
-from reproductions.statistics.verdicts import LEAST_SEEDS, better, equivalent
-from reproductions.statistics.wording import NOT_RUN, short
-from reproductions.tables.base import judge_by_seed
+from reproductions.statistics.verdicts import judge, weighted_sums
+from reproductions.statistics.wording import NOT_RUN, points
 
 METHOD_NAMES = ("simo", "moco", "simclr")
 Cell = tuple[str, int, float]  # loss, K, learning rate
@@ -102,19 +101,22 @@ def diagnostics_of(runs: Runs) -> str:
     return by_rate(runs, lambda r: f"{r['one_minus_pi0'].mean():.2f} / {r['cv2'].mean():.1f}")
 
 
-VERDICTS = (
+DIFFERENCES = (
     "K",
-    "full − InfoNCE(K): a drop?",
-    "EqCo(K) − full: the same within 1?",
-    "EqCo(K) − InfoNCE(K): better?",
+    "lost: full − InfoNCE",
+    "given back: EqCo − InfoNCE",
+    "remains: full − EqCo",
 )
 
 
-def compared(found: Iterable[dict[int, float]]) -> list[str]:
-    """Verdicts on InfoNCE with all negatives, InfoNCE and EqCo, each by seed."""
-    full, plain, eqco = found
-    tests = ((better, full, plain), (equivalent, eqco, full), (better, eqco, plain))
-    return [short(judge_by_seed(*each)) for each in tests]
+def compared(accuracies: Iterable[dict[int, float]]) -> list[str]:
+    """Differences of InfoNCE with all negatives, InfoNCE and EqCo, with 95 % intervals."""
+    full, plain, eqco = accuracies
+    texts = []
+    for left, right in ((full, plain), (eqco, plain), (full, eqco)):
+        sums = weighted_sums([left, right], [1, -1], GRID_SEEDS)
+        texts.append(points(judge(sums, None, None, len(GRID_SEEDS))) if len(sums) else NOT_RUN)
+    return texts
 
 
 def cells_below(runs: Runs) -> dict[int, tuple[tuple[str, int], ...]]:
@@ -124,17 +126,17 @@ def cells_below(runs: Runs) -> dict[int, tuple[tuple[str, int], ...]]:
 
 
 def fixed_of(runs: Runs) -> str:
-    """The paper's protocol: one learning rate for every cell, verdicts at each rate."""
+    """The paper's protocol: one learning rate for every cell."""
     lines = [
         [f"{rate:g}", str(k), *compared(by_seed(runs[*cell, rate]) for cell in cells)]
         for rate in sorted({rate for _, _, rate in runs})
         for k, cells in cells_below(runs).items()
     ]
-    return markdown_table(("learning rate", *VERDICTS), lines)
+    return markdown_table(("learning rate", *DIFFERENCES), lines)
 
 
 def best_of(runs: Runs) -> str:
-    """Verdicts with each cell at its own best rate, by the mean over its seeds."""
+    """Each cell at its own best rate, by the mean over its seeds."""
     lines = []
     for k, cells in cells_below(runs).items():
         at = [at_rates(runs, *cell) for cell in cells]
@@ -142,7 +144,7 @@ def best_of(runs: Runs) -> str:
         rates = " / ".join(f"{rate:g}" if rate else NOT_RUN for rate in best)
         found = [by_seed(by[rate]) if rate else {} for by, rate in zip(at, best, strict=True)]
         lines.append([rates, str(k), *compared(found)])
-    return markdown_table(("full / InfoNCE / EqCo at lr", *VERDICTS), lines)
+    return markdown_table(("full / InfoNCE / EqCo at lr", *DIFFERENCES), lines)
 
 
 def baseline_rates() -> str:
@@ -159,9 +161,8 @@ def baseline_rates() -> str:
 
 
 def count() -> str:
-    """What of the sweep is there, by scale; seeds of a cell are told in its brackets."""
-    least = f"A verdict needs {LEAST_SEEDS} seeds of both cells."
-    return "\n\n".join([*(sentence_of_missing(scale) for scale in shown_scales()), least])
+    """What of the sweep is there, by scale; seeds of a cell stand in its brackets."""
+    return "\n\n".join(sentence_of_missing(scale) for scale in shown_scales())
 
 
 SECTIONS: dict[str, Callable[[], str]] = {

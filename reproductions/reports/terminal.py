@@ -16,8 +16,8 @@ from eqco.methods import METHODS
 from eqco.recipe import Recipe
 from reproductions.formats import Grid, fitting, in_terminal, spread
 from reproductions.results.published import Published
-from reproductions.statistics.verdicts import LEAST_SEEDS, Verdict
-from reproductions.statistics.wording import INTERVAL, NOT_RUN, footnote, marked, points, short_p
+from reproductions.statistics.verdicts import CHANGED, LEAST_SEEDS, Verdict
+from reproductions.statistics.wording import INTERVAL, NOT_RUN, points, word
 from reproductions.tables.base import Row
 from reproductions.tables.claims import JUDGED, PRIMARY, Verdicts, seeds_of, tally
 
@@ -167,11 +167,10 @@ def claim_grid(claims: Sequence[Judged]) -> Grid:
             first, seeds = verdicts[PRIMARY], seeds_of([verdicts[PRIMARY]])
             other = "" if seeds == usual else f" ({seeds})"
             line = {"claim": f"  {whose}, {seeds}" if place else claim.name + other}
-            line |= {INTERVAL: points(first, 1), "p": short_p(first.p)}
-            line |= {"Holm": short_p(first.p_holm)}
-            line |= {METRICS[metric].title: marked(verdicts.get(metric)) for metric in JUDGED}
+            line |= {INTERVAL: points(first, 1)}
+            line |= {METRICS[metric].title: word(verdicts.get(metric)) for metric in JUDGED}
             lines.append(line)
-    return Grid(pd.DataFrame(lines).fillna(""), ("p", "Holm"))
+    return Grid(pd.DataFrame(lines).fillna(""))
 
 
 def heading(claims: Sequence[Judged]) -> str:
@@ -190,6 +189,13 @@ def counts(claims: Sequence[Judged]) -> str:
     if open_ones := sum(not claim.lines() for claim in claims):
         parts.append(f"{open_ones} {NOT_RUN}")
     return f"claims: {'; '.join(parts)}" if parts else ""
+
+
+RULES = (
+    f"rules of {CHANGED}, written after the data of these tables were seen; docs/tables.md has the "
+    "earlier verdicts too"
+)
+PASSED = "* it would hold, but InfoNCE passes the same test, so it says nothing about EqCo"
 
 
 def print_cells(console: Console, cells: Sequence[Cell]) -> set[str]:
@@ -213,8 +219,10 @@ def print_claims(console: Console, claims: Sequence[Judged]) -> None:
     grid = fitting(claim_grid(claims), console.width, ("p", "Holm"))
     console.print(in_terminal(grid, fold="claim"))
     shown = [v for claim in claims for line in claim.lines().values() for v in line.values()]
-    if note := footnote(shown):
-        console.print(note)
+    if any(verdict.passed_by_infonce for verdict in shown):
+        console.print(PASSED)
+    if of(claims, "evidence"):
+        console.print(RULES)
 
 
 def closing(

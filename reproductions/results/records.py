@@ -19,7 +19,7 @@ from eqco.runtime.files import parse_json
 from eqco.runtime.listing import json_files
 from reproductions.scales import SCALES
 from reproductions.statistics.intervals import prediction_intervals
-from reproductions.statistics.verdicts import Verdict, interval
+from reproductions.statistics.verdicts import Verdict, mean_interval
 from reproductions.tables import table
 from reproductions.tables.base import Claim, Row
 from reproductions.tables.claims import PRIMARY, Verdicts, judge_claims
@@ -218,8 +218,10 @@ def verdicts(number: int, scale: str, base: Recipe | None = None) -> dict[str, V
         scale: whose records are judged.
         base: another baseline than that of the records, such as one on a user's images.
     """
-    claims = table(number, scale, base or evidence_base(scale)).claims
-    return judge_claims(claims, lambda row, metric: row_values(scale, row, metric))
+    return judge_claims(
+        table(number, scale, base or evidence_base(scale)),
+        lambda row, metric: row_values(scale, row, metric),
+    )
 
 
 def judge_claim(number: int, scale: str, claim: Claim, metric: str = PRIMARY) -> Verdict | None:
@@ -240,10 +242,10 @@ def predictions(number: int, scale: str, base: Recipe) -> dict[str, tuple[float,
 
 
 def half_interval(values: pd.Series) -> float:
-    """Half the 90 % t-interval of the mean; 0 for a single value."""
+    """Half the 95 % t-interval of the mean; 0 for a single value."""
     if len(values) < 2:
         return 0.0
-    low, high = interval(values.to_numpy())
+    low, high = mean_interval(values.to_numpy())
     return (high - low) / 2
 
 

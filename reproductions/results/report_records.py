@@ -76,7 +76,7 @@ class Evidence:
     @cached_property
     def verdicts(self) -> dict[int, dict[str, Verdicts]]:
         """Verdicts on the claims of each table, by claim, then by metric."""
-        return {n: judge_claims(each.claims, self.values) for n, each in self.tables.items()}
+        return {n: judge_claims(each, self.values) for n, each in self.tables.items()}
 
     def predictions(self, number: int) -> dict[str, tuple[float, float]]:
         """Where a new run of each row of a table falls, percent; rows of one seed are left out."""

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
-from reproductions.statistics.verdicts import Verdict, better, equivalent, not_inferior
+from reproductions.statistics.verdicts import (
+    RELEVANT,
+    Verdict,
+    judge,
+    unless_passed,
+    weighted_sums,
+)
 
 # What a claim about K compares; the front page groups claims by it.
 ASPECTS = {
+    "recovers": "EqCo recovers half of what InfoNCE loses at K",
     "level": "EqCo at K equals all negatives",
     "falls": "InfoNCE at K is worse than with all",
     "better": "EqCo beats InfoNCE at K",
 }
-Test = Callable[[Sequence[float], Sequence[float]], Verdict]
-
-
-def judge_by_seed(test: Test, left: dict[int, float], right: dict[int, float]) -> Verdict | None:
-    """The verdict of a test on accuracies by seed; None where they share no seed."""
-    seeds = sorted(left.keys() & right.keys())
-    return test([left[s] for s in seeds], [right[s] for s in seeds]) if seeds else None
 
 
 @dataclass(frozen=True)
@@ -54,42 +54,79 @@ class Row:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement about two rows.
+    """A statement about rows: a weighted sum of their accuracies lies between two bounds.
 
     Attributes:
         name: part of a test's id.
         statement: what is claimed.
-        left, right: the rows; the difference is left - right.
-        test: a function of `reproductions.statistics.verdicts`.
+        rows: those compared; two rows are left - right.
+        low, high: bounds of the mean, points; None is without bound.
         paper: the paper's claim that it tests, such as "C1", or "".
-        aspect: what of it, in a few words.
-        predicted: the difference in points that was predicted at the glyphs scale before any run;
-            None where nothing was.
+        aspect: what of it, a key of ASPECTS.
+        predicted: the mean, in points, that was predicted at the glyphs scale before any run; None
+            where nothing was.
+        weights: of the rows.
+        infonce: rows of the same comparison with InfoNCE in the place of EqCo, which must not pass.
     """
 
     name: str
     statement: str
-    left: Row
-    right: Row
-    test: Test
+    rows: tuple[Row, ...]
+    low: float | None
+    high: float | None
     paper: str = ""
     aspect: str = ""
     predicted: float | None = None
+    weights: tuple[float, ...] = (1.0, -1.0)
+    infonce: tuple[Row, ...] = ()
 
     @property
-    def num_negatives(self) -> int:
-        """The smaller K of both rows, which the statement is about."""
-        return min(self.left.recipe.num_negatives, self.right.recipe.num_negatives)
+    def left(self) -> Row:
+        """The first row."""
+        return self.rows[0]
+
+    @property
+    def right(self) -> Row:
+        """The last row."""
+        return self.rows[-1]
 
     @property
     def methods(self) -> str:
         """`SiMo`, or `SiMo, MoCo v2` where the rows differ in it."""
-        names = dict.fromkeys(row.recipe.method for row in (self.left, self.right))
+        names = dict.fromkeys(row.recipe.method for row in self.rows)
         return ", ".join(METHODS[name].title for name in names)
 
-    def judge(self, left: dict[int, float], right: dict[int, float]) -> Verdict | None:
-        """Verdict on the accuracies of both rows by seed; None where they share no seed."""
-        return judge_by_seed(self.test, left, right)
+    @property
+    def num_negatives(self) -> int:
+        """The smallest K of its rows, which the statement is about."""
+        return min(row.recipe.num_negatives for row in self.rows)
+
+    @property
+    def difference(self) -> str:
+        """What is subtracted from what, as `EqCo 16 − mean of InfoNCE 16 and EqCo 255`."""
+        first, *others = (f"{row.title} {row.recipe.num_negatives}" for row in self.rows)
+        start = "mean of " if len(others) > 1 else ""
+        return f"{first} − {start}{' and '.join(others)}"
+
+    def judge(
+        self, values: Callable[[Row], Mapping[int, float]], seeds: Sequence[int], simultaneous: int
+    ) -> Verdict | None:
+        """The verdict; None where the rows share no seed.
+
+        Args:
+            values: accuracies of a row by seed, percent.
+            seeds: the planned ones.
+            simultaneous: see `judge` of `reproductions.statistics.verdicts`.
+        """
+
+        def verdict(rows: Sequence[Row]) -> Verdict:
+            sums = weighted_sums([values(row) for row in rows], self.weights, seeds)
+            return judge(sums, self.low, self.high, len(seeds), simultaneous=simultaneous)
+
+        own = verdict(self.rows)
+        if not own.n:
+            return None
+        return unless_passed(own, verdict(self.infonce)) if self.infonce else own
 
 
 @dataclass(frozen=True)
@@ -99,11 +136,15 @@ class Table:
     Attributes:
         title: what it compares.
         rows, claims: in order.
+        primary: name of the claim that is judged at 95 %; the others have simultaneous intervals.
+        planned: seeds at which it is judged.
     """
 
     title: str
     rows: tuple[Row, ...]
     claims: tuple[Claim, ...]
+    primary: str
+    planned: int = 5
 
     def row(self, name: str) -> Row:
         """The row of a name."""
@@ -112,6 +153,10 @@ class Table:
     def claim(self, name: str) -> Claim:
         """The claim of a name."""
         return {claim.name: claim for claim in self.claims}[name]
+
+    def simultaneous(self, claim: Claim) -> int:
+        """Of how many claims the interval of one holds together."""
+        return 1 if claim.name == self.primary else max(1, len(self.claims) - 1)
 
 
 def with_loss(
@@ -130,51 +175,45 @@ def with_loss(
     return Row(recipe, suffix, remark)
 
 
-def equals(
-    name: str,
-    statement: str,
-    left: Row,
-    right: Row,
-    paper: str = "",
-    aspect: str = "",
-    predicted: float | None = None,
-) -> Claim:
-    """The rows agree within a point."""
-    whole = f"{statement}, within 1 point"
-    return Claim(name, whole, left, right, equivalent, paper, aspect, predicted)
+def equals(name: str, statement: str, left: Row, right: Row, **about: Any) -> Claim:
+    """The rows differ by less than what matters; `about` are other fields of the claim."""
+    whole = f"{statement}, within {RELEVANT} points"
+    return Claim(name, whole, (left, right), -RELEVANT, RELEVANT, **about)
 
 
-def beats(
-    name: str,
-    statement: str,
-    left: Row,
-    right: Row,
-    paper: str = "",
-    aspect: str = "",
-    predicted: float | None = None,
-) -> Claim:
+def beats(name: str, statement: str, left: Row, right: Row, **about: Any) -> Claim:
     """The left row is more accurate."""
-    return Claim(name, statement, left, right, better, paper, aspect, predicted)
+    return Claim(name, statement, (left, right), 0.0, None, **about)
 
 
-def not_worse(
-    name: str,
-    statement: str,
-    left: Row,
-    right: Row,
-    paper: str = "",
-    aspect: str = "",
-    predicted: float | None = None,
-) -> Claim:
-    """The left row is not worse by a point or more."""
-    whole = f"{statement}, by a margin of 1 point"
-    return Claim(name, whole, left, right, not_inferior, paper, aspect, predicted)
+def not_worse(name: str, statement: str, left: Row, right: Row, **about: Any) -> Claim:
+    """The left row is not worse by as much as matters."""
+    whole = f"{statement}, by a margin of {RELEVANT} points"
+    return Claim(name, whole, (left, right), -RELEVANT, None, **about)
+
+
+def recovers(name: str, eqco: Row, few: Row, full: Row, where: str = "", **about: Any) -> Claim:
+    """EqCo recovers at least half of what InfoNCE loses with few negatives.
+
+    Args:
+        name: of the claim.
+        eqco, few: EqCo and InfoNCE with the same few negatives.
+        full: all negatives.
+        where: what all rows have in common, for the statement.
+        about: other fields of the claim.
+    """
+    k, every = few.recipe.num_negatives, full.recipe.num_negatives
+    statement = (
+        f"{where}EqCo with K={k} recovers at least half of what InfoNCE loses with {k} of "
+        f"{every} negatives"
+    )
+    return Claim(name, statement, (eqco, few, full), 0.0, None, weights=(1.0, -0.5, -0.5), **about)
 
 
 def against_full(
     pairs: Sequence[tuple[Row, Row]], plain_full: Row, eqco_full: Row, prefix: str = ""
 ) -> list[Claim]:
-    """Three claims for each K below full K, which together test claim C1 of the paper.
+    """Four claims for each K below full K, which together test claim C1 of the paper.
 
     Args:
         pairs: InfoNCE and EqCo at each K below full K.
@@ -182,33 +221,42 @@ def against_full(
         eqco_full: EqCo with all negatives; InfoNCE where alpha is K there.
         prefix: of the names.
     """
-    full, found = plain_full.recipe.num_negatives, []
+    full, claims = plain_full.recipe.num_negatives, []
     for plain, eqco in pairs:
         k = plain.recipe.num_negatives
-        found += [
-            equals(
+        claims += [
+            recovers(
+                f"{prefix}eqco-k{k}-recovers",
+                eqco,
+                plain,
+                eqco_full,
+                paper="C1",
+                aspect="recovers",
+            ),
+            not_worse(
                 f"{prefix}eqco-k{k}-equals-full",
                 f"EqCo with K={k} is as accurate as with all {full} negatives",
                 eqco,
                 eqco_full,
-                "C1",
-                ASPECTS["level"],
+                paper="C1",
+                aspect="level",
+                infonce=(plain, plain_full),
             ),
             beats(
                 f"{prefix}infonce-k{k}-drops",
                 f"InfoNCE with K={k} is less accurate than with all {full} negatives",
                 plain_full,
                 plain,
-                "C1",
-                ASPECTS["falls"],
+                paper="C1",
+                aspect="falls",
             ),
             beats(
                 f"{prefix}eqco-beats-infonce-k{k}",
                 f"EqCo with K={k} is more accurate than InfoNCE with K={k}",
                 eqco,
                 plain,
-                "C1",
-                ASPECTS["better"],
+                paper="C1",
+                aspect="better",
             ),
         ]
-    return found
+    return claims

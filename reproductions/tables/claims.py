@@ -1,12 +1,14 @@
-"""Verdicts on all claims of a table, on two metrics, corrected for the number of claims."""
+"""Verdicts on all claims of a table, on two metrics."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
+from functools import partial
+from typing import Protocol
 
-from reproductions.statistics.verdicts import LEAST_SEEDS, STATUSES, UNDETERMINED, Verdict, correct
-from reproductions.tables.base import Claim, Row
+from reproductions.statistics.verdicts import LEAST_SEEDS, STATUSES, Verdict
+from reproductions.tables.base import Claim, Row, Table
 
 PRIMARY = "linear"  # as in the paper; tests of claims pass and fail by it
 SECOND_METRIC = "knn"  # named before the runs; shown beside
@@ -21,27 +23,31 @@ PAPER = {
     "C5": f"SiMo with {HEADLINE_K} negatives is comparable to MoCo v2 with its whole queue",
 }
 
-Values = Callable[[Row, str], dict[int, float]]  # a metric of a row by seed, percent
 Verdicts = dict[str, Verdict]  # on one claim, by metric
 
 
-def judge_claims(claims: Sequence[Claim], values: Values) -> dict[str, Verdicts]:
+class Values(Protocol):
+    """A metric of a row by seed, percent."""
+
+    def __call__(self, row: Row, metric: str) -> dict[int, float]: ...
+
+
+def judge_claims(table: Table, values: Values, planned: int | None = None) -> dict[str, Verdicts]:
     """Verdicts by the claim's name, then by metric; none where its rows share no seed.
 
     Args:
-        claims: all claims of a table: they are corrected together, on each metric by itself.
+        table: whose claims are judged.
         values: the metric of a row by seed.
+        planned: number of seeds at which it is judged; that of the table by default.
     """
-    found: dict[str, Verdicts] = {claim.name: {} for claim in claims}
-    for metric in JUDGED:
-        judged = {
-            claim.name: claim.judge(values(claim.left, metric), values(claim.right, metric))
-            for claim in claims
-        }
-        known = {name: verdict for name, verdict in judged.items() if verdict is not None}
-        corrected = correct(list(known.values()), without=len(claims) - len(known))
-        for name, verdict in zip(known, corrected, strict=True):
-            found[name][metric] = verdict
+    found: dict[str, Verdicts] = {claim.name: {} for claim in table.claims}
+    seeds = range(planned or table.planned)
+    for claim in table.claims:
+        for metric in JUDGED:
+            own = partial(values, metric=metric)
+            verdict = claim.judge(own, seeds, table.simultaneous(claim))
+            if verdict is not None:
+                found[claim.name][metric] = verdict
     return found
 
 
@@ -53,9 +59,10 @@ def inside(claim: Claim, verdict: Verdict | None) -> bool | None:
 
 
 def tally(verdicts: Iterable[Verdict]) -> str:
-    """`3 supported, 2 contradicted, 1 within a point, 3 undetermined`."""
+    """`3 hold, 2 do not hold, 4 are open`."""
     counts = Counter(verdict.status for verdict in verdicts)
-    return ", ".join(f"{counts[status]} {status}" for status in (*STATUSES, UNDETERMINED))
+    words = zip(STATUSES, ("hold", "do not hold", "are open"), strict=True)
+    return ", ".join(f"{counts[status]} {word}" for status, word in words)
 
 
 def seeds_of(verdicts: Iterable[Verdict]) -> str:

@@ -11,6 +11,8 @@ from eqco.recipe import Recipe
 from reproductions.scales import Scale
 from reproductions.tables.base import Table, against_full, with_loss
 
+PRIMARY = "eqco-k16-recovers"
+
 
 def build(scale: Scale, base: Recipe) -> Table:
     """Both losses at each K."""
@@ -19,4 +21,4 @@ def build(scale: Scale, base: Recipe) -> Table:
     plain, eqco = ([with_loss(simo, loss, k) for k in counts] for loss in ("infonce", "eqco"))
     pairs = list(zip(plain, eqco, strict=True))[:-1]
     claims = against_full(pairs, plain[-1], eqco[-1])
-    return Table("SiMo across K", (*plain, *eqco), tuple(claims))
+    return Table("SiMo across K", (*plain, *eqco), tuple(claims), PRIMARY)

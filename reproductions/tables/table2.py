@@ -14,6 +14,8 @@ from eqco.recipe import Recipe
 from reproductions.scales import Scale
 from reproductions.tables.base import Claim, Row, Table, against_full, with_loss
 
+PRIMARY = "moco-eqco-k16-recovers"
+
 
 def build(scale: Scale, base: Recipe) -> Table:
     """Both losses at each K, of both methods."""
@@ -30,4 +32,4 @@ def build(scale: Scale, base: Recipe) -> Table:
         pairs = list(zip(plain, eqco, strict=True))
         rows += [*plain, *eqco, *dict.fromkeys((eqco_full, everything))]
         claims += against_full(pairs, everything, eqco_full, f"{method}-")
-    return Table("MoCo v2 and SimCLR across K", tuple(rows), tuple(claims))
+    return Table("MoCo v2 and SimCLR across K", tuple(rows), tuple(claims), PRIMARY)

@@ -15,6 +15,8 @@ from eqco.recipe import Recipe
 from reproductions.scales import Scale
 from reproductions.tables.base import Row, Table, not_worse, with_loss
 
+PRIMARY = "simo-k16-holds-up-to-moco"
+
 
 def build(scale: Scale, base: Recipe) -> Table:
     """Each method at full K, and SiMo with EqCo at 16 and at full K."""
@@ -28,8 +30,8 @@ def build(scale: Scale, base: Recipe) -> Table:
             "InfoNCE and all negatives",
             few,
             other,
-            paper,
+            paper=paper,
         )
         for other, paper in ((moco, "C5"), (simclr, ""))
     ]
-    return Table("the three methods at their best", rows, tuple(claims))
+    return Table("the three methods at their best", rows, tuple(claims), PRIMARY)

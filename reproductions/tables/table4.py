@@ -40,4 +40,4 @@ def build(scale: Scale, base: Recipe) -> Table:
                 at[middle],
             ),
         ]
-    return Table("alpha", tuple(rows), tuple(claims))
+    return Table("alpha", tuple(rows), tuple(claims), f"alpha{middle}-beats-alpha{least}-k16")

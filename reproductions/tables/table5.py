@@ -14,6 +14,8 @@ from eqco.recipe import Recipe
 from reproductions.scales import Scale
 from reproductions.tables.base import Claim, Table, beats, equals, with_loss
 
+PRIMARY = "dcl-beats-infonce-k16"
+
 
 def build(scale: Scale, base: Recipe) -> Table:
     """Every loss of the family at both K; corrected forms and rivals have tables of their own."""
@@ -39,4 +41,4 @@ def build(scale: Scale, base: Recipe) -> Table:
             ),
         ]
     rows = [row for loss in family for row in (few[loss], many[loss])]
-    return Table("the family of losses", tuple(rows), tuple(claims))
+    return Table("the family of losses", tuple(rows), tuple(claims), PRIMARY)

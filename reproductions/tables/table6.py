@@ -12,6 +12,8 @@ from eqco.recipe import Recipe
 from reproductions.scales import Scale
 from reproductions.tables.base import Claim, Row, Table, beats, equals, with_loss
 
+PRIMARY = "eqco-k16-independent-beats-shared"
+
 
 def build(scale: Scale, base: Recipe) -> Table:
     """Both losses at two K, with both drawings."""
@@ -38,4 +40,4 @@ def build(scale: Scale, base: Recipe) -> Table:
                     own,
                 ),
             ]
-    return Table("how negatives are drawn", tuple(rows), tuple(claims))
+    return Table("how negatives are drawn", tuple(rows), tuple(claims), PRIMARY)

@@ -41,10 +41,12 @@ def build(scale: Scale, base: Recipe) -> Table:
             )
             for m in draws_of(k, simo.num_negatives)
         ]
+    claims = (*noise_claims(rows), *bias_claims(rows, full))
     return Table(
         "noise or bias of few negatives",
         (full, *(row for found in rows.values() for row in found)),
-        (*noise_claims(rows), *bias_claims(rows, full)),
+        claims,
+        claims[0].name,
     )
 
 

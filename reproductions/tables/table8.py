@@ -26,6 +26,8 @@ CORRECTED = {
 JACKKNIFE = {4: 0.0, 8: 0.4, 16: 0.4, 32: 0.2, 64: 0.1}
 SECOND_ORDER = {4: 0.3, 8: 0.3, 16: 0.2, 32: 0.1, 64: 0.1}
 
+PRIMARY = "eqco_jackknife-beats-eqco-k16"
+
 
 def build(scale: Scale, base: Recipe) -> Table:
     """Each loss and its corrected forms at each K below full K."""
@@ -48,4 +50,9 @@ def build(scale: Scale, base: Recipe) -> Table:
                 )
             )
     ordered = sorted(rows, key=lambda key: (list(LOSSES).index(key[0]), key[1]))
-    return Table("few negatives without bias", tuple(rows[key] for key in ordered), tuple(claims))
+    return Table(
+        "few negatives without bias",
+        tuple(rows[key] for key in ordered),
+        tuple(claims),
+        PRIMARY,
+    )

@@ -24,6 +24,8 @@ PREDICTED = {
     (0.5, 4): 1.0, (0.5, 16): 0.3, (0.5, 64): 0.1,
 }  # fmt: skip
 
+PRIMARY = "eqco-k16-drops-t0.1"
+
 
 def build(scale: Scale, base: Recipe) -> Table:
     """Both losses at each K and temperature; a claim for EqCo at each K below full K."""
@@ -50,4 +52,4 @@ def build(scale: Scale, base: Recipe) -> Table:
             )
             for k in counts[:-1]
         ]
-    return Table("temperature across K", tuple(rows), tuple(claims))
+    return Table("temperature across K", tuple(rows), tuple(claims), PRIMARY)

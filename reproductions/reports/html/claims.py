@@ -11,7 +11,7 @@ from eqco.methods import METHODS
 from reproductions.formats import Grid
 from reproductions.reports.grids import claim_grid
 from reproductions.results.report_records import Evidence
-from reproductions.statistics.verdicts import LEAST_SEEDS, MARGIN, Verdict
+from reproductions.statistics.verdicts import LEAST_SEEDS, RELEVANT, Verdict
 from reproductions.statistics.wording import NOT_RUN, SYMBOLS, points
 from reproductions.tables.base import Claim
 from reproductions.tables.claims import PRIMARY, Verdicts, tally
@@ -47,7 +47,7 @@ def effect(verdict: Verdict | None, reach: float) -> Markup:
         '<path class="zero" d="M0 -1V1"/><path d="{}"/><path class="mean" d="M{:.2f} 0h0"/></svg>'
     ).format(
         points(verdict).replace("-", "−"), verdict.status.replace(" ", "-"), -reach, 2 * reach,
-        -MARGIN, 2 * MARGIN, interval, verdict.mean,
+        -RELEVANT, 2 * RELEVANT, interval, verdict.mean,
     )  # fmt: skip
 
 
@@ -71,7 +71,7 @@ def of_paper(sources: dict[str, Evidence]) -> list[Grid]:
     for source, evidence in sources.items():
         reach = reach_of(evidence)
         for _, claim, verdicts in judged(evidence):
-            if claim.paper:
+            if claim.paper and claim.aspect != "better":  # "recovers" says more
                 lines = methods.setdefault(METHODS[claim.left.recipe.method].title, {})
                 text = f"{claim.paper}: {claim.statement}"
                 verdict = verdicts.get(PRIMARY)

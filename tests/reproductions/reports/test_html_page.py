@@ -195,9 +195,9 @@ def test_verdicts_of_the_page_are_those_of_the_judge(folder: Path) -> None:
     lines = claims.every_claim(found).frame
     judged = [by.get("linear") for _, _, by in claims.judged(found)]
     assert list(lines["verdict"]) == list(map(status, judged))
-    badge = claims.cell("undetermined (uncorrected: supported)")
-    assert "</span> undetermined</span> <small>uncorrected: supported</small>" in badge
-    assert claims.cell("supported?") == "supported?"
+    badge = claims.cell("open (InfoNCE passes too)")
+    assert "</span> open</span> <small>InfoNCE passes too</small>" in badge
+    assert claims.cell("holds?") == "holds?"
 
 
 def test_the_records_of_a_user_stand_beside_the_committed_ones(source: str) -> None:

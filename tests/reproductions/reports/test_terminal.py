@@ -15,7 +15,7 @@ from reproductions.formats import in_terminal, spread
 from reproductions.reports import terminal
 from reproductions.reports.terminal import Judged, claim_grid, counts, heading
 from reproductions.results.published import NOT_VERIFIED, numbers_without_row
-from reproductions.statistics.verdicts import PValues, Verdict, better, correct
+from reproductions.statistics.verdicts import FAILS, HOLDS, OPEN, Verdict
 from reproductions.tables.base import Row
 from reproductions.tables.claims import JUDGED, Verdicts
 
@@ -119,15 +119,14 @@ def test_closing_table_groups_cells_by_method() -> None:
 
 
 def test_closing_table_shows_claims_and_numbers_of_no_row(two_cells: list[terminal.Cell]) -> None:
-    (verdict,) = correct([better([85.0, 86.0, 87.0], [84.0, 85.0, 86.0])])
-    claim = Judged("infonce-beats-eqco", dict.fromkeys(JUDGED, verdict), {})
+    claim = Judged("infonce-beats-eqco", verdicts(HOLDS, n=3), {})
     text = terminal.closing(
         1, "glyphs", two_cells, [claim],
         width=80, colour=False, unmatched=numbers_without_row(1),
     )  # fmt: skip
     assert text.count("infonce-beats-eqco") == 1
-    assert "+1.0 [+1.0, +1.0]" in text
-    assert text.splitlines()[-2].startswith("claims: 1 supported, 0 contradicted")
+    assert "-1.2 [-1.8, -0.7]" in text
+    assert "\nclaims: 1 hold, 0 do not hold" in text
     for number in numbers_without_row(1):
         assert f"published for {number.of}: {number.value}" in text
 
@@ -179,11 +178,9 @@ def test_the_widest_row_beside_the_evidence_fits_80_columns_uncut() -> None:
     assert "78.0–99.0 yes" in text
 
 
-def verdicts(status: str, uncorrected: str = "", n: int = 5) -> Verdicts:
+def verdicts(status: str, n: int = 5, *, passed: bool = False) -> Verdicts:
     """The same verdict on every metric."""
-    p, holm = PValues(0.004, 0.5, 0.5), PValues(0.032, 1.0, 1.0)
-    one = Verdict(status, -1.2, 0.6, n, -1.75, -0.7, 4, p, holm, uncorrected or status)
-    return dict.fromkeys(JUDGED, one)
+    return dict.fromkeys(JUDGED, Verdict(status, -1.2, 0.6, -1.75, -0.7, n, n, passed))
 
 
 def lines(*claims: Judged) -> list[str]:
@@ -194,34 +191,32 @@ def lines(*claims: Judged) -> list[str]:
 
 
 def test_one_seed_shows_the_verdict_of_the_evidence_alone() -> None:
-    claim = Judged("a-beats-b", verdicts("undetermined", n=1), verdicts("supported", n=10))
+    claim = Judged("a-beats-b", verdicts(OPEN, n=1), verdicts(HOLDS, n=10))
     (line,) = lines(claim)
     words = " ".join(line.split())
-    assert words == "a-beats-b -1.2 [-1.8, -0.7] .004 .032 supported supported"
+    assert words == "a-beats-b -1.2 [-1.8, -0.7] holds holds"
     assert heading([claim]) == (
         "Claims: verdicts of the committed evidence, n=10; yours need --seeds 3"
     )
-    assert counts([claim]) == (
-        "claims: 1 supported, 0 contradicted, 0 within a point, 0 undetermined (evidence, n=10)"
-    )
+    assert counts([claim]) == ("claims: 1 hold, 0 do not hold, 0 are open (evidence, n=10)")
 
 
 def test_three_seeds_show_ones_own_verdict_beside_that_of_the_evidence() -> None:
-    claim = Judged("a-beats-b", verdicts("contradicted", n=3), verdicts("supported"))
+    claim = Judged("a-beats-b", verdicts(FAILS, n=3), verdicts(HOLDS))
     first, second = lines(claim)
     assert first.startswith("a-beats-b ")
-    assert first.endswith("supported")
+    assert first.endswith("holds")
     assert second.startswith("  yours, n=3 ")
-    assert second.endswith("contradicted")
+    assert second.endswith("does not hold")
     assert heading([claim]).endswith("evidence, n=5; yours beneath")
     own, evidence = counts([claim]).split("; ")
-    assert own.endswith("1 contradicted, 0 within a point, 0 undetermined (yours, n=3)")
-    assert evidence.startswith("1 supported")
+    assert own.endswith("0 hold, 1 do not hold, 0 are open (yours, n=3)")
+    assert evidence.startswith("1 hold,")
 
 
 @pytest.mark.parametrize("n", [1, 3])
 def test_without_evidence_ones_own_verdict_stands_alone(n: int) -> None:
-    claim = Judged("a-beats-b", verdicts("undetermined", n=n), {})
+    claim = Judged("a-beats-b", verdicts(OPEN, n=n), {})
     assert lines(claim)[0].startswith("a-beats-b ")
     assert heading([claim]) == f"Claims: verdicts of these records, n={n}"
 
@@ -229,7 +224,7 @@ def test_without_evidence_ones_own_verdict_stands_alone(n: int) -> None:
 def test_a_claim_without_any_run_is_not_run() -> None:
     claims = [
         Judged("a-beats-b", {}, {}),
-        Judged("b-equals-c", {}, verdicts("supported")),
+        Judged("b-equals-c", {}, verdicts(HOLDS)),
     ]
     assert lines(*claims)[0].split() == ["a-beats-b", "not", "run"]
     assert counts(claims).endswith("; 1 not run")
@@ -238,29 +233,25 @@ def test_a_claim_without_any_run_is_not_run() -> None:
 
 def test_a_claim_with_another_number_of_seeds_says_it() -> None:
     claims = [
-        Judged("a", {}, verdicts("supported", n=3)), Judged("b", {}, verdicts("supported", n=5))
+        Judged("a", {}, verdicts(HOLDS, n=3)), Judged("b", {}, verdicts(HOLDS, n=5))
     ]  # fmt: skip
     assert [line[:8] for line in lines(*claims)] == ["a (n=3) ", "b (n=5) "]
     assert "n=3 to 5" in heading(claims)
 
 
 def test_the_widest_verdicts_fit_80_columns_uncut() -> None:
-    claims = [
-        Judged("infonce-k16-independent-beats-shared", {}, verdicts("within a point", "supported"))
-    ]
+    claims = [Judged("infonce-k16-independent-beats-shared", {}, verdicts(FAILS))]
     text = lines(*claims)
     assert max(map(len, text)) <= 80
     assert "".join(line.split(" ")[0] for line in text) == claims[0].name
-    assert "within a point¹ within a point¹" in text[0]
+    assert "does not hold does not hold" in " ".join(text[0].split())
     assert "…" not in "".join(text)
 
 
-def test_claims_have_a_line_each_and_p_values_where_there_is_room() -> None:
-    judged = Judged("moco-eqco-beats-infonce-k256", verdicts("within a point"), {})
-    for width, titles in ((80, []), (100, ["p", "Holm"])):
-        text = terminal.closing(2, "glyphs", [], [judged], width=width, colour=False)
-        (line,) = (line for line in text.splitlines() if line.startswith(judged.name))
-        assert line.rstrip().endswith("within a point")
-        (head,) = (line for line in text.splitlines() if line.startswith("claim "))
-        assert [name for name in ("p", "Holm") if name in head.split()] == titles
-        assert max(map(len, text.splitlines())) <= width
+def test_a_claim_that_infonce_passes_is_marked_and_the_change_of_rules_is_said_once() -> None:
+    judged = [Judged(name, {}, verdicts(OPEN, passed=True)) for name in ("a", "b")]
+    text = terminal.closing(2, "glyphs", [], judged, width=80, colour=False)
+    assert text.count("open*") == 4
+    assert text.count("InfoNCE passes the same test") == 1
+    assert text.count("rules of 2026-11-29") == 1
+    assert max(map(len, text.splitlines())) <= 80

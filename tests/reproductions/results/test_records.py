@@ -13,7 +13,7 @@ from eqco.recipe import Recipe
 from reproductions.experiments import grid
 from reproductions.results import records as evidence
 from reproductions.scales import SCALES
-from reproductions.statistics.verdicts import LEAST_SEEDS
+from reproductions.statistics.verdicts import OPEN
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import Row
 from reproductions.tables.claims import PRIMARY
@@ -69,14 +69,14 @@ def test_gaps_to_full_are_paired_by_seed(small: pd.DataFrame) -> None:
     assert dict(gaps["points"]) == {4: 11.0, 16: 2.5}  # full K has no seed 2
     assert dict(gaps["n"]) == {4: 2, 16: 2}
     sd = 2**0.5  # of 10 and 12
-    assert gaps["half"][4] == pytest.approx(6.3138 * sd / 2**0.5, rel=1e-4)  # t(1) at 95 %
+    assert gaps["half"][4] == pytest.approx(12.7062 * sd / 2**0.5, rel=1e-4)  # t(1) at 97.5 %
 
 
-def test_half_interval_is_of_the_90_percent_t_interval() -> None:
+def test_half_interval_is_of_the_95_percent_t_interval() -> None:
     assert evidence.half_interval(pd.Series([5.0])) == 0.0
     assert evidence.half_interval(pd.Series([5.0, 5.0])) == 0.0
     assert evidence.half_interval(pd.Series([1.0, 2.0, 3.0])) == pytest.approx(
-        2.91999 / 3**0.5, rel=1e-4
+        4.30265 / 3**0.5, rel=1e-4
     )
 
 
@@ -129,16 +129,17 @@ def test_runs_without_a_metric_are_left_out(small: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize("scale", evidence.judged_scales())
 @pytest.mark.parametrize("number", TABLES)
-def test_verdicts_of_a_table_are_of_its_claims_and_corrected(number: int, scale: str) -> None:
+def test_verdicts_are_of_the_claims_of_a_table_at_its_planned_seeds(
+    number: int, scale: str
+) -> None:
     claims = table(number, scale, evidence.evidence_base(scale)).claims
     found = evidence.verdicts(number, scale)
     assert list(found) == [claim.name for claim in claims]
     for claim in claims:
-        runs = bool(evidence.row_values(scale, claim.left))
-        runs &= bool(evidence.row_values(scale, claim.right))
+        runs = all(evidence.row_values(scale, row) for row in claim.rows)
         assert (PRIMARY in found[claim.name]) == runs
         for verdict in found[claim.name].values():
-            assert verdict.n < LEAST_SEEDS or verdict.p_holm >= verdict.p
+            assert verdict.status == OPEN or verdict.n >= verdict.planned
 
 
 def test_evidence_is_silent_on_the_images_of_a_user() -> None:

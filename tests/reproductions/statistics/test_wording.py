@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from reproductions.statistics.verdicts import PValues, Verdict, better, correct
-from reproductions.statistics.wording import footnote, marked, points, short, short_p
+from reproductions.statistics.verdicts import HOLDS, OPEN, Verdict
+from reproductions.statistics.wording import count, points, short, short_p, word
+
+LOST = Verdict(HOLDS, -1.2, 0.6, -1.75, -0.7, n=5, planned=5)
 
 
 @pytest.mark.parametrize(
@@ -22,31 +24,12 @@ def test_p_values_have_four_characters_at_most(p: float, text: str) -> None:
     assert short_p(p) == text
 
 
-def test_p_values_of_any_size_have_four_characters_at_most() -> None:
-    assert max(len(short_p(10 ** (-k / 7))) for k in range(100)) <= 4
-
-
-def test_a_verdict_that_the_correction_changed_has_a_mark_which_is_explained() -> None:
-    p, holm = PValues(0.004, 0.5, 0.5), PValues(0.032, 1.0, 1.0)
-    changed = Verdict("undetermined", -1.2, 0.6, 5, -1.75, -0.7, 4, p, holm, "supported")
-    same = replace(changed, uncorrected="undetermined")
-    assert [marked(each) for each in (changed, same, None)] == [
-        "undetermined¹",
-        "undetermined",
-        "–",
-    ]
-    assert footnote([changed, same]) == "¹ supported without Holm's correction"
-    assert footnote([same]) == ""
-    assert points(changed, 1) == "-1.2 [-1.8, -0.7]"
-    assert points(replace(changed, n=1), 1) == "-1.2"
-
-
-def test_a_corrected_verdict_has_both_p_values_and_the_uncorrected_verdict() -> None:
-    plain = better([80.1, 80.9, 80.3], [80.0, 80.1, 80.2])
-    corrected, _ = correct([plain, plain])
-    assert short(plain) == "+0.33 [-0.35, +1.01] n=3: **undetermined**"
-    assert short(corrected) == (
-        f"+0.33 [-0.35, +1.01] n=3, p={plain.p:.2g} (Holm {2 * plain.p:.2g}): **undetermined**"
-    )
-    lost = replace(corrected, uncorrected="supported")
-    assert short(lost).endswith("**undetermined** (uncorrected: supported)")
+def test_a_verdict_has_its_interval_its_seeds_and_a_mark_where_infonce_passes_too() -> None:
+    assert points(LOST, 1) == "-1.2 [-1.8, -0.7]"
+    assert points(replace(LOST, n=1), 1) == "-1.2"
+    assert short(LOST) == "-1.20 [-1.75, -0.70] n=5: **holds**"
+    early = replace(LOST, status=OPEN, n=3)
+    assert (word(early), count(early), word(None)) == ("open", "n=3 of 5", "–")
+    both = replace(LOST, status=OPEN, passed_by_infonce=True)
+    assert word(both) == "open*"
+    assert short(both).endswith(r"**open\***")

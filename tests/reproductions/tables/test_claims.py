@@ -1,11 +1,13 @@
-"""Verdicts on the claims of a table: two metrics, corrected over the table."""
+"""Verdicts on the claims of a table: two metrics, one primary claim."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from eqco.evaluation.metrics import METRICS
 from eqco.recipe import Recipe
-from reproductions.statistics.verdicts import better, correct, equivalent
-from reproductions.tables.base import Row, beats, equals
+from reproductions.statistics.verdicts import FAILS, HOLDS, OPEN
+from reproductions.tables.base import Row, Table, beats, not_worse, recovers, with_loss
 from reproductions.tables.claims import (
     JUDGED,
     PRIMARY,
@@ -16,17 +18,25 @@ from reproductions.tables.claims import (
 )
 
 FULL, FEW = Row(Recipe()), Row(Recipe(num_negatives=16))
-CLAIMS = [
-    beats("drops", "full is more accurate", FULL, FEW),
-    equals("same", "they agree", FULL, FEW),
-]
-GAPS = [0.4, 0.6, 0.1, 0.5]
+EQCO = with_loss(Recipe(), "eqco", 16)
+TABLE = Table(
+    "a table",
+    (FULL, FEW, EQCO),
+    (
+        beats("drops", "full is more accurate", FULL, FEW),
+        recovers("recovers", EQCO, FEW, FULL),
+        not_worse("level", "EqCo is as accurate", EQCO, FULL, infonce=(FEW, FULL)),
+    ),
+    primary="drops",
+    planned=4,
+)
+LOSSES = {FULL: [0.0] * 4, FEW: [2.1, 1.9, 2.0, 2.0], EQCO: [0.2, 0.1, 0.1, 0.2]}
 
 
 def values(row: Row, metric: str) -> dict[int, float]:
-    """Few negatives cost a little by the linear probe, and nothing by the other metric."""
-    gaps = GAPS if row is FULL and metric == PRIMARY else [0.0] * len(GAPS)
-    return {seed: 80 + seed + gap for seed, gap in enumerate(gaps)}
+    """InfoNCE loses two points and EqCo few of them; by the other metric nothing is lost."""
+    losses = LOSSES[row] if metric == PRIMARY else [0.0, 0.1, 0.0, 0.1]
+    return {seed: 80 + seed - loss for seed, loss in enumerate(losses)}
 
 
 def test_the_metrics_are_known_and_two() -> None:
@@ -34,45 +44,47 @@ def test_the_metrics_are_known_and_two() -> None:
     assert PRIMARY != SECOND_METRIC
 
 
-def test_claims_are_corrected_together_on_each_metric_by_itself() -> None:
-    found = judge_claims(CLAIMS, values)
-    left, right = ([80 + seed + gap for seed, gap in enumerate(g)] for g in (GAPS, [0.0] * 4))
-    expected = correct([better(left, right), equivalent(left, right)])
-    assert [found[name][PRIMARY] for name in ("drops", "same")] == expected
-    assert expected[1].p_holm == 2 * expected[1].p  # the smaller of two
-    assert [found[name][SECOND_METRIC].status for name in ("drops", "same")] == [
-        "within a point",
-        "supported",
+def test_claims_are_judged_on_each_metric_by_itself() -> None:
+    found = judge_claims(TABLE, values)
+    linear = {name: verdicts[PRIMARY].status for name, verdicts in found.items()}
+    assert linear == {"drops": HOLDS, "recovers": HOLDS, "level": HOLDS}
+    knn = {name: verdicts[SECOND_METRIC] for name, verdicts in found.items()}
+    assert [knn[name].status for name in ("drops", "recovers", "level")] == [OPEN] * 3
+    assert knn["level"].passed_by_infonce
+
+
+def test_the_primary_claim_has_a_narrower_interval_than_as_a_secondary_one() -> None:
+    other = replace(TABLE, primary="level")
+    widths = []
+    for table in (TABLE, other):
+        verdict = judge_claims(table, values)["drops"][PRIMARY]
+        widths.append(verdict.high - verdict.low)
+    assert widths[0] < widths[1]
+
+
+def test_a_claim_is_open_before_its_planned_seeds_and_without_verdict_without_runs() -> None:
+    early = judge_claims(replace(TABLE, planned=5), values)["drops"][PRIMARY]
+    assert (early.status, early.n, early.planned) == (OPEN, 4, 5)
+
+    def some(row: Row, metric: str) -> dict[int, float]:
+        return {} if row is EQCO else values(row, metric)
+
+    found = judge_claims(TABLE, some)
+    assert found["recovers"] == found["level"] == {}
+    assert found["drops"][PRIMARY].status == HOLDS
+
+
+def test_a_claim_says_what_is_subtracted_from_what() -> None:
+    assert [claim.difference for claim in TABLE.claims] == [
+        "InfoNCE 255 − InfoNCE 16",
+        "EqCo 16 − mean of InfoNCE 16 and InfoNCE 255",
+        "EqCo 16 − InfoNCE 255",
     ]
 
 
-def test_a_claim_without_runs_has_no_verdict_and_counts_in_the_correction() -> None:
-    other = beats("other", "nothing was run", Row(Recipe(num_negatives=4)), FEW)
-
-    def some(row: Row, metric: str) -> dict[int, float]:
-        return values(row, metric) if row in (FULL, FEW) else {}
-
-    found = judge_claims([*CLAIMS, other], some)
-    assert found.pop("other") == {}
-    alone = judge_claims(CLAIMS, values)
-    for name, line in found.items():
-        for metric, verdict in line.items():
-            assert verdict.raw == alone[name][metric].raw
-            assert verdict.p_holm >= alone[name][metric].p_holm
-    assert found != alone
-
-
-def test_tally_counts_every_kind_of_verdict() -> None:
-    found = judge_claims(CLAIMS, values)
-    verdicts = [verdict for line in found.values() for verdict in line.values()]
-    assert tally(verdicts) == "3 supported, 0 contradicted, 1 within a point, 0 undetermined"
-    assert tally([]) == "0 supported, 0 contradicted, 0 within a point, 0 undetermined"
-
-
-def test_seeds_are_a_number_or_a_range() -> None:
-    three, five = (
-        better([81.0, 82.0, 83.0], [80.0] * 3),
-        better([81.0, 82.0] * 2 + [81.5], [80] * 5),
-    )
-    assert seeds_of([three, three]) == "n=3"
-    assert seeds_of([five, three]) == "n=3 to 5"
+def test_tally_counts_every_kind_of_verdict_and_seeds_are_a_number_or_a_range() -> None:
+    verdicts = [each[PRIMARY] for each in judge_claims(TABLE, values).values()]
+    verdicts[0] = replace(verdicts[0], status=FAILS)
+    assert tally(verdicts) == "2 hold, 1 do not hold, 0 are open"
+    assert seeds_of(verdicts) == "n=4"
+    assert seeds_of([replace(verdicts[0], n=3), *verdicts]) == "n=3 to 4"

@@ -1,6 +1,6 @@
 """What the encoder of a scale reaches with labels: the ceiling beside its tables, supervised.csv.
 
-    python -m reproductions.results.supervised --scale glyphs [--data folder:PATH] [--seeds 3]
+    python -m reproductions.experiments.supervised --scale glyphs [--data folder:PATH] [--seeds 3]
 
 The same backbone, views, batches and epochs as SiMo's, one view of each image, cross-entropy of a
 linear classifier on the backbone. The probes then judge its features as they judge the others. The
@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from eqco.artifacts.record import commit
-from eqco.cli.errors import through_door
+from eqco.cli.errors import run_cli
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.data.in_memory import InMemory
@@ -29,8 +29,8 @@ from eqco.evaluation.features import FeatureProbe
 from eqco.methods.encoder import build_encoder
 from eqco.recipe import Recipe
 from eqco.runtime.files import write_atomically
+from eqco.runtime.validation import known_name, whole
 from reproductions.experiments.resolve import choose_data
-from reproductions.harness.options import add_options
 from reproductions.scales import SCALES
 
 FILE = Path(__file__).parents[1] / "supervised.csv"
@@ -78,9 +78,10 @@ def measured() -> pd.DataFrame:
 
 def main() -> None:
     """Measure what is missing and write the file after each run."""
-    parser = argparse.ArgumentParser(prog="python -m reproductions.results.supervised")
-    add_options(parser.add_argument, "scale", "data")
-    add_options(parser.add_argument, "seeds", default=3)
+    parser = argparse.ArgumentParser(prog="python -m reproductions.experiments.supervised")
+    parser.add_argument("--scale", type=known_name("scale", SCALES), default="glyphs")
+    parser.add_argument("--data", default="", help="folder:PATH, where the scale needs it")
+    parser.add_argument("--seeds", type=whole(), default=3)
     given = parser.parse_args()
     recipe, folder = choose_data(given.data, Machine.data_dir, SCALES[given.scale])
     machine = Machine(threads=1, data_dir=folder)
@@ -96,4 +97,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(through_door(main))
+    sys.exit(run_cli(main))

@@ -1,0 +1,81 @@
+"""Claims C2 and C3 from the records: the paper's bound, and the gradient, at the end of training.
+
+N queries, K negatives, alpha the effective number of negatives. The paper's bound on the mutual
+information is log(1 + alpha) - L, with alpha = K for InfoNCE. It is none where alpha > K, whatever
+its value. The gradient of a query has the length (1 - pi_0) / t times that of a mean of keys.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from eqco.artifacts.record import Record
+from eqco.losses.registry import LOSSES
+from reproductions.results.records import committed_records
+
+LAST = 5  # points of the loss curve: a single one is the loss of one batch
+CELL = ["method", "learning_rate", "loss", "num_negatives"]
+
+
+def end_of_training(record: Record) -> dict[str, object]:
+    """Bound in nats and 1 - pi_0 of a run, with what it is a run of."""
+    recipe, losses = record.recipe, record.curve["loss"][-LAST:]
+    effective = LOSSES[recipe.loss].effective_negatives(recipe.num_negatives, recipe.alpha)
+    return {
+        **{name: getattr(recipe, name) for name in CELL},
+        "seed": record.seed,
+        "epochs": recipe.epochs,
+        "bound": math.log1p(effective) - sum(losses) / len(losses),
+        "gradient": record.diagnostics["one_minus_pi0"],
+    }
+
+
+def plain(record: Record) -> bool:
+    """Whether a run is of InfoNCE or of EqCo with the paper's alpha, nothing else changed."""
+    recipe = record.recipe
+    usual = (recipe.draws, recipe.drawing, recipe.loss_scale, recipe.variance_penalty)
+    return (
+        recipe.loss in ("infonce", "eqco")
+        and recipe.epochs > 0
+        and recipe.temperature == 0.2
+        and usual == (1, "independent", 1.0, 0.0)
+        and recipe.alpha in (None, float(recipe.pool()))
+        and not recipe.validation
+    )
+
+
+def values(scale: str) -> pd.DataFrame:
+    """A line for each run of a scale whose epochs are those of most of its runs."""
+    found = pd.DataFrame(map(end_of_training, filter(plain, committed_records(scale))))
+    return found[found["epochs"] == found["epochs"].mode()[0]] if len(found) else found
+
+
+def ranges(scale: str) -> pd.DataFrame:
+    """How far bound and gradient differ between the K of a method, learning rate and loss.
+
+    Columns: method, learning_rate, loss, the least and largest K, and for "bound" and "gradient"
+    the largest mean over seeds minus the smallest.
+    """
+    found = values(scale)
+    if found.empty:
+        return found
+    means = found.groupby(CELL)[["bound", "gradient"]].mean().reset_index()
+    lines: list[dict[str, object]] = []
+    for (method, rate, loss), part in means.groupby(CELL[:3]):
+        if len(part) > 1:
+            spans = {name: part[name].max() - part[name].min() for name in ("bound", "gradient")}
+            k = part["num_negatives"]
+            lines.append(
+                {"method": method, "learning_rate": rate, "loss": loss, "least": k.min(),
+                 "most": k.max(), **spans}
+            )  # fmt: skip
+    return pd.DataFrame(lines)
+
+
+def worst(scales: Sequence[str], name: str, loss: str) -> float:
+    """The largest range of "bound" or "gradient" over all methods, learning rates and scales."""
+    found = pd.concat([ranges(scale) for scale in scales])
+    return float(found.loc[found["loss"] == loss, name].max())

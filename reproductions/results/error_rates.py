@@ -1,0 +1,70 @@
+"""How often verdicts of a table are wrong, and how often they are decided: by simulation.
+
+Accuracies of a row are its true mean, a part that all rows of a seed share, and a part of its own;
+both are normal, as wide as in the records of table 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy import stats
+
+from reproductions.statistics.verdicts import LEVEL
+from reproductions.tables.base import Claim, Table
+
+SHARED, OWN = 0.55, 0.55  # standard deviations, points
+TABLES = 10_000
+
+
+def decisions(
+    sums: np.ndarray, bounds: tuple[float, float], several: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where a claim holds and where it does not, as `judge` says; sums (tables, n)."""
+    n = sums.shape[1]
+    reach = stats.t.ppf(1 - (1 - LEVEL) / several / 2, n - 1) / math.sqrt(n)
+    mean, half = sums.mean(axis=1), reach * sums.std(axis=1, ddof=1)
+    low, high = mean - half, mean + half
+    return (bounds[0] < low) & (high < bounds[1]), (high < bounds[0]) | (bounds[1] < low)
+
+
+def bounds_of(claim: Claim) -> tuple[float, float]:
+    """The bounds of a claim, infinite where it has none."""
+    return (
+        -math.inf if claim.low is None else claim.low,
+        math.inf if claim.high is None else claim.high,
+    )
+
+
+def rates(
+    table: Table, means: Mapping[str, float], looks: Sequence[int]
+) -> tuple[float, float, float]:
+    """Shares of tables with a wrong primary verdict and with any, and of claims that are decided.
+
+    Args:
+        table: whose claims are judged.
+        means: true accuracy of each row, by name.
+        looks: numbers of seeds at which it is judged, ascending; the first verdict that is not
+            open stands.
+    """
+    draw, rows = np.random.default_rng(0), {row.name: i for i, row in enumerate(table.rows)}
+    truth = np.array([means[name] for name in rows])
+    shape = (TABLES, looks[-1])
+    runs = truth + draw.normal(0, SHARED, (*shape, 1)) + draw.normal(0, OWN, (*shape, len(rows)))
+    wrong, decided = {}, 0.0
+    for claim in table.claims:
+        places, weights = [rows[row.name] for row in claim.rows], np.array(claim.weights)
+        bounds, sums = bounds_of(claim), runs[:, :, places] @ weights
+        holds, fails = np.zeros((2, TABLES), dtype=bool)
+        for n in looks:
+            now, never = decisions(sums[:, :n], bounds, table.simultaneous(claim))
+            holds, fails = holds | (now & ~fails), fails | (never & ~holds)
+        mean = float(truth[places] @ weights)
+        wrong[claim.name] = (holds & (not bounds[0] < mean < bounds[1])) | (
+            fails & (bounds[0] <= mean <= bounds[1])
+        )
+        decided += float((holds | fails).mean()) / len(table.claims)
+    anywhere = np.any(list(wrong.values()), axis=0)
+    return float(wrong[table.primary].mean()), float(anywhere.mean()), decided
