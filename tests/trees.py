@@ -36,6 +36,15 @@ def write_tree(folder: Path, each: int = 5, held_out: int = 2) -> Path:
     return folder
 
 
+def write_names(folder: Path, *names: str) -> Path:
+    """Files of one byte, which are listed and not opened; returns the folder."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return folder
+
+
 def files_recipe(root: Path, method: str = "simo") -> Recipe:
     """The recipe of scale imagenet cut down to batches of 8 small images of a tree, one epoch."""
     moco = method == "moco"

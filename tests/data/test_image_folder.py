@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from eqco.data import open_images
 from eqco.data.image_folder import ImageTree, identity, imagenet_name, scan
 from eqco.data.streaming import FromFiles
 from reproductions.scales import SCALES
-from tests.trees import CLASSES, write_tree
+from tests.trees import CLASSES, write_names, write_tree
 
 
 def open_tree(data: str, root: Path) -> ImageTree:
@@ -75,28 +76,68 @@ def test_the_fingerprint_changes_with_a_name(root: Path) -> None:
     assert scan(root).fingerprint != before
 
 
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda root: shutil.rmtree(root / "val"), r"needs subfolders train/ and val/ or test/"),
-        (lambda root: shutil.rmtree(root / "train"), r"needs subfolders train/"),
-        (lambda root: (root / "val" / "x").mkdir(), r"has class 'x', which .*train has not"),
-        (
-            lambda root: [p.unlink() for p in (root / "train" / "n02").iterdir()],
-            r"class folder .*n02 holds no image",
-        ),
-        (
-            lambda root: (
-                shutil.rmtree(root / "val"),
-                (root / "val").mkdir(),
-                (root / "val" / "ILSVRC2012_val_00000001.JPEG").touch(),
-            ),
-            r"val holds files but no class folders: sort its images",
-        ),
-    ],
-    ids=["no-val", "no-train", "strange-class", "empty-class", "flat-val"],
-)
-def test_a_wrong_tree_is_one_sentence(root: Path, spoil: object, message: str) -> None:
-    spoil(root)  # type: ignore[operator]
+def emptied(folder: Path, *names: str) -> None:
+    """A folder anew, with some files of one byte."""
+    shutil.rmtree(folder)
+    folder.mkdir()
+    write_names(folder, *names)
+
+
+def one_level_down(folder: Path) -> None:
+    """What is in a folder is in its `images/`."""
+    moved = folder.rename(folder.with_name("moved"))
+    folder.mkdir()
+    moved.rename(folder / "images")
+
+
+WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (shutil.rmtree, "photos does not exist"),
+    "empty": (emptied, r"needs subfolders train/ and val/ or test/.*none"),
+    "no val": (
+        lambda root: shutil.rmtree(root / "val"),
+        r"needs subfolders train/ and val/ or test/.*\['train'\]",
+    ),
+    "no train": (lambda root: shutil.rmtree(root / "train"), "needs subfolders train/"),
+    "one class": (
+        lambda root: [shutil.rmtree(root / "train" / name) for name in CLASSES[1:]],
+        r"train has 1 class folder\(s\), 2 are needed",
+    ),
+    "strange class": (
+        lambda root: write_names(root, "val/x/0.png"), r"has class 'x', which .*train has not",
+    ),
+    "empty class": (
+        lambda root: emptied(root / "train/n02"),
+        r"class folder .*train/n02 holds no image at any depth, it is empty",
+    ),
+    "hidden alone": (
+        lambda root: emptied(root / "train/n02", "._0.JPEG"),
+        r"class folder .*train/n02 holds no image at any depth, it has 1 other .*/\._0\.JPEG",
+    ),
+    "other format": (
+        lambda root: emptied(root / "train/n02", "deep/0.heic"),
+        r"it has 1 other file\(s\) such as .*0\.heic; images end in \.bmp, ",
+    ),
+    "empty val": (
+        lambda root: [emptied(root / "val" / name) for name in CLASSES], "val holds no image",
+    ),
+    "Tiny ImageNet's val": (
+        lambda root: emptied(root / "val", "images/0.JPEG"),
+        r"val has 'images' and no folder of a class of .*train: sort its images into folders",
+    ),
+    "classes one level down": (
+        lambda root: one_level_down(root / "train"),
+        r"train has 1 class folder\(s\), 2 are needed: images/ has 4 folders, move them up",
+    ),
+    "ImageNet's flat val": (
+        lambda root: emptied(root / "val", "ILSVRC2012_val_00000001.JPEG"),
+        r"val holds files but no class folders: sort its images",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_tree_is_one_sentence_with_the_true_reason(root: Path, name: str) -> None:
+    spoil, message = WRONG[name]
+    spoil(root)
     with pytest.raises(ValueError, match=message):
         scan(root)

@@ -7,15 +7,7 @@ from pathlib import Path
 import pytest
 
 from eqco.data.image_folder import scan_unlabelled, unlabelled_identity
-
-
-def write_names(folder: Path, *names: str) -> Path:
-    """Empty files; they are listed, not opened."""
-    for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
-    return folder
+from tests.trees import write_names
 
 
 def numbered(prefix: str) -> list[str]:

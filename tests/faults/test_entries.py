@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,24 +18,16 @@ from eqco.runtime.listing import SkippedEntries, files_below, json_files
 from eqco.runtime.validation import sentence
 from reproductions.reports.user_tables import records_in
 from tests.reproductions.reports.test_terminal import make_record
+from tests.trees import write_names
 
 pytestmark = pytest.mark.faults
-
-
-def write(root: Path, *names: str) -> Path:
-    """Files of one byte; they are listed, not opened."""
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
-    return root
 
 
 def tree_in(folder: Path, inner: str = "") -> Path:
     """Two classes of five images to train on and two held out; `inner` folders below a class."""
     for split, count in (("train", 5), ("val", 2)):
         for name in "ab":
-            write(folder, *(f"{split}/{name}/{inner}{place}.JPEG" for place in range(count)))
+            write_names(folder, *(f"{split}/{name}/{inner}{place}.JPEG" for place in range(count)))
     return folder
 
 
@@ -62,7 +53,7 @@ def test_what_is_no_image_changes_nothing_and_is_counted(
     root = tree_in(tmp_path)
     before, silent = listed(root)
     known, loose = identity(root), unlabelled_identity(root)
-    write(root, *names)
+    write_names(root, *names)
     after, told = listed(root)
     scan_unlabelled.cache_clear()
     with warnings.catch_warnings():
@@ -132,48 +123,6 @@ def test_images_of_a_class_may_lie_deeper(inner: str, tmp_path: Path) -> None:
     assert not told
 
 
-REASONS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "hidden alone": (
-        lambda root: (shutil.rmtree(root / "train/b"), write(root, "train/b/._0.JPEG")),
-        r"class folder .*train/b holds no image at any depth, it has 1 other .*/\._0\.JPEG",
-    ),
-    "empty": (
-        lambda root: (shutil.rmtree(root / "train/b"), (root / "train/b").mkdir()),
-        r"class folder .*train/b holds no image at any depth, it is empty",
-    ),
-    "other format": (
-        lambda root: (shutil.rmtree(root / "train/b"), write(root, "train/b/deep/0.heic")),
-        r"it has 1 other file\(s\) such as .*0\.heic; images end in \.bmp, ",
-    ),
-    "Tiny ImageNet's val": (
-        lambda root: (shutil.rmtree(root / "val"), write(root, "val/images/0.JPEG")),
-        r"val has 'images' and no folder of a class of .*train: sort its images into folders",
-    ),
-    "classes one level down": (
-        lambda root: (
-            (root / "train").rename(root / "old"),
-            (root / "train").mkdir(),
-            (root / "old").rename(root / "train/images"),
-        ),
-        r"train has 1 class folder\(s\), 2 are needed: images/ has 2 folders, move them up",
-    ),
-    "images beside classes": (
-        lambda root: (shutil.rmtree(root / "val"), write(root, "val/0.JPEG")),
-        r"val holds files but no class folders",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", REASONS)
-def test_the_reason_is_the_true_one(name: str, tmp_path: Path) -> None:
-    spoil, message = REASONS[name]
-    root = tree_in(tmp_path)
-    spoil(root)
-    scan.cache_clear()
-    with pytest.raises(ValueError, match=message):
-        scan(root)
-
-
 def test_a_folder_that_cannot_be_listed_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,7 +190,7 @@ def test_records_have_the_same_gate(tmp_path: Path) -> None:
     place = tmp_path / "glyphs"
     record = make_record(Recipe(), 0, 80.0)
     first = record.write(place)
-    write(place, f"._{first.name}", ".ipynb_checkpoints/x.json")
+    write_names(place, f"._{first.name}", ".ipynb_checkpoints/x.json")
     assert json_files(place) == [first]
     assert records_in(tmp_path, "glyphs").all() == [record]
     first.unlink()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import io
 import resource
@@ -25,7 +24,6 @@ from eqco.cli.errors import run_cli
 from eqco.engine.launchers import Order
 from eqco.runtime.files import read_json, write_atomically
 from eqco.runtime.text import ascii_lookalike, escape_unencodable
-from eqco.runtime.validation import path_argument
 from figures import style
 from reproductions.__main__ import main
 from reproductions.experiments.plan import price_from_measurement
@@ -128,14 +126,6 @@ def test_the_closing_table_stays_a_table_on_an_ascii_terminal(environment: dict[
     assert not any("\\u" in line for line in lines)
 
 
-def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert path_argument("~/x") == tmp_path / "x"
-    for wrong in ("", " ", "~nobody-of-this-name/x"):
-        with pytest.raises(argparse.ArgumentTypeError, match=r"must be |home folder of nobody"):
-            path_argument(wrong)
-
-
 WORDS = [
     ["plan", "--seeds", "²"], ["plan", "--seeds", "٣"], ["plan", "--records=~nobody-here/x"],
     ["sweep", "--device", "banana"], ["sweep", "--device", "cpu:²"],
@@ -159,15 +149,9 @@ def test_a_wrong_value_is_one_sentence(
 
 
 HOSTILE = [
-    "[" * 200_000,
-    '{"a":' * 200_000,
-    '{"a": 1e999}',
-    "9" * 5000,
-    "\xff",
-    "",
-    "null",
-    "[" * 900,
-]
+    "[" * 200_000, '{"a":' * 200_000, "[" * 900, '{"a": 1e999}', '{"a": NaN}', '"\\ud800"',
+    "9" * 5000, "\xff", "", "null",
+]  # fmt: skip
 READERS: list[Callable[[Path], Any]] = [Record.read, Order.read, price_from_measurement, section_of]
 
 

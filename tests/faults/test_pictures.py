@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Callable
@@ -164,8 +165,32 @@ def png_of(*chunks: tuple[bytes, bytes]) -> bytes:
 HEADER = struct.pack(">IIBBBBB", 2, 2, 8, 0, 0, 0, 0)
 HUGE = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)
 TEXT = b"a\0\0" + zlib.compress(bytes(3_000_000))
+NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+
+
+def encoded(kind: str) -> bytes:
+    """A picture of noise in a format."""
+    stream = io.BytesIO()
+    Image.fromarray(NOISE).save(stream, kind)
+    return stream.getvalue()
+
+
+def broken_chunk() -> bytes:
+    """A PNG with wrong compressed pixels, and a last chunk that says it is huge."""
+    content = bytearray(encoded("PNG"))
+    content[40:44] = b"\xff\xff\xff\xff"
+    content[-12:-4] = b"\x7f\xff\xff\xffHUGE"
+    return bytes(content)
+
+
 DAMAGED: dict[str, bytes] = {
     "empty": b"",
+    "text": b"this is no image",
+    "half a PNG": encoded("PNG")[:6000],
+    "half a JPEG": encoded("JPEG")[:1500],
+    "PNG without a head": bytes(64) + encoded("PNG")[64:],
+    "JPEG without a head": bytes(64) + encoded("JPEG")[64:],
+    "PNG with a broken chunk": broken_chunk(),
     "header without a number": b"P6\n40 x\n255\n",
     "too many pixels": png_of((b"IHDR", HUGE), (b"IDAT", zlib.compress(b""))),
     "text chunk too large": png_of((b"IHDR", HEADER), (b"zTXt", TEXT), (b"IEND", b"")),
@@ -184,6 +209,7 @@ def test_a_damaged_file_is_one_line_with_its_path(name: str, tmp_path: Path) -> 
     path.write_bytes(DAMAGED[name])
     with pytest.raises(ImageError, match=r"cannot read image .*da\\nmaged\.png: \S") as got:
         decode(path)
+    assert "repair or delete" in str(got.value)
     assert "\n" not in str(got.value)
     assert problem(path) == str(got.value)
     with pytest.raises(ImageError):
