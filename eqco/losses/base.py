@@ -6,6 +6,7 @@ are the other images' embeddings, or a queue of earlier keys.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import ClassVar, NoReturn
 
@@ -18,6 +19,7 @@ from eqco.losses.memory_bank import KeyQueue, in_backward
 from eqco.losses.registry import LOSSES
 from eqco.losses.sampling import draw_columns
 from eqco.losses.similarity import (
+    FEW_WITH_GRADIENT,
     Similarities,
     check_embeddings,
     check_finite,
@@ -30,25 +32,6 @@ from eqco.runtime import distributed
 from eqco.runtime.validation import COUNT, Number, check_name, check_temperature, shown
 
 QUEUE_SIZE = Number(0, 2**24, whole=True)  # 8 GiB at 128 dimensions
-ARGUMENTS = """\
-    num_negatives: K, drawn for each query at each call; None takes all there are.
-    temperature: softmax temperature, > 0.
-    two_sided: True: each view's embeddings are queries, the other images' embeddings of both
-        views the negatives, 2 (N - 1) of them (SimCLR, NT-Xent). False: `query` alone is
-        contrasted, with the N - 1 other images' keys (SiMo). None: True without a queue.
-    queue_size: Q > 0: the negatives are the last Q keys of earlier steps (MoCo). The queue is
-        part of `state_dict` and starts as random unit vectors. The keys of a step, of calls in
-        training mode that need a gradient, enter after an optimizer of torch has stepped, or, in
-        a loop without one, after the backward pass. (Q, D) makes the queue a buffer from the
-        start, for copies of a model such as `AveragedModel`; with Q alone the first keys say D.
-    gather: negatives and queue from the batches of all processes, with gradient, as one process
-        with the whole batch has it; all batches of one size.
-    generator: CPU generator of the drawing, seeded alike in all processes; None takes torch's.
-    reduction: "mean", "sum" or "none" over the queries, 2N (view by view) where two-sided.
-
-Raises:
-    ValueError: an argument is out of its range or does not fit the others.
-"""
 
 
 @dataclass(eq=False, repr=False)
@@ -59,7 +42,23 @@ class ContrastiveLoss(nn.Module):
     the key of a query's own image is its positive.
 
     Args:
-        and `ARGUMENTS`, those of every loss
+        num_negatives: K, drawn for each query at each call; None takes all there are.
+        temperature: softmax temperature, > 0.
+        two_sided: True: each view's embeddings are queries, the other images' embeddings of both
+            views the negatives, 2 (N - 1) of them (SimCLR, NT-Xent). False: `query` alone is
+            contrasted, with the N - 1 other images' keys (SiMo). None: True without a queue.
+        queue_size: Q > 0: the negatives are the last Q keys of earlier steps (MoCo). The queue is
+            part of `state_dict` and starts as random unit vectors. The keys of a step, of calls in
+            training mode that need a gradient, enter after an optimizer of torch has stepped, or,
+            in a loop without one, after the backward pass. (Q, D) makes the queue a buffer from
+            the start, as `AveragedModel` copies it; with Q alone the first keys say D.
+        gather: negatives and queue from the batches of all processes, with gradient, as one process
+            with the whole batch has it; all batches of one size.
+        generator: CPU generator of the drawing, seeded alike in all processes; None takes torch's.
+        reduction: "mean", "sum" or "none" over the queries, 2N (view by view) where two-sided.
+
+    Raises:
+        ValueError: an argument is out of its range or does not fit the others.
     """
 
     name: ClassVar[str]  # in LOSSES
@@ -73,7 +72,8 @@ class ContrastiveLoss(nn.Module):
     reduction: str = "mean"
 
     def __init_subclass__(cls) -> None:
-        with_arguments(cls, ARGUMENTS)
+        shared = inspect.cleandoc(ContrastiveLoss.__doc__ or "").partition("Args:\n")[2]
+        with_arguments(cls, f"{shared}\n")
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -136,6 +136,8 @@ class ContrastiveLoss(nn.Module):
             keys = distributed.gather(key) if self.gather else key  # (N, D)
             similarities = self.similarities(query, key, keys)
             check_finite(similarities.positive, "query or key")
+            if keys.requires_grad:
+                similarities.few = FEW_WITH_GRADIENT
             loss = self.of_logits(similarities, self.reduction)
             if self.queue is not None and self.training and loss.requires_grad:
                 self.queue.add(keys, loss)
@@ -192,6 +194,3 @@ class ContrastiveLoss(nn.Module):
             if field.name not in main and getattr(self, field.name) != field.default
         ]
         return ", ".join(f"{name}={getattr(self, name)}" for name in (*main, *others))
-
-
-with_arguments(ContrastiveLoss, ARGUMENTS)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
@@ -41,7 +42,7 @@ Average = Callable[[Tensor, float], Tensor]  # (log g of each query, gamma) -> l
 Documented = TypeVar("Documented", bound=Callable[..., Any] | type)
 P = ParamSpec("P")
 
-SHARED = "and `ARGUMENTS`, those of every loss"  # a line of docstrings
+SHARED = re.compile(r"^    others: those of every loss.*\n", re.MULTILINE)  # of docstrings
 ARGUMENTS = """\
     positive: cosine similarities to the key of the same image, shape (N,).
     negatives: cosine similarities to keys of other images, shape (N, K).
@@ -59,7 +60,7 @@ Raises:
 def with_arguments(documented: Documented, arguments: str = ARGUMENTS) -> Documented:
     """Write what several losses share into the docstring of one of them."""
     doc = inspect.cleandoc(documented.__doc__ or "")
-    documented.__doc__ = doc.replace(f"    {SHARED}\n", arguments)
+    documented.__doc__ = SHARED.sub(lambda _: arguments, doc)
     return documented
 
 
@@ -88,6 +89,7 @@ def of_similarities(loss: Callable[Concatenate[ContrastiveLogits, P], Tensor]) -
     parameters = [*own, *list(signature.parameters.values())[1:]]
     function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     function.of_logits = loss  # type: ignore[attr-defined]
+    del function.__wrapped__  # the site would show the loss of logits
     return cast(LossFunction[P], with_arguments(function))
 
 
@@ -140,7 +142,7 @@ def info_nce(logits: ContrastiveLogits, *, temperature: float, reduction: str = 
     L = -log( e^{s_0/t} / (e^{s_0/t} + sum_i e^{s_i/t}) )
 
     Args:
-        and `ARGUMENTS`, those of every loss
+        others: those of every loss, see `ARGUMENTS`.
 
     >>> round(info_nce(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item(), 4)  # log 4
     1.3863
@@ -161,7 +163,7 @@ def eqco_info_nce(
 
     Args:
         alpha: effective number of negatives, > 0; None stands for K, which is InfoNCE.
-        and `ARGUMENTS`, those of every loss
+        others: those of every loss, see `ARGUMENTS`.
 
     >>> few, many = torch.zeros(2, 3), torch.zeros(2, 300)
     >>> round(eqco_info_nce(torch.zeros(2), few, temperature=0.2, alpha=16).item(), 4)  # log 17
@@ -183,7 +185,7 @@ def dcl(logits: ContrastiveLogits, *, temperature: float, reduction: str = "mean
     L = log( sum_i e^{s_i/t} ) - s_0/t
 
     Args:
-        and `ARGUMENTS`, those of every loss
+        others: those of every loss, see `ARGUMENTS`.
 
     >>> round(dcl(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item(), 4)  # log 3
     1.0986
@@ -200,7 +202,7 @@ def flat_nce(logits: ContrastiveLogits, *, temperature: float, reduction: str = 
     L = e^{v - stop(v)},  v = log( sum_i e^{s_i/t} ) - s_0/t
 
     Args:
-        and `ARGUMENTS`, those of every loss
+        others: those of every loss, see `ARGUMENTS`.
 
     >>> flat_nce(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item()
     1.0
@@ -225,7 +227,7 @@ def dual_temperature(
 
     Args:
         second_temperature: t', > 0, between queries; the same t gives InfoNCE.
-        and `ARGUMENTS`, those of every loss
+        others: those of every loss, see `ARGUMENTS`.
 
     >>> half, none = torch.full((2,), 0.5), torch.zeros(2, 3)
     >>> round(dual_temperature(half, none, temperature=0.2, second_temperature=1.0).item(), 4)
@@ -257,7 +259,7 @@ def hard_info_nce(
 
     Args:
         hardness: b, from 0 to 100; 0 gives InfoNCE.
-        and `ARGUMENTS`, those of every loss
+        others: those of every loss, see `ARGUMENTS`.
 
     >>> negatives = torch.tensor([[0.2, 0.0], [0.2, 0.0]])
     >>> round(hard_info_nce(torch.zeros(2), negatives, temperature=0.2, hardness=1).item(), 4)
@@ -295,7 +297,7 @@ def sog_clr(
         sog_gamma: gamma, in (0, 1]; 1 gives DCL.
         average: (log g, gamma) -> log u, such as `MovingAverages.update` with its rows given; None
             stands for images never seen before, u = g, which is DCL too.
-        and `ARGUMENTS`, those of every loss
+        others: those of every loss, see `ARGUMENTS`.
 
     >>> half = lambda log_g, gamma: log_g + math.log(2)  # u = 2 g
     >>> case = torch.zeros(2), torch.zeros(2, 3)

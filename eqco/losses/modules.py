@@ -18,7 +18,7 @@ class InfoNCELoss(ContrastiveLoss):
     """InfoNCE, cross-entropy of picking the positive among K + 1 keys: NT-Xent in its usual form.
 
     Args:
-        and `ARGUMENTS`, those of every loss
+        others: those of every loss, see `ContrastiveLoss`.
 
     >>> import torch
     >>> loss = InfoNCELoss(temperature=0.5)
@@ -37,7 +37,7 @@ class EqCoLoss(ContrastiveLoss):
 
     Args:
         alpha: effective number of negatives, > 0.
-        and `ARGUMENTS`, those of every loss
+        others: those of every loss, see `ContrastiveLoss`.
 
     >>> import torch
     >>> loss = EqCoLoss(num_negatives=2, alpha=256, temperature=0.2)
@@ -67,7 +67,7 @@ class EqCoJackknifeLoss(EqCoLoss):
 
     Args:
         alpha: effective number of negatives, > 0.
-        and `ARGUMENTS`, those of every loss
+        others: those of every loss, see `ContrastiveLoss`.
 
     Source: `eqco.losses.bias_corrected.eqco_jackknife`.
     """
@@ -80,7 +80,7 @@ class EqCoSecondOrderLoss(EqCoLoss):
 
     Args:
         alpha: effective number of negatives, > 0.
-        and `ARGUMENTS`, those of every loss
+        others: those of every loss, see `ContrastiveLoss`.
 
     Source: `eqco.losses.bias_corrected.eqco_second_order`.
     """
@@ -92,7 +92,7 @@ class DCLLoss(ContrastiveLoss):
     """Decoupled contrastive learning: InfoNCE without the positive in the denominator.
 
     Args:
-        and `ARGUMENTS`, those of every loss
+        others: those of every loss, see `ContrastiveLoss`.
 
     Source: `eqco.losses.functional.dcl`.
     """
@@ -104,7 +104,7 @@ class DCLJackknifeLoss(ContrastiveLoss):
     """DCL with its bias of few negatives taken out, K >= 2.
 
     Args:
-        and `ARGUMENTS`, those of every loss
+        others: those of every loss, see `ContrastiveLoss`.
 
     Source: `eqco.losses.bias_corrected.dcl_jackknife`.
     """
@@ -116,7 +116,7 @@ class FlatNCELoss(ContrastiveLoss):
     """FlatNCE: always 1, with the gradient of DCL.
 
     Args:
-        and `ARGUMENTS`, those of every loss
+        others: those of every loss, see `ContrastiveLoss`.
 
     Source: `eqco.losses.functional.flat_nce`.
     """
@@ -128,7 +128,7 @@ class FlatNCEJackknifeLoss(ContrastiveLoss):
     """FlatNCE with its bias of few negatives taken out, K >= 2.
 
     Args:
-        and `ARGUMENTS`, those of every loss
+        others: those of every loss, see `ContrastiveLoss`.
 
     Source: `eqco.losses.bias_corrected.flat_nce_jackknife`.
     """
@@ -142,7 +142,7 @@ class DualTemperatureLoss(ContrastiveLoss):
 
     Args:
         second_temperature: between queries, > 0; the same gives InfoNCE.
-        and `ARGUMENTS`, those of every loss
+        others: those of every loss, see `ContrastiveLoss`.
 
     Source: `eqco.losses.functional.dual_temperature`.
     """
@@ -162,7 +162,7 @@ class HardInfoNCELoss(ContrastiveLoss):
 
     Args:
         hardness: from 0, which is InfoNCE, to 100.
-        and `ARGUMENTS`, those of every loss
+        others: those of every loss, see `ContrastiveLoss`.
 
     Source: `eqco.losses.functional.hard_info_nce`.
     """

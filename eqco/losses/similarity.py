@@ -27,6 +27,7 @@ MOST_COLUMNS = 2048
 # Taking the K keys of each query costs less than similarities to all keys where K is at most one in
 # so many: measured on a CPU, see benchmark/README.md.
 FEW = 32
+FEW_WITH_GRADIENT = 128  # the same where the keys need a gradient too
 SMALL = 2**17  # similarities; more of them are faster by blocks
 
 
@@ -146,7 +147,12 @@ class Similarities:
         excluded: keys that are no negatives where all are taken, shape (n, E).
         draws: how many draws of K negatives the columns (n, draws * K) hold side by side. Each draw
             counts as a query: results have n * draws entries, the draws of a query in a row.
+
+    Attributes:
+        few: instead of FEW, which rounds as the committed runs did.
     """
+
+    few: int | None = None
 
     def __init__(
         self,
@@ -217,7 +223,7 @@ class Similarities:
     def uses_matrix(self) -> bool:
         """Whether all similarities at once are faster than blocks, by measured sizes."""
         if self.columns is not None:
-            return self.columns.shape[1] * FEW > len(self.keys)
+            return self.columns.shape[1] * (self.few or FEW) > len(self.keys)
         return len(self.query) * len(self.keys) <= SMALL
 
     def negatives(self) -> Tensor:
@@ -308,7 +314,11 @@ def to_both_views(
 
 def unit(embedding: Tensor) -> Tensor:
     """Embeddings of length 1 along the last dimension, float32 or wider, also under autocast."""
-    return F.normalize(of_usual_length(embedding.to(wide(embedding.dtype))), dim=-1)
+    embedding = embedding.to(wide(embedding.dtype))
+    norm: Tensor = torch.linalg.vector_norm(embedding, dim=-1, keepdim=True)
+    if can_be_read(norm) and bool(((norm > 1e-12) & (norm < 1e12)).all()):
+        return embedding / norm
+    return F.normalize(of_usual_length(embedding), dim=-1)
 
 
 def of_usual_length(embedding: Tensor) -> Tensor:
@@ -322,14 +332,17 @@ def of_usual_length(embedding: Tensor) -> Tensor:
     return embedding / scale
 
 
-def check_finite(values: Tensor, name: str) -> None:
-    """Raise ValueError where a tensor holds NaN or infinity.
+def can_be_read(values: Tensor) -> bool:
+    """Whether numbers may decide what is done: on a CPU, outside a graph of torch.compile.
 
-    Only on a CPU: a GPU would be waited for at every step. Not in a graph of torch.compile either,
-    which cannot branch on numbers.
+    A GPU would be waited for at every step.
     """
-    looks = values.device.type == "cpu" and not torch.compiler.is_compiling()
-    if looks and not torch.isfinite(values).all():
+    return values.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def check_finite(values: Tensor, name: str) -> None:
+    """Raise ValueError where a tensor that can be read holds NaN or infinity."""
+    if can_be_read(values) and not torch.isfinite(values).all():
         raise ValueError(f"{name} holds NaN or infinite values")
 
 
