@@ -226,3 +226,12 @@ BASES = {
         knn_neighbours=200,
     ),
 }
+# What the images of each scale are.
+IMAGES = {
+    "smoke": "a tenth of the glyphs",
+    "glyphs": "drawn characters, embedded",
+    "cifar10-quick": "CIFAR-10 as JPEG",
+    "cifar10-cpu": "CIFAR-10 as JPEG",
+    "cifar10": "CIFAR-10, downloaded",
+    "imagenet": "ImageNet-1k, a folder of yours",
+}

@@ -26,7 +26,7 @@ from reproductions.harness.outcomes import Outcomes, Wait, busy_line, give_up, s
 from reproductions.harness.session import Session, read_session
 from reproductions.reports.terminal import Cell, Judged, closing
 from reproductions.results import published
-from reproductions.results.records import row_values
+from reproductions.results.records import other_images, row_values
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES
 
@@ -241,10 +241,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_report_header() -> Generator[None, list[str | list[str]], list[str | list[str]]]:
-    """Leave out the settings of pytest-benchmark, which measures nothing here; name our options."""
-    lines = yield
+def pytest_report_header(
+    config: pytest.Config,
+) -> Generator[None, list[str | list[str]], list[str | list[str]]]:
+    """Leave out the settings of pytest-benchmark, which measures nothing here; name our options.
+
+    Images that are not those of the committed records are told too.
+    """
+    lines, session = (yield), config.stash[SESSION]
     others = [f"--{name} is another plugin's here: the tables take --eqco-{name}" for name in taken]
+    others += filter(None, [other_images(session.scale, session.base)])
     return [*(line for line in lines if not str(line).startswith("benchmark: ")), *others]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eqco.cli.options import print_json
+from eqco.recipe import IMAGES
 from eqco.runtime.cpu import granted_cores
 
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "pandas", "submitit")
@@ -36,7 +37,7 @@ def data_in(folder: Path) -> dict[str, str]:
     from eqco.data.image_folder import imagenet_name, scan
 
     cifar10 = (folder / "cifar-10-batches-py").is_dir()
-    found = {"glyphs": "drawn, nothing to download"}
+    found = {"glyphs": "drawn characters, embedded: nothing to download"}
     found["cifar10"] = f"in {folder}" if cifar10 else "not there: downloaded at first use"
     try:
         classes, train, held_out = scan(folder).counts
@@ -119,7 +120,8 @@ def main(given: argparse.Namespace) -> None:
     if given.json:
         print_json(found)
     elif given.seconds:
-        print(f"\nscale      one run    images/s   (training in float32, {given.seconds:g} s)")
+        seconds = f"training in float32, {given.seconds:g} s"
+        print(f"\n{'scale':15s}{'one run':11s}images/s   images ({seconds})")
         for name, each in found["scales"].items():
             rate = f"{each['images_per_second']:,.{0 if each['images_per_second'] > 10 else 2}f}"
-            print(f"{name:11s}{price(each['minutes']):11s}{rate:>8s}")
+            print(f"{name:15s}{price(each['minutes']):11s}{rate:>8s}   {IMAGES[name]}")

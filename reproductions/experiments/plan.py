@@ -24,14 +24,14 @@ from eqco.artifacts.record import Record
 from eqco.config import NUMERICS, Machine
 from eqco.data.image_folder import IMAGENET, scan
 from eqco.engine.run import Job
-from eqco.recipe import Recipe
+from eqco.recipe import IMAGES, Recipe
 from eqco.runtime.files import read_json
 from eqco.runtime.text import plain
 from eqco.runtime.validation import COUNT, positive_finite
 from reproductions.experiments.grid import check_choice, chosen_jobs
 from reproductions.experiments.resolve import check_batch, choose_data, choose_precision
 from reproductions.formats import Grid, to_text
-from reproductions.results.records import Records, committed_records
+from reproductions.results.records import Records, committed_records, other_images
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 
@@ -215,6 +215,8 @@ def main(given: argparse.Namespace) -> int:
     unit = "GPU-hours" if base.from_files else "hours"
     committed = {record.run_id for record in committed_records(given.scale)}
     machine = Machine(checkpoints=given.checkpoints)
+    if given.data and (other := other_images(given.scale, base)):
+        print(other)
     print(plan(wanted, records, machine, price, unit, committed))
     return 0
 
@@ -224,13 +226,13 @@ def scales(given: argparse.Namespace) -> int:
     for name, scale in SCALES.items():
         counts = ", ".join(map(str, (*scale.below["simo"], scale.base.num_negatives)))
         evidence = "" if scale.evidence else "; never evidence"
-        print(f"{name:9s}K = {counts}; a run: {scale.run}{evidence}")
+        print(f"{name:15s}{IMAGES[name]}; K = {counts}; a run: {scale.run}{evidence}")
         records = Records(given.records / name)
         own, committed = len(records.all()), len(committed_records(name))
         if own:
-            print(f"{'':9s}{own} records in {records.place}")
+            print(f"{'':15s}{own} records in {records.place}")
         if committed:
-            print(f"{'':9s}{committed} records committed, numerics {NUMERICS}")
+            print(f"{'':15s}{committed} records committed, numerics {NUMERICS}")
     print()
     for number in TABLES:
         found = table(number, given.scale)

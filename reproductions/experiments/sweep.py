@@ -152,6 +152,8 @@ def main(given: argparse.Namespace) -> int:
     if given.skip_committed:
         committed = {record.run_id for record in evidence.committed_records(given.scale)}
         wanted = [job for job in wanted if job.run_id not in committed]
+    if other := evidence.other_images(given.scale, base):
+        print(other)
     print(f"{len(missing(wanted, folder))} of {len(wanted)} runs are missing in {folder}")
     try:
         work_in_parallel(wanted, machine, folder, given.at_once)

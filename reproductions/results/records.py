@@ -171,6 +171,17 @@ def evidence_base(scale: str) -> Recipe:
     )
 
 
+def other_images(scale: str, base: Recipe) -> str:
+    """A sentence where a baseline is on other images than the committed records; else ""."""
+    known = evidence_base(scale).data
+    if base.data in ("folder", known) or runs(scale).empty:  # "folder": none were named
+        return ""
+    return (
+        f"these images are {base.data}, the committed records are of {known}: they tell nothing of "
+        "yours"
+    )
+
+
 def judged_scales() -> list[str]:
     """Scales at which claims are judged and records are committed."""
     return [name for name, each in SCALES.items() if each.evidence and len(runs(name))]

@@ -10,6 +10,8 @@ import pytest
 from eqco.__main__ import main
 from eqco.cli.doctor import price
 from eqco.engine import precision
+from eqco.engine.throughput import SIZES
+from eqco.recipe import BASES, IMAGES
 from tests.trees import write_tree
 
 
@@ -30,6 +32,11 @@ def test_the_report_names_devices_units_cores_and_data(
     if found["devices"] == ["cpu"]:
         assert "emulated, ten times slower than float32" in out
     assert f"tree: none in {tmp_path / 'none'}" in out
+
+
+def test_every_timed_scale_says_what_its_images_are() -> None:
+    assert SIZES.keys() <= IMAGES.keys() == BASES.keys()
+    assert all(1 < len(words.split()) <= 6 for words in IMAGES.values())
 
 
 def test_prices_are_in_minutes_hours_or_days() -> None:

@@ -146,6 +146,11 @@ def test_evidence_is_silent_on_the_images_of_a_user() -> None:
     base = replace(SCALES["cifar10-quick"].base, data="folder:mine-01234567")
     assert set(map(len, evidence.verdicts(1, "cifar10-quick", base).values())) == {0}
     assert evidence.predictions(1, "cifar10-quick", base) == {}
+    told = evidence.other_images("cifar10-quick", base)
+    assert told.startswith("these images are folder:mine-01234567, the committed records are of f")
+    same = (evidence.evidence_base("cifar10-quick"), SCALES["cifar10-quick"].base)
+    assert [evidence.other_images("cifar10-quick", each) for each in same] == ["", ""]
+    assert evidence.other_images("cifar10", SCALES["cifar10"].base) == ""
 
 
 def test_a_new_run_is_predicted_around_the_committed_ones(
