@@ -14,7 +14,6 @@ from eqco.cli.errors import run_cli, set_up_output
 from eqco.cli.options import option, switch
 from eqco.runtime.cpu import granted_cores
 from eqco.runtime.validation import known_name, path_argument, whole
-from reproductions import formats
 from reproductions.experiments import (
     check_images,
     imagenet,
@@ -28,6 +27,7 @@ from reproductions.harness.options import OPTIONS
 from reproductions.reports import pages, user_tables
 from reproductions.reports.html import page
 from reproductions.results import compare
+from reproductions.tables import formats
 
 
 def shared(*names: str, **changes: Any) -> dict[str, dict[str, Any]]:

@@ -61,7 +61,7 @@ COMMANDS = {
             "--data": option(path, "folder of images, with or without subfolders; train/ alone "
                              "where it has one; glyphs for a drawn set", required=True),
             "--method": option(str, "simo, moco, simclr or synco (default: simo)"),
-            "--loss": option(str, "eqco, infonce, dcl or another of eqco.losses.functional "
+            "--loss": option(str, "eqco, infonce, dcl or another of eqco.losses.registry "
                              "(default: eqco)"),
             "--backbone": option(str, "small-rgb, resnet18, resnet50 or another (default: "
                                  "small-rgb at 32 pixels, else resnet18)"),

@@ -30,10 +30,10 @@ from eqco.runtime.text import plain
 from eqco.runtime.validation import COUNT, positive_finite
 from reproductions.experiments.grid import check_choice, chosen_jobs
 from reproductions.experiments.resolve import check_batch, choose_data, choose_precision
-from reproductions.formats import Grid, to_text
 from reproductions.results.records import Records, committed_records, other_images
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
+from reproductions.tables.formats import Grid, to_text
 
 STATED_HOURS = 53.0 * 8  # GPU-hours: facebookresearch/moco README, 8 V100, 200 epochs
 PASSES = 4.0  # of a training step: query forward and backward (3), key forward; a probe's has 1

@@ -11,7 +11,6 @@ import pandas as pd
 
 from eqco.evaluation.metrics import METRICS
 from eqco.methods import METHODS
-from reproductions.formats import Grid, spread
 from reproductions.results.published import NOT_VERIFIED, number_for, published
 from reproductions.results.report_records import Evidence
 from reproductions.scales import SCALES
@@ -20,6 +19,7 @@ from reproductions.statistics.verdicts import CHANGED, Verdict
 from reproductions.statistics.wording import INTERVAL, points, status
 from reproductions.tables.base import Claim, Row
 from reproductions.tables.claims import PRIMARY, SECOND_METRIC, inside
+from reproductions.tables.formats import Grid, spread
 
 PREDICTED_AT = "glyphs"  # the scale of `Claim.predicted`
 ABSENT = "–"

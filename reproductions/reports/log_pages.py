@@ -6,10 +6,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 from reproductions.experiments.planned import EXPERIMENTS, Experiment
-from reproductions.formats import markdown_table, spread
 from reproductions.results.records import by_seed, evidence_base, recipe_runs
 from reproductions.statistics.verdicts import Comparison, Values, Verdict, judge_all
 from reproductions.statistics.wording import INTERVAL, NOT_RUN, count, points
+from reproductions.tables.formats import markdown_table, spread
 
 LOG = Path(__file__).parents[2] / "log"
 

@@ -22,7 +22,6 @@ from eqco.recipe import Recipe
 from eqco.runtime.files import write_atomically
 from reproductions.experiments import missing, supervised
 from reproductions.experiments.planned import EXPERIMENTS
-from reproductions.formats import Grid, markdown_table, spread
 from reproductions.reports import log_pages, readme, sensitivity, sweep
 from reproductions.reports.figures import PICTURES, picture
 from reproductions.reports.grids import claim_grid, published_grid, row_grid
@@ -38,6 +37,7 @@ from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import FAILS
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import Row
+from reproductions.tables.formats import Grid, markdown_table, spread
 
 HERE = Path(__file__).parents[1]
 ROOT = HERE.parent

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reproductions.experiments import missing
-from reproductions.formats import markdown_table, spread
 from reproductions.results import records
 from reproductions.results.bound_and_gradient import worst
 from reproductions.results.records import evidence_base, judge_claim, shown_scales
@@ -15,6 +14,7 @@ from reproductions.statistics.wording import NOT_RUN, points, short
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import ASPECTS, Claim, Row
 from reproductions.tables.claims import HEADLINE_K, PAPER
+from reproductions.tables.formats import markdown_table, spread
 
 GLYPHS = "glyphs"
 

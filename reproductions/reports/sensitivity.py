@@ -15,7 +15,6 @@ import pandas as pd
 
 from eqco.evaluation.metrics import METRICS
 from reproductions.experiments import missing
-from reproductions.formats import markdown_table
 from reproductions.results import perturbed_probe
 from reproductions.results.error_rates import rates
 from reproductions.results.records import (
@@ -29,6 +28,7 @@ from reproductions.statistics.verdicts import LEAST_SEEDS
 from reproductions.tables import table
 from reproductions.tables.base import Row
 from reproductions.tables.claims import HEADLINE_K
+from reproductions.tables.formats import markdown_table
 
 TABLE, MAIN = 1, "glyphs"  # whose rows are measured, and the scale of simulations
 PERTURBED = "perturbed_linear"  # measured apart, on those encoders whose checkpoints were kept

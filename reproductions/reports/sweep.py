@@ -11,7 +11,6 @@ from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from reproductions.experiments.grid import GRID_SEEDS, METHOD_RATES, RATES, baselines, grid
 from reproductions.experiments.missing import sentence_of_missing
-from reproductions.formats import markdown_table, spread
 from reproductions.results.records import (
     by_seed,
     evidence_base,
@@ -22,6 +21,7 @@ from reproductions.results.records import (
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import judge, weighted_sums
 from reproductions.statistics.wording import NOT_RUN, points
+from reproductions.tables.formats import markdown_table, spread
 
 METHOD_NAMES = ("simo", "moco", "simclr")
 Cell = tuple[str, int, float]  # loss, K, learning rate

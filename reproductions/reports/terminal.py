@@ -14,12 +14,12 @@ from eqco.engine.progress import duration
 from eqco.evaluation.metrics import METRICS
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
-from reproductions.formats import Grid, fitting, in_terminal, spread
 from reproductions.results.published import Published
 from reproductions.statistics.verdicts import CHANGED, LEAST_SEEDS, Verdict
 from reproductions.statistics.wording import INTERVAL, NOT_RUN, points, word
 from reproductions.tables.base import Row
 from reproductions.tables.claims import JUDGED, PRIMARY, Verdicts, seeds_of, tally
+from reproductions.tables.formats import Grid, fitting, in_terminal, spread
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from eqco.runtime.validation import nearest
 from reproductions.experiments.grid import check_tables
-from reproductions.formats import Grid, rendered, spread
 from reproductions.harness.options import OPTIONS
 from reproductions.reports.grids import row_grid
 from reproductions.results import records
@@ -16,6 +15,7 @@ from reproductions.results.records import RECORDS, Records
 from reproductions.results.report_records import Evidence
 from reproductions.scales import SCALES
 from reproductions.tables.claims import JUDGED
+from reproductions.tables.formats import Grid, rendered, spread
 
 
 def records_in(folder: Path | None, scale: str) -> Records:

@@ -18,11 +18,11 @@ import pandas as pd
 from scipy import stats
 
 from eqco.artifacts.record import Record
-from reproductions.formats import Grid, to_text
 from reproductions.results.records import Records
 from reproductions.statistics.verdicts import LEVEL
 from reproductions.statistics.wording import short_p
 from reproductions.tables.claims import PRIMARY
+from reproductions.tables.formats import Grid, to_text
 
 Runs = dict[str, dict[int, Record]]  # by the recipe's digest under today's numerics, then by seed
 PROVENANCE = ("device", "device_type", "threads", "processes", "compile", "python", "commit")

@@ -27,11 +27,11 @@ from eqco.runtime.text import plain
 from eqco.runtime.validation import shown
 from reproductions.__main__ import main
 from reproductions.experiments.plan import price_from_measurement
-from reproductions.formats import FORMATS, Grid, rendered
 from reproductions.reports import terminal
 from reproductions.results import published
 from reproductions.results.records import committed_records
 from reproductions.tables.base import Row
+from reproductions.tables.formats import FORMATS, Grid, rendered
 from tests.reproductions.reports.test_terminal import make_record
 
 pytestmark = pytest.mark.faults

@@ -8,13 +8,13 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from eqco.methods import METHODS
-from reproductions.formats import Grid
 from reproductions.reports.grids import claim_grid
 from reproductions.results.report_records import Evidence
 from reproductions.statistics.verdicts import LEAST_SEEDS, RELEVANT, Verdict
 from reproductions.statistics.wording import NOT_RUN, SYMBOLS, points
 from reproductions.tables.base import Claim
 from reproductions.tables.claims import PRIMARY, Verdicts, tally
+from reproductions.tables.formats import Grid
 
 LEAST_REACH = 2.0  # points, of the axis of intervals
 

@@ -21,7 +21,6 @@ from eqco.artifacts.record import commit, now
 from eqco.engine.progress import duration
 from eqco.runtime.files import write_atomically
 from reproductions.experiments.missing import options, price_by
-from reproductions.formats import Grid, to_html
 from reproductions.reports import readme
 from reproductions.reports.figures import PICTURES
 from reproductions.reports.grids import published_grid, row_grid
@@ -32,6 +31,7 @@ from reproductions.results.report_records import Evidence, read_all
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import LEAST_SEEDS
 from reproductions.tables.claims import PRIMARY
+from reproductions.tables.formats import Grid, to_html
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]

@@ -10,9 +10,9 @@ from eqco.artifacts.record import Record
 from eqco.engine.progress import duration
 from eqco.evaluation.metrics import METRICS
 from eqco.recipe import Recipe
-from reproductions.formats import Grid
 from reproductions.results.compare import origins
 from reproductions.results.report_records import Evidence
+from reproductions.tables.formats import Grid
 
 
 def differences(recipe: Recipe, base: Recipe) -> list[str]:

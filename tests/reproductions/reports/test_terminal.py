@@ -11,13 +11,13 @@ from rich.console import Console
 from eqco.artifacts.record import Record, now
 from eqco.config import Machine
 from eqco.recipe import Recipe
-from reproductions.formats import in_terminal, spread
 from reproductions.reports import terminal
 from reproductions.reports.terminal import Judged, claim_grid, counts, heading
 from reproductions.results.published import NOT_VERIFIED, numbers_without_row
 from reproductions.statistics.verdicts import FAILS, HOLDS, OPEN, Verdict
 from reproductions.tables.base import Row
 from reproductions.tables.claims import JUDGED, Verdicts
+from reproductions.tables.formats import in_terminal, spread
 
 
 def make_record(recipe: Recipe, seed: int, linear: float) -> Record:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from reproductions.formats import FORMATS, Grid, fitting, rendered
+from reproductions.tables.formats import FORMATS, Grid, fitting, rendered
 
 LINES = (("a & b_c <i>", "86.1 ± 0.3 (5)"), ('x|y, "z"', "–"))
 FRAME = pd.DataFrame(LINES, columns=["loss", "linear %"])
