@@ -5,11 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,21 +14,11 @@ from eqco.data.dataloader import loader
 from eqco.data.decode import ImageError
 from eqco.data.image_folder import scan
 from eqco.data.streaming import RandomCropDataset
-from eqco.runtime.signals import NAMES
 from tests.datasets import LOCK, Damaged, Locked, Processes
+from tests.processes import start, wait_until
 from tests.trees import write_tree
 
-ROOT = Path(__file__).resolve().parents[2]
 ONE = Machine(workers=1)
-
-
-def start(environment: dict[str, str], *words: str, **given: Any) -> subprocess.Popen[str]:
-    """`read_ahead` as the first of a process group of its own."""
-    command = [sys.executable, "-m", "tests.programs.read_ahead", *words]
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment, start_new_session=True, stdout=subprocess.PIPE,
-        text=True, **given,
-    )  # fmt: skip
 
 
 def test_a_lock_that_another_thread_holds_is_free_in_a_worker() -> None:
@@ -52,23 +38,14 @@ def test_without_workers_this_process_reads() -> None:
     assert {int(own) for own in found[0][0]} == {os.getpid()}
 
 
-def test_a_script_needs_no_guard(environment: dict[str, str]) -> None:
-    told, _ = start(environment).communicate(timeout=120)
+def test_a_script_needs_no_guard_and_signals_to_the_whole_job_take_no_image_away() -> None:
+    job = start("-m", "tests.programs.read_ahead", start_new_session=True)
+    told, _ = job.communicate(timeout=120)
+    assert job.returncode == 0, told
     first, *items = told.splitlines()
     assert first == "once"
     assert len(items) == 16
     assert len({line.split()[0] for line in items}) == 4  # two workers, and two others
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_signal_to_the_whole_job_takes_no_image_away(
-    name: str, environment: dict[str, str]
-) -> None:
-    job = start(environment, name)
-    told, _ = job.communicate(timeout=120)
-    assert job.returncode == 0
-    items = told.splitlines()[1:]
-    assert len(items) == 16
     assert len({line.split()[1] for line in items}) == 1  # the fork server was not replaced
 
 
@@ -79,16 +56,8 @@ def test_no_worker_outlives_a_reading_that_failed_or_was_left() -> None:
     next(left)
     assert multiprocessing.active_children()
     left.close()
-    assert ended_within(20, lambda: not multiprocessing.active_children())
+    wait_until(lambda: not multiprocessing.active_children(), seconds=20)
     assert kept.value.__context__ is None
-
-
-def ended_within(seconds: float, has_ended: Callable[[], bool]) -> bool:
-    """Whether something ends in that time."""
-    deadline = time.monotonic() + seconds
-    while not has_ended() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return has_ended()
 
 
 def is_running(process: int) -> bool:
@@ -100,8 +69,11 @@ def is_running(process: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-def test_workers_of_a_killed_process_end(environment: dict[str, str]) -> None:
-    job = start(environment, stderr=subprocess.DEVNULL)  # semaphores are told of as leaked
+def test_workers_of_a_killed_process_end() -> None:
+    # semaphores are told of as leaked
+    job = start(
+        "-m", "tests.programs.read_ahead", start_new_session=True, stderr=subprocess.DEVNULL
+    )
     assert job.stdout is not None
     lines = [job.stdout.readline() for _ in range(3)]
     processes = {int(number) for line in lines[1:] for number in line.split()}
@@ -110,7 +82,7 @@ def test_workers_of_a_killed_process_end(environment: dict[str, str]) -> None:
     job.kill()
     job.wait()
     job.stdout.close()
-    assert ended_within(20, lambda: not any(is_running(process) for process in processes))
+    wait_until(lambda: not any(map(is_running, processes)), seconds=20)
 
 
 def test_workers_share_the_names_of_a_tree_and_its_relative_paths(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from importlib.metadata import version
 
 import pytest
@@ -105,15 +103,3 @@ def test_of_two_glyphs_that_look_alike_the_first_is_kept() -> None:
     assert ord("A") in points
     assert ord("\N{GREEK CAPITAL LETTER ALPHA}") in glyphs.candidates()
     assert ord("\N{GREEK CAPITAL LETTER ALPHA}") not in points
-
-
-def test_another_process_draws_the_same_pixels(environment: dict[str, str]) -> None:
-    program = "from eqco.data import glyphs; print(glyphs.fingerprint())"
-    there = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**environment, "PYTHONHASHSEED": "12345"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert there.stdout.strip() == glyphs.fingerprint()

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from eqco.data import augmentations
 from eqco.data.augmentations import (
-    JITTER,
     STRENGTHS,
     moco_view,
     random_blur,
@@ -25,35 +24,6 @@ def images(generator: torch.Generator) -> Tensor:
     """Six smooth colour pictures in [0, 1]."""
     coarse = torch.rand(6, 3, 5, 5, generator=generator)
     return torch.nn.functional.interpolate(coarse, size=(32, 32), mode="bilinear")
-
-
-@pytest.mark.parametrize(
-    ("place", "theirs"),
-    [
-        (0, reference.adjust_brightness),
-        (1, reference.adjust_contrast),
-        (2, reference.adjust_saturation),
-        (3, reference.adjust_hue),
-    ],
-    ids=["brightness", "contrast", "saturation", "hue"],
-)
-def test_each_part_of_the_jitter_is_torchvisions(
-    place: int, theirs: object, images: Tensor
-) -> None:
-    change, (low, high) = JITTER[place], STRENGTHS[place]
-    for factor in (low, high, (low + high) / 2):
-        ours = change(images, torch.full((6,), factor))
-        expected = theirs(images, factor)  # type: ignore[operator]
-        torch.testing.assert_close(ours, expected, atol=5e-6, rtol=0)
-
-
-@pytest.mark.parametrize("place", range(4), ids=["brightness", "contrast", "saturation", "hue"])
-def test_each_image_has_its_own_factor(place: int, images: Tensor) -> None:
-    change, factors = JITTER[place], torch.linspace(*STRENGTHS[place], 6)
-    together = change(images, factors)
-    for row in range(6):
-        alone = change(images[row : row + 1], factors[row : row + 1])
-        torch.testing.assert_close(together[row], alone[0])
 
 
 def test_the_jitter_is_torchvisions_in_the_order_drawn(

@@ -29,14 +29,14 @@ def clusters(spread: float = 1.0) -> tuple[tuple[torch.Tensor, torch.Tensor], ..
 def test_knn_agrees_with_a_slow_loop(neighbours: int) -> None:
     train, test = clusters()
     labels = []
-    for feature in test[0]:
+    for feature in test[0][:50]:
         cosine = F.cosine_similarity(train[0], feature[None])
         rows = cosine.argsort(descending=True)[:neighbours]
         votes = torch.zeros(5)
         for row in rows:
             votes[train[1][row]] += torch.exp(cosine[row] / 0.1)
         labels.append(votes.argmax())
-    found = weighted_knn(train, test[0], 5, neighbours=neighbours)
+    found = weighted_knn(train, test[0][:50], 5, neighbours=neighbours)
     assert (found != torch.stack(labels)).sum() <= 1
 
 

@@ -8,7 +8,6 @@ import argparse
 import contextlib
 import io
 import json
-import math
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import Any
@@ -22,10 +21,9 @@ from eqco.cli import parse
 from eqco.losses import base
 from eqco.recipe import NAMES, NUMBERS, Recipe
 from reproductions.__main__ import parser
-from reproductions.harness.options import OPTIONS
 
 pytestmark = pytest.mark.faults
-QUICK, LONG = 100, 3000  # examples of each property; five properties
+QUICK, LONG = 100, 3000  # examples of each property; four properties
 
 
 def drawn(*strategies: st.SearchStrategy[Any]) -> Callable[..., Callable[..., None]]:
@@ -190,17 +188,3 @@ def test_a_command_line_of_eqco_is_parsed_or_refused(line: list[str]) -> None:
 def test_a_command_line_of_the_tables_is_parsed_or_refused(line: list[str]) -> None:
     """Any words after `python -m reproductions`."""
     check_parsing(lambda words: parser().parse_args(words), line)
-
-
-@drawn(st.sampled_from(sorted(OPTIONS)), st.one_of(WORD, NUMBER.map(str), st.text()))
-def test_a_value_of_a_table_option_is_read_or_refused(name: str, text: str) -> None:
-    """Any text as the value of an option of the tables, under pytest too."""
-    read = OPTIONS[name].get("type", str)
-    try:
-        value = read(text)
-    except (argparse.ArgumentTypeError, ValueError) as error:
-        assert str(error)
-        assert "\n" not in str(error)
-        return
-    assert value is not None
-    assert not (isinstance(value, float) and math.isnan(value))

@@ -11,9 +11,8 @@ import pytest
 from eqco.artifacts.record import Record, now
 from eqco.config import Machine
 from eqco.engine.run import untrained
-from reproductions.results.records import RECORDS, committed_records, verdicts
+from reproductions.results.records import committed_records, verdicts
 from reproductions.scales import SCALES
-from reproductions.statistics.verdicts import HOLDS
 from reproductions.tables import table
 from reproductions.tables.claims import seeds_of
 
@@ -126,29 +125,3 @@ def test_collecting_needs_no_data(scale: str, printed: dict[str, tuple[int, str]
     assert status == 0, text
     for row in table(1, scale).rows:
         assert f"test_cell[table1-{row.name}]" in text
-
-
-@pytest.fixture(scope="module")
-def judged(
-    tmp_path_factory: pytest.TempPathFactory, sessions: Sessions
-) -> dict[str, tuple[int, str]]:
-    """Sessions that judge the committed records, also of a scale whose images are not here."""
-    folder = tmp_path_factory.mktemp("judged")
-    (folder / "records").symlink_to(RECORDS)
-    most = 1 + max(record.seed for record in committed_records("glyphs"))
-    words = ["reproductions", "--run", "never", "--seeds", str(most), "--scale"]
-    outcomes = sessions([[*words, scale] for scale in ("glyphs",)], folder)
-    return dict(zip(("glyphs",), outcomes, strict=True))
-
-
-@pytest.mark.parametrize("scale", ["glyphs"])
-def test_the_committed_records_are_judged_without_images(
-    scale: str, judged: dict[str, tuple[int, str]]
-) -> None:
-    status, text = judged[scale]
-    assert status == 0, text
-    assert "table 1: 8 of 8 cells measured" in text
-    found = [v["linear"].status for v in verdicts(1, scale).values()]
-    assert f"{found.count(HOLDS)} hold" in text
-    assert f"Claims: verdicts of these records, {seeds(scale)}" in text
-    assert "failed" not in text

@@ -27,29 +27,20 @@ from tests.trees import write_tree
 
 Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
 RECIPE = replace(SCALES["smoke"].base, epochs=1, probe_epochs=2)
-WHOLE = "must be a whole number of at least"
 MISTAKES = {
     "argument --scale: unknown scale 'glyph': did you mean glyphs": ["--scale", "glyph"],
     "argument --run: unknown --run policy 'sometimes'": ["--run", "sometimes"],
-    f"argument --seeds: {WHOLE} 1, got '0'": ["--seeds", "0"],
-    f"argument --seeds: {WHOLE} 1, got '²'": ["--seeds", "²"],
-    f"argument --seeds: {WHOLE} 1, got '1.5'": ["--seeds", "1.5"],
-    f"argument --threads: {WHOLE} 1, got '0'": ["--threads", "0"],
-    f"argument --processes: {WHOLE} 1, got '0'": ["--processes", "0"],
-    f"argument --workers: {WHOLE} 0, got 'few'": ["--workers", "few"],
+    "argument --processes: must be a whole number of at least 1, got '0'": ["--processes", "0"],
     "argument --records: must be a path, got ''": ["--records="],
     "argument --launcher: unknown launcher 'torchrunn': did you mean torchrun":
         ["--launcher", "torchrunn"],
     "needs --data folder:PATH": ["--scale", "cifar10-quick"],
     "glyphs has no record of a table's row": ["--run", "never"],
     "cifar10-quick has no record of a table's row": ["--run", "never", "--scale", "cifar10-quick"],
-    "/nowhere does not exist": ["--scale", "cifar10-quick", "--data", "folder:/nowhere"],
-    "--data goes with --scale cifar10-quick": ["--data", "folder:."],
     "--data takes folder:PATH or part:PATH, got '/x'": ["--scale=cifar10-quick", "--data=/x"],
     "--data part:PATH goes with --scale imagenet": ["--scale=cifar10-quick", "--data=part:/x"],
     "this scale needs --data folder:PATH": ["--scale", "imagenet"],
     "--device cuda:99": ["--device", "cuda:99"],
-    "unknown device 'banana': did you mean cpu or cuda": ["--device", "banana"],
     "--processes 2 needs --launcher torchrun or slurm": ["--processes", "2"],
     "of slurm are NAME=VALUE, got ('gpu',)": ["--launcher=slurm", "--launcher-options=gpu"],
     "--run always works in this process only": ["--launcher=torchrun", "--run=always"],
