@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException
 
+import eqco
 from eqco.config import Machine
 from eqco.data import augmentations, color
 from eqco.data.in_memory import Dataset, InMemory
@@ -250,3 +253,34 @@ def test_a_label_left_on_the_cpu_in_a_metric_is_found(device: FakeCuda) -> None:
     labels = torch.arange(40) % 5
     with pytest.raises(RuntimeError, match=r"[Dd]evice"):
         metrics.nearest_class_mean((made(40, 16), labels), made(40, 16), 5)
+
+
+FACTORIES = {"arange", "as_tensor", "empty", "eye", "full", "linspace", "normal", "ones", "rand"}
+FACTORIES |= {"randint", "randn", "randperm", "tensor", "zeros"}
+
+
+def made_anywhere(source: str) -> list[str]:
+    """Calls that make a tensor or a generator on the user's default device."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [
+        text
+        for call, text in ((call, ast.unparse(call)) for call in calls)
+        if (
+            ast.unparse(call.func) in {f"torch.{name}" for name in FACTORIES}
+            and not {"device", None} & {each.arg for each in call.keywords}
+        )
+        or text == "torch.Generator()"
+    ]
+
+
+@pytest.mark.parametrize("path", sorted(Path(eqco.__path__[0]).rglob("*.py")), ids=lambda p: p.stem)
+def test_every_tensor_is_made_on_a_stated_device(path: Path) -> None:
+    """With `torch.set_default_device("cuda")` numbers drawn by a CPU generator would fail."""
+    assert made_anywhere(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_tensor_without_a_device_is_found() -> None:
+    assert made_anywhere("torch.zeros(3, device=x.device); torch.rand(3).sum()") == [
+        "torch.rand(3)"
+    ]
+    assert made_anywhere("torch.Generator()") == ["torch.Generator()"]

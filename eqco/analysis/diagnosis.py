@@ -194,7 +194,9 @@ def diagnose(
     positive, negatives = positive.double(), negatives.double()
     loss = partial(eqco_info_nce, temperature=temperature, alpha=alpha, reduction="none")
     limit = loss(positive, negatives)
-    order = torch.rand(negatives.shape, generator=generator_for(seed, "gap")).argsort(dim=1)
+    order = torch.rand(negatives.shape, generator=generator_for(seed, "gap"), device="cpu").argsort(
+        dim=1
+    )
     shuffled = negatives.gather(1, order.to(negatives.device))
 
     def measure(k: int) -> Estimate:

@@ -44,7 +44,7 @@ def read_content(path: Path) -> Any:
 def checked(path: Path, name: str, values: Any) -> Tensor:
     """Embeddings (..., N, D) of length 1 in float64, or ValueError saying what is wrong."""
     try:
-        found = torch.as_tensor(values).double()
+        found = torch.as_tensor(values, device="cpu").double()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: {name} is no array of numbers, got {shown(values)}") from error
     if found.ndim < 2 or found.shape[-2] < 3:

@@ -179,7 +179,9 @@ class Gaussians:
         """log_ratio of pairs (N,), of K independent keys (N, K), of one more (N,); float64."""
 
         def normal(*shape: int) -> Tensor:
-            return torch.randn(*shape, self.dim, generator=generator, dtype=torch.float64)
+            return torch.randn(
+                *shape, self.dim, generator=generator, dtype=torch.float64, device="cpu"
+            )
 
         query = normal(count)
         noise = math.sqrt(1 - self.correlation**2)
@@ -230,8 +232,8 @@ class Symbols:
     def loss(self, *, alpha: float, num_negatives: int) -> float:
         """L(alpha, K) = E log(1 + (alpha / K) B), B ~ Binomial(K, 1 / M): the optimal critic."""
         weight = positive_finite("alpha", alpha) / check_negatives(num_negatives)
-        hits = torch.arange(num_negatives + 1, dtype=torch.float64)
-        share = torch.tensor(1 / self.count, dtype=torch.float64)
+        hits = torch.arange(num_negatives + 1, dtype=torch.float64, device="cpu")
+        share = torch.tensor(1 / self.count, dtype=torch.float64, device="cpu")
         binomial = torch.distributions.Binomial(num_negatives, share)
         chance = binomial.log_prob(hits).exp()  # type: ignore[no-untyped-call]
         return float(chance @ (weight * hits).log1p())

@@ -167,7 +167,7 @@ def multisets(num_symbols: int, count: int) -> Tensor:
     [[0, 2], [1, 1], [2, 0]]
     """
     ends = count + num_symbols - 1  # bars between the symbols stand at S - 1 of so many places
-    bars = torch.tensor(list(combinations(range(ends), num_symbols - 1)))
+    bars = torch.tensor(list(combinations(range(ends), num_symbols - 1)), device="cpu")
     edges = torch.nn.functional.pad(
         torch.nn.functional.pad(bars, (1, 0), value=-1), (0, 1), value=ends
     )
@@ -200,7 +200,11 @@ def expected_loss(
     counts = multisets(len(symbols), check_negatives(num_negatives))  # (cases, S)
     ways = math.lgamma(num_negatives + 1) - torch.lgamma(counts.double() + 1).sum(dim=1)
     chances = (ways + torch.xlogy(counts, probabilities.double()).sum(dim=1)).exp()
-    which = torch.arange(len(symbols)).repeat(len(counts)).repeat_interleave(counts.flatten())
+    which = (
+        torch.arange(len(symbols), device="cpu")
+        .repeat(len(counts))
+        .repeat_interleave(counts.flatten())
+    )
     negatives = symbols[which].view(len(counts), num_negatives)
     return chances @ loss(positive.expand(len(counts)), negatives)
 

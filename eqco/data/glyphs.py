@@ -101,7 +101,7 @@ def unseen() -> Tensor:
     _, train, test = render()
     seen = {picture.tobytes() for picture in train.flatten(0, 1).numpy()}
     new = [picture.tobytes() not in seen for picture in test.flatten(0, 1).numpy()]
-    return torch.tensor(new).view(test.shape[:2])
+    return torch.tensor(new, device="cpu").view(test.shape[:2])
 
 
 def fingerprint() -> str:

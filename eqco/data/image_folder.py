@@ -123,7 +123,9 @@ def list_split(folder: Path, classes: tuple[str, ...], skipped: SkippedEntries) 
         own = sorted(f"{name}{path.removeprefix(place)}" for path in found)
         names += [os.fsencode(path.replace(os.sep, "/")) for path in own]
         counts.append(len(own))
-    labels = torch.arange(len(classes)).repeat_interleave(torch.tensor(counts))
+    labels = torch.arange(len(classes), device="cpu").repeat_interleave(
+        torch.tensor(counts, device="cpu")
+    )
     return split_of(folder, names, labels)
 
 
@@ -285,7 +287,8 @@ def scan_unlabelled(root: Path) -> ImageTree:
         )
     warn_skipped(skipped)
     train, none = (
-        split_of(folder, some, torch.zeros(len(some), dtype=torch.int64)) for some in (names, [])
+        split_of(folder, some, torch.zeros(len(some), dtype=torch.int64, device="cpu"))
+        for some in (names, [])
     )
     return ImageTree(root, ("",), train, none)
 

@@ -77,9 +77,9 @@ def glyph_set(part: float) -> Dataset:
     """The embedded set, or the classes of its evenly spaced `part`."""
     _, train, test = glyphs.render()
     count = max(2, round(len(train) * part))
-    keep = torch.arange(count) * len(train) // count
+    keep = torch.arange(count, device="cpu") * len(train) // count
     train, test, new = train[keep], test[keep], glyphs.unseen()[keep]
-    labels = torch.arange(len(keep))
+    labels = torch.arange(len(keep), device="cpu")
     drawn = glyphs.fingerprint()
     same = drawn == glyphs.FINGERPRINT
     note = (
@@ -130,7 +130,7 @@ def validation_split(data: Dataset, count: int) -> Dataset:
         )
     pixels = data.train_images.numpy()
     hashes = [hashlib.sha256(image.tobytes()).digest() for image in pixels]
-    order = torch.tensor(sorted(range(total), key=hashes.__getitem__))
+    order = torch.tensor(sorted(range(total), key=hashes.__getitem__), device="cpu")
     kept, out = order[count:].sort().values, order[:count].sort().values
     return replace(
         data,
@@ -159,7 +159,7 @@ def cifar10_set(data_dir: Path) -> Dataset:
     for train in (True, False):
         source = part(train)
         parts.append(torch.from_numpy(source.data).permute(0, 3, 1, 2).contiguous())
-        parts.append(torch.tensor(source.targets))
+        parts.append(torch.tensor(source.targets, device="cpu"))
     return Dataset(parts[0], parts[1], parts[2], parts[3], 10, hash_tensors(*parts))
 
 

@@ -73,7 +73,7 @@ def noise(size: Size, batch: int, device: str) -> ReadyViews:
     """Noise of the size of a scale's views."""
     shape = (batch, size.channels, size.side, size.side)
     query, key = (
-        torch.randn(shape, generator=generator_for(0, "speed", view))
+        torch.randn(shape, generator=generator_for(0, "speed", view), device="cpu")
         .to(device)
         .contiguous(memory_format=torch.channels_last)
         for view in range(2)

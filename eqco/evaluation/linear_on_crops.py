@@ -31,7 +31,7 @@ STEPS_AT_ONCE = 16
 def in_order(own: Tensor) -> Tensor:
     """Rows of all processes in the order of the images; process r of R has images r, r + R, ..."""
     rows = gather_uneven(own)
-    places = [torch.arange(r, len(rows), world_size()) for r in range(world_size())]
+    places = [torch.arange(r, len(rows), world_size(), device="cpu") for r in range(world_size())]
     ordered = torch.empty_like(rows)
     ordered[torch.cat(places).to(rows.device)] = rows
     return ordered
@@ -57,7 +57,9 @@ class CropProbe(ResumableTask):
         width = int(backbone.num_features)  # type: ignore[arg-type]
         self.classifier = nn.Linear(width, images.num_classes)
         with torch.no_grad():
-            drawn = torch.randn(images.num_classes, width, generator=generator_for(seed, "probe"))
+            drawn = torch.randn(
+                images.num_classes, width, generator=generator_for(seed, "probe"), device="cpu"
+            )
             self.classifier.weight.copy_(drawn * 0.01)
             self.classifier.bias.zero_()
         self.classifier.to(machine.device)

@@ -25,7 +25,9 @@ SEED = 0x6571636F  # of the first keys: nobody's own seed, whose embeddings they
 
 def random_keys(size: int, dim: int, generator: torch.Generator | None) -> Tensor:
     """Unit vectors (Q, D) that fill a queue at first, of float32 on the CPU."""
-    return F.normalize(torch.randn(size, dim, generator=generator, device="cpu"), dim=1)
+    return F.normalize(
+        torch.randn(size, dim, generator=generator, dtype=torch.float32, device="cpu"), dim=1
+    )
 
 
 @torch.no_grad()

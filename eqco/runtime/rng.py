@@ -26,7 +26,7 @@ def generator_for(seed: int, *labels: int | str) -> torch.Generator:
     Each step of a run draws from generators of its own, so that a resumed run needs no saved
     state, and runs with the same seed see the same batches and views whatever their loss.
     """
-    return torch.Generator().manual_seed(seed_for(seed, *labels))
+    return torch.Generator("cpu").manual_seed(seed_for(seed, *labels))
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ def uniform(
 ) -> Tensor:
     """`count` numbers from [low, high), shape (count,), on `device`; drawn on the CPU."""
     if isinstance(source, RankSlice):
-        drawn = torch.rand(source.total, generator=source.generator)
+        drawn = torch.rand(source.total, generator=source.generator, device="cpu")
         drawn = drawn[source.first : source.first + count]
     else:
-        drawn = torch.rand(count, generator=source)
+        drawn = torch.rand(count, generator=source, device="cpu")
     return (low + (high - low) * drawn).to(device)
 
 
@@ -77,14 +77,14 @@ class Shuffle:
     def __init__(self, total: int, batch_size: int, seed: int, name: str = "order") -> None:
         self.total, self.batch_size, self.seed, self.name = total, batch_size, seed, name
         self.per_epoch = total // batch_size
-        self.known: tuple[int, Tensor] = (-1, torch.empty(0))
+        self.known: tuple[int, Tensor] = (-1, torch.empty(0, device="cpu"))
 
     def rows(self, step: int) -> tuple[int, Tensor]:
         """The epoch of a step, and this process's n of its images."""
         epoch, place = divmod(step, self.per_epoch)
         if self.known[0] != epoch:
             generator = generator_for(self.seed, self.name, epoch)
-            self.known = (epoch, torch.randperm(self.total, generator=generator))
+            self.known = (epoch, torch.randperm(self.total, generator=generator, device="cpu"))
         size = self.batch_size // world_size()
         start = place * self.batch_size + first_index(size)
         return epoch, self.known[1][start : start + size]
@@ -92,4 +92,4 @@ class Shuffle:
 
 def sample_rows(total: int, count: int, seed: int) -> Tensor:
     """`count` random places among `total`, or all; drawn apart from every training step."""
-    return torch.randperm(total, generator=generator_for(seed, "describe"))[:count]
+    return torch.randperm(total, generator=generator_for(seed, "describe"), device="cpu")[:count]

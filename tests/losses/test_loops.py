@@ -212,15 +212,23 @@ def test_nothing_moves_in_evaluation_or_without_gradient(
 # Devices and numbers.
 
 
+@pytest.mark.parametrize("count", [2, 6], ids=["few", "many"])
 @pytest.mark.parametrize("options", [{}, {"queue_size": 32}, {"two_sided": False}], ids=str)
-def test_a_default_device_of_the_user_changes_nothing(options: dict, views: Tensor) -> None:
+def test_a_default_device_or_type_of_the_user_changes_nothing(
+    options: dict, count: int, views: Tensor
+) -> None:
     found = []
-    for device in ("cpu", "meta"):
+    for device, dtype in (("cpu", torch.float32), ("meta", torch.float32), ("cpu", torch.float64)):
         torch.manual_seed(0)
-        with torch.device(device):
-            loss = EqCoLoss(4, **options)
-            found.append(loss(views[0].clone().requires_grad_(), views[1]))
-    assert torch.equal(*found)
+        torch.set_default_dtype(dtype)
+        try:
+            with torch.device(device):
+                loss = EqCoLoss(count, **options)
+                found.append(loss(views[0].clone().requires_grad_(), views[1]))
+        finally:
+            torch.set_default_dtype(torch.float32)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
 
 
 @pytest.mark.parametrize("factor", [1e-35, 1e-20, 1e20, 1e38], ids="{:g}".format)
