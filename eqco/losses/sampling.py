@@ -56,8 +56,8 @@ def draw_independent(
     count = num_negatives * draws
     if count * FEW <= available:
         return draw_few(num_queries, available, count, generator)
-    how = {"device": generator.device, "dtype": torch.float32}  # not the user's defaults
-    scores = torch.rand(num_queries, available, generator=generator, **how)  # type: ignore[call-overload]
+    on, dtype = generator.device, torch.float32  # not the user's defaults
+    scores = torch.rand(num_queries, available, generator=generator, device=on, dtype=dtype)
     return scores.topk(count, dim=1, sorted=draws > 1).indices  # sorted is a random order
 
 
