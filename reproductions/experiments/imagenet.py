@@ -63,7 +63,8 @@ def main(given: argparse.Namespace, words: Sequence[str] = ()) -> int:
         ValueError: the tree is not named, or is not ImageNet.
     """
     given.data = data_option(given.data, os.environ.get("EQCO_IMAGENET", ""))
-    given.scale, given.tables, given.parts = "imagenet", None, ["tables"]
+    given.scale, given.tables, given.experiment = "imagenet", None, None
+    given.parts = ["tables"]
     _, folder = choose_data(given.data, Path(), SCALES["imagenet"])
     counts = "{:,} classes, {:,} training and {:,} held-out images".format(*scan(folder).counts)
     print(f"{folder}: {counts}\n")

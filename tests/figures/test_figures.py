@@ -188,14 +188,14 @@ def test_every_interval_of_the_learning_rates_is_inside_its_panel() -> None:
     for axes, (_, part) in zip(figure_of("learning_rate").axes, panels_of, strict=True):
         bottom, top = axes.get_ylim()
         for _, cell in part.groupby(["loss", "learning_rate"])["linear"]:
-            low, high = verdicts.interval(cell.to_numpy())
+            low, high = verdicts.mean_interval(cell.to_numpy())
             assert bottom < low <= high < top
 
 
 def test_the_intervals_drawn_are_those_of_the_verdicts() -> None:
     frame = committed("learning_rate")
     cells = frame.groupby(["method", "num_negatives", "loss", "learning_rate"])["linear"]
-    wanted = sorted(verdicts.interval(cell.to_numpy()) for _, cell in cells if len(cell) > 1)
+    wanted = sorted(verdicts.mean_interval(cell.to_numpy()) for _, cell in cells if len(cell) > 1)
     segments = [
         segment[:, 1]
         for axes in figure_of("learning_rate").axes

@@ -19,7 +19,7 @@ POINTS = pd.DataFrame({"K": [4, 16, 4, 16], "value": [1.0, 2, 3, 4], "loss": ["E
 
 def test_intervals_are_those_of_the_verdicts() -> None:
     values = pd.Series([84.1, 83.7, 85.0], index=[7, 8, 9])
-    assert style.interval(values) == verdicts.interval(values.to_numpy())
+    assert style.interval(values) == verdicts.mean_interval(values.to_numpy())
     assert style.interval(pd.Series([1.0, 1.0], index=[3, 4])) == (1.0, 1.0)
 
 
