@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from figures import style
 from reproductions.experiments import missing
-from reproductions.results import scaling_law
+from reproductions.results.scaling_law import TABLE, law, report
 
 NATS = "E[ρ² CV²] / (2K) of the full-K encoder, nats"
 LABELS = {"points": "accuracy at full K − at K, points", "error": "that − the line, points"}
@@ -14,7 +14,7 @@ LABELS = {"points": "accuracy at full K − at K, points", "error": "that − th
 
 def compute() -> pd.DataFrame:
     """A cell for each scale, temperature and K of EqCo in table 9, the line and the curve."""
-    return scaling_law.law()
+    return law()
 
 
 def between(frame: pd.DataFrame) -> pd.DataFrame:
@@ -46,9 +46,4 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 
 if __name__ == "__main__":
-    style.build(
-        compute,
-        draw,
-        lambda: missing.table_not_run(scaling_law.TABLE, "glyphs"),
-        scaling_law.report,
-    )
+    style.build(compute, draw, lambda: missing.table_not_run(TABLE, "glyphs"), report)
