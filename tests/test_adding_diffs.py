@@ -30,7 +30,7 @@ PROOFS: dict[str, tuple[list[str], str]] = {
     ),
     "method": (["-c", TRAIN.replace("CHANGES", "{'method': 'symmetric'}")], "True symmetric"),
     "data_set": (["-c", TRAIN.replace("CHANGES", "{'data': 'digits'}")], "True simo digits"),
-    "table": (["-m", "reproductions", "tables"], "table 11  the momentum encoder: 3 rows"),
+    "table": (["-m", "reproductions", "tables"], "11 the momentum encoder"),
     "figure": (["-m", "figures.margin", "--out", "."], ""),
 }  # fmt: skip
 

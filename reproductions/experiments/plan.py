@@ -21,7 +21,7 @@ import pandas as pd
 
 from eqco.artifacts.checkpoint import Busy, check_free, checkpoint_path, earlier
 from eqco.artifacts.record import Record
-from eqco.config import NUMERICS, Machine
+from eqco.config import Machine
 from eqco.data.image_folder import IMAGENET, scan
 from eqco.engine.run import Job
 from eqco.recipe import IMAGES, Recipe
@@ -223,21 +223,25 @@ def main(given: argparse.Namespace) -> int:
 
 def scales(given: argparse.Namespace) -> int:
     """Print the scales with their K, prices and records, and the tables with their runs."""
+    lines = []
     for name, scale in SCALES.items():
-        counts = ", ".join(map(str, (*scale.below["simo"], scale.base.num_negatives)))
-        evidence = "" if scale.evidence else "; never evidence"
-        print(f"{name:15s}{IMAGES[name]}; K = {counts}; a run: {scale.run}{evidence}")
-        records = Records(given.records / name)
-        own, committed = len(records.all()), len(committed_records(name))
-        if own:
-            print(f"{'':15s}{own} records in {records.place}")
-        if committed:
-            print(f"{'':15s}{committed} records committed, numerics {NUMERICS}")
-    print()
-    for number in TABLES:
-        found = table(number, given.scale)
-        print(
-            f"table {number}  {found.title}: {len(found.rows)} rows, {len(found.claims)} claims "
-            f"at scale {given.scale}"
-        )
+        about = [IMAGES.get(name, scale.base.data), scale.run]
+        line = {
+            "scale": name,
+            "K": ", ".join(map(str, (*scale.below["simo"], scale.base.num_negatives))),
+            "yours": str(len(Records(given.records / name).all())),
+            "committed": str(len(committed_records(name))),
+            "images; a run": "; ".join(about if scale.evidence else [*about, "never evidence"]),
+        }
+        lines.append(line)
+    print(to_text(Grid(pd.DataFrame(lines), ("yours", "committed")), 80, fold="images; a run"))
+    found = {number: table(number, given.scale) for number in TABLES}
+    columns = {
+        "table": map(str, found),
+        f"at scale {given.scale}": [each.title for each in found.values()],
+        "rows": [str(len(each.rows)) for each in found.values()],
+        "claims": [str(len(each.claims)) for each in found.values()],
+    }
+    frame = pd.DataFrame({title: list(cells) for title, cells in columns.items()})
+    print(f"\n{to_text(Grid(frame, ('table', 'rows', 'claims')))}")
     return 0

@@ -90,10 +90,10 @@ def in_terminal(grid: Grid, fold: str = "") -> RichTable:
     return table
 
 
-def to_text(grid: Grid) -> str:
-    """The table as lines of text, as wide as it is."""
+def to_text(grid: Grid, width: int = 10_000, fold: str = "") -> str:
+    """The table as lines of text; a column may be folded to fit into a width."""
     stream = io.StringIO()
-    Console(file=stream, width=10_000, markup=False, emoji=False).print(in_terminal(grid))
+    Console(file=stream, width=width, markup=False, emoji=False).print(in_terminal(grid, fold))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 

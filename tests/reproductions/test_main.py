@@ -105,10 +105,12 @@ def test_the_command_tables_lists_scales_and_tables(
 ) -> None:
     assert main(["tables", "--scale", scale, "--records", str(tmp_path)]) == 0
     text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    words = " ".join(text.split())
     for name, each in SCALES.items():
-        assert f"{name:9s}K = " in text
-        assert f"{each.base.num_negatives}; a run: {each.run}" in text
+        assert f"{name} {each.below['simo'][0]}, " in words
+        assert f", {each.base.num_negatives} 0 " in words
+    assert f"at scale {scale}" in words
     for number in TABLES:
         found = table(number, scale)
-        counts = f"{len(found.rows)} rows, {len(found.claims)} claims at scale {scale}"
-        assert f"table {number}  {found.title}: {counts}" in text
+        assert f"{number} {found.title} {len(found.rows)} {len(found.claims)}" in words
