@@ -56,22 +56,6 @@ def test_simo_is_its_definition(views: tuple[Tensor, Tensor], key_momentum: floa
     torch.testing.assert_close(found.log_odds(0.2), gap, rtol=0, atol=2e-5)
 
 
-@pytest.mark.parametrize("drawing", ["independent", "shared"])
-def test_fewer_negatives_are_a_part_of_all_negatives(
-    views: tuple[Tensor, Tensor], generator: torch.Generator, drawing: str
-) -> None:
-    method = simo(num_negatives=3, drawing=drawing)
-    positive, every = slowly(method, *views)
-    found = method(*views, generator)
-    negatives = found.negatives()
-    torch.testing.assert_close(found.positive, torch.tensor(positive), rtol=0, atol=2e-6)
-    assert negatives.shape == (SIZE, 3)
-    for row, candidates in zip(negatives, torch.tensor(every), strict=True):
-        distance = (row[:, None] - candidates).abs()
-        assert distance.amin(dim=1).max() < 2e-6
-        assert len(distance.argmin(dim=1).unique()) == 3
-
-
 def test_only_the_query_encoder_gets_a_gradient(views: tuple[Tensor, Tensor]) -> None:
     method = simo()
     method(*views, torch.Generator()).log_odds(1.0).sum().backward()
