@@ -105,7 +105,8 @@ def claim_grid(evidence: Evidence, number: int) -> Grid:
     if evidence.scale != PREDICTED_AT:
         empty.append("predicted")
     title = f"Claims of table {number}, scale {evidence.scale}"
-    return Grid(frame.drop(columns=dict.fromkeys(empty)), ("n",), title)
+    numbers = ("n", INTERVAL, f"by {METRICS[SECOND_METRIC].title}")
+    return Grid(frame.drop(columns=dict.fromkeys(empty)), numbers, title)
 
 
 def published_grid() -> Grid:

@@ -66,7 +66,10 @@ def reach_of(evidence: Evidence) -> float:
 
 
 def of_paper(sources: dict[str, Evidence]) -> list[Grid]:
-    """Claims that test one of the paper's: a table for each method, a column for each source."""
+    """Claims that test one of the paper's: a table for each method, a column for each source.
+
+    Sources that have no run of a method are left out of its table.
+    """
     methods: dict[str, dict[str, dict[str, str]]] = {}
     for source, evidence in sources.items():
         reach = reach_of(evidence)
@@ -75,14 +78,14 @@ def of_paper(sources: dict[str, Evidence]) -> list[Grid]:
                 lines = methods.setdefault(METHODS[claim.left.recipe.method].title, {})
                 text = f"{claim.paper}: {claim.statement}"
                 verdict = verdicts.get(PRIMARY)
-                line = lines.setdefault(text, {"claim": text})
-                line[source] = badge(verdict.status if verdict else NOT_RUN) + effect(
-                    verdict, reach
-                )
-    return [
-        Grid(pd.DataFrame(lines.values()).fillna("–"), title=name)
-        for name, lines in methods.items()
-    ]
+                word = verdict.status if verdict else NOT_RUN
+                cell = badge(word) + effect(verdict, reach)
+                lines.setdefault(text, {"claim": text})[source] = cell
+    grids = []
+    for name, lines in methods.items():
+        frame = pd.DataFrame(lines.values()).fillna("–")
+        grids.append(Grid(frame.loc[:, ~frame.eq(badge(NOT_RUN)).all()], title=name))
+    return grids
 
 
 def every_claim(evidence: Evidence) -> Grid:
