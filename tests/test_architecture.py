@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-
+from tests.processes import ROOT, python
 
 PACKAGES = ("eqco", "reproductions", "figures", "benchmark")
 FORBIDDEN = {
@@ -26,7 +24,7 @@ FORBIDDEN = {
 
 @pytest.mark.parametrize("path", FORBIDDEN)
 def test_an_import_upward_or_out_of_the_package_breaks_the_contracts(
-    path: str, tmp_path: Path, environment: dict[str, str]
+    path: str, tmp_path: Path
 ) -> None:
     pytest.importorskip("importlinter", reason="a tool of the extra lint")
     only_code = shutil.ignore_patterns("__pycache__", "records", "out")
@@ -36,32 +34,23 @@ def test_an_import_upward_or_out_of_the_package_breaks_the_contracts(
     with (tmp_path / path).open("a", encoding="utf-8") as file:
         file.write(f"\n{FORBIDDEN[path]}\n")
     program = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False,
-        env={**environment, "PYTHONPATH": str(tmp_path)},
-    )  # fmt: skip
-    assert done.returncode == 1, done.stderr
+    done = python("-c", program, status=1, folder=tmp_path, PYTHONPATH=str(tmp_path))
     assert "Contracts: 3 kept, 1 broken." in done.stdout
 
 
-def modules_after(code: str, environment: dict[str, str]) -> set[str]:
+def modules_after(code: str) -> set[str]:
     """What is imported after a line of code in a fresh process."""
-    program = f"import sys; {code}; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return set(done.stdout.split())
+    return set(python("-c", f"import sys; {code}; print(*sys.modules)").stdout.split())
 
 
-def test_the_package_and_its_command_line_load_without_torch(environment: dict[str, str]) -> None:
-    loaded = modules_after("import eqco, eqco.__main__", environment)
+def test_the_package_and_its_command_line_load_without_torch() -> None:
+    loaded = modules_after("import eqco, eqco.__main__")
     assert {"eqco", "eqco.__main__"} <= loaded
     assert not loaded & {"torch", "numpy", "matplotlib"}
 
 
-def test_a_public_name_loads_torch_and_no_images(environment: dict[str, str]) -> None:
-    loaded = modules_after("from eqco import EqCoLoss; EqCoLoss()", environment)
+def test_a_public_name_loads_torch_and_no_images() -> None:
+    loaded = modules_after("from eqco import EqCoLoss; EqCoLoss()")
     assert "torch" in loaded
     assert not {name for name in loaded if name.startswith(("eqco.data", "torchvision"))}
 

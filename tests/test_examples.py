@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.processes import ROOT, python
+
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 PEERS = {
     "lightly_simclr": "lightly",
@@ -20,17 +19,13 @@ PEERS = {
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_runs_and_prints_its_loss(path: Path, environment: dict[str, str]) -> None:
+def test_an_example_runs_and_prints_its_loss(path: Path) -> None:
     peer = PEERS.get(path.stem)
     if peer and find_spec(peer) is None:
         pytest.skip(f"{peer} is not installed: pip install -e '.[peers]'")
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     launch += ["-m", "tests.programs.gloo"]  # torch may abort the exit where gloo's threads run
-    done = subprocess.run(
-        [sys.executable, *(launch if path.stem == "ddp" else []), str(path)],
-        env=environment, capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = python(*(launch if path.stem == "ddp" else []), path)
     losses = [float(text) for text in re.findall(r"loss (\d+\.\d+)", done.stdout)]
     assert len(losses) >= 2
     if path.stem in ("bare_loop", "ddp", "metric_learning"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.chromium import chromium, new_page
+from tests.processes import ROOT, python
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-ROOT = Path(__file__).resolve().parents[1]
 LOADED = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>")
 pytestmark = pytest.mark.skipif(
     not (find_spec("mkdocs") and find_spec("material") and find_spec("mkdocstrings")),
@@ -26,15 +25,11 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Path:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built with warnings as errors."""
     out = tmp_path_factory.mktemp("site")
-    words = ["build", "--strict", "--site-dir", str(out)]
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", *words], cwd=ROOT, capture_output=True, text=True,
-        check=False, env={**environment, "PYTHONPATH": ":".join([str(ROOT), *sys.path])},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    words = ["build", "--strict", "--site-dir", out]
+    python("-m", "mkdocs", *words, PYTHONPATH=":".join([str(ROOT), *sys.path]))
     return out
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -26,7 +24,7 @@ from eqco.runtime.validation import check_folder, home_expanded
 from reproductions import conftest
 from reproductions.__main__ import main, parser
 from tests.faults.damage import RECIPE
-from tests.processes import ROOT
+from tests.processes import ROOT, python
 
 pytestmark = pytest.mark.faults
 
@@ -50,6 +48,9 @@ CGROUPS: dict[str, tuple[str, dict[str, dict[str, str]], int]] = {
     "version 1, a path of the host": ("3:cpu,cpuacct:/docker/1f", {"cpu": V1}, 3),
     "version 1, no limit": ("3:cpu:/d", {"cpu/d": {**V1, "cpu__cfs_quota_us": "-1"}}, 8),
     "another controller": ("3:memory:/d", {"memory/d": V1}, 8),
+    "less than a core": ("0::/", {"": {"cpu__max": "5000 100000"}}, 1),
+    "more than the cores": ("0::/", {"": {"cpu__max": "9900000 100000"}}, 8),
+    "an empty file": ("0::/", {"": {"cpu__max": ""}}, 8),
     "a period of 0": ("0::/", {"": {"cpu__max": "100000 0"}}, 8),
     "no groups": ("", {}, 8),
 }  # fmt: skip
@@ -71,14 +72,10 @@ def test_a_quota_is_found_wherever_the_group_is(
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity masks here")
-def test_a_mask_of_one_core_counts_one(environment: dict[str, str]) -> None:
+def test_a_mask_of_one_core_counts_one() -> None:
     code = "from eqco.runtime.cpu import granted_cores; print(granted_cores())"
     core = min(os.sched_getaffinity(0))
-    own = {k: v for k, v in environment.items() if k != "OMP_NUM_THREADS"}
-    done = subprocess.run(
-        [sys.executable, "-c", f"import os; os.sched_setaffinity(0, [{core}]); {code}"],
-        env=own, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    done = python("-c", f"import os; os.sched_setaffinity(0, [{core}]); {code}")
     assert done.stdout == "1\n"
 
 
@@ -192,17 +189,11 @@ def test_a_bar_needs_a_terminal_and_not_only_colours() -> None:
     assert not conftest.Bar(Config(False)).visible  # type: ignore[arg-type]
 
 
-def test_force_color_writes_no_frames_into_a_file(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_force_color_writes_no_frames_into_a_file(tmp_path: Path) -> None:
     places = [f"--{name}={tmp_path / name}" for name in ("records", "checkpoints")]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "reproductions", "--scale=smoke", "-k",
-         "test_cell and table1 and infonce and k4", "-p", "no:cacheprovider", *places],
-        cwd=ROOT, env={**environment, "FORCE_COLOR": "1"}, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
+    words = ["reproductions", "--scale=smoke", "-k", "test_cell and table1 and infonce and k4"]
+    command = ("-m", "pytest", *words, "-p", "no:cacheprovider", *places)
+    done = python(*command, FORCE_COLOR="1")
     assert "\x1b[" in done.stdout  # colours, as asked for
     assert "loading data" not in done.stdout
     assert "\x1b[2K" not in done.stdout  # a line that is written over

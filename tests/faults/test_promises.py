@@ -6,8 +6,6 @@ import argparse
 import ast
 import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from eqco.runtime.validation import TrainingError
 from reproductions.__main__ import parser as parser_of_reproductions
 from reproductions.harness.options import OF_PYTEST
 from tests.faults.damage import RECIPE
-from tests.processes import ROOT
+from tests.processes import ROOT, python
 
 pytestmark = pytest.mark.faults
 
@@ -109,28 +107,17 @@ def pytest_addoption(parser):
 """
 
 
-def test_options_of_another_plugin_do_not_end_a_session(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_options_of_another_plugin_do_not_end_a_session(tmp_path: Path) -> None:
     (tmp_path / "browser.py").write_text(PLUGIN)
-    path = os.pathsep.join([str(tmp_path), environment["PYTHONPATH"]])
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
     words = ["reproductions", "--scale=smoke", "-k", "table1 and k16", "-p", "no:cacheprovider"]
     places = [f"--{name}={tmp_path / name}" for name in ("records", "checkpoints")]
     own = ["--eqco-device=banana", "--device=iPhone"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "browser", *words, *places, *own],
-        cwd=ROOT, env={**environment, "PYTHONPATH": path}, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    text = done.stdout + done.stderr
-    assert done.returncode == 4, text  # our option is read, and not the other plugin's
+    command = ("-m", "pytest", "-p", "browser", *words, *places)
+    done = python(*command, *own, status=4, PYTHONPATH=path)
+    text = done.stdout + done.stderr  # our option is read, and not the other plugin's
     assert "banana" in text
     assert "Traceback" not in text
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "browser", *words, *places, "--device=iPhone",
-         "--eqco-seeds=2", "--collect-only", "-v"],
-        cwd=ROOT, env={**environment, "PYTHONPATH": path}, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    own = ["--device=iPhone", "--eqco-seeds=2", "--collect-only", "-v"]
+    done = python(*command, *own, PYTHONPATH=path)
     assert "--device is another plugin's here: the tables take --eqco-device" in done.stdout

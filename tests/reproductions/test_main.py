@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +9,7 @@ import pytest
 from reproductions.__main__ import main
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.processes import python
 
 BAD_INPUT = {
     "no command": ([], "the following arguments are required: command"),
@@ -88,12 +85,8 @@ def test_bad_input_is_an_error_of_one_sentence_with_status_2(
     assert not usage or usage[0].startswith("usage: ")
 
 
-def test_the_module_ends_bad_input_without_a_traceback(environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "reproductions", "plan", "--tables", "99"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
+def test_the_module_ends_bad_input_without_a_traceback() -> None:
+    done = python("-m", "reproductions", "plan", "--tables", "99", status=2)
     assert done.stderr.splitlines() == [
         "error: there is no table 99: choose from " + ", ".join(map(str, TABLES))
     ]

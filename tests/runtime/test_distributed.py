@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +13,7 @@ import torch
 from eqco.recipe import Recipe
 from eqco.runtime import distributed
 from reproductions.scales import SCALES
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.processes import python
 
 BASE = replace(
     SCALES["smoke"].base, batch_size=16, num_negatives=5, embedding_dim=16, precision="float32"
@@ -61,7 +57,7 @@ Launch = Callable[..., Outcome]
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Launch:
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Launch:
     """What some processes find in two steps of each recipe; computed once."""
     folder = tmp_path_factory.mktemp("distributed")
 
@@ -71,15 +67,8 @@ def outcome(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str
         program = ["tests.programs.two_steps", str(out), gather]
         if gather == "losses":
             program = ["tests.programs.losses_of_two_views", str(out)]
-        launch = [sys.executable]
-        if processes > 1:
-            launch += ["-m", "torch.distributed.run", "--standalone"]
-            launch += [f"--nproc-per-node={processes}"]
-        done = subprocess.run(
-            [*launch, "-m", *program, *names],
-            cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[:3000]
+        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        python(*(launch if processes > 1 else ()), "-m", *program, *names)
         loaded: Outcome = torch.load(out, weights_only=True)
         return loaded
 
@@ -117,16 +106,9 @@ def test_the_comparison_fails_where_the_gather_drops_gradient(outcome: Launch) -
 @pytest.mark.parametrize(
     ("how", "printed"), [("end", ""), ("error", "ValueError\n"), ("chain", "KeyError\n")]
 )
-def test_no_thread_of_gloo_outlives_its_process_group(
-    how: str, printed: str, environment: dict[str, str]
-) -> None:
+def test_no_thread_of_gloo_outlives_its_process_group(how: str, printed: str) -> None:
     launched = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.programs.leave_group", how], env=environment | launched,
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[:3000]
-    assert done.stdout == printed
+    assert python("-m", "tests.programs.leave_group", how, **launched).stdout == printed
 
 
 def test_one_process_gathers_nothing() -> None:

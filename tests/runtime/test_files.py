@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -12,6 +11,7 @@ from typing import IO
 import pytest
 
 from eqco.runtime.files import check_writable, write_atomically
+from tests.processes import start
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
@@ -32,19 +32,11 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_reader_sees_whole_files_while_many_processes_write(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_a_reader_sees_whole_files_while_many_processes_write(tmp_path: Path) -> None:
     path = tmp_path / "records" / "one.json"
     write_atomically(path, "a" * 200_000)
     writers = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.programs.write_file", str(path), letter],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        start("-m", "tests.programs.write_file", path, letter, stdin=subprocess.PIPE)
         for letter in "bcd"
     ]
     for each in writers:
