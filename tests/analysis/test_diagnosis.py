@@ -156,11 +156,6 @@ def test_an_encoder_that_cannot_tell_the_positive_has_the_loss_log_1_alpha() -> 
     assert found.share == pytest.approx(1.0, abs=1e-12)
 
 
-def test_a_tolerance_of_zero_raises_an_error() -> None:
-    with pytest.raises(ValueError, match=r"tolerance must lie in .*, got 0"):
-        diagnose(*similarities(0.2, 300), temperature=1.0, alpha=16.0, tolerance=0.0)
-
-
 def trained(recipe: Recipe, machine: Machine) -> Path:
     """The checkpoint of a pretrained encoder."""
     pretrain(recipe, 0, open_images(recipe, 0, machine), machine)

@@ -156,6 +156,7 @@ def test_a_cell_that_another_process_holds_is_told_and_fails_where_that_is_asked
         child.kill()
         child.communicate()
     assert (status, strict) == (0, 1)
+    assert "1 skipped" in text
     for each in (text, told):
         assert f"1 run is being run by another process and not counted here: {row.name}-" in each
     assert "Traceback" not in told

@@ -105,17 +105,14 @@ def test_a_price_from_a_measurement(tmp_path: Path) -> None:
     assert half.hours(IMAGENET_BASE) == pytest.approx(measured.hours(IMAGENET_BASE) / 2, rel=1e-4)
 
 
-@pytest.mark.parametrize("text", [None, "", "{}", "[1]", '{"images_per_second": 1}'], ids=repr)
+ZERO = '{"images_per_second": {"training": 0.0, "probing": 1.0}, "processes": 1}'
+
+
+@pytest.mark.parametrize("text", [None, "{}", '{"images_per_second": 1}', ZERO], ids=repr)
 def test_a_file_that_is_no_measurement_is_named(text: str | None, tmp_path: Path) -> None:
     path = tmp_path / "rates.json"
     if text is not None:
         path.write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"rates.json is no throughput measurement"):
-        plan.best_price("imagenet", Records(tmp_path), path)
-
-
-def test_a_measured_rate_of_zero_is_no_measurement(tmp_path: Path) -> None:
-    path = write_measurement(tmp_path / "rates.json", 0.0, 1.0)
     with pytest.raises(ValueError, match=r"rates.json is no throughput measurement"):
         plan.best_price("imagenet", Records(tmp_path), path)
 
@@ -148,26 +145,16 @@ def test_the_plan_prints_every_run_and_the_sums(
     assert max(map(len, text.splitlines()[:-1])) <= 80
 
 
-def test_done_runs_are_not_in_the_sum(tmp_path: Path) -> None:
-    done, missing = (Job(SCALES["smoke"].base, seed) for seed in (0, 1))
-    Record.of(done.recipe, 0, Machine(), now(), metrics={}).write(tmp_path)
-    price, machine = plan.Price(1.0, 0.5, "a test"), Machine(checkpoints=tmp_path)
-    text = plan.plan([done, missing], Records(tmp_path), machine, price, "hours")
-    assert "2 runs: 1 done, 0 running, 0 begun, 1 missing." in text
-    assert f"Left: {price.hours(missing.recipe):,.1f} hours.\nPrice: a test." in text
-    assert "No price is known" in plan.plan([missing], Records(tmp_path), machine, None, "hours")
-
-
-def test_runs_of_the_committed_evidence_are_told_and_not_in_the_sum(tmp_path: Path) -> None:
+def test_done_and_committed_runs_are_not_in_the_sum(tmp_path: Path) -> None:
     done, committed, missing = (Job(SCALES["smoke"].base, seed) for seed in (0, 1, 2))
     Record.of(done.recipe, 0, Machine(), now(), metrics={}).write(tmp_path)
     price, machine = plan.Price(1.0, 0.5, "a test"), Machine(checkpoints=tmp_path)
+    runs, records = [done, committed, missing], Records(tmp_path)
     evidence = {done.run_id, committed.run_id}
-    text = plan.plan(
-        [done, committed, missing], Records(tmp_path), machine, price, "hours", evidence
-    )
+    text = plan.plan(runs, records, machine, price, "hours", evidence)
     assert "3 runs: 1 done, 1 committed, 0 running, 0 begun, 1 missing." in text
-    assert f"Left: {price.hours(missing.recipe):,.1f} hours." in text
+    assert f"Left: {price.hours(missing.recipe):,.1f} hours.\nPrice: a test." in text
+    assert "No price is known" in plan.plan([missing], records, machine, None, "hours")
 
 
 def test_a_clone_sees_the_evidence_in_its_plan(

@@ -9,9 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
-from eqco.artifacts.checkpoint import checkpoint_path
 from eqco.config import Machine
 from eqco.engine.run import untrained
 from reproductions import conftest
@@ -100,17 +98,12 @@ def smoke(
     words = {
         "first": ["-k", "table1-simo-infonce-k16", "-p", "tests.programs.list_records"],
         "second": ["-k", "table1-simo-infonce-k16", "-p", "tests.programs.list_records"],
-        "held": ["-k", "table1-simo-infonce-k4"],
         "torchrun": ["-k", "table1-simo-eqco-k16", "--launcher=torchrun", "--processes=2"],
         "edited": ["-k", "table1-simo-infonce-k16", "-p", "tests.programs.edit_records"],
     }
-    held = table(1, "smoke").row("simo-infonce-k4").recipe
-    lock = checkpoint_path(held, 0, Machine(checkpoints=folder / "checkpoints"))
-    lock.parent.mkdir()
-    with FileLock(lock.with_suffix(".lock")):
-        outcomes = sessions(
-            [["reproductions", "--scale=smoke", "--threads=1", *w] for w in words.values()], folder
-        )
+    outcomes = sessions(
+        [["reproductions", "--scale=smoke", "--threads=1", *w] for w in words.values()], folder
+    )
     return dict(zip(words, outcomes, strict=True)), folder
 
 
@@ -139,15 +132,6 @@ def test_a_second_session_uses_the_records_of_the_first(
     assert status == 0, second
     assert "1 passed" in second
     assert records_listed(second) == records_listed(first) != {}
-
-
-def test_a_cell_that_another_process_runs_is_skipped(
-    smoke: tuple[dict[str, tuple[int, str]], Path],
-) -> None:
-    status, text = smoke[0]["held"]
-    assert status == 0, text
-    assert "1 skipped" in text
-    assert "is being run by another process" in " ".join(text.split())
 
 
 def test_torchrun_runs_a_cell_with_two_processes(
