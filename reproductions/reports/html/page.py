@@ -62,30 +62,27 @@ def tables(found: Evidence) -> Iterator[Grid]:
 
 
 def not_run(found: Evidence, folder: Path | None) -> str:
-    """What is missing to as many seeds as the fullest row has, with its price; "" for nothing.
+    """The planned runs of the tables that are missing, with their price; "" for none.
 
     Args:
         found: records of a scale.
         folder: the folder for commands, None where they need not name it.
     """
-    counts = {recipe: len(found.of(row)) for recipe, (row, _) in found.rows.items()}
-    seeds = max(LEAST_SEEDS, *counts.values())
-    lacking = {recipe: seeds - count for recipe, count in counts.items() if count < seeds}
-    price, scale = price_by(found.records, found.scale), SCALES[found.scale]
+    planned = {r: max(found.tables[n].planned for n in of) for r, (_, of) in found.rows.items()}
+    lacking = {r: n - len(found.by_recipe.get(r, {})) for r, n in planned.items()}
+    lacking = {recipe: count for recipe, count in lacking.items() if count > 0}
     if not lacking:
         return ""
+    price, scale = price_by(found.records, found.scale), SCALES[found.scale]
     cost = f"a run: {scale.run}"
     if price:
         hours = sum(count * price.hours(recipe) for recipe, count in lacking.items())
         cost = f"{hours:,.0f} GPU-hours" if scale.paper else duration(3600 * hours)
         cost += f"; {price.origin}"
-    words = f"{options(found.scale)} --seeds {seeds}"
+    words = f"{options(found.scale)} --seeds {max(planned.values())}"
     words += f" --records {shlex.quote(str(folder))}" if folder else ""
-    return (
-        f"{sum(lacking.values()):,} of {seeds * len(counts):,} runs to {seeds} seeds ({cost}): "
-        f"`pytest reproductions/{words}` makes them, `python -m reproductions plan{words}` lists "
-        "them"
-    )
+    runs = f"{sum(lacking.values()):,} of {sum(planned.values()):,} planned runs"
+    return f"{runs} ({cost}): `pytest reproductions/{words}`"
 
 
 def context(folder: Path, shown: Path | None) -> dict[str, Any]:
