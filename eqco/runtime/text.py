@@ -59,8 +59,8 @@ RAW = range(0xDC80, 0xDD00)  # bytes of file names that are not UTF-8, as Python
 def ascii_lookalike(character: str) -> str:
     """ASCII characters that look like one, one for one where there are such; else an escape.
 
-    >>> alike("─"), alike("²"), alike("ü"), alike("\\udce9")
-    ('-', '2', 'u', '\\\\xe9')
+    >>> [ascii_lookalike(each) for each in ("─", "²", "ü", "\\udce9")]
+    ['-', '2', 'u', '\\\\xe9']
     """
     code = ord(character)
     if code in BOX:
