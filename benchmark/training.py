@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmark.inputs import TEMPERATURE, pictures, random_images
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data.in_memory import Dataset, InMemory, glyph_set
 from eqco.engine.pretrain import Pretraining
@@ -44,7 +45,7 @@ def training(recipe: Recipe, scale: str) -> Pretraining:
     """The suite's training, ready for its first step."""
     machine = Machine(threads=torch.get_num_threads())
     images = InMemory(data_of(scale, 8 * recipe.batch_size), recipe, 0, machine)
-    return Pretraining(recipe, 0, images, machine)
+    return Pretraining(Run(recipe, 0, machine), images)
 
 
 class Bare:

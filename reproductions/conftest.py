@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from eqco.artifacts.checkpoint import Busy
 from eqco.artifacts.record import Record, RecordError
+from eqco.artifacts.run_files import Busy, Run
 from eqco.cli.errors import set_up_output
-from eqco.engine.run import Job, run, untrained
+from eqco.engine.run import run, untrained
 from eqco.recipe import Recipe
 from eqco.runtime.signals import Stopped
 from eqco.runtime.text import plain
@@ -147,11 +147,11 @@ class Bar:
         """Show what other processes print."""
         return self.capture.global_and_fixture_disabled() if self.capture else nullcontext()
 
-    def train(self, session: Session, job: Job) -> Record:
+    def train(self, session: Session, job: Run) -> Record:
         """Run a job, showing its steps, loss and the time that is left."""
         again = session.policy == "always"
         if not self.visible or self.capture is None:
-            return done(run(job.recipe, job.seed, session.machine, session.folder, again=again))
+            return done(run(*job, again=again))
         with self.capture.global_and_fixture_disabled():
             columns = (
                 TextColumn("{task.description}"),
@@ -171,11 +171,10 @@ class Bar:
                         state = "probing"
                     progress.update(task, completed=step, total=steps, state=state)
 
-                place = (session.machine, session.folder)
-                return done(run(job.recipe, job.seed, *place, show, again=again))
+                return done(run(*job, show, again=again))
 
 
-def made(session: Session, bar: Bar, job: Job) -> Record | None:
+def made(session: Session, bar: Bar, job: Run) -> Record | None:
     """The record of a job that is trained now; None where it was submitted to a cluster.
 
     A cluster does every run: this host may have no GPU. torchrun does not share the probe of
@@ -203,11 +202,11 @@ def train(request: pytest.FixtureRequest, session: Session) -> Train:
         if session.policy == "never":
             price = SCALES[session.scale].run
             pytest.skip(f"not run: leave --run never out to train it ({price})")
-        job = Job(recipe, seed)
+        job = session.run(recipe, seed)
         if session.write_jobs:
             write_job(session, job)
             return None
-        wait = Wait(session, job)
+        wait = Wait(job)
         try:
             while True:
                 try:

@@ -8,20 +8,19 @@ import subprocess
 import time
 from pathlib import Path
 
-from eqco.artifacts.checkpoint import checkpoint_path
-from eqco.artifacts.record import Record
-from eqco.engine.launchers import Order, torchrun_command
+from eqco.artifacts.run_files import Run
+from eqco.engine.launchers import torchrun_command
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def start_and_kill_a_worker(order: Order, environment: dict[str, str]) -> None:
+def start_and_kill_a_worker(order: Run, environment: dict[str, str]) -> None:
     """Start a run under torchrun and send SIGKILL to one process after the first checkpoint."""
     launched = subprocess.Popen(
-        torchrun_command(order.write(), 2),
+        torchrun_command(order.write_job(), 2),
         cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    path = checkpoint_path(order.job.recipe, order.job.seed, order.machine)
+    path = order.checkpoint
     deadline = time.monotonic() + 120
     while not path.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -30,5 +29,5 @@ def start_and_kill_a_worker(order: Order, environment: dict[str, str]) -> None:
     ).stdout.split()
     os.kill(int(workers[-1]), signal.SIGKILL)
     assert launched.wait(timeout=120) != 0
-    done = Record.find(order.folder, order.job.recipe, order.job.seed)
+    done = order.record()
     assert done is None, "the run ended before a worker was killed"

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.engine.pretrain import Pretraining
@@ -43,7 +44,7 @@ def recipe_of(method: str, negatives: int = 4) -> Recipe:
 def training(recipe: Recipe, device: str, **settings: Any) -> Pretraining:
     """The suite's training on a device."""
     machine = Machine(device=device, threads=torch.get_num_threads(), **settings)
-    return Pretraining(recipe, 0, open_images(recipe, 0, machine), machine)
+    return Pretraining(Run(recipe, 0, machine), open_images(recipe, 0, machine))
 
 
 def follow(method: str, device: str, views: list[Views]) -> tuple[list[float], dict[str, Tensor]]:

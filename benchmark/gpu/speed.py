@@ -14,6 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.inputs import embeddings, ours_in_batch, plain_in_batch, random_images, write_jpegs
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data.image_folder import scan
 from eqco.data.in_memory import Dataset, InMemory
@@ -120,7 +121,7 @@ def cifar(report: Any) -> dict[str, Any]:
             recipe, backbone="small-rgb", batch_size=16, num_negatives=4, precision="float32"
         )
     machine = Machine(device=report.device, threads=torch.get_num_threads())
-    work = Pretraining(recipe, 0, InMemory(data, recipe, 0, machine), machine)
+    work = Pretraining(Run(recipe, 0, machine), InMemory(data, recipe, 0, machine))
     taken = seconds_per_call(work.advance, report.device, rounds=2 if report.tiny else 80)
     rate = recipe.batch_size / taken
     return {"images a second": round(rate, 1), "epochs a minute": round(60 * rate / 50_000, 2)}

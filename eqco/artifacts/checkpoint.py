@@ -1,27 +1,18 @@
-"""Checkpoints: atomic writes, verified reads, the one before the last kept; one process per run."""
+"""Checkpoints: atomic writes, verified reads, the one before the last kept."""
 
 from __future__ import annotations
 
 import os
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
-from eqco.config import Machine
-from eqco.recipe import Recipe
-from eqco.runtime.distributed import rank
-from eqco.runtime.files import lock_error, remove_temporary, write_atomically
+from eqco.runtime.files import write_atomically
 from eqco.runtime.validation import TrainingError
-
-
-class Busy(TrainingError):
-    """Another process is training this run."""
 
 
 class Damaged(TrainingError):
@@ -168,82 +159,3 @@ def load(path: Path, digest: str, seed: int) -> dict[str, Any]:
             f"{seed}: move it away or give another --checkpoints folder"
         )
     return state
-
-
-def checkpoint_path(recipe: Recipe, seed: int, machine: Machine) -> Path:
-    """Path of a run's checkpoint, during training and after it."""
-    return machine.checkpoints / f"{recipe.run_id(seed)}.pt"
-
-
-def forget(recipe: Recipe, seed: int, machine: Machine) -> None:
-    """Delete the checkpoints of a run, which is trained anew."""
-    path = checkpoint_path(recipe, seed, machine)
-    for each in (path, path.with_suffix(".probe.pt")):
-        each.unlink(missing_ok=True)
-        earlier(each).unlink(missing_ok=True)
-
-
-@contextmanager
-def hold(recipe: Recipe, seed: int, machine: Machine) -> Iterator[None]:
-    """Lock a run against other processes; the lock of a killed process is free.
-
-    May be nested in one process. A file beside the lock names the session of the holder. What a
-    killed process left of writing this run's checkpoints is removed.
-
-    Raises:
-        Busy: another process holds the run.
-        TrainingError: the disk has no file locks, or refuses this one.
-    """
-    if rank() > 0:  # the first process holds the lock for all
-        yield
-        return
-    path = checkpoint_path(recipe, seed, machine).with_suffix(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, timeout=0, is_singleton=True)
-    nested = lock.is_locked
-    try:
-        lock.acquire()
-    except (Timeout, OSError, NotImplementedError) as error:
-        raise lock_refused(path, error) from error
-    holder = path.with_suffix(".holder")
-    try:
-        if not nested:
-            remove_temporary(
-                unfinished(path.with_suffix(".pt")), unfinished(path.with_suffix(".probe.pt"))
-            )
-        with suppress(OSError):  # of use to readers, not to this run
-            holder.write_text(os.environ.get(SESSION) or "none", encoding="utf-8")
-        yield
-    finally:
-        if not nested:
-            holder.unlink(missing_ok=True)
-        lock.release()
-
-
-SESSION = "EQCO_SESSION"  # environment: what processes of one session have in common
-
-
-def lock_refused(path: Path, error: Exception) -> TrainingError:
-    """The error of a lock that was not granted: Busy only where another process holds it."""
-    if why := lock_error(path.parent):
-        return TrainingError(
-            f"the disk of {path.parent} has no file locks ({why}): keep checkpoints in a "
-            "folder on another disk"
-        )
-    if type(error) is not Timeout:
-        return TrainingError(f"lock {path} cannot be taken ({first_line(error)})")
-    return Busy(f"{path.stem} is being run by another process: wait for it, or stop it")
-
-
-def holder_of(recipe: Recipe, seed: int, machine: Machine) -> str:
-    """Session of the process that holds a run, "none" for one of no session; "" if unknown."""
-    try:
-        return checkpoint_path(recipe, seed, machine).with_suffix(".holder").read_text("utf-8")
-    except OSError:
-        return ""
-
-
-def check_free(recipe: Recipe, seed: int, machine: Machine) -> None:
-    """Raise Busy where another process holds a run."""
-    with hold(recipe, seed, machine):
-        return

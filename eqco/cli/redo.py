@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from eqco.artifacts.checkpoint import forget
-from eqco.artifacts.record import Record, record_path
+from eqco.artifacts.record import Record
+from eqco.artifacts.run_files import Run
 from eqco.cli.options import print_json
 from eqco.cli.train import progress_of
 from eqco.config import NUMERICS, Machine
@@ -98,11 +98,11 @@ def main(given: argparse.Namespace) -> None:
         workers=before.machine.get("workers", 0),
         compile=before.machine.get("compile", False),
     )
-    recipe, seed = before.recipe, before.seed
-    after = run(recipe, seed, machine, given.out, progress_of(given, recipe.batch_size))
+    again = Run(before.recipe, before.seed, machine, given.out)
+    after = run(*again, progress_of(given, again.recipe.batch_size))
     assert after is not None  # one process
-    forget(recipe, seed, machine)
-    record_path(given.out, recipe, seed).unlink()
+    again.forget()
+    again.record_file.unlink()
     different = differences(before, after)
     place = elsewhere(before, after)
     if given.json:

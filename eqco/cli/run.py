@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 
-from eqco.engine.launchers import Order
+from eqco.artifacts.run_files import Run
+from eqco.engine.launchers import do_shared
 from eqco.engine.progress import Log
 
 
 def main(given: argparse.Namespace) -> None:
     """Do the run of a job file, in this process or as one of torchrun's, whose first one prints."""
-    order, is_first = Order.read(given.order), os.environ.get("RANK", "0") == "0"
-    done = order.do(Log(order.job.recipe.batch_size) if is_first else None)
+    run, is_first = Run.read_job(given.order), os.environ.get("RANK", "0") == "0"
+    done = do_shared(run, Log(run.recipe.batch_size) if is_first else None)
     if done is not None:
         top1 = done.metrics.get("linear")
         print(f"{done.run_id}  " + ("done" if top1 is None else f"linear {top1:.2f} %"))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from eqco.artifacts.checkpoint import Damaged, read
 from eqco.artifacts.record import Record
+from eqco.artifacts.run_files import Run
 from eqco.cli.options import print_json
 from eqco.cli.train_defaults import default_recipe
 from eqco.config import Machine
@@ -64,18 +65,17 @@ def progress_of(given: argparse.Namespace, batch_size: int) -> Log | None:
     return Live(batch_size) if sys.stdout.isatty() else Log(batch_size, seconds=10.0)
 
 
-def closing(given: argparse.Namespace, record: Record, folder: Path) -> str:
+def closing(own: Run, record: Record) -> str:
     """What was done, where it lies, and what may come next."""
-    recipe = record.recipe
-    checkpoint = given.checkpoints / f"{record.run_id}.pt"
+    recipe, checkpoint = own.recipe, own.checkpoint
     lacks = lacking(checkpoint, record.steps)
-    place = "" if recipe.data == "glyphs" else f" --data {given.data}"
+    place = "" if recipe.data == "glyphs" else f" --data {own.machine.data_dir}"
     linear = record.metrics.get("linear")
     lines = [
         f"{record.run_id}: {record.steps} steps of {recipe.batch_size} images, "
         f"{duration(record.seconds['train'])}, loss {record.curve['loss'][-1]:.3f}"
         + ("" if linear is None else f", linear probe {linear:.2f} %"),
-        f"  record      {folder / record.run_id}.json",
+        f"  record      {own.record_file}",
         f"  checkpoint  {lacks or checkpoint}",
     ]
     following = [
@@ -106,22 +106,22 @@ def lacking(checkpoint: Path, steps: int) -> str:
 def main(given: argparse.Namespace) -> None:
     """Train, or continue, and say where the result lies."""
     recipe = recipe_of(given)
-    machine = machine_of(given, recipe)
+    own = Run(recipe, given.seed, machine_of(given, recipe), given.records)
     for folder in (given.records, given.checkpoints):
         check_writable(folder)
-    known = None if given.again else Record.find(given.records, recipe, given.seed)
+    known = None if given.again else own.record()
     if not given.json:
         passes = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
         alpha = "" if recipe.alpha is None else f", alpha {recipe.alpha:g}"
         print(
             f"{recipe.data}: {recipe.method} with {recipe.loss}, K {recipe.num_negatives}{alpha}, "
             f"{recipe.backbone}, batches of {recipe.batch_size}, {passes}, rate "
-            f"{recipe.learning_rate:g}, {machine.device}",
+            f"{recipe.learning_rate:g}, {own.machine.device}",
             flush=True,
         )
         if known:
             print("it was done before: --again trains anew, --seed 1 another time")
     show = progress_of(given, recipe.batch_size)
-    record = known or run(recipe, given.seed, machine, given.records, show, again=given.again)
+    record = known or run(*own, show, again=given.again)
     assert record is not None  # one process
-    print_json(record.body()) if given.json else print(closing(given, record, given.records))
+    print_json(record.body()) if given.json else print(closing(own, record))

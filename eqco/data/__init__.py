@@ -17,7 +17,6 @@ from eqco.data import in_memory
 from eqco.data.image_folder import (
     identity,
     imagenet_name,
-    same_content,
     scan,
     scan_unlabelled,
     unlabelled_identity,
@@ -63,14 +62,19 @@ class DataSource:
     Attributes:
         open: (part, folder) -> data set; `part` is the fraction of its classes.
         identify: folder -> the recipe's `data`, for trees that users bring.
-        from_files: whether images are read during a run, rather than held in memory.
+        images: what gives batches of the data set: in memory, or read from files during a run.
         hashed: whether `data` names the folder's content too: "folder:HASH".
     """
 
     open: Callable[[float, Path], Any]
     identify: Callable[[Path], str] | None = None
-    from_files: bool = False
+    images: type[in_memory.InMemory] | type[FromFiles] = in_memory.InMemory
     hashed: bool = False
+
+    @property
+    def from_files(self) -> bool:
+        """Whether images are read during a run, rather than held in memory."""
+        return self.images is FromFiles
 
 
 SOURCES: dict[str, DataSource] = {
@@ -81,11 +85,11 @@ SOURCES: dict[str, DataSource] = {
         lambda folder: f"folder:{identity(folder)}",
         hashed=True,
     ),
-    "imagenet": DataSource(lambda _, folder: scan(folder), imagenet_name, from_files=True),
+    "imagenet": DataSource(lambda _, folder: scan(folder), imagenet_name, images=FromFiles),
     "part": DataSource(
         lambda _, folder: scan(folder),
         lambda folder: f"part:{identity(folder)}",
-        from_files=True,
+        images=FromFiles,
         hashed=True,
     ),
     "images": DataSource(
@@ -96,7 +100,7 @@ SOURCES: dict[str, DataSource] = {
     "files": DataSource(
         lambda _, folder: scan_unlabelled(folder),
         lambda folder: f"files:{unlabelled_identity(folder)}",
-        from_files=True,
+        images=FromFiles,
         hashed=True,
     ),
 }
@@ -124,16 +128,19 @@ def open_images(recipe: Settings, seed: int, machine: Machine) -> Images:
     Raises:
         ValueError: the machine's folder holds other data, or none.
     """
-    source = find_source(recipe.data)
-    if source.identify:
-        here = source.identify(machine.data_dir)
-        if not same_content(here, recipe.data):
-            raise ValueError(
-                f"the recipe wants {recipe.data}, but {machine.data_dir} is {here}: files were "
-                "added, removed, renamed or changed in size; put the earlier ones back, or train "
-                "anew on these"
-            )
-    data = source.open(recipe.data_part, machine.data_dir)
-    if source.from_files:
-        return FromFiles(data, recipe, seed, machine)
-    return in_memory.InMemory(data, recipe, seed, machine)
+    source = SOURCES[recipe.data.partition(":")[0]]
+    if source.identify and content(here := source.identify(machine.data_dir)) != content(
+        recipe.data
+    ):
+        raise ValueError(
+            f"the recipe wants {recipe.data}, but {machine.data_dir} is {here}: files were added, "
+            "removed, renamed or changed in size; put the earlier ones back, or train anew on these"
+        )
+    data: Any = source.open(recipe.data_part, machine.data_dir)
+    return source.images(data, recipe, seed, machine)
+
+
+def content(data: str) -> tuple[str, str]:
+    """Kind and hash of a recipe's `data`; early recipes had "part:NAME-HASH"."""
+    kind, _, name = data.partition(":")
+    return kind, name.rpartition("-")[2]

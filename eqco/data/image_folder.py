@@ -221,14 +221,6 @@ def identity(root: Path) -> str:
     return hashlib.sha256(b"\n".join(lines)).hexdigest()[:8]
 
 
-def same_content(one: str, other: str) -> bool:
-    """Whether two names of data are of one content: "part:HASH", or early "part:NAME-HASH"."""
-    kinds = {name.partition(":")[0] for name in (one, other)}
-    return (
-        len(kinds) == 1 and len({name.split(":")[-1].split("-")[-1] for name in (one, other)}) == 1
-    )
-
-
 def imagenet_name(root: Path) -> str:
     """The name "imagenet", where the tree is ImageNet-1k by its counts.
 

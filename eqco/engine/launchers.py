@@ -6,14 +6,12 @@ hand: `python -m eqco run FILE`, or the same behind torchrun's own options.
 
 from __future__ import annotations
 
-import json
-import os
 import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
@@ -21,16 +19,15 @@ from typing import Any
 import torch
 
 from eqco.artifacts.record import Record
-from eqco.config import DEVICES, Machine
+from eqco.artifacts.run_files import Run
+from eqco.config import DEVICES
 from eqco.engine.progress import Progress
-from eqco.engine.run import Job, kept, run
+from eqco.engine.run import run
 from eqco.engine.slurm import outside_of_a_job, remember
-from eqco.recipe import Recipe
 from eqco.runtime import distributed
-from eqco.runtime.files import check_locks, check_writable, read_json, write_atomically
+from eqco.runtime.files import check_locks, check_writable
 from eqco.runtime.signals import Stopped, catching
-from eqco.runtime.text import plain
-from eqco.runtime.validation import SEED, TrainingError, check_folder, check_name, shown
+from eqco.runtime.validation import TrainingError, check_name
 
 LAUNCHERS = ("here", "torchrun", "slurm")
 
@@ -50,113 +47,25 @@ def choose_device(text: str, launcher: str = "here") -> str:
     return text
 
 
-FIELDS = ("recipe", "seed", "machine", "folder")
+def do_shared(own: Run, progress: Progress | None = None) -> Record | None:
+    """Do a run in this process, together with the others that torchrun started.
 
-
-def check_table(what: str, value: Any, names: Sequence[str]) -> dict[str, Any]:
-    """A table of exactly these fields, else ValueError that names the missing or unknown one."""
-    if not isinstance(value, dict):
-        raise ValueError(f"{what} must be a table of fields, got {shown(value)}")
-    for name in value:
-        check_name(f"field of {what}", name, names)
-    for name in names:
-        if name not in value:
-            raise ValueError(f"{what} lacks the field {name}")
-    return value
-
-
-@dataclass(frozen=True)
-class Order:
-    """A job with everything that another process needs to run it.
-
-    Attributes:
-        job: recipe and seed.
-        machine: where and how.
-        folder: of the records.
+    Returns:
+        The record; None on all processes but the first.
     """
-
-    job: Job
-    machine: Machine
-    folder: Path
-
-    def absolute(self) -> Order:
-        """The same order with paths that do not depend on the current folder."""
-        own = self.machine
-        data, checkpoints = own.data_dir.resolve(), own.checkpoints.resolve()
-        own = replace(own, data_dir=data, checkpoints=checkpoints)
-        return replace(self, machine=own, folder=self.folder.resolve())
-
-    def write(self) -> Path:
-        """Write the job file beside the checkpoints, with absolute paths; returns its path."""
-        own = self.absolute().machine
-        path = own.checkpoints / f"{self.job.run_id}.job.json"
-        check_writable(path.parent)
-        machine = {name: str(v) if isinstance(v, Path) else v for name, v in vars(own).items()}
-        body = {
-            "recipe": asdict(self.job.recipe),
-            "seed": self.job.seed,
-            "machine": machine,
-            "folder": str(self.folder.resolve()),
-        }
-        write_atomically(path, json.dumps(body, indent=1) + "\n")
-        return path
-
-    @classmethod
-    def read(cls, path: Path) -> Order:
-        """The order of a job file.
-
-        Raises:
-            ValueError: the file is missing or is not a job file.
-        """
-        try:
-            body = check_table("it", read_json(path), FIELDS)
-            machine = check_table(
-                "machine", body["machine"], [each.name for each in fields(Machine)]
-            )
-            recipe = check_table("recipe", body["recipe"], [each.name for each in fields(Recipe)])
-            job = Job(Recipe.of(recipe), SEED.check("seed", body["seed"]))
-            order = cls(job, Machine(**machine), check_folder("folder", body["folder"]))
-            return order.anchored(path)
-        except OSError as error:
-            raise ValueError(f"job file {path} cannot be opened: {error.strerror}") from error
-        except ValueError as error:
-            raise ValueError(plain(f"{path} is no job file ({error}): write it anew")) from error
-
-    def anchored(self, path: Path) -> Order:
-        """The order of an older job file, whose relative paths end in the folder it lies in.
-
-        Raises:
-            ValueError: it lies elsewhere, so that its paths mean another folder than they did.
-        """
-        own, home = self.machine, path.resolve().parent
-        if own.checkpoints.is_absolute():
-            return self
-        parts = Path(os.path.normpath(own.checkpoints)).parts
-        if home.parts[-len(parts) :] != parts:
-            raise ValueError(f"its checkpoints {own.checkpoints} are relative to an unknown folder")
-        root = Path(*home.parts[: -len(parts)])
-        own = replace(own, data_dir=root / own.data_dir, checkpoints=home)
-        return replace(self, machine=own, folder=root / self.folder)
-
-    def do(self, progress: Progress | None = None) -> Record | None:
-        """Do the run in this process, together with the others that torchrun started.
-
-        Returns:
-            The record; None on all processes but the first.
-        """
-        check_writable(self.folder)
-        check_writable(self.machine.checkpoints)
-        check_locks(self.machine.checkpoints)
-        device = distributed.start(self.machine.device)
-        try:
-            machine = replace(self.machine, device=device)
-            return run(self.job.recipe, self.job.seed, machine, self.folder, progress)
-        finally:
-            distributed.stop()
+    check_writable(own.folder)
+    check_writable(own.machine.checkpoints)
+    check_locks(own.machine.checkpoints)
+    device = distributed.start(own.machine.device)
+    try:
+        return run(*own._replace(machine=replace(own.machine, device=device)), progress)
+    finally:
+        distributed.stop()
 
 
-def check_processes(recipe: Recipe, processes: int, machine: Machine) -> None:
+def check_processes(run: Run, processes: int) -> None:
     """Raise ValueError where that number of processes cannot share a run."""
+    recipe = run.recipe
     if processes < 1:
         raise ValueError(f"processes must be at least 1, got {processes}")
     if processes > recipe.batch_size or recipe.batch_size % processes:
@@ -169,15 +78,15 @@ def check_processes(recipe: Recipe, processes: int, machine: Machine) -> None:
             f"bn_splits is {recipe.bn_splits}, which {processes} processes cannot share equally"
         )
     gpus = torch.cuda.device_count()
-    if machine.device.startswith("cuda") and processes > gpus:
+    if run.machine.device.startswith("cuda") and processes > gpus:
         raise ValueError(f"{processes} processes on cuda need as many GPUs, this node has {gpus}")
 
 
-def torchrun_command(order: Path, processes: int, options: Sequence[str] = ()) -> list[str]:
+def torchrun_command(job: Path, processes: int, options: Sequence[str] = ()) -> list[str]:
     """What starts a run on `processes` processes of this node.
 
     Args:
-        order: the job file.
+        job: the job file.
         processes: of this node, one a GPU.
         options: torchrun's, for instance of a rendezvous of several nodes; none for this node.
     """
@@ -185,29 +94,28 @@ def torchrun_command(order: Path, processes: int, options: Sequence[str] = ()) -
         *(sys.executable, "-m", "torch.distributed.run"),
         *(options or ("--standalone",)),
         f"--nproc-per-node={processes}",
-        *("-m", "eqco", "run", str(order)),
+        *("-m", "eqco", "run", str(job)),
     ]
 
 
-def by_torchrun(order: Order, processes: int, options: Sequence[str] = ()) -> Record:
+def by_torchrun(run: Run, processes: int, options: Sequence[str] = ()) -> Record:
     """Do a run on several processes of this node and wait for it; a killed run is resumed.
 
     Raises:
         TrainingError: the processes failed; the message has the command to continue by hand.
         ValueError: that number of processes cannot share the run.
     """
-    check_processes(order.job.recipe, processes, order.machine)
-    command = torchrun_command(order.write(), processes, options)
-    place = (order.job.recipe, order.job.seed, order.machine, order.folder)
+    check_processes(run, processes)
+    command = torchrun_command(run.write_job(), processes, options)
     try:
         with catching():
             status = wait_for(command)
     except Stopped as stop:
-        raise Stopped(stop.number, kept(*place)) from stop
-    found = Record.find(order.folder, order.job.recipe, order.job.seed)
+        raise Stopped(stop.number, run.kept()) from stop
+    found = run.record()
     if status or found is None:
         raise TrainingError(
-            f"{order.job.run_id} ended with status {status}; {kept(*place)}, "
+            f"{run.run_id} ended with status {status}; {run.kept()}, "
             f"continue with: {shlex.join(command)}"
         )
     return found
@@ -249,12 +157,12 @@ def end(child: subprocess.Popen[bytes], number: int) -> None:
 class SlurmTask:
     """What submitit runs on a node: torchrun on its GPUs; requeued, it resumes its checkpoint."""
 
-    def __init__(self, order: Order, processes: int) -> None:
-        self.order, self.processes = order, processes
+    def __init__(self, run: Run, processes: int) -> None:
+        self.run, self.processes = run, processes
 
     def __call__(self) -> str:
         """Do the run; returns its name."""
-        return by_torchrun(self.order, self.processes).run_id
+        return by_torchrun(self.run, self.processes).run_id
 
     def checkpoint(self) -> Any:
         """What submitit puts back into the queue when the job is preempted or times out.
@@ -269,12 +177,12 @@ class SlurmTask:
 
 
 def by_slurm(
-    order: Order, processes: int, logs: Path, *, cluster: str = "slurm", **parameters: Any
+    run: Run, processes: int, logs: Path, *, cluster: str = "slurm", **parameters: Any
 ) -> Any:
     """Submit a run as one job of one node; returns submitit's job at once.
 
     Args:
-        order: the run.
+        run: what to do.
         processes: GPUs of the job.
         logs: folder of submitit's files.
         cluster: "slurm", or "local" for a process on this machine.
@@ -288,24 +196,24 @@ def by_slurm(
     except ImportError as error:
         raise ValueError('--launcher slurm needs submitit: pip install "eqco[slurm]"') from error
     if cluster == "local":
-        check_processes(order.job.recipe, processes, order.machine)
+        check_processes(run, processes)
     executor = submitit.AutoExecutor(folder=logs, cluster=cluster)
-    cpus = processes * (order.machine.workers + 1)  # one task runs torchrun and its processes
+    cpus = processes * (run.machine.workers + 1)  # one task runs torchrun and its processes
     given = {
-        "name": order.job.run_id,
+        "name": run.run_id,
         "nodes": 1,
         "tasks_per_node": 1,
         "cpus_per_task": cpus,
         **parameters,
     }
-    if order.machine.device.startswith("cuda"):
+    if run.machine.device.startswith("cuda"):
         given.setdefault("gpus_per_node", processes)
     try:
         executor.update_parameters(**given)
     except (AssertionError, NameError, TypeError, ValueError) as error:
         raise ValueError(f"submitit does not take these options: {error}") from error
-    order = order.absolute()
+    run = run.absolute()
     with outside_of_a_job():
-        job = executor.submit(SlurmTask(order, processes))
-    remember(order.machine.checkpoints, order.job.run_id, job, cluster)
+        job = executor.submit(SlurmTask(run, processes))
+    remember(run, job, cluster)
     return job

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from eqco.artifacts.checkpoint import checkpoint_path, hold
-from eqco.config import Machine
+from eqco.artifacts.run_files import Run
 from eqco.data import Images
 from eqco.engine.precision import emulation
 from eqco.engine.progress import Progress
@@ -27,7 +26,6 @@ from eqco.losses.memory_bank import MovingAverages
 from eqco.losses.registry import LOSSES
 from eqco.methods import build
 from eqco.methods.base import Method
-from eqco.recipe import Recipe
 from eqco.runtime.distributed import average_buffers, mean_over_ranks, world_size
 from eqco.runtime.resumable import ResumableTask, restore_optimizer
 from eqco.runtime.rng import generator_for
@@ -72,8 +70,9 @@ def learning_rate_at(step: int, steps: int, warmup_steps: float, peak: float) ->
 class Pretraining(ResumableTask):
     """Encoder, optimiser and a step of a recipe; work for `eqco.engine.trainer`."""
 
-    def __init__(self, recipe: Recipe, seed: int, images: Images, machine: Machine) -> None:
-        self.images, total = images, images.shuffle.total
+    def __init__(self, run: Run, images: Images) -> None:
+        self.run, self.images, total = run, images, images.shuffle.total
+        recipe, seed, machine = run.recipe, run.seed, run.machine
         if recipe.batch_size > total:
             raise TrainingError(
                 f"batch_size is {recipe.batch_size}, but the data has only {total} training "
@@ -174,10 +173,10 @@ class Pretraining(ResumableTask):
 
     def diverged(self, why: str) -> TrainingError:
         """The error of a run with a loss or weight that is not finite."""
-        path = checkpoint_path(self.recipe, self.seed, self.machine)
+        path = self.run.checkpoint
         kept = f"{path} is of an earlier step" if path.exists() else "it has no checkpoint"
         return TrainingError(
-            f"{self.recipe.run_id(self.seed)} diverged at step {self.step} of {self.steps} "
+            f"{self.run.run_id} diverged at step {self.step} of {self.steps} "
             f"({why}), and the same recipe would again: lower learning_rate "
             f"{self.recipe.learning_rate:g} in another one (eqco train --learning-rate); {kept}"
         )
@@ -214,28 +213,21 @@ class Pretraining(ResumableTask):
         self.curve = curve
 
 
-def pretrain(
-    recipe: Recipe, seed: int, images: Images, machine: Machine, progress: Progress | None = None
-) -> Trained:
-    """Train the encoder of a recipe, resuming from its checkpoint where there is one.
+def pretrain(run: Run, images: Images, progress: Progress | None = None) -> Trained:
+    """Train the encoder of a run that is held, resuming from its checkpoint where there is one.
 
     Args:
-        recipe: what to train.
-        seed: of weights, batches, views and negatives.
+        run: recipe, seed and machine.
         images: of the recipe, see `eqco.data.open_images`.
-        machine: device, threads, checkpoint folder.
         progress: called after each step with ("training", step, steps, loss).
 
     Returns:
-        The trained method; its checkpoint stays in `machine.checkpoints`.
+        The trained method; its checkpoint stays.
 
     Raises:
-        TrainingError: divergence, a foreign checkpoint, or another process on the same run.
+        TrainingError: divergence, or a foreign checkpoint.
     """
-    torch.set_num_threads(machine.threads)
-    with hold(recipe, seed, machine):
-        work = Pretraining(recipe, seed, images, machine)
-        path = checkpoint_path(recipe, seed, machine)
-        loop = Loop(work, recipe, seed, machine, path, "training")
-        loop.run(progress)
+    work = Pretraining(run, images)
+    loop = Loop(work, run, run.checkpoint, "training")
+    loop.train(progress)
     return Trained(work.method, work.steps, work.curve, loop.seconds, loop.resumed)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from eqco.analysis.diagnosis import describe
-from eqco.artifacts.checkpoint import checkpoint_path, earlier, forget, hold
-from eqco.artifacts.record import Record, now, record_path
+from eqco.artifacts.record import Record, now
+from eqco.artifacts.run_files import Run
 from eqco.config import LATER, Machine
-from eqco.data import Images, open_images
+from eqco.data import open_images
 from eqco.engine.pretrain import pretrain
 from eqco.engine.progress import Progress
 from eqco.engine.trainer import Loop
@@ -24,25 +25,10 @@ from eqco.evaluation.features import FeatureProbe
 from eqco.evaluation.linear_on_crops import CropProbe
 from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
-from eqco.methods.base import Method
 from eqco.recipe import Recipe
 from eqco.runtime import distributed
-from eqco.runtime.files import remove_temporary
 from eqco.runtime.resumable import ResumableTask
-from eqco.runtime.signals import Stopped, catching, deferred
-
-
-@dataclass(frozen=True)
-class Job:
-    """A recipe to be run with a seed."""
-
-    recipe: Recipe
-    seed: int
-
-    @property
-    def run_id(self) -> str:
-        """Name of the run."""
-        return self.recipe.run_id(self.seed)
+from eqco.runtime.signals import catching, deferred
 
 
 def peak_memory_mib() -> float | None:
@@ -82,78 +68,49 @@ def run(
         TrainingError: see `eqco.engine.pretrain.pretrain`.
         Stopped: by a signal; it says what is saved.
     """
-    try:
-        with catching(), hold(recipe, seed, machine):
-            return obtain(recipe, seed, machine, folder, progress, again=again)
-    except Stopped as stop:
-        raise Stopped(stop.number, stop.kept or kept(recipe, seed, machine, folder)) from stop
+    own = Run(recipe, seed, machine, folder)
+    with own.hold(again=again), catching():
+        # Another process may just have ended this run.
+        done = None if again else Record.find(folder, recipe, seed)
+        if distributed.broadcast_flag(done is None, machine.device):
+            with settings_of_torch(machine.threads):
+                done = measured(own, progress)
+            if done is not None:
+                with deferred():
+                    done.write(folder)
+        distributed.wait()
+        return done if distributed.rank() == 0 else None
 
 
-def kept(recipe: Recipe, seed: int, machine: Machine, folder: Path) -> str:
-    """What is on the disk of a run that was stopped, in words."""
-    name, path = recipe.run_id(seed), checkpoint_path(recipe, seed, machine)
-    if record_path(folder, recipe, seed).exists():
-        return f"{name} is done and has its record"
-    if path.exists() or earlier(path).exists():
-        return f"the checkpoint of {name} is kept"
-    return f"{name} had no checkpoint yet and begins anew"
-
-
-def obtain(
-    recipe: Recipe,
-    seed: int,
-    machine: Machine,
-    folder: Path,
-    progress: Progress | None,
-    *,
-    again: bool,
-) -> Record | None:
-    """`run` for a process that holds the run."""
-    if distributed.rank() == 0:
-        remove_temporary(record_path(folder, recipe, seed))
-    if again and distributed.rank() == 0:
-        forget(recipe, seed, machine)
-    # Another process may just have ended this run.
-    done = None if again else Record.find(folder, recipe, seed)
-    if distributed.broadcast_flag(done is None, machine.device):
-        done = measured(recipe, seed, machine, progress)
-        if done is not None:
-            with deferred():
-                done.write(folder)
-    distributed.wait()
-    return done if distributed.rank() == 0 else None
-
-
-def probed(
-    method: Method,
-    images: Images,
-    recipe: Recipe,
-    seed: int,
-    machine: Machine,
-    progress: Progress | None,
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Every metric of the recipe's probe, percent, and `Record.correct`; none without labels."""
-    if images.num_classes < 2:
-        return {}, {}
-    build: Callable[..., FeatureProbe | CropProbe] = PROBES[recipe.probe]
-    probe = build(method.encoder.backbone, images, recipe, seed, machine)
-    path = checkpoint_path(recipe, seed, machine).with_suffix(".probe.pt")
-    if isinstance(probe, ResumableTask):
-        Loop(probe, recipe, seed, machine, path, "probing").run(progress)
-    return probe.metrics(), probe.correct
-
-
-def measured(
-    recipe: Recipe, seed: int, machine: Machine, progress: Progress | None
-) -> Record | None:
-    """Pretrain, probe and describe: the record of a run, not yet written; of the first process."""
-    started, clock = now(), time.monotonic()
-    torch.set_num_threads(machine.threads)
+@contextmanager
+def settings_of_torch(threads: int) -> Iterator[None]:
+    """Threads, and tiny numbers flushed to zero; afterwards as before."""
+    before = torch.get_num_threads()
+    tiny = torch.tensor(1e-38, dtype=torch.float32, device="cpu")
+    flushed = not (tiny * 0.01).item()
+    torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        torch.set_flush_denormal(flushed)
+
+
+def measured(run: Run, progress: Progress | None) -> Record | None:
+    """Pretrain, probe and describe: the record of a run, not yet written; of the first process."""
+    recipe, seed, machine = run.recipe, run.seed, run.machine
+    started, clock = now(), time.monotonic()
     images = open_images(recipe, seed, machine)
-    trained = pretrain(recipe, seed, images, machine, progress)
+    trained = pretrain(run, images, progress)
     probe_clock = time.monotonic()
-    metrics, correct = probed(trained.method, images, recipe, seed, machine, progress)
+    metrics, correct = dict[str, float](), dict[str, str]()
+    if images.num_classes > 1:
+        build: Callable[..., FeatureProbe | CropProbe] = PROBES[recipe.probe]
+        probe = build(trained.method.encoder.backbone, images, recipe, seed, machine)
+        if isinstance(probe, ResumableTask):
+            Loop(probe, run, run.probe_checkpoint, "probing").train(progress)
+        metrics, correct = probe.metrics(), probe.correct
     if distributed.rank() > 0:
         return None
     return Record.of(

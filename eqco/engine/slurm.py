@@ -7,9 +7,9 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+from eqco.artifacts.run_files import Run
 from eqco.runtime.files import read_json, write_atomically
 from eqco.runtime.text import plain
 from eqco.runtime.validation import TrainingError
@@ -29,31 +29,28 @@ def outside_of_a_job() -> Iterator[None]:
         os.environ.update(taken)
 
 
-def note_path(checkpoints: Path, run_id: str) -> Path:
-    """The file that says by which job a run was submitted."""
-    return checkpoints / f"{run_id}.submitted.json"
+NOTE = ".submitted.json"  # ending of the file that says by which job a run was submitted
 
 
-def remember(checkpoints: Path, run_id: str, job: Any, cluster: str) -> None:
+def remember(run: Run, job: Any, cluster: str) -> None:
     """Note the job of a run, so that the same command does not submit it again.
 
     Args:
-        checkpoints: folder of the checkpoints.
-        run_id: name of the run.
+        run: what was submitted.
         job: of submitit.
         cluster: submitit's name of the kind of cluster.
     """
     body = {"job": str(getattr(job, "job_id", "")), "cluster": cluster}
-    write_atomically(note_path(checkpoints, run_id), json.dumps(body) + "\n")
+    write_atomically(run.beside(NOTE), json.dumps(body) + "\n")
 
 
-def queue_state(checkpoints: Path, run_id: str) -> str:
+def queue_state(run: Run) -> str:
     """State of a run's job, such as "PENDING"; "" where none waits or runs.
 
     Raises:
         TrainingError: a job was submitted, and the cluster does not tell what became of it.
     """
-    note = note_path(checkpoints, run_id)
+    note = run.beside(NOTE)
     try:
         found = read_json(note)
         job, cluster = plain(str(found["job"])), found["cluster"]
@@ -71,7 +68,7 @@ def queue_state(checkpoints: Path, run_id: str) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         why = str(error)
     raise TrainingError(
-        f"{run_id} was submitted as job {job}, and squeue does not tell its state ({why}): try "
+        f"{run.run_id} was submitted as job {job}, and squeue does not tell its state ({why}): try "
         f"again, or move {note} away to submit it once more"
     )
 

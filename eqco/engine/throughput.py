@@ -13,6 +13,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.engine.pretrain import Pretraining
 from eqco.recipe import BASES, Recipe
@@ -126,7 +127,7 @@ def images_per_second(size: Size, machine: Machine, seconds: float) -> float:
     torch.set_num_threads(machine.threads)
     batch = size.batch if machine.device == "cpu" else size.recipe.batch_size
     recipe = replace(size.recipe, batch_size=batch, num_negatives=batch - 1, precision="float32")
-    work = Pretraining(recipe, 0, noise(size, batch, machine.device), machine)
+    work = Pretraining(Run(recipe, 0, machine), noise(size, batch, machine.device))
     return batch / seconds_per_call(work.advance, machine.device, seconds=seconds)
 
 

@@ -12,9 +12,8 @@ from typing import Any
 import torch
 
 from eqco.artifacts.checkpoint import Damaged, earlier, first_line, load, save, set_aside
-from eqco.config import Machine
+from eqco.artifacts.run_files import Run
 from eqco.engine.progress import Progress
-from eqco.recipe import Recipe
 from eqco.runtime.distributed import any_rank, broadcast_flag, rank, wait, world_size
 from eqco.runtime.resumable import ResumableTask
 from eqco.runtime.signals import Stopped, deferred, pending
@@ -29,8 +28,7 @@ class Loop:
 
     Args:
         work: what is trained; its `step` is kept here.
-        recipe, seed: whose run it is.
-        machine: device, and time between checkpoints.
+        run: what it is a part of; its device, and time between checkpoints.
         path: of the checkpoint.
         stage: what progress calls it.
 
@@ -40,17 +38,8 @@ class Loop:
         unsaved: why the last checkpoint could not be written; "" where it was.
     """
 
-    def __init__(
-        self,
-        work: ResumableTask,
-        recipe: Recipe,
-        seed: int,
-        machine: Machine,
-        path: Path,
-        stage: str,
-    ) -> None:
-        self.work, self.recipe, self.seed, self.machine = work, recipe, seed, machine
-        self.path, self.stage = path, stage
+    def __init__(self, work: ResumableTask, run: Run, path: Path, stage: str) -> None:
+        self.work, self.run, self.path, self.stage = work, run, path, stage
         self.seconds, self.resumed = 0.0, 0
         self.unsaved = ""
 
@@ -63,9 +52,9 @@ class Loop:
             TrainingError: there are checkpoints, none of which can be used.
         """
         chosen = self.take_usable() if rank() == 0 else None
-        if not broadcast_flag(chosen is not None, self.machine.device):
+        if not broadcast_flag(chosen is not None, self.run.machine.device):
             return
-        before = broadcast_flag(chosen == earlier(self.path), self.machine.device)
+        before = broadcast_flag(chosen == earlier(self.path), self.run.machine.device)
         if rank() > 0:
             self.take(earlier(self.path) if before else self.path)
 
@@ -76,7 +65,7 @@ class Loop:
             Damaged: it cannot be read, or its content cannot be of this run.
             TrainingError: it belongs to another recipe or seed.
         """
-        state = load(path, self.recipe.digest(), self.seed)
+        state = load(path, self.run.recipe.digest(), self.run.seed)
         try:
             if not self.work.fits(state):
                 return False
@@ -103,7 +92,7 @@ class Loop:
             return self.path if self.take(self.path) else None
         except Damaged as error:
             first = error
-        name = self.recipe.run_id(self.seed)
+        name = self.run.run_id
         if not before.exists():
             raise TrainingError(
                 f"{first}, and no earlier one is there: move it away to train {name} from the start"
@@ -128,18 +117,20 @@ class Loop:
             return True
         if not self.may_agree(before):
             return False
-        return broadcast_flag(seconds > self.machine.checkpoint_seconds, self.machine.device)
+        return broadcast_flag(
+            seconds > self.run.machine.checkpoint_seconds, self.run.machine.device
+        )
 
     def may_agree(self, before: int) -> bool:
         """Whether processes agree after this step: on a GPU at every tenth step only."""
-        on_gpu, step = self.machine.device != "cpu", self.work.step
+        on_gpu, step = self.run.machine.device != "cpu", self.work.step
         return not on_gpu or step // STEPS_BETWEEN_READS != before // STEPS_BETWEEN_READS
 
     def signal(self, before: int) -> int:
         """The signal that asks the run to stop, of any process; 0 where none does."""
         if world_size() == 1:
             return pending()
-        if not self.may_agree(before) or not any_rank(bool(pending()), self.machine.device):
+        if not self.may_agree(before) or not any_rank(bool(pending()), self.run.machine.device):
             return 0
         return pending() or SIGTERM
 
@@ -147,7 +138,7 @@ class Loop:
         """Raise Stopped, after the first process has saved."""
         wait()
         done = f"step {self.work.step} of {self.work.steps} of {self.stage}"
-        name = self.recipe.run_id(self.seed)
+        name = self.run.run_id
         if self.unsaved:
             raise Stopped(number, f"{name} could not be saved at {done}, {self.unsaved}")
         raise Stopped(number, f"{name} is saved at {done}")
@@ -158,9 +149,9 @@ class Loop:
         Where the system refuses it, as on a full disk, a warning says so, and training goes on.
         """
         state = {
-            "digest": self.recipe.digest(),
-            "recipe": asdict(self.recipe),
-            "seed": self.seed,
+            "digest": self.run.recipe.digest(),
+            "recipe": asdict(self.run.recipe),
+            "seed": self.run.seed,
             "step": self.work.step,
             "seconds": self.seconds,
             "resumed": self.resumed,
@@ -184,7 +175,7 @@ class Loop:
             return f"checkpoint {self.path} cannot be written ({error.strerror}), {last}"
         return ""
 
-    def run(self, progress: Progress | None = None) -> None:
+    def train(self, progress: Progress | None = None) -> None:
         """Train to the end.
 
         Raises:

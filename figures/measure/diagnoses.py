@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 
 from eqco.analysis.diagnosis import diagnose, embed
-from eqco.artifacts.checkpoint import checkpoint_path
 from eqco.artifacts.pretrained import trained_encoder
+from eqco.artifacts.run_files import Run
 from eqco.cli.errors import run_cli
 from eqco.config import Machine
 from eqco.data import open_images
@@ -57,7 +57,7 @@ def compute(checkpoints: Path, folders: dict[str, Path]) -> pd.DataFrame:
     for scale in judged_scales():
         machine = Machine(data_dir=folders.get(scale, Path("data")), checkpoints=checkpoints)
         for row in table(1, scale, evidence_base(scale)).rows:
-            path = checkpoint_path(row.recipe, 0, machine)
+            path = Run(row.recipe, 0, machine).checkpoint
             if path.exists():
                 about = (scale, row.name, row.recipe.digest())
                 lines += [(*about, *each) for each in gaps_of(path, row.recipe, machine)]

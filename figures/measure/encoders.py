@@ -25,6 +25,7 @@ from eqco.analysis.theory import (
     negative_weight,
     squared_cv,
 )
+from eqco.artifacts.run_files import Run
 from eqco.cli.errors import run_cli
 from eqco.config import Machine
 from eqco.data import open_images
@@ -113,7 +114,7 @@ def compute(points: Sequence[float] = POINTS) -> pd.DataFrame:
     """Train full-K InfoNCE at scale glyphs, seed 0, and measure it at each point."""
     recipe, machine = SCALES["glyphs"].base, Machine(threads=1)
     images = open_images(recipe, 0, machine)
-    training, frames = Pretraining(recipe, 0, images, machine), []
+    training, frames = Pretraining(Run(recipe, 0, machine), images), []
     for point in points:
         while training.step < round(point * training.steps):
             training.advance()

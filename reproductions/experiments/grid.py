@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from eqco.engine.run import Job, untrained
+from eqco.artifacts.run_files import Run
+from eqco.engine.run import untrained
 from eqco.recipe import Recipe
 from reproductions.experiments.planned import experiment_jobs, scale_of
 from reproductions.scales import SCALES, Scale
@@ -65,7 +66,7 @@ def jobs(
     seeds: range,
     parts: Sequence[str] = tuple(PARTS),
     tables: Sequence[int] = tuple(TABLES),
-) -> list[Job]:
+) -> list[Run]:
     """Runs part by part, then seed by seed.
 
     Args:
@@ -76,7 +77,7 @@ def jobs(
         tables: numbers of tables.
     """
     found = [
-        Job(recipe, seed)
+        Run(recipe, seed)
         for part in parts
         for seed in seeds
         if part not in LIMITED or seed in LIMITED[part]
@@ -85,7 +86,7 @@ def jobs(
     return list({job.run_id: job for job in found}.values())
 
 
-def chosen_jobs(given: argparse.Namespace, base: Recipe, seeds: range) -> list[Job]:
+def chosen_jobs(given: argparse.Namespace, base: Recipe, seeds: range) -> list[Run]:
     """The runs that --experiment, or else --parts and --tables, name."""
     if given.experiment:
         return experiment_jobs(given.experiment, base)

@@ -19,11 +19,10 @@ from typing import Any
 
 import pandas as pd
 
-from eqco.artifacts.checkpoint import Busy, check_free, checkpoint_path, earlier
 from eqco.artifacts.record import Record
+from eqco.artifacts.run_files import Busy, Run
 from eqco.config import Machine
 from eqco.data.image_folder import IMAGENET, scan
-from eqco.engine.run import Job
 from eqco.recipe import IMAGES, Recipe
 from eqco.runtime.files import read_json
 from eqco.runtime.text import plain
@@ -124,20 +123,19 @@ def best_price(
     return scaled_price(stated(), images) if SCALES[scale].paper else None
 
 
-def run_state(job: Job, records: Records, machine: Machine) -> str:
+def run_state(job: Run, records: Records) -> str:
     """ "done", "running", "begun" (a checkpoint waits) or "missing"."""
     if records.find(job.recipe, job.seed) is not None:
         return "done"
-    path = checkpoint_path(job.recipe, job.seed, machine)
-    if path.with_suffix(".lock").exists():
+    if job.lock.exists():
         try:
-            check_free(job.recipe, job.seed, machine)
+            job.check_free()
         except Busy:
             return "running"
-    return "begun" if path.exists() or earlier(path).exists() else "missing"
+    return "begun" if job.has_checkpoint else "missing"
 
 
-def alphas_of(wanted: Sequence[Job]) -> list[str]:
+def alphas_of(wanted: Sequence[Run]) -> list[str]:
     """alpha of each run; empty where no two runs differ in it alone.
 
     Names of runs have method, loss and K, so that rows of the table of alpha read alike.
@@ -150,10 +148,10 @@ def alphas_of(wanted: Sequence[Job]) -> list[str]:
 
 
 def states_of(
-    wanted: Sequence[Job], records: Records, machine: Machine, committed: Collection[str]
+    wanted: Sequence[Run], records: Records, committed: Collection[str]
 ) -> dict[str, str]:
     """State by run: that of `run_state`; "committed" where the evidence has a missing one."""
-    states = {job.run_id: run_state(job, records, machine) for job in wanted}
+    states = {job.run_id: run_state(job, records) for job in wanted}
     return {
         name: "committed" if state == "missing" and name in committed else state
         for name, state in states.items()
@@ -161,9 +159,8 @@ def states_of(
 
 
 def plan(
-    wanted: Sequence[Job],
+    wanted: Sequence[Run],
     records: Records,
-    machine: Machine,
     price: Price | None,
     unit: str,
     committed: Collection[str] = (),
@@ -171,14 +168,13 @@ def plan(
     """The plan as text: one line a run, then the sums.
 
     Args:
-        wanted: the runs.
+        wanted: the runs, with the machine whose checkpoints count.
         records: of this user.
-        machine: whose checkpoints count.
         price: of a run.
         unit: of the price, hours of one device.
         committed: names of the runs whose records the project has.
     """
-    states = states_of(wanted, records, machine, committed)
+    states = states_of(wanted, records, committed)
     hours = [price.hours(job.recipe) if price else math.nan for job in wanted]
     columns = {"run": list(states), "alpha": alphas_of(wanted), "state": list(states.values())}
     columns[unit] = [f"{each:,.2f}" for each in hours]
@@ -211,13 +207,14 @@ def main(given: argparse.Namespace) -> int:
     base = choose_precision(given.precision, base, given.scale)
     records = Records(given.records / given.scale)
     price = best_price(given.scale, records, given.throughput, images)
-    wanted = chosen_jobs(given, base, range(given.seeds))
+    machine = Machine(checkpoints=given.checkpoints)
+    chosen = chosen_jobs(given, base, range(given.seeds))
+    wanted = [job._replace(machine=machine) for job in chosen]
     unit = "GPU-hours" if base.from_files else "hours"
     committed = {record.run_id for record in committed_records(given.scale)}
-    machine = Machine(checkpoints=given.checkpoints)
     if given.data and (other := other_images(given.scale, base)):
         print(other)
-    print(plan(wanted, records, machine, price, unit, committed))
+    print(plan(wanted, records, price, unit, committed))
     return 0
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from eqco.engine.run import Job
+from eqco.artifacts.run_files import Run
 from eqco.recipe import Recipe
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import RELEVANT, Comparison
@@ -69,12 +69,12 @@ class Experiment:
         each = (set(self.seeds_of.get(name, self.seeds)) for name in comparison.weights)
         return sorted(set.intersection(*each))
 
-    def jobs(self, base: Recipe) -> list[Job]:
+    def jobs(self, base: Recipe) -> list[Run]:
         """Every run, seed by seed."""
         rows = self.rows(base)
         seeds = {name: self.seeds_of.get(name, self.seeds) for name in rows}
         return [
-            Job(recipe, seed)
+            Run(recipe, seed)
             for seed in sorted(set().union(*seeds.values()))
             for name, recipe in rows.items()
             if seed in seeds[name]
@@ -316,7 +316,7 @@ EXPERIMENTS: dict[str, Experiment] = {
 }
 
 
-def experiment_jobs(names: Iterable[str], base: Recipe) -> list[Job]:
+def experiment_jobs(names: Iterable[str], base: Recipe) -> list[Run]:
     """Runs of some experiments of one scale, each run once.
 
     Args:

@@ -17,12 +17,11 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-from eqco.artifacts.checkpoint import Busy, check_free
+from eqco.artifacts.run_files import Busy, Run
 from eqco.config import Machine
 from eqco.engine.launchers import choose_device
-from eqco.engine.run import Job, run
+from eqco.engine.run import run
 from eqco.runtime.files import check_locks, check_writable
 from eqco.runtime.signals import Stopped, catching
 from reproductions.experiments.grid import check_choice, chosen_jobs
@@ -32,23 +31,22 @@ from reproductions.results.records import Records, is_committed
 from reproductions.scales import SCALES
 
 
-def missing(jobs: Sequence[Job], folder: Path) -> list[Job]:
-    """Those of `jobs` that have no record in `folder`."""
-    records = Records(folder)
-    return [job for job in jobs if records.find(job.recipe, job.seed) is None]
+def missing(jobs: Sequence[Run]) -> list[Run]:
+    """Those that have no record in their folder."""
+    records = {job.folder: Records(job.folder) for job in jobs}
+    return [job for job in jobs if records[job.folder].find(job.recipe, job.seed) is None]
 
 
-def work(jobs: Sequence[Job], machine: Machine, folder: Path) -> Iterator[str]:
+def work(jobs: Sequence[Run]) -> Iterator[str]:
     """Do the missing runs in order, except those that another process is doing.
 
     Yields a line for each run done here.
     """
-    records = Records(folder)
     for job in jobs:
-        if records.find(job.recipe, job.seed) is not None:
+        if not missing([job]):
             continue
         try:
-            done = run(job.recipe, job.seed, machine, folder)
+            done = run(*job)
         except Busy:
             continue
         except (ValueError, RuntimeError, OSError) as error:
@@ -59,35 +57,35 @@ def work(jobs: Sequence[Job], machine: Machine, folder: Path) -> Iterator[str]:
         yield f"done  {job.run_id}  linear {accuracy:.2f} %  {seconds:.0f} s"
 
 
-def work_and_print(jobs: Sequence[Job], machine: Machine, folder: Path) -> None:
+def work_and_print(jobs: Sequence[Run]) -> None:
     """Print each line of `work` at once; stop after the current run where the parent was killed."""
     parent = multiprocessing.parent_process()
-    for line in work(jobs, machine, folder):
+    for line in work(jobs):
         print(line, flush=True)
         if parent is not None and not parent.is_alive():
             return
 
 
-def worker(jobs: Sequence[Job], machine: Machine, folder: Path) -> None:
+def worker(jobs: Sequence[Run]) -> None:
     """`work_and_print` of a process; a signal ends it with 128 + its number, its run saved."""
     try:
         with catching():
-            work_and_print(jobs, machine, folder)
+            work_and_print(jobs)
     except Stopped as stop:
         print(stop.sentence(), flush=True)
         sys.exit(stop.status)
 
 
-def work_in_parallel(jobs: Sequence[Job], machine: Machine, folder: Path, at_once: int) -> None:
-    """Do the missing runs with several processes of `machine.threads` threads each.
+def work_in_parallel(jobs: Sequence[Run], at_once: int) -> None:
+    """Do the missing runs with several processes.
 
     On a CPU, a run of one thread on each core finishes more runs an hour than one on all cores.
     """
     if at_once == 1:
-        work_and_print(jobs, machine, folder)
+        work_and_print(jobs)
         return
     context = multiprocessing.get_context("spawn")
-    team = [context.Process(target=worker, args=(jobs, machine, folder)) for _ in range(at_once)]
+    team = [context.Process(target=worker, args=(jobs,)) for _ in range(at_once)]
     try:
         for each in team:
             each.start()
@@ -106,12 +104,12 @@ def work_in_parallel(jobs: Sequence[Job], machine: Machine, folder: Path, at_onc
             print(f"a worker ended with status {each.exitcode}, before its runs were done")
 
 
-def closing(wanted: Sequence[Job], machine: Machine, folder: Path, *, strict_busy: bool) -> int:
+def closing(wanted: Sequence[Run], *, strict_busy: bool) -> int:
     """Print what has no record yet, and why; returns 1 where it should have one."""
-    left, busy = missing(wanted, folder), 0
+    left, busy = missing(wanted), 0
     for job in left:
         try:
-            check_free(job.recipe, job.seed, machine)
+            job.check_free()
         except Busy:
             busy += 1
     if busy:
@@ -146,7 +144,9 @@ def main(given: argparse.Namespace) -> int:
     seeds = range(given.first_seed, given.first_seed + given.seeds)
     wanted = chosen_jobs(given, base, seeds)
     names = [job.run_id for job in wanted]
-    wanted = [job for job in wanted if given.only in job.run_id]
+    wanted = [
+        job._replace(machine=machine, folder=folder) for job in wanted if given.only in job.run_id
+    ]
     if not wanted:
         raise ValueError(f"--only {given.only!r} is in no name of {len(names)} runs, as {names[0]}")
     if given.skip_committed:
@@ -154,10 +154,10 @@ def main(given: argparse.Namespace) -> int:
         wanted = [job for job in wanted if job.run_id not in committed]
     if other := evidence.other_images(given.scale, base):
         print(other)
-    print(f"{len(missing(wanted, folder))} of {len(wanted)} runs are missing in {folder}")
+    print(f"{len(missing(wanted))} of {len(wanted)} runs are missing in {folder}")
     try:
-        work_in_parallel(wanted, machine, folder, given.at_once)
+        work_in_parallel(wanted, given.at_once)
     except Stopped as stop:
-        left = f"{len(missing(wanted, folder))} of {len(wanted)} runs have no record in {folder}"
+        left = f"{len(missing(wanted))} of {len(wanted)} runs have no record in {folder}"
         raise Stopped(stop.number, stop.kept or left) from stop
-    return closing(wanted, machine, folder, strict_busy=given.strict_busy)
+    return closing(wanted, strict_busy=given.strict_busy)

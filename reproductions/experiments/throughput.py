@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from eqco.artifacts.record import now, provenance
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data.dataloader import loader
 from eqco.data.image_folder import ImageTree, scan
@@ -57,7 +58,7 @@ def throughput(recipe: Recipe, tree: ImageTree, machine: Machine, steps: int) ->
     enough = -(-(WARM_UP + steps) * (STEPS_AT_ONCE + 1) // per_epoch)
     recipe = replace(recipe, epochs=enough, probe_epochs=enough)
     files = FromFiles(tree, recipe, 0, machine)
-    work = Pretraining(recipe, 0, files, machine)
+    work = Pretraining(Run(recipe, 0, machine), files)
 
     def measure(
         name: str, call: Callable[[], object], images: int, rounds: int, warm_up: int = WARM_UP

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from eqco.artifacts.checkpoint import SESSION, Busy, holder_of
-from eqco.engine.run import Job
+from eqco.artifacts.run_files import SESSION, Busy, Run
 from reproductions.harness.session import Session
 
 PAUSE = 0.2  # seconds between two looks at a run that another process holds
@@ -44,15 +43,10 @@ def same_session(workerinput: dict[str, object] | None) -> None:
 
 
 class Wait:
-    """Waits for runs that another process of this session holds.
+    """Waits for a run that another process of this session holds."""
 
-    Args:
-        session: its folder of checkpoints.
-        job: the run.
-    """
-
-    def __init__(self, session: Session, job: Job) -> None:
-        self.session, self.job, self.unnamed = session, job, 0
+    def __init__(self, job: Run) -> None:
+        self.job, self.unnamed = job, 0
 
     def goes_on(self) -> bool:
         """After a pause, whether to ask for the run again: its holder is of this session.
@@ -60,7 +54,7 @@ class Wait:
         A holder without a name has just taken the run or just left it, unless it stays so.
         """
         own = os.environ.get(SESSION)
-        holder = holder_of(self.job.recipe, self.job.seed, self.session.machine)
+        holder = self.job.holder()
         self.unnamed += not holder
         if not own or holder not in ("", own) or self.unnamed > 10:
             return False
@@ -68,7 +62,7 @@ class Wait:
         return True
 
 
-def give_up(session: Session, node: pytest.Item, job: Job, error: Busy) -> None:
+def give_up(session: Session, node: pytest.Item, job: Run, error: Busy) -> None:
     """Skip a test whose run another process holds; fail where --strict-busy asks for it."""
     node.user_properties.append(("busy", job.run_id))
     if session.strict_busy:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from eqco.artifacts.record import Record
+from eqco.artifacts.run_files import Run
 from eqco.cli.errors import USER_ERRORS
 from eqco.config import Machine
 from eqco.engine.launchers import choose_device
@@ -64,6 +65,10 @@ class Session:
     def records(self) -> Records:
         """The records of this session."""
         return Records(self.folder)
+
+    def run(self, recipe: Recipe, seed: int) -> Run:
+        """A run of this session."""
+        return Run(recipe, seed, self.machine, self.folder)
 
     @property
     def evidence(self) -> bool:

@@ -19,8 +19,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from eqco.artifacts.checkpoint import checkpoint_path
 from eqco.artifacts.pretrained import trained_encoder
+from eqco.artifacts.run_files import Run
 from eqco.cli.errors import run_cli
 from eqco.config import Machine
 from eqco.data import open_images
@@ -56,7 +56,7 @@ def lines(machine: Machine) -> Iterator[tuple[str, str, str, int, float, float]]
     """A line for each run of the table that has a checkpoint."""
     for row in table(TABLE, SCALE, evidence_base(SCALE)).rows:
         for seed in SEEDS:
-            path = checkpoint_path(row.recipe, seed, machine)
+            path = Run(row.recipe, seed, machine).checkpoint
             if path.exists():
                 both = accuracies(path, row.recipe, machine)
                 yield SCALE, row.name, row.recipe.digest(), seed, *both

@@ -16,7 +16,7 @@ from eqco.__main__ import main
 from eqco.analysis.diagnosis import Diagnosis, as_json, capped, describe, diagnose, embed, report
 from eqco.analysis.mutual_information import Gaussians
 from eqco.analysis.theory import uniform_squared_cv
-from eqco.artifacts.checkpoint import checkpoint_path
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.data.image_folder import identity
@@ -158,8 +158,8 @@ def test_an_encoder_that_cannot_tell_the_positive_has_the_loss_log_1_alpha() -> 
 
 def trained(recipe: Recipe, machine: Machine) -> Path:
     """The checkpoint of a pretrained encoder."""
-    pretrain(recipe, 0, open_images(recipe, 0, machine), machine)
-    return checkpoint_path(recipe, 0, machine)
+    pretrain(Run(recipe, 0, machine), open_images(recipe, 0, machine))
+    return Run(recipe, 0, machine).checkpoint
 
 
 def test_the_command_reads_a_checkpoint(

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from eqco.artifacts.checkpoint import check_free, checkpoint_path, hold, load, read, save
+from eqco.artifacts.checkpoint import load, read, save
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.engine.pretrain import pretrain
@@ -21,11 +22,11 @@ RECIPE = replace(SCALES["smoke"].base, epochs=1)
 
 def test_a_checkpoint_of_another_recipe_raises_an_error(machine: Machine) -> None:
     images = open_images(RECIPE, 0, machine)
-    pretrain(RECIPE, 0, images, machine)
+    pretrain(Run(RECIPE, 0, machine), images)
     other = replace(RECIPE, temperature=0.3)
-    os.rename(checkpoint_path(RECIPE, 0, machine), checkpoint_path(other, 0, machine))
+    os.rename(Run(RECIPE, 0, machine).checkpoint, Run(other, 0, machine).checkpoint)
     with pytest.raises(TrainingError, match=r"is of recipe .* this run is"):
-        pretrain(other, 0, images, machine)
+        pretrain(Run(other, 0, machine), images)
 
 
 def test_a_checkpoint_of_another_seed_raises_an_error(tmp_path: Path) -> None:
@@ -37,11 +38,11 @@ def test_a_checkpoint_of_another_seed_raises_an_error(tmp_path: Path) -> None:
 
 
 def test_a_damaged_checkpoint_is_named(machine: Machine) -> None:
-    path = checkpoint_path(RECIPE, 0, machine)
+    path = Run(RECIPE, 0, machine).checkpoint
     path.parent.mkdir(parents=True)
     path.write_bytes(b"half a file")
     with pytest.raises(TrainingError, match=r"checkpoint .* cannot be read"):
-        pretrain(RECIPE, 0, open_images(RECIPE, 0, machine), machine)
+        pretrain(Run(RECIPE, 0, machine), open_images(RECIPE, 0, machine))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
@@ -60,9 +61,3 @@ def test_a_part_that_is_missing_is_named(tmp_path: Path) -> None:
     assert read(path, "digest") == {"digest": "12345678"}
     with pytest.raises(TrainingError, match=r"run.pt cannot be read .*'method'"):
         read(path, "digest", "method")
-
-
-def test_a_run_may_be_held_twice_by_the_same_process(machine: Machine) -> None:
-    with hold(RECIPE, 0, machine), hold(RECIPE, 0, machine):
-        pass
-    check_free(RECIPE, 0, machine)

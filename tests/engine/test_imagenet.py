@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from eqco.artifacts.record import Record
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data.image_folder import identity, scan
 from eqco.data.streaming import FromFiles
-from eqco.engine.launchers import Order, by_torchrun
+from eqco.engine.launchers import by_torchrun, do_shared
 from eqco.engine.pretrain import Pretraining
-from eqco.engine.run import Job
 from eqco.recipe import Recipe
 from reproductions.scales import SCALES
 from tests.killing import ROOT, start_and_kill_a_worker
@@ -33,7 +33,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tree(tmp_path_factory.mktemp("imagenet") / "photos", each=4)
 
 
-def order_in(folder: Path, root: Path, recipe: Recipe, workers: int = 1) -> Order:
+def order_in(folder: Path, root: Path, recipe: Recipe, workers: int = 1) -> Run:
     """Two steps of training and two of the probe, with a checkpoint after each."""
     machine = Machine(
         threads=1,
@@ -42,7 +42,7 @@ def order_in(folder: Path, root: Path, recipe: Recipe, workers: int = 1) -> Orde
         checkpoint_seconds=0.0,
         workers=workers,
     )
-    return Order(Job(recipe, 0), machine, folder / "records")
+    return Run(recipe, 0, machine, folder / "records")
 
 
 def recipes(root: Path) -> dict[str, Recipe]:
@@ -60,14 +60,14 @@ def uninterrupted(
     orders = {name: order_in(folder, root, recipe) for name, recipe in recipes(root).items()}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node=2", "-m", "tests.programs.run_orders"]
-    command += [str(order.write()) for order in orders.values()]
+    command += [str(order.write_job()) for order in orders.values()]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[:3000]
     found = {}
     for name, order in orders.items():
-        record = Record.find(order.folder, order.job.recipe, 0)
+        record = order.record()
         assert record is not None
         assert record.machine["processes"] == 2
         assert record.resumed == 0
@@ -97,7 +97,7 @@ def test_two_processes_measure_what_one_measures(
     tmp_path: Path, root: Path, uninterrupted: dict[str, Record]
 ) -> None:
     """Metrics are counts of few images, so they agree unless something else is computed."""
-    one = order_in(tmp_path, root, recipes(root)["untrained"], workers=0).do()
+    one = do_shared(order_in(tmp_path, root, recipes(root)["untrained"], workers=0))
     assert one is not None
     assert one.machine["processes"] == 1
     assert one.metrics == uninterrupted["untrained"].metrics
@@ -111,7 +111,7 @@ def test_compiled_encoders_train_to_about_the_same_loss(root: Path) -> None:
     losses = []
     for compiled in (False, True):
         with torch._dynamo.config.patch(suppress_errors=False):
-            work = Pretraining(recipe, 0, FromFiles(scan(root), recipe, 0, machine), machine)
+            work = Pretraining(Run(recipe, 0, machine), FromFiles(scan(root), recipe, 0, machine))
             if compiled:
                 work.method.encoder.compile(backend="aot_eager")
             losses.append(work.advance())
@@ -129,5 +129,5 @@ def test_real_jpegs_give_a_finite_step_at_full_size() -> None:
         epochs=1,
     )
     machine = Machine(threads=2, data_dir=root, workers=2)
-    work = Pretraining(recipe, 0, FromFiles(scan(root), recipe, 0, machine), machine)
+    work = Pretraining(Run(recipe, 0, machine), FromFiles(scan(root), recipe, 0, machine))
     assert 0 < work.advance() < 20

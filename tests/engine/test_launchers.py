@@ -11,18 +11,16 @@ from typing import Any
 
 import pytest
 
-from eqco.artifacts.checkpoint import checkpoint_path, hold
 from eqco.artifacts.record import Record
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.engine.launchers import (
-    Order,
     SlurmTask,
     by_slurm,
     by_torchrun,
     check_processes,
     torchrun_command,
 )
-from eqco.engine.run import Job
 from eqco.recipe import Recipe
 from eqco.runtime.validation import TrainingError
 from reproductions.scales import SCALES
@@ -35,15 +33,15 @@ RECIPE = replace(
 )  # 10 steps an epoch  # fmt: skip
 
 
-def order_in(folder: Path, recipe: Recipe = RECIPE) -> Order:
+def order_in(folder: Path, recipe: Recipe = RECIPE) -> Run:
     """A small MoCo run with a checkpoint after every step."""
     machine = Machine(threads=1, checkpoints=folder / "checkpoints", checkpoint_seconds=0.0)
-    return Order(Job(recipe, 0), machine, folder / "records")
+    return Run(recipe, 0, machine, folder / "records")
 
 
 def test_an_order_survives_the_way_through_its_file(tmp_path: Path) -> None:
     order = order_in(tmp_path)
-    assert Order.read(order.write()) == order.absolute()
+    assert Run.read_job(order.write_job()) == order.absolute()
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"recipe": 1}'], ids=repr)
@@ -51,7 +49,7 @@ def test_a_file_that_is_no_job_file_raises_an_error(text: str, tmp_path: Path) -
     path = tmp_path / "some.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"some.json is no job file"):
-        Order.read(path)
+        Run.read_job(path)
 
 
 NO_TABLE: list[Any] = [None, [], 3, "x", {"a": 1}]
@@ -68,7 +66,7 @@ INVALID: dict[tuple[str, str], list[Any]] = {
 @pytest.fixture(scope="module")
 def job_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A job file that is right."""
-    return order_in(tmp_path_factory.mktemp("order")).write()
+    return order_in(tmp_path_factory.mktemp("order")).write_job()
 
 
 @pytest.mark.parametrize(("part", "field"), INVALID)
@@ -82,7 +80,7 @@ def test_a_job_file_with_an_invalid_value_is_one_sentence_that_names_the_file(
         (body[part] if part else body)[field] = value
         path.write_text(json.dumps(body), encoding="utf-8")
         with pytest.raises(ValueError, match=message) as caught:
-            Order.read(path)
+            Run.read_job(path)
         text = str(caught.value)
         assert "\n" not in text
         assert field in text.lower(), f"{value!r}: {text}"
@@ -95,18 +93,18 @@ def test_a_job_file_without_a_field_names_it(field: str, job_file: Path, tmp_pat
     path = tmp_path / "changed.json"
     path.write_text(json.dumps(body), encoding="utf-8")
     with pytest.raises(ValueError, match=rf"no job file \(it lacks the field {field}\)"):
-        Order.read(path)
+        Run.read_job(path)
 
 
 def test_a_job_file_that_is_missing_raises_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"none\.json cannot be opened: No such file"):
-        Order.read(tmp_path / "none.json")
+        Run.read_job(tmp_path / "none.json")
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("a file", encoding="utf-8")
     with pytest.raises(ValueError, match=r"folder .*checkpoints cannot be written"):
-        order_in(tmp_path).write()
+        order_in(tmp_path).write_job()
 
 
 @pytest.mark.parametrize(
@@ -120,13 +118,13 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 )
 def test_processes_that_cannot_share_a_run_raise_an_error(processes: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        check_processes(RECIPE, processes, Machine())
+        check_processes(Run(RECIPE, 0), processes)
 
 
 def test_more_processes_than_gpus_raise_an_error() -> None:
     processes = 64  # more than any node has
     with pytest.raises(ValueError, match="64 processes on cuda need as many GPUs, this node has"):
-        check_processes(replace(RECIPE, bn_splits=64), processes, Machine(device="cuda"))
+        check_processes(Run(replace(RECIPE, bn_splits=64), 0, Machine(device="cuda")), processes)
 
 
 def test_options_of_torchrun_are_passed_on() -> None:
@@ -160,7 +158,7 @@ def test_a_killed_worker_is_resumed_with_the_same_numbers(
 
 def test_a_run_that_fails_says_how_to_continue(tmp_path: Path) -> None:
     order = order_in(tmp_path)
-    path = checkpoint_path(RECIPE, 0, order.machine)
+    path = order.checkpoint
     path.parent.mkdir(parents=True)
     path.write_bytes(b"half a file")
     with pytest.raises(TrainingError, match=r"ended with status 1.*continue with: .*eqco run"):
@@ -171,8 +169,8 @@ def test_submitit_runs_a_job_and_would_requeue_it(tmp_path: Path) -> None:
     pytest.importorskip("submitit")
     order = order_in(tmp_path, replace(RECIPE, epochs=1))
     job = by_slurm(order, 1, tmp_path / "logs", cluster="local", timeout_min=5)
-    assert job.result() == order.job.run_id
-    assert Record.find(order.folder, order.job.recipe, 0) is not None
+    assert job.result() == order.run_id
+    assert order.record() is not None
     task = SlurmTask(order, 1)
     assert task.checkpoint().function is task
 
@@ -180,19 +178,19 @@ def test_submitit_runs_a_job_and_would_requeue_it(tmp_path: Path) -> None:
 def test_the_command_line_runs_an_order(tmp_path: Path, environment: dict[str, str]) -> None:
     order = order_in(tmp_path, replace(RECIPE, epochs=1))
     done = subprocess.run(
-        [sys.executable, "-m", "eqco", "run", str(order.write())],
+        [sys.executable, "-m", "eqco", "run", str(order.write_job())],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert order.job.run_id in done.stdout
+    assert order.run_id in done.stdout
 
 
 def test_a_second_job_on_a_run_ends_with_one_sentence(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     order = order_in(tmp_path)
-    path = order.write()
-    with hold(order.job.recipe, 0, order.machine):
+    path = order.write_job()
+    with order.hold():
         done = subprocess.run(
             [sys.executable, "-m", "eqco", "run", str(path)],
             cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
@@ -220,9 +218,9 @@ def test_a_job_asks_for_its_gpus_and_for_cores_that_decode(
 
     monkeypatch.setattr(submitit, "AutoExecutor", Executor)
     order = order_in(tmp_path)
-    order = replace(order, machine=replace(order.machine, device="cuda", workers=3))
+    order = order._replace(machine=replace(order.machine, device="cuda", workers=3))
     task = by_slurm(order, 4, tmp_path / "logs", slurm_partition="gpu", cpus_per_task=20)
-    assert (task.order, task.processes) == (order.absolute(), 4)
+    assert (task.run, task.processes) == (order.absolute(), 4)
     assert asked["slurm_partition"] == "gpu"
     assert (asked["gpus_per_node"], asked["cpus_per_task"]) == (4, 20)
     by_slurm(order, 4, tmp_path / "logs")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.engine import precision, pretrain
@@ -77,7 +78,7 @@ def test_pretraining_warns_of_emulation_once_and_of_nothing_else(
     images = open_images(RECIPE, 0, machine)
     low = replace(RECIPE, precision="bfloat16")
     with pytest.warns(RuntimeWarning, match="reports no units for it.*: use a GPU or float32"):
-        pretrain.Pretraining(low, 0, images, machine)
+        pretrain.Pretraining(Run(low, 0, machine), images)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pretrain.Pretraining(RECIPE, 0, images, machine)
+        pretrain.Pretraining(Run(RECIPE, 0, machine), images)

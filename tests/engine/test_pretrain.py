@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from eqco.artifacts.checkpoint import Busy, check_free, checkpoint_path
 from eqco.artifacts.pretrained import trained_encoder
+from eqco.artifacts.run_files import Busy, Run
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.data.in_memory import InMemory
@@ -42,13 +42,13 @@ def machine_in(folder: Path, seconds: float = 0.0) -> Machine:
 def whole(images: InMemory, tmp_path_factory: pytest.TempPathFactory) -> State:
     """State of the method after an uninterrupted run."""
     folder = tmp_path_factory.mktemp("whole")
-    return pretrain(RECIPE, 0, images, machine_in(folder)).method.state_dict()
+    return pretrain(Run(RECIPE, 0, machine_in(folder)), images).method.state_dict()
 
 
 def test_a_killed_run_resumes_bit_for_bit(
     images: InMemory, tmp_path: Path, whole: State, environment: dict[str, str]
 ) -> None:
-    path = checkpoint_path(RECIPE, 0, machine_in(tmp_path / "killed"))
+    path = Run(RECIPE, 0, machine_in(tmp_path / "killed")).checkpoint
     child = subprocess.Popen(
         [sys.executable, "-m", "tests.programs.train_slowly", str(path.parent)],
         cwd=ROOT, env=environment,
@@ -60,9 +60,9 @@ def test_a_killed_run_resumes_bit_for_bit(
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL, "the run ended before it was killed"
     reached = torch.load(path, weights_only=True)["step"]
-    steps = Pretraining(RECIPE, 0, images, machine_in(tmp_path)).steps
+    steps = Pretraining(Run(RECIPE, 0, machine_in(tmp_path)), images).steps
     assert 0 < reached < steps
-    resumed = pretrain(RECIPE, 0, images, machine_in(path.parent))
+    resumed = pretrain(Run(RECIPE, 0, machine_in(path.parent)), images)
     assert resumed.resumed == 1
     for name, value in resumed.method.state_dict().items():
         assert torch.equal(value, whole[name]), name
@@ -76,20 +76,20 @@ def test_an_interrupted_run_resumes_bit_for_bit(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pretrain(RECIPE, 0, images, machine_in(tmp_path), interrupt)
+        pretrain(Run(RECIPE, 0, machine_in(tmp_path)), images, interrupt)
     seen: list[int] = []
     resumed = pretrain(
-        RECIPE, 0, images, machine_in(tmp_path), lambda stage, step, *_: seen.append(step)
+        Run(RECIPE, 0, machine_in(tmp_path)), images, lambda stage, step, *_: seen.append(step)
     )
     assert seen[0] == 21
     assert all(torch.equal(resumed.method.state_dict()[name], whole[name]) for name in whole)
 
 
 def test_a_run_that_another_process_holds_raises_busy(
-    images: InMemory, tmp_path: Path, environment: dict[str, str]
+    tmp_path: Path, environment: dict[str, str]
 ) -> None:
     machine = machine_in(tmp_path)
-    lock = checkpoint_path(RECIPE, 0, machine).with_suffix(".lock")
+    lock = Run(RECIPE, 0, machine).lock
     child = subprocess.Popen(
         [sys.executable, "-m", "tests.programs.hold_lock", str(lock)],
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
@@ -98,13 +98,11 @@ def test_a_run_that_another_process_holds_raises_busy(
     child.stdout.readline()
     try:
         with pytest.raises(Busy, match="is being run by another process"):
-            pretrain(RECIPE, 0, images, machine)
-        with pytest.raises(Busy):
-            check_free(RECIPE, 0, machine)
+            Run(RECIPE, 0, machine).check_free()
     finally:
         child.kill()
         child.communicate()
-    check_free(RECIPE, 0, machine)  # the lock of a killed process is free
+    Run(RECIPE, 0, machine).check_free()  # the lock of a killed process is free
 
 
 def test_divergence_names_the_step_and_keeps_a_finite_checkpoint(
@@ -112,15 +110,15 @@ def test_divergence_names_the_step_and_keeps_a_finite_checkpoint(
 ) -> None:
     wild = replace(RECIPE, learning_rate=1e6, warmup_epochs=0.0, weight_decay=1e6)
     with pytest.raises(TrainingError, match=r"diverged at step \d+ of \d+ .*learning_rate"):
-        pretrain(wild, 0, images, machine_in(tmp_path))
-    path = checkpoint_path(wild, 0, machine_in(tmp_path))
+        pretrain(Run(wild, 0, machine_in(tmp_path)), images)
+    path = Run(wild, 0, machine_in(tmp_path)).checkpoint
     if path.exists():
         state = torch.load(path, weights_only=True)["method"]
         assert all(torch.isfinite(v).all() for v in state.values() if v.is_floating_point())
 
 
 def test_weights_that_are_not_finite_are_never_saved(images: InMemory, tmp_path: Path) -> None:
-    work = Pretraining(RECIPE, 0, images, machine_in(tmp_path))
+    work = Pretraining(Run(RECIPE, 0, machine_in(tmp_path)), images)
     work.check_weights()
     work.state()
     with torch.no_grad():
@@ -133,13 +131,13 @@ def test_weights_that_are_not_finite_are_never_saved(images: InMemory, tmp_path:
 def test_a_batch_larger_than_the_data_raises_an_error(images: InMemory, tmp_path: Path) -> None:
     large = replace(RECIPE, batch_size=100_000)
     with pytest.raises(TrainingError, match=r"batch_size is 100000, but the data has only \d+"):
-        pretrain(large, 0, images, machine_in(tmp_path))
+        pretrain(Run(large, 0, machine_in(tmp_path)), images)
 
 
 def test_loss_curves_of_two_runs_are_equal_and_fall(images: InMemory, tmp_path: Path) -> None:
     curves = []
     for name in ("one", "two"):
-        work = Pretraining(RECIPE, 0, images, machine_in(tmp_path / name))
+        work = Pretraining(Run(RECIPE, 0, machine_in(tmp_path / name)), images)
         losses = []
         for work.step in range(20):
             losses.append(work.advance())
@@ -160,8 +158,8 @@ def test_the_rate_rises_from_a_thousandth_and_falls_to_zero() -> None:
 
 def test_the_encoder_of_a_checkpoint_is_the_trained_one(images: InMemory, tmp_path: Path) -> None:
     short = replace(RECIPE, epochs=1)
-    trained = pretrain(short, 3, images, machine_in(tmp_path))
-    path = checkpoint_path(short, 3, machine_in(tmp_path))
+    trained = pretrain(Run(short, 3, machine_in(tmp_path)), images)
+    path = Run(short, 3, machine_in(tmp_path)).checkpoint
     method, recipe, seed = trained_encoder(path)
     assert (recipe, seed) == (short, 3)
     for name, value in method.state_dict().items():

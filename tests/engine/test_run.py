@@ -8,15 +8,34 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from eqco.artifacts.checkpoint import checkpoint_path
 from eqco.artifacts.record import Record
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
-from eqco.engine.run import Job, peak_memory_mib, run, untrained
+from eqco.engine.run import peak_memory_mib, run, untrained
 from reproductions.scales import SCALES
 from tests.engine.test_pretrain import RECIPE, machine_in
 
 SLOW_TO_IMPORT = ("torchvision", "kornia", "matplotlib", "scipy", "pandas")
+
+
+def flushes() -> bool:
+    """Whether torch takes tiny numbers for zero."""
+    return not (torch.tensor(1e-38) * 0.01).item()
+
+
+def test_a_run_leaves_the_settings_of_torch_as_they_were(tmp_path: Path) -> None:
+    threads, flushed = torch.get_num_threads(), flushes()
+    torch.set_num_threads(2)
+    try:
+        for flush in (False, True):
+            torch.set_flush_denormal(flush)
+            assert run(untrained(RECIPE), int(flush), machine_in(tmp_path / "c"), tmp_path / "r")
+            assert (torch.get_num_threads(), flushes()) == (2, flush)
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(flushed)
 
 
 def test_a_run_writes_one_record_and_again_replaces_it(tmp_path: Path) -> None:
@@ -54,8 +73,8 @@ def test_an_untrained_run_is_the_same_for_every_row(machine: Machine, tmp_path: 
 
 
 def test_a_job_has_the_name_of_its_run() -> None:
-    assert Job(RECIPE, 3).run_id == RECIPE.run_id(3)
-    assert checkpoint_path(RECIPE, 3, Machine()).stem == RECIPE.run_id(3)
+    assert Run(RECIPE, 3).run_id == RECIPE.run_id(3)
+    assert Run(RECIPE, 3, Machine()).checkpoint.stem == RECIPE.run_id(3)
 
 
 def test_the_peak_memory_of_this_process_is_known() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.engine.pretrain import Pretraining
@@ -27,7 +28,7 @@ def weights(work: Pretraining) -> torch.Tensor:
 def moved(recipe: Recipe, folder: Path) -> tuple[float, torch.Tensor]:
     """The loss of the first step, and what the step adds to all weights."""
     machine = Machine(threads=1, checkpoints=folder)
-    work = Pretraining(recipe, 0, open_images(recipe, 0, machine), machine)
+    work = Pretraining(Run(recipe, 0, machine), open_images(recipe, 0, machine))
     before = weights(work)
     value = work.advance()
     return value, weights(work) - before

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.data.streaming import FromFiles
@@ -49,7 +50,7 @@ class Count(ResumableTask):
 
 def loop_of(work: ResumableTask, machine: Machine, recipe: Recipe = RECIPE, seed: int = 0) -> Loop:
     """A loop with its checkpoint in the machine's folder."""
-    return Loop(work, recipe, seed, machine, machine.checkpoints / "work.pt", "counting")
+    return Loop(work, Run(recipe, seed, machine), machine.checkpoints / "work.pt", "counting")
 
 
 def stop_at(last: int) -> Any:
@@ -76,13 +77,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pretraining(machine: Machine) -> tuple[ResumableTask, Recipe]:
     """Pretraining on a part of the glyphs."""
-    return Pretraining(RECIPE, 0, open_images(RECIPE, 0, machine), machine), RECIPE
+    return Pretraining(Run(RECIPE, 0, machine), open_images(RECIPE, 0, machine)), RECIPE
 
 
 def with_averages(machine: Machine) -> tuple[ResumableTask, Recipe]:
     """Pretraining whose loss remembers every image; each is seen three times, but a few."""
     recipe = replace(RECIPE, data_part=0.02, epochs=3, loss="sogclr", sog_gamma=0.5)
-    return Pretraining(recipe, 0, open_images(recipe, 0, machine), machine), recipe
+    return Pretraining(Run(recipe, 0, machine), open_images(recipe, 0, machine)), recipe
 
 
 def with_averages_of_files(machine: Machine) -> tuple[ResumableTask, Recipe]:
@@ -90,13 +91,13 @@ def with_averages_of_files(machine: Machine) -> tuple[ResumableTask, Recipe]:
     recipe = replace(
         files_recipe(machine.data_dir), loss="sogclr", sog_gamma=0.5, epochs=2, precision="float32"
     )
-    return Pretraining(recipe, 0, open_images(recipe, 0, machine), machine), recipe
+    return Pretraining(Run(recipe, 0, machine), open_images(recipe, 0, machine)), recipe
 
 
 def with_synthetic(machine: Machine) -> tuple[ResumableTask, Recipe]:
     """Pretraining with a queue and synthetic negatives."""
     recipe = replace(SCALES["smoke"].baseline("synco", replace(RECIPE, data_part=0.02)), epochs=1)
-    return Pretraining(recipe, 0, open_images(recipe, 0, machine), machine), recipe
+    return Pretraining(Run(recipe, 0, machine), open_images(recipe, 0, machine)), recipe
 
 
 def crop_probe(machine: Machine) -> tuple[ResumableTask, Recipe]:
@@ -127,15 +128,15 @@ def test_interrupted_work_ends_with_the_state_of_uninterrupted_work(
 ) -> None:
     seldom = replace(machine, data_dir=files)
     whole, recipe = make(seldom)
-    loop_of(whole, seldom, recipe).run()
+    loop_of(whole, seldom, recipe).train()
     often = replace(seldom, checkpoints=machine.checkpoints / "often", checkpoint_seconds=0.0)
     with pytest.raises(KeyboardInterrupt):
-        loop_of(make(often)[0], often, recipe).run(stop_at(1))
+        loop_of(make(often)[0], often, recipe).train(stop_at(1))
     reached = torch.load(often.checkpoints / "work.pt", weights_only=True)["step"]
     assert 0 < reached < whole.steps
     resumed, seen = make(often)[0], []
     loop = loop_of(resumed, often, recipe)
-    loop.run(lambda stage, step, *_: seen.append(step))
+    loop.train(lambda stage, step, *_: seen.append(step))
     assert loop.resumed == 1
     assert seen[0] > reached, "it began anew"
     assert equal(resumed.state(), whole.state())
@@ -160,35 +161,35 @@ def test_averages_are_of_the_images_of_the_steps_done(machine: Machine) -> None:
 
 def test_a_state_that_does_not_fit_begins_anew(often: Machine) -> None:
     with pytest.raises(KeyboardInterrupt):
-        loop_of(Count(kind="a"), often).run(stop_at(4))
+        loop_of(Count(kind="a"), often).train(stop_at(4))
     same, other = Count(kind="a"), Count(kind="b")
     continued, anew = loop_of(same, often), loop_of(other, often)
     continued.resume()
     anew.resume()
     assert (same.step, same.total, continued.resumed) == (4, 0 + 1 + 2 + 3, 1)
     assert (other.step, other.total, anew.resumed) == (0, 0, 0)
-    anew.run()
+    anew.train()
     assert other.total == sum(range(10))
 
 
 def test_a_checkpoint_of_another_seed_or_recipe_raises_an_error(often: Machine) -> None:
-    loop_of(Count(), often).run()
+    loop_of(Count(), often).train()
     with pytest.raises(TrainingError, match=r"is of recipe .*, this run is"):
-        loop_of(Count(), often, replace(RECIPE, temperature=0.3)).run()
+        loop_of(Count(), often, replace(RECIPE, temperature=0.3)).train()
     with pytest.raises(TrainingError, match=r"seed 0, this run is .* seed 1"):
-        loop_of(Count(), often, seed=1).run()
+        loop_of(Count(), often, seed=1).train()
 
 
 def test_finished_work_is_not_done_again(often: Machine) -> None:
-    loop_of(Count(), often).run()
+    loop_of(Count(), often).train()
     again, seen = Count(), []
-    loop_of(again, often).run(lambda *given: seen.append(given))
+    loop_of(again, often).train(lambda *given: seen.append(given))
     assert (again.step, again.total, seen) == (10, sum(range(10)), [])
 
 
 def test_progress_gets_the_stage_the_step_and_the_loss(machine: Machine) -> None:
     seen: list[tuple[object, ...]] = []
-    loop_of(Count(3), machine).run(lambda *given: seen.append(given))
+    loop_of(Count(3), machine).train(lambda *given: seen.append(given))
     assert seen == [("counting", 1, 3, 0.0), ("counting", 2, 3, 1.0), ("counting", 3, 3, 3.0)]
 
 
@@ -229,7 +230,7 @@ def test_states_are_saved_as_often_as_the_clock_says(
     saved: list[int] = []
     monkeypatch.setattr(loops, "save", lambda path, state: saved.append(state["step"]))
     loop = loop_of(Count(10), replace(machine, checkpoint_seconds=20.0))
-    loop.run()
+    loop.train()
     assert saved == [3, 6, 9, 10]
     assert loop.seconds == 80.0
 
@@ -238,7 +239,7 @@ def test_seconds_of_all_sessions_add_up(often: Machine, monkeypatch: pytest.Monk
     clock = iter(range(1000))
     monkeypatch.setattr(loops.time, "monotonic", lambda: float(next(clock)))
     with pytest.raises(KeyboardInterrupt):
-        loop_of(Count(), often).run(stop_at(4))
+        loop_of(Count(), often).train(stop_at(4))
     loop = loop_of(Count(), often)
-    loop.run()
+    loop.train()
     assert loop.seconds == 10.0

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data.image_folder import ImageTree, scan
 from eqco.data.streaming import FromFiles
@@ -53,7 +54,7 @@ def make_probe(backbone: nn.Module, tree: ImageTree, recipe: Recipe, machine: Ma
 
 def train(probe: CropProbe, machine: Machine) -> None:
     """Train a probe to its end, from its checkpoint where there is one."""
-    Loop(probe, probe.recipe, 0, machine, machine.checkpoints / "probe.pt", "probing").run()
+    Loop(probe, Run(probe.recipe, 0, machine), machine.checkpoints / "probe.pt", "probing").train()
 
 
 def resnet(seed: int) -> nn.Module:

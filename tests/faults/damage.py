@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from eqco.artifacts.checkpoint import checkpoint_path
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.engine.pretrain import pretrain
@@ -49,10 +49,10 @@ def train(folder: Path, until: int | None = None) -> Path:
     """Pretrain the recipe, to its end or until a step; returns the path of its checkpoint."""
     machine = machine_in(folder)
     try:
-        pretrain(RECIPE, 0, open_images(RECIPE, 0, machine), machine, until and stop_at(until))
+        pretrain(Run(RECIPE, 0, machine), open_images(RECIPE, 0, machine), until and stop_at(until))
     except KeyboardInterrupt:
         assert until
-    return checkpoint_path(RECIPE, 0, machine)
+    return Run(RECIPE, 0, machine).checkpoint
 
 
 def data_of_largest(path: Path) -> int:

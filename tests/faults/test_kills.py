@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from eqco.artifacts.checkpoint import checkpoint_path, earlier, read
+from eqco.artifacts.checkpoint import earlier, read
 from eqco.artifacts.record import Record
-from eqco.engine.launchers import Order
-from eqco.engine.run import Job, run
+from eqco.artifacts.run_files import Run
+from eqco.engine.run import run
 from reproductions.experiments.grid import jobs
 from reproductions.scales import SCALES
 from tests.faults.damage import RECIPE, machine_in, sweep_in
@@ -26,9 +26,9 @@ LONG = replace(RECIPE, epochs=200)  # 2,000 steps, a checkpoint after each
 def test_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
     whole = run(LONG, 0, machine_in(tmp_path / "whole"), tmp_path / "whole")
     assert whole is not None
-    order = Order(Job(LONG, 0), machine_in(tmp_path), tmp_path / "records")
-    job = order.write()
-    path, reached, moment = checkpoint_path(LONG, 0, order.machine), 0, random.Random(0)
+    order = Run(LONG, 0, machine_in(tmp_path), tmp_path / "records")
+    job = order.write_job()
+    path, reached, moment = order.checkpoint, 0, random.Random(0)
     for _ in range(100):
         child = start("-m", "eqco", "run", job, stdout=subprocess.DEVNULL)
         time.sleep(moment.uniform(0.1, 6.0))

@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 
 from eqco.__main__ import main as eqco
-from eqco.artifacts.checkpoint import hold
 from eqco.artifacts.record import provenance
+from eqco.artifacts.run_files import Run
 from eqco.cli import parse
 from eqco.config import Machine
-from eqco.engine.launchers import Order
-from eqco.engine.run import Job, run
+from eqco.engine.run import run
 from eqco.runtime import cpu
 from eqco.runtime.files import remove_temporary, write_atomically
 from eqco.runtime.validation import check_folder, home_expanded
@@ -136,16 +135,6 @@ def test_the_holder_removes_what_its_run_left_and_nothing_else(tmp_path: Path) -
     assert [each for each in kept if not each.exists()] == []
 
 
-def test_a_nested_hold_leaves_files_alone(tmp_path: Path) -> None:
-    machine = Machine(threads=1, checkpoints=tmp_path)
-    with hold(RECIPE, 0, machine):
-        left = strays(tmp_path, RECIPE.run_id(0))
-        with hold(RECIPE, 0, machine):
-            assert all(each.exists() for each in left)
-    with hold(RECIPE, 0, machine):
-        assert not any(each.exists() for each in left)
-
-
 def test_names_with_brackets_are_no_patterns(tmp_path: Path) -> None:
     path = tmp_path / "a[bc]"
     (tmp_path / ".ab.0123abcd").touch()
@@ -215,7 +204,7 @@ def test_tilde_behind_an_equals_sign_is_the_home_folder(
     assert parse(["ls", "~/x"]).folder == tmp_path / "x"
     assert parse(["train", "--data=~/x", "--checkpoints=~/x"]).checkpoints == tmp_path / "x"
     assert Machine(checkpoints=Path("~/x")).checkpoints == tmp_path / "x"
-    order = Order(Job(RECIPE, 0), Machine(checkpoints=tmp_path), Path("~/r"))
+    order = Run(RECIPE, 0, Machine(checkpoints=tmp_path), Path("~/r"))
     assert check_folder("folder", "~/r") == tmp_path / "r"
     assert order.machine.checkpoints == tmp_path
 

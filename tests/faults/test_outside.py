@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from benchmark.__main__ import section_of
 from eqco.artifacts.checkpoint import earlier, read
 from eqco.artifacts.record import Record, RecordError
+from eqco.artifacts.run_files import Run
 from eqco.cli.errors import run_cli
-from eqco.engine.launchers import Order
 from eqco.runtime.files import read_json, write_atomically
 from eqco.runtime.text import ascii_lookalike, escape_unencodable
 from figures import style
@@ -31,7 +31,7 @@ from tests.faults.damage import train
 
 pytestmark = pytest.mark.faults
 
-OUTSIDE: list[tuple[BaseException, str]] = [
+USER_ERRORS: list[tuple[BaseException, str]] = [
     (OSError(errno.ENOSPC, "No space left on device", "x"), "error: x: No space left on device"),
     (PermissionError(errno.EACCES, "Permission denied", "y"), "error: y: Permission denied"),
     (UnicodeEncodeError("ascii", "\xe9", 0, 1, "bad"), "error: 'ascii' codec can't encode"),
@@ -42,7 +42,7 @@ OUTSIDE: list[tuple[BaseException, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("error", "told"), OUTSIDE, ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize(("error", "told"), USER_ERRORS, ids=lambda each: type(each).__name__)
 def test_a_failure_outside_is_one_sentence_and_a_status(
     error: BaseException, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,7 +151,12 @@ HOSTILE = [
     "[" * 200_000, '{"a":' * 200_000, "[" * 900, '{"a": 1e999}', '{"a": NaN}', '"\\ud800"',
     "9" * 5000, "\xff", "", "null",
 ]  # fmt: skip
-READERS: list[Callable[[Path], Any]] = [Record.read, Order.read, price_from_measurement, section_of]
+READERS: list[Callable[[Path], Any]] = [
+    Record.read,
+    Run.read_job,
+    price_from_measurement,
+    section_of,
+]
 
 
 @pytest.mark.parametrize("content", HOSTILE, ids=lambda text: f"{text[:6]!r}x{len(text)}")

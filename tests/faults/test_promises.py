@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from eqco.artifacts.checkpoint import checkpoint_path
+from eqco.artifacts.run_files import Run
 from eqco.cli import parser as parser_of_eqco
 from eqco.config import Machine
 from eqco.data import open_images
@@ -79,8 +79,8 @@ def test_a_diverged_run_tells_the_truth_about_its_checkpoint(
     has_checkpoint: bool, tmp_path: Path
 ) -> None:
     machine = Machine(threads=1, checkpoints=tmp_path)
-    work = Pretraining(RECIPE, 0, open_images(RECIPE, 0, machine), machine)
-    path = checkpoint_path(RECIPE, 0, machine)
+    work = Pretraining(Run(RECIPE, 0, machine), open_images(RECIPE, 0, machine))
+    path = Run(RECIPE, 0, machine).checkpoint
     if has_checkpoint:
         path.write_bytes(b"")
     text = str(work.diverged("the loss is nan"))
@@ -95,8 +95,8 @@ def test_a_batch_that_is_too_large_names_the_size_that_fits(tmp_path: Path) -> N
     images = open_images(RECIPE, 0, machine)
     large = replace(RECIPE, batch_size=2**20, num_negatives=1)
     with pytest.raises(TrainingError, match=f"batch_size is {images.shuffle.total} at most"):
-        Pretraining(large, 0, images, machine)
-    Pretraining(replace(RECIPE, batch_size=images.shuffle.total), 0, images, machine)
+        Pretraining(Run(large, 0, machine), images)
+    Pretraining(Run(replace(RECIPE, batch_size=images.shuffle.total), 0, machine), images)
 
 
 PLUGIN = """

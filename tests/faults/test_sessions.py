@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from eqco.artifacts.checkpoint import Busy, check_free, checkpoint_path, hold, holder_of
 from eqco.artifacts.record import Record
+from eqco.artifacts.run_files import Busy, Run
 from eqco.config import Machine
-from eqco.engine.launchers import Order
-from eqco.engine.run import Job, untrained
+from eqco.engine.launchers import do_shared
+from eqco.engine.run import untrained
 from eqco.recipe import Recipe
 from eqco.runtime.files import check_locks
 from eqco.runtime.validation import TrainingError
@@ -47,10 +47,10 @@ def test_a_disk_without_file_locks_is_named_and_is_not_busy(
     with pytest.raises(ValueError, match=r"has no file locks .* on another disk"):
         check_locks(machine.checkpoints)
     with pytest.raises(ValueError, match="has no file locks"):
-        Order(Job(RECIPE, 0), machine, tmp_path / "records").do()
+        do_shared(Run(RECIPE, 0, machine, tmp_path / "records"))
     if code != errno.ENOSYS:  # newer versions of filelock then use files instead of locks
         with pytest.raises(TrainingError, match="has no file locks") as caught:
-            check_free(RECIPE, 0, machine)
+            Run(RECIPE, 0, machine).check_free()
         assert type(caught.value) is not Busy
     words = ["sweep", "--scale=smoke", f"--records={tmp_path}"]
     assert main([*words, f"--checkpoints={machine.checkpoints}"]) == 2
@@ -60,21 +60,19 @@ def test_the_holder_of_a_run_is_named_beside_its_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = machine_in(tmp_path)
-    assert holder_of(RECIPE, 0, machine) == ""
+    assert Run(RECIPE, 0, machine).holder() == ""
     for session, expected in (("", "none"), ("abc", "abc")):
         monkeypatch.setenv("EQCO_SESSION", session)
-        with hold(RECIPE, 0, machine):
-            with hold(RECIPE, 0, machine):
-                pass
-            assert holder_of(RECIPE, 0, machine) == expected
-    assert holder_of(RECIPE, 0, machine) == ""
+        with Run(RECIPE, 0, machine).hold():
+            assert Run(RECIPE, 0, machine).holder() == expected
+    assert Run(RECIPE, 0, machine).holder() == ""
 
 
 def held_lock(recipe: Recipe, folder: Path) -> subprocess.Popen[str]:
     """A process that holds a run of the sweep in a folder."""
     machine = Machine(checkpoints=folder / "checkpoints")
     machine.checkpoints.mkdir()
-    lock = checkpoint_path(recipe, 0, machine).with_suffix(".lock")
+    lock = Run(recipe, 0, machine).lock
     child = start("-m", "tests.programs.hold_lock", lock)
     assert child.stdout is not None
     child.stdout.readline()
@@ -175,7 +173,7 @@ def test_a_cluster_does_the_untrained_runs_too(monkeypatch: pytest.MonkeyPatch) 
 
             return nullcontext()
 
-        def train(self, session: Any, job: Job) -> None:
+        def train(self, session: Any, job: Run) -> None:
             asked.append("here")
 
     class Session:
@@ -183,6 +181,6 @@ def test_a_cluster_does_the_untrained_runs_too(monkeypatch: pytest.MonkeyPatch) 
 
     base = untrained(replace(SCALES["smoke"].base))
     for Session.launcher in ("slurm", "torchrun"):
-        conftest.made(Session(), Bar(), Job(base, 0))  # type: ignore[arg-type]
+        conftest.made(Session(), Bar(), Run(base, 0))  # type: ignore[arg-type]
     assert asked == [base.run_id(0), "here"]
     assert Record is not None

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from eqco.artifacts.checkpoint import checkpoint_path, read
+from eqco.artifacts.checkpoint import read
 from eqco.artifacts.record import Record
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
-from eqco.engine.launchers import Order, by_slurm, torchrun_command
-from eqco.engine.run import Job, run
+from eqco.engine.launchers import by_slurm, torchrun_command
+from eqco.engine.run import run
 from eqco.recipe import Recipe
 from eqco.runtime import signals
 from eqco.runtime.signals import Stopped, catching, deferred
@@ -31,10 +32,10 @@ SIGNALS = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 EACH = pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 
 
-def order_in(folder: Path, recipe: Recipe = LONG) -> Order:
+def order_in(folder: Path, recipe: Recipe = LONG) -> Run:
     """A run of minutes that saves only when it is asked to stop."""
     machine = replace(machine_in(folder), checkpoint_seconds=3600.0)
-    return Order(Job(recipe, 0), machine, folder / "records")
+    return Run(recipe, 0, machine, folder / "records")
 
 
 @pytest.fixture(autouse=True)
@@ -81,23 +82,23 @@ def test_a_run_of_a_job_file_is_saved_and_its_command_continues_it(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     order = order_in(tmp_path / "a folder; it's quoted")
-    child = listening("-m", "eqco", "run", order.write())
+    child = listening("-m", "eqco", "run", order.write_job())
     told = stop_in_training(child, number)
     assert child.returncode == SIGNALS[number]
     sentence = told.strip().splitlines()[-1]
-    step = read(checkpoint_path(LONG, 0, order.machine))["step"]
-    assert sentence.startswith(f"stopped by {number.name}: {order.job.run_id} is saved at step ")
+    step = read(order.checkpoint)["step"]
+    assert sentence.startswith(f"stopped by {number.name}: {order.run_id} is saved at step ")
     assert f"step {step} of 30000 of training; continue with: " in sentence
     assert "Traceback" not in told
     command = shlex.split(sentence.partition("continue with: ")[2])
-    assert Order.read(Path(command[-1])) == order.absolute()
+    assert Run.read_job(Path(command[-1])) == order.absolute()
 
 
 def test_torchrun_stops_all_processes_at_one_step(tmp_path: Path) -> None:
     order = order_in(tmp_path)
-    child = listening(*torchrun_command(order.write(), 2)[1:])
+    child = listening(*torchrun_command(order.write_job(), 2)[1:])
     told = stop_in_training(child, signal.SIGTERM)
-    step = read(checkpoint_path(LONG, 0, order.machine))["step"]
+    step = read(order.checkpoint)["step"]
     assert f"is saved at step {step} of 30000 of training" in told
     assert told.count("stopped by") == 1
 
@@ -170,15 +171,15 @@ def test_a_preempted_job_of_submitit_saves_and_resumes(tmp_path: Path) -> None:
     """submitit's signal for preemption; a process of this machine stands in for the cluster."""
     pytest.importorskip("submitit")
     order = order_in(tmp_path, replace(RECIPE, epochs=100))
-    order = replace(order, machine=replace(order.machine, checkpoint_seconds=0.5))
+    order = order._replace(machine=replace(order.machine, checkpoint_seconds=0.5))
     job = by_slurm(order, 1, tmp_path / "logs", cluster="local", timeout_min=5)
-    wait_until(checkpoint_path(order.job.recipe, 0, order.machine).exists)
+    wait_until(order.checkpoint.exists)
     (task,) = subprocess.run(
         ["pgrep", "-f", f"submitit.core._submit {tmp_path}"], capture_output=True, text=True
     ).stdout.split()
     os.kill(int(task), signal.SIGUSR2)
-    assert job.result() == order.job.run_id
-    record = Record.find(order.folder, order.job.recipe, 0)
+    assert job.result() == order.run_id
+    record = order.record()
     assert record is not None
     assert record.resumed == 1
     logs = "".join(each.read_text() for each in (tmp_path / "logs").glob("*_log.*"))
@@ -273,19 +274,19 @@ def test_signals_that_are_ignored_or_handled_by_others_are_left_alone() -> None:
 @EACH
 def test_signals_at_random_moments_lose_nothing(number: signal.Signals, tmp_path: Path) -> None:
     order = order_in(tmp_path, replace(RECIPE, epochs=200))
-    whole = run(order.job.recipe, 0, machine_in(tmp_path / "whole"), tmp_path / "whole")
+    whole = run(order.recipe, 0, machine_in(tmp_path / "whole"), tmp_path / "whole")
     assert whole is not None
-    path, reached = order.write(), 0
+    path, reached = order.write_job(), 0
     for tried in range(33):
         child = listening("-m", "eqco", "run", path)
         time.sleep(2 + tried % 7)
         child.send_signal(number)
         told = child.communicate(timeout=120)[0]
         assert child.returncode in (0, SIGNALS[number], -number), told
-        saved = checkpoint_path(order.job.recipe, 0, order.machine)
+        saved = order.checkpoint
         step = read(saved)["step"] if saved.exists() else 0
         assert step >= reached
         reached = step
-    done = run(order.job.recipe, 0, order.machine, order.folder)
+    done = run(order.recipe, 0, order.machine, order.folder)
     assert done is not None
     assert (done.metrics, done.curve) == (whole.metrics, whole.curve)

@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 
 from eqco.__main__ import main as eqco
 from eqco.artifacts.record import Record, RecordError, checksum
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
-from eqco.engine.launchers import Order
-from eqco.engine.run import Job
 from eqco.recipe import Recipe
 from eqco.runtime.text import plain
 from eqco.runtime.validation import shown
@@ -106,7 +105,7 @@ def test_errors_that_quote_a_file_are_calm(
     seal(tmp_path, {**body, "metrics": {HOSTILE: 1.0}})
     for each in (other, path):
         assert eqco(["show", str(each)]) == 2
-    order = Order(Job(Recipe(), 0), Machine(checkpoints=tmp_path), tmp_path).write()
+    order = Run(Recipe(), 0, Machine(checkpoints=tmp_path), tmp_path).write_job()
     job = json.loads(order.read_text(encoding="utf-8"))
     order.write_text(json.dumps({**job, HOSTILE: 1}), encoding="utf-8")
     assert eqco(["run", str(order)]) == 2
@@ -295,14 +294,14 @@ def test_a_job_file_with_a_drawn_value_is_whole_or_refused(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "jobs"
-    path = Order(Job(Recipe(), 0), Machine(checkpoints=folder), folder).write()
+    path = Run(Recipe(), 0, Machine(checkpoints=folder), folder).write_job()
     job = json.loads(path.read_text(encoding="utf-8"))
     table = data.draw(st.sampled_from([job, job["recipe"], job["machine"]]))
     names = st.sampled_from(sorted(table)) | st.text(max_size=5)
     table[data.draw(names)] = data.draw(JSON)
     path.write_text(json.dumps(job), encoding="utf-8")
-    found = read_or_error(Order.read, path)
-    assert isinstance(found, Order) or (is_calm(found) and str(path) in found)
+    found = read_or_error(Run.read_job, path)
+    assert isinstance(found, Run) or (is_calm(found) and str(path) in found)
 
 
 def test_a_throughput_file_says_where_a_price_comes_from_calmly(tmp_path: Path) -> None:

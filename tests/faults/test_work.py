@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data import find_source, in_memory, open_images
 from eqco.data.image_folder import identity, scan
 from eqco.engine import slurm
-from eqco.engine.launchers import Order
-from eqco.engine.run import Job
-from eqco.engine.slurm import note_path, outside_of_a_job, queue_state, remember
+from eqco.engine.launchers import do_shared
+from eqco.engine.slurm import NOTE, outside_of_a_job, queue_state, remember
 from eqco.recipe import Recipe
 from eqco.runtime.files import check_writable
 from eqco.runtime.validation import TrainingError
@@ -59,8 +59,8 @@ def test_a_disk_without_modes_or_links_keeps_records(
 
     monkeypatch.setattr(os, name, refused)
     recipe = replace(RECIPE, epochs=1)
-    order = Order(Job(recipe, 0), Machine(threads=1, checkpoints=tmp_path / "c"), tmp_path / "r")
-    assert order.do() is not None
+    order = Run(recipe, 0, Machine(threads=1, checkpoints=tmp_path / "c"), tmp_path / "r")
+    assert do_shared(order) is not None
     assert len(list((tmp_path / "r").glob("*.json"))) == 1
 
 
@@ -70,30 +70,13 @@ def test_a_job_file_means_the_same_from_every_folder(
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    path = Order(Job(RECIPE, 0), Machine(), Path("runs/records")).write()
-    expected = Order.read(path)
+    path = Run(RECIPE, 0, Machine(), Path("runs/records")).write_job()
+    expected = Run.read_job(path)
     monkeypatch.chdir(tmp_path / "there")
-    assert Order.read(path) == expected
+    assert Run.read_job(path) == expected
     assert expected.machine.checkpoints == tmp_path / "here" / "runs" / "checkpoints"
     assert expected.machine.data_dir == tmp_path / "here" / "data"
     assert expected.folder == tmp_path / "here" / "runs" / "records"
-
-
-def test_relative_paths_of_an_early_job_file_are_those_of_its_place(tmp_path: Path) -> None:
-    path = Order(Job(RECIPE, 0), Machine(checkpoints=tmp_path / "a/runs/c"), tmp_path / "r").write()
-    body = json.loads(path.read_text())
-    body["machine"] |= {"checkpoints": "runs/c", "data_dir": "data"}
-    body["folder"] = "runs/r"
-    path.write_text(json.dumps(body))
-    order = Order.read(path)
-    assert order.machine.checkpoints == tmp_path / "a" / "runs" / "c"
-    assert (order.machine.data_dir, order.folder) == (
-        tmp_path / "a" / "data",
-        tmp_path / "a" / "runs" / "r",
-    )
-    moved = shutil.copy(path, tmp_path / "moved.job.json")
-    with pytest.raises(ValueError, match="runs/c are relative to an unknown folder"):
-        Order.read(Path(moved))
 
 
 def slurm_session(folder: Path) -> Session:
@@ -111,11 +94,11 @@ def slurm_session(folder: Path) -> Session:
 def test_the_same_command_submits_a_waiting_job_once(
     state: str, submitted: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs: list[Order] = []
+    jobs: list[Run] = []
 
-    def by_slurm(order: Order, *_: object, **__: object) -> None:
+    def by_slurm(order: Run, *_: object, **__: object) -> None:
         jobs.append(order)
-        remember(order.machine.checkpoints, order.job.run_id, SimpleNamespace(job_id=12), "slurm")
+        remember(order, SimpleNamespace(job_id=12), "slurm")
 
     def squeue(words: list[str], **_: object) -> Any:
         assert words[0] == "squeue"
@@ -125,27 +108,29 @@ def test_the_same_command_submits_a_waiting_job_once(
     monkeypatch.setattr(launching, "by_slurm", by_slurm)
     monkeypatch.setattr(slurm.subprocess, "run", squeue)
     for _ in range(2):
-        assert launched(slurm_session(tmp_path), Job(RECIPE, 0)) is None
+        session = slurm_session(tmp_path)
+        assert launched(session, session.run(RECIPE, 0)) is None
     assert len(jobs) == submitted
 
 
 def test_a_job_whose_state_is_unknown_is_not_submitted_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remember(tmp_path, "run", SimpleNamespace(job_id=12), "slurm")
+    run = Run(RECIPE, 0, Machine(checkpoints=tmp_path))
+    remember(run, SimpleNamespace(job_id=12), "slurm")
 
     def missing(*_: object, **__: object) -> None:
         raise FileNotFoundError("no squeue")
 
     monkeypatch.setattr(slurm.subprocess, "run", missing)
     with pytest.raises(TrainingError, match=r"job 12, and squeue does not tell .*no squeue"):
-        queue_state(tmp_path, "run")
+        queue_state(run)
     gone = subprocess.CompletedProcess([], 1, "", "slurm_load_jobs error: Invalid job id specified")
     monkeypatch.setattr(slurm.subprocess, "run", lambda *_, **__: gone)
-    assert queue_state(tmp_path, "run") == ""
-    assert queue_state(tmp_path, "another") == ""
-    note_path(tmp_path, "run").write_text("half a fi")
-    assert queue_state(tmp_path, "run") == ""
+    assert queue_state(run) == ""
+    assert queue_state(run._replace(seed=1)) == ""
+    run.beside(NOTE).write_text("half a fi")
+    assert queue_state(run) == ""
 
 
 def test_a_job_gets_no_variables_of_the_job_that_submits_it(

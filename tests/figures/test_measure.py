@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.artifacts.checkpoint import checkpoint_path, save
+from eqco.artifacts.checkpoint import save
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.losses.functional import eqco_info_nce
 from eqco.methods import build
@@ -120,7 +121,7 @@ def test_diagnoses_of_the_checkpoints_that_are_there(
     state = {"digest": recipe.digest(), "seed": 0, "method": build(recipe, 0, "cpu").state_dict()}
     (tmp_path / "checkpoints").mkdir()
     place = Machine(checkpoints=tmp_path / "checkpoints")
-    save(checkpoint_path(recipe, 0, place), state)
+    save(Run(recipe, 0, place).checkpoint, state)
     given = ["diagnoses", str(place.checkpoints), "--out", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", given)
     diagnoses.main()

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from eqco.artifacts.checkpoint import checkpoint_path
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data import glyphs
 from eqco.data.image_folder import identity
@@ -87,7 +87,7 @@ def outcome(name: str, folder: Path) -> Outcome:
     machine = Machine(threads=1, data_dir=data, checkpoints=folder / name)
     record = run(recipe, SEED, machine, folder / name)
     assert record is not None
-    state = torch.load(checkpoint_path(recipe, SEED, machine), weights_only=True)["method"]
+    state = torch.load(Run(recipe, SEED, machine).checkpoint, weights_only=True)["method"]
     digest = hashlib.sha256()
     for value in state.values():
         digest.update(value.contiguous().numpy().tobytes())

@@ -6,14 +6,13 @@ Usage, behind torchrun: -m tests.programs.run_orders ORDER...
 import sys
 from pathlib import Path
 
-from eqco.engine.launchers import Order
+from eqco.artifacts.run_files import Run
 from eqco.engine.run import run
 from eqco.runtime import distributed
 from tests.programs.gloo import check_ended
 
 distributed.start("cpu")
 for path in sys.argv[1:]:
-    order = Order.read(Path(path))
-    run(order.job.recipe, order.job.seed, order.machine, order.folder)
+    run(*Run.read_job(Path(path)))
 distributed.stop()
 check_ended()

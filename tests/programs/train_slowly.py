@@ -7,10 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+from eqco.artifacts.run_files import Run
 from eqco.data import open_images
 from eqco.engine.pretrain import pretrain
 from tests.engine.test_pretrain import RECIPE, machine_in
 
 machine = machine_in(Path(sys.argv[1]))
 images = open_images(RECIPE, 0, machine)
-pretrain(RECIPE, 0, images, machine, lambda *_: time.sleep(0.02))
+pretrain(Run(RECIPE, 0, machine), images, lambda *_: time.sleep(0.02))

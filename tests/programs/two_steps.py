@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.data.in_memory import InMemory
@@ -35,7 +36,7 @@ found = {}
 def steps(name: str, recipe: Recipe) -> None:
     """Put the loss and all gradients of two steps into `found`."""
     machine = Machine(threads=1, checkpoints=Path(out).parent)
-    work = pretrain.Pretraining(recipe, 0, open_images(recipe, 0, machine), machine)
+    work = pretrain.Pretraining(Run(recipe, 0, machine), open_images(recipe, 0, machine))
     for step in range(2):
         work.optimizer.zero_grad()
         work.step = step

@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
-from eqco.artifacts.checkpoint import checkpoint_path, hold
 from eqco.artifacts.record import Record, now
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data.image_folder import IMAGENET
-from eqco.engine.run import Job, untrained
+from eqco.engine.run import untrained
 from eqco.recipe import Recipe
 from reproductions.__main__ import main
 from reproductions.experiments import plan
@@ -64,25 +63,18 @@ def test_the_grid_is_planned_where_it_is_named(
     assert re.search(r"Left: \d+\.\d hours", text)
 
 
-def test_the_four_states_of_a_run(tmp_path: Path) -> None:
+def test_the_states_of_a_run(tmp_path: Path) -> None:
     recipe, machine = SCALES["smoke"].base, Machine(checkpoints=tmp_path / "checkpoints")
-    job, path = Job(recipe, 0), checkpoint_path(recipe, 0, machine)
-    assert plan.run_state(job, Records(tmp_path), machine) == "missing"
-    with hold(recipe, 0, machine):
-        assert path.with_suffix(".lock").exists()
-    assert plan.run_state(job, Records(tmp_path), machine) == "missing"
-    path.write_bytes(b"")
-    assert plan.run_state(job, Records(tmp_path), machine) == "begun"
+    job = Run(recipe, 0, machine)
+    assert plan.run_state(job, Records(tmp_path)) == "missing"
+    with job.hold():
+        assert plan.run_state(job, Records(tmp_path)) == "running"
+    assert job.lock.exists()
+    assert plan.run_state(job, Records(tmp_path)) == "missing"
+    job.checkpoint.write_bytes(b"")
+    assert plan.run_state(job, Records(tmp_path)) == "begun"
     Record.of(recipe, 0, machine, now(), metrics={}).write(tmp_path)
-    assert plan.run_state(job, Records(tmp_path), machine) == "done"
-
-
-def test_a_run_that_is_held_is_running(tmp_path: Path) -> None:
-    recipe, machine = SCALES["smoke"].base, Machine(checkpoints=tmp_path / "checkpoints")
-    lock = checkpoint_path(recipe, 0, machine).with_suffix(".lock")
-    lock.parent.mkdir()
-    with FileLock(lock):  # as another process would hold it: `hold` may be nested in one process
-        assert plan.run_state(Job(recipe, 0), Records(tmp_path), machine) == "running"
+    assert plan.run_state(job, Records(tmp_path)) == "done"
 
 
 def test_without_records_or_a_measurement_the_stated_price_is_used(tmp_path: Path) -> None:
@@ -146,15 +138,15 @@ def test_the_plan_prints_every_run_and_the_sums(
 
 
 def test_done_and_committed_runs_are_not_in_the_sum(tmp_path: Path) -> None:
-    done, committed, missing = (Job(SCALES["smoke"].base, seed) for seed in (0, 1, 2))
-    Record.of(done.recipe, 0, Machine(), now(), metrics={}).write(tmp_path)
     price, machine = plan.Price(1.0, 0.5, "a test"), Machine(checkpoints=tmp_path)
+    done, committed, missing = (Run(SCALES["smoke"].base, seed, machine) for seed in (0, 1, 2))
+    Record.of(done.recipe, 0, Machine(), now(), metrics={}).write(tmp_path)
     runs, records = [done, committed, missing], Records(tmp_path)
     evidence = {done.run_id, committed.run_id}
-    text = plan.plan(runs, records, machine, price, "hours", evidence)
+    text = plan.plan(runs, records, price, "hours", evidence)
     assert "3 runs: 1 done, 1 committed, 0 running, 0 begun, 1 missing." in text
     assert f"Left: {price.hours(missing.recipe):,.1f} hours.\nPrice: a test." in text
-    assert "No price is known" in plan.plan([missing], records, machine, None, "hours")
+    assert "No price is known" in plan.plan([missing], records, None, "hours")
 
 
 def test_a_clone_sees_the_evidence_in_its_plan(

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from eqco.artifacts.checkpoint import Busy
 from eqco.artifacts.record import Record, now
+from eqco.artifacts.run_files import Busy, Run
 from eqco.config import Machine
-from eqco.engine.run import Job, untrained
+from eqco.engine.run import untrained
 from eqco.recipe import Recipe
 from eqco.runtime.validation import TrainingError
 from reproductions.__main__ import main
@@ -26,7 +26,6 @@ from tests.reproductions.conftest import Commit
 GLYPHS = SCALES["glyphs"]
 BASE = GLYPHS.base
 METHOD_RATES = {"simo": wanted.RATES, "moco": wanted.METHOD_RATES, "simclr": wanted.METHOD_RATES}
-JOBS = [Job(BASE, seed) for seed in range(4)]
 
 
 def make_record(recipe: Recipe, seed: int) -> Record:
@@ -35,12 +34,12 @@ def make_record(recipe: Recipe, seed: int) -> Record:
     return Record.of(recipe, seed, Machine(), now(), metrics=metrics, seconds=seconds)
 
 
-def names_of(found: list[Job]) -> list[str]:
+def names_of(found: list[Run]) -> list[str]:
     """Names of runs."""
     return [job.run_id for job in found]
 
 
-def jobs(seeds: range = range(1), **choice: Sequence[Any]) -> list[Job]:
+def jobs(seeds: range = range(1), **choice: Sequence[Any]) -> list[Run]:
     """Runs of the sweep at scale glyphs."""
     return wanted.jobs(GLYPHS, BASE, seeds, **choice)
 
@@ -114,9 +113,14 @@ def test_every_run_has_the_data_of_the_base() -> None:
     assert {job.recipe.data for job in found} == {base.data}
 
 
+def jobs_in(folder: Path) -> list[Run]:
+    """Four runs whose records go into a folder."""
+    return [Run(BASE, seed, Machine(), folder) for seed in range(4)]
+
+
 def test_missing_runs_are_those_without_a_record(tmp_path: Path) -> None:
     make_record(BASE, 1).write(tmp_path)
-    assert [job.seed for job in sweep.missing(JOBS, tmp_path)] == [0, 2, 3]
+    assert [job.seed for job in sweep.missing(jobs_in(tmp_path))] == [0, 2, 3]
 
 
 def test_work_skips_done_and_held_runs_and_reports_failed_ones(
@@ -134,7 +138,7 @@ def test_work_skips_done_and_held_runs_and_reports_failed_ones(
 
     monkeypatch.setattr(sweep, "run", run)
     make_record(BASE, 0).write(tmp_path)
-    lines = list(sweep.work(JOBS, Machine(), tmp_path))
+    lines = list(sweep.work(jobs_in(tmp_path)))
     assert asked == [1, 2, 3]
     assert lines == ["failed  diverged", f"done  {BASE.run_id(3)}  linear 83.00 %  40 s"]
 

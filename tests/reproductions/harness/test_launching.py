@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from eqco.artifacts.record import Record
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
-from eqco.engine.launchers import Order
-from eqco.engine.run import Job
 from eqco.recipe import Recipe
 from eqco.runtime.validation import TrainingError
 from reproductions.harness import launching
@@ -23,19 +22,19 @@ Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
 RECIPE = replace(SCALES["smoke"].base, epochs=1, probe_epochs=2)
 
 
-def order_in(folder: Path, recipe: Recipe = RECIPE) -> Order:
+def order_in(folder: Path, recipe: Recipe = RECIPE) -> Run:
     """A run of seconds."""
     machine = Machine(threads=1, checkpoints=folder / "checkpoints")
-    return Order(Job(recipe, 0), machine, folder / "records")
+    return Run(recipe, 0, machine, folder / "records")
 
 
-def slurm_session(order: Order, *options: str) -> Session:
+def slurm_session(order: Run, *options: str) -> Session:
     """A session that submits to a cluster."""
     return Session(
         scale="smoke",
         policy="missing",
         seeds=range(2),
-        base=order.job.recipe,
+        base=order.recipe,
         machine=order.machine,
         folder=order.folder,
         command="pytest",
@@ -45,12 +44,12 @@ def slurm_session(order: Order, *options: str) -> Session:
 
 
 def test_a_cluster_gets_each_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[Order] = []
+    given: list[Run] = []
     monkeypatch.setattr(launching, "by_slurm", lambda order, *_, **__: given.append(order))
     session = slurm_session(order_in(tmp_path))
     for seed in (0, 1, 0):
-        assert launched(session, Job(RECIPE, seed)) is None
-    assert [each.job.seed for each in given] == [0, 1]
+        assert launched(session, session.run(RECIPE, seed)) is None
+    assert [each.seed for each in given] == [0, 1]
 
 
 def test_launcher_options_reach_submitit_with_numbers_as_numbers(
@@ -59,7 +58,7 @@ def test_launcher_options_reach_submitit_with_numbers_as_numbers(
     given: dict[str, object] = {}
     monkeypatch.setattr(launching, "by_slurm", lambda *_, **options: given.update(options))
     session = slurm_session(order_in(tmp_path), "timeout_min=5", "comment=a=b")
-    launched(session, Job(RECIPE, 0))
+    launched(session, session.run(RECIPE, 0))
     assert given == {"timeout_min": 5, "comment": "a=b"}
 
 
@@ -67,7 +66,7 @@ def test_a_dry_run_on_this_machine_waits_for_the_record(tmp_path: Path) -> None:
     """A process of this machine stands in for a cluster."""
     pytest.importorskip("submitit")
     order = order_in(tmp_path)
-    done = launched(slurm_session(order, "cluster=local", "timeout_min=5"), order.job)
+    done = launched(slurm_session(order, "cluster=local", "timeout_min=5"), order)
     assert done is not None
     assert done == Record.find(order.folder, RECIPE, 0)
 
@@ -87,9 +86,9 @@ def test_job_files_are_written_once_and_run_by_hand(tmp_path: Path) -> None:
     order = order_in(tmp_path)
     session = slurm_session(order)
     for _ in range(2):
-        write_job(session, order.job)
+        write_job(session, order)
     (path,) = session.job_files
-    assert Order.read(path).job == order.job
+    assert Run.read_job(path) == order.absolute()
 
 
 def test_job_files_of_a_session_train_nothing(tmp_path: Path, sessions: Sessions) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from eqco.artifacts.checkpoint import checkpoint_path, save
+from eqco.artifacts.checkpoint import save
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.methods import build
 from eqco.recipe import Recipe
@@ -21,7 +22,7 @@ from reproductions.tables import table
 
 def keep_checkpoint(recipe: Recipe, seed: int, folder: Path) -> Path:
     """A checkpoint of an encoder that was not trained."""
-    path = checkpoint_path(recipe, seed, Machine(checkpoints=folder))
+    path = Run(recipe, seed, Machine(checkpoints=folder)).checkpoint
     state = build(recipe, seed, "cpu").state_dict()
     save(path, {"digest": recipe.digest(), "seed": seed, "method": state})
     return path

@@ -1,0 +1,220 @@
+"""A run and its files: checkpoints, lock and holder, record, job file; one process per run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from filelock import FileLock, Timeout
+
+from eqco.artifacts.checkpoint import earlier, first_line, unfinished
+from eqco.artifacts.record import Record, record_path
+from eqco.config import Machine
+from eqco.recipe import Recipe
+from eqco.runtime.distributed import rank
+from eqco.runtime.files import (
+    check_writable,
+    lock_error,
+    read_json,
+    remove_temporary,
+    write_atomically,
+)
+from eqco.runtime.signals import Stopped
+from eqco.runtime.text import plain
+from eqco.runtime.validation import SEED, TrainingError, check_folder, check_name, shown
+
+SESSION = "EQCO_SESSION"  # environment: what processes of one session have in common
+JOB = ".job.json"
+
+
+class Busy(TrainingError):
+    """Another process is training this run."""
+
+
+def check_table(what: str, value: Any, names: list[str]) -> dict[str, Any]:
+    """A table of exactly these fields, else ValueError that names the missing or unknown one."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} must be a table of fields, got {shown(value)}")
+    for name in value:
+        check_name(f"field of {what}", name, names)
+    for name in names:
+        if name not in value:
+            raise ValueError(f"{what} lacks the field {name}")
+    return value
+
+
+class Run(NamedTuple):
+    """A recipe and a seed, where they are run, and where the record goes.
+
+    Attributes:
+        recipe: what is run.
+        seed: of everything random in it.
+        machine: where and how, with the folder of the checkpoints.
+        folder: of the record.
+    """
+
+    recipe: Recipe
+    seed: int
+    machine: Machine = Machine()
+    folder: Path = Path("runs/records")
+
+    @property
+    def run_id(self) -> str:
+        """Name of the run."""
+        return self.recipe.run_id(self.seed)
+
+    def beside(self, ending: str) -> Path:
+        """A file of the run in the folder of its checkpoints."""
+        return self.machine.checkpoints / f"{self.run_id}{ending}"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint of its training, also after it."""
+        return self.beside(".pt")
+
+    @property
+    def probe_checkpoint(self) -> Path:
+        """The checkpoint of its probe."""
+        return self.beside(".probe.pt")
+
+    @property
+    def lock(self) -> Path:
+        """The file that one process locks."""
+        return self.beside(".lock")
+
+    @property
+    def record_file(self) -> Path:
+        """The file of its record."""
+        return record_path(self.folder, self.recipe, self.seed)
+
+    def record(self) -> Record | None:
+        """Its record; None where there is none.
+
+        Raises:
+            RecordError: the file cannot be trusted.
+        """
+        return Record.find(self.folder, self.recipe, self.seed)
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is a checkpoint, or the one before it."""
+        return self.checkpoint.exists() or earlier(self.checkpoint).exists()
+
+    def kept(self) -> str:
+        """What is on the disk of a run that was stopped, in words."""
+        if self.record_file.exists():
+            return f"{self.run_id} is done and has its record"
+        if self.has_checkpoint:
+            return f"the checkpoint of {self.run_id} is kept"
+        return f"{self.run_id} had no checkpoint yet and begins anew"
+
+    def forget(self) -> None:
+        """Delete the checkpoints, before a training anew."""
+        for path in (self.checkpoint, self.probe_checkpoint):
+            path.unlink(missing_ok=True)
+            earlier(path).unlink(missing_ok=True)
+
+    @contextmanager
+    def hold(self, *, again: bool = False) -> Iterator[None]:
+        """Lock the run against other processes; the lock of a killed process is free.
+
+        A file beside the lock names the session of the holder. What a killed process left of
+        writing this run's files is removed, with `again` the checkpoints too. A signal that stops
+        the run says what is kept.
+
+        Raises:
+            Busy: another process holds the run.
+            TrainingError: the disk has no file locks, or refuses this one.
+            Stopped: by a signal.
+        """
+        try:
+            with self.locked() if rank() == 0 else nullcontext():  # the first one's is of all
+                if again and rank() == 0:
+                    self.forget()
+                yield
+        except Stopped as stop:
+            raise Stopped(stop.number, stop.kept or self.kept()) from stop
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """`hold` of one process."""
+        self.lock.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.lock, timeout=0)
+        try:
+            lock.acquire()
+        except (Timeout, OSError, NotImplementedError) as error:
+            raise self.refused(error) from error
+        holder = self.beside(".holder")
+        try:
+            remove_temporary(unfinished(self.checkpoint), unfinished(self.probe_checkpoint))
+            remove_temporary(self.record_file)
+            with suppress(OSError):  # of use to readers, not to this run
+                holder.write_text(os.environ.get(SESSION) or "none", encoding="utf-8")
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+    def refused(self, error: Exception) -> TrainingError:
+        """The error of a lock that was not granted: Busy only where another process holds it."""
+        if why := lock_error(self.lock.parent):
+            return TrainingError(
+                f"the disk of {self.lock.parent} has no file locks ({why}): keep checkpoints in a "
+                "folder on another disk"
+            )
+        if type(error) is not Timeout:
+            return TrainingError(f"lock {self.lock} cannot be taken ({first_line(error)})")
+        return Busy(f"{self.run_id} is being run by another process: wait for it, or stop it")
+
+    def check_free(self) -> None:
+        """Raise Busy where another process holds the run."""
+        with self.hold():
+            return
+
+    def holder(self) -> str:
+        """Session of the process that holds the run, "none" where it has none; "" if unknown."""
+        try:
+            return self.beside(".holder").read_text("utf-8")
+        except OSError:
+            return ""
+
+    def absolute(self) -> Run:
+        """The same run with paths that do not depend on the current folder."""
+        own = self.machine
+        data, checkpoints = own.data_dir.resolve(), own.checkpoints.resolve()
+        own = replace(own, data_dir=data, checkpoints=checkpoints)
+        return self._replace(machine=own, folder=self.folder.resolve())
+
+    def write_job(self) -> Path:
+        """Write what another process needs to do the run, with absolute paths; returns the file."""
+        check_writable(self.machine.checkpoints)
+        run = self.absolute()
+        parts = {"recipe": asdict(run.recipe), "machine": asdict(run.machine)}
+        text = json.dumps(run._asdict() | parts, indent=1, default=str)
+        write_atomically(run.beside(JOB), text + "\n")
+        return run.beside(JOB)
+
+    @classmethod
+    def read_job(cls, path: Path) -> Run:
+        """The run of a job file.
+
+        Raises:
+            ValueError: the file is missing or is not a job file.
+        """
+        try:
+            body = check_table("it", read_json(path), ["recipe", "seed", "machine", "folder"])
+            parts = {
+                name: check_table(name, body[name], [each.name for each in fields(kind)])
+                for name, kind in (("machine", Machine), ("recipe", Recipe))
+            }
+            seed, folder = SEED.check("seed", body["seed"]), check_folder("folder", body["folder"])
+            return cls(Recipe.of(parts["recipe"]), seed, Machine(**parts["machine"]), folder)
+        except OSError as error:
+            raise ValueError(f"job file {path} cannot be opened: {error.strerror}") from error
+        except ValueError as error:
+            raise ValueError(plain(f"{path} is no job file ({error}): write it anew")) from error
