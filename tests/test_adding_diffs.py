@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.processes import ROOT, python
+
 DIFFS = sorted((ROOT / "docs" / "adding").glob("*.diff"))
 TRAIN = """
 from dataclasses import replace
@@ -35,18 +35,8 @@ PROOFS: dict[str, tuple[list[str], str]] = {
 }  # fmt: skip
 
 
-def run(words: list[str], folder: Path, environment: dict[str, str]) -> str:
-    """What a command prints; it must end with status 0."""
-    done = subprocess.run(
-        words, cwd=folder, env={**environment, "PYTHONPATH": str(folder)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
-def patched(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Path:
+def patched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tree with all diffs."""
     folder = tmp_path_factory.mktemp("tree")
     skip = shutil.ignore_patterns("__pycache__", "*.pdf")
@@ -54,7 +44,7 @@ def patched(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str
         shutil.copytree(ROOT / name, folder / name, ignore=skip)
     shutil.copy(ROOT / "pyproject.toml", folder)
     for diff in DIFFS:
-        run(["git", "apply", "-C1", str(diff)], folder, environment)
+        subprocess.run(["git", "apply", "-C1", str(diff)], cwd=folder, check=True)
     return folder
 
 
@@ -66,11 +56,11 @@ def test_every_diff_has_a_proof_and_stands_on_the_page() -> None:
 
 
 @pytest.mark.parametrize("name", PROOFS)
-def test_what_a_diff_adds_works(name: str, patched: Path, environment: dict[str, str]) -> None:
+def test_what_a_diff_adds_works(name: str, patched: Path) -> None:
     words, expected = PROOFS[name]
     if name == "data_set":
         pytest.importorskip("sklearn", reason="scikit-learn ships the digits")
-    assert expected in run([sys.executable, *words], patched, environment)
+    assert expected in python(*words, folder=patched, PYTHONPATH=str(patched)).stdout
     if name == "figure":
         assert (patched / "margin.png").stat().st_size > 10_000
         assert (patched / "margin.pdf").exists()

@@ -80,6 +80,15 @@ class Place(NamedTuple):
     packages: Path
     variables: dict[str, str]
 
+    def run(self, *words: str, folder: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run this Python to the exit status expected."""
+        done = subprocess.run(
+            [self.python, *words], cwd=folder, env=self.variables,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == status, done.stdout + done.stderr
+        return done
+
 
 def installed(wheel: Path, folder: Path) -> Place:
     """The wheel in an empty environment, which borrows other packages from this one by a .pth.
@@ -98,11 +107,7 @@ def installed(wheel: Path, folder: Path) -> Place:
 
 def test_the_installed_loss_needs_torch_alone(wheel: Path, tmp_path: Path) -> None:
     place = installed(wheel, tmp_path)
-    done = subprocess.run(
-        [place.python, "-c", PROGRAM], cwd=tmp_path, env=place.variables,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2, done.stderr
+    done = place.run("-c", PROGRAM, folder=tmp_path, status=2)
     file, value = done.stdout.split()
     assert Path(file).is_relative_to(place.packages)
     assert float(value) == pytest.approx(1.0024, abs=1e-4)  # log(1 + 256 e^-5)
@@ -117,17 +122,12 @@ def test_the_installed_command_trains_and_diagnoses_without_the_repository(
     write_flat(tmp_path / "photos", 20)
 
     def eqco(*words: str) -> str:
-        done = subprocess.run(
-            [place.python, "-P", "-m", "eqco", *words], cwd=tmp_path, env=place.variables,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return place.run("-P", "-m", "eqco", *words, folder=tmp_path).stdout
 
-    where = [place.python, "-P", "-c", "import eqco, sys; print(eqco.__file__, *sys.path)"]
-    told = subprocess.run(where, cwd=tmp_path, env=place.variables, capture_output=True, text=True)
-    assert Path(told.stdout.split()[0]).is_relative_to(place.packages)
-    assert str(ROOT) not in told.stdout.split()[1:]
+    where = "import eqco, sys; print(eqco.__file__, *sys.path)"
+    file, *paths = place.run("-P", "-c", where, folder=tmp_path).stdout.split()
+    assert Path(file).is_relative_to(place.packages)
+    assert str(ROOT) not in paths
     assert "1 epochs" in eqco("train", "--data", "photos", "--epochs", "1")
     (checkpoint,) = (tmp_path / "runs" / "checkpoints").glob("*.pt")
     assert "20 images of images:" in eqco("diagnose", str(checkpoint), "--data", "photos")

@@ -5,20 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 import torchvision.transforms.v2.functional as reference
 from PIL import Image
 
 from eqco.data.decode import decode, picture
-from eqco.data.image_folder import ImageTree, scan
-from tests.trees import write_tree
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> ImageTree:
-    """Twenty training images: one is gray, one CMYK, one a PNG by content."""
-    return scan(write_tree(tmp_path_factory.mktemp("decode") / "photos"))
+from eqco.data.image_folder import ImageTree
 
 
 def test_gray_cmyk_and_misnamed_files_are_read_in_colour(tree: ImageTree) -> None:

@@ -13,18 +13,11 @@ from eqco.config import Machine
 from eqco.data import open_images
 from eqco.data.dataloader import loader
 from eqco.data.decode import decode
-from eqco.data.image_folder import ImageTree, identity, scan
+from eqco.data.image_folder import ImageTree, identity
 from eqco.data.streaming import CenterCropDataset, FromFiles, RandomCropDataset, StepBatchSampler
 from eqco.recipe import Recipe
 from eqco.runtime.rng import Shuffle
 from reproductions.scales import SCALES
-from tests.trees import write_tree
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> ImageTree:
-    """Twenty training images."""
-    return scan(write_tree(tmp_path_factory.mktemp("loading") / "photos"))
 
 
 @pytest.fixture(scope="module")

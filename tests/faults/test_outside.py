@@ -28,6 +28,7 @@ from figures import style
 from reproductions.__main__ import main
 from reproductions.experiments.plan import price_from_measurement
 from tests.faults.damage import train
+from tests.processes import python
 
 pytestmark = pytest.mark.faults
 
@@ -113,14 +114,12 @@ def test_a_full_disk_behind_stdout_is_one_sentence(name: str, tmp_path: Path) ->
 
 
 @pytest.mark.long
-def test_the_closing_table_stays_a_table_on_an_ascii_terminal(environment: dict[str, str]) -> None:
-    words = ["-m", "pytest", "reproductions", "-q", "-p", "no:xdist", "-k", "table1", "--seeds=1"]
-    done = subprocess.run(
-        [sys.executable, *words, "--run=never", "--records=reproductions/records"],
-        env=environment | {"PYTHONIOENCODING": "ascii"}, capture_output=True, check=False,
-        cwd=Path(__file__).parents[2],
-    )  # fmt: skip
-    lines = done.stdout.decode("ascii").splitlines()
+def test_the_closing_table_stays_a_table_on_an_ascii_terminal() -> None:
+    words = ["-q", "-p", "no:xdist", "-k", "table1", "--seeds=1", "--run=never"]
+    records = "--records=reproductions/records"
+    done = python("-m", "pytest", "reproductions", *words, records, PYTHONIOENCODING="ascii")
+    assert done.stdout.isascii()
+    lines = done.stdout.splitlines()
     assert any(line.startswith("Table 1 (simo) at scale glyphs") for line in lines)
     assert max(map(len, lines)) < 200
     assert not any("\\u" in line for line in lines)

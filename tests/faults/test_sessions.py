@@ -147,7 +147,13 @@ def test_a_cell_that_another_process_holds_is_told_and_fails_where_that_is_asked
 ) -> None:
     row = table(1, "smoke").row("simo-eqco-k16")
     child = held_lock(row.recipe, tmp_path)
-    words = ["reproductions", "--scale=smoke", "-k", f"test_cell and {row.name}", "--threads=1"]
+    words = [
+        "reproductions",
+        "--scale=smoke",
+        "-k",
+        f"test_cell and table1-{row.name}",
+        "--threads=1",
+    ]
     try:
         (status, text), (strict, told) = sessions([words, [*words, "--strict-busy"]], tmp_path)
     finally:
