@@ -65,19 +65,17 @@ def difference(cell: Cell, reference: Cell | None) -> str:
     if reference is None or reference is cell:
         return ""
     here, there = cell.values("linear"), reference.values("linear")
-    seeds = sorted(here.keys() & there.keys())
-    if not seeds:
-        return ""
-    return f"{sum(here[s] - there[s] for s in seeds) / len(seeds):+.1f}"
+    return mean_of([here[seed] - there[seed] for seed in here.keys() & there.keys()], "+.1f", "")
 
 
 def full_baseline(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
     """InfoNCE of the same method with the most negatives, where the table has it at full K."""
-    found = [
-        c for c in cells if (c.recipe.method, c.recipe.loss) == (cell.recipe.method, "infonce")
-    ]
-    full = [c for c in found if c.recipe.num_negatives == c.recipe.available()]
-    return full[0] if full else None
+    for other in cells:
+        recipe = other.recipe
+        same = (recipe.method, recipe.loss) == (cell.recipe.method, "infonce")
+        if same and recipe.num_negatives == recipe.available():
+            return other
+    return None
 
 
 def run_time(cell: Cell) -> str:
@@ -86,9 +84,9 @@ def run_time(cell: Cell) -> str:
     return duration(sum(seconds) / len(seconds)) if seconds else "–"
 
 
-def mean_of(values: Collection[float]) -> str:
+def mean_of(values: Collection[float], form: str = ".1f", none: str = "–") -> str:
     """The mean with one decimal."""
-    return f"{sum(values) / len(values):.1f}" if values else "–"
+    return format(sum(values) / len(values), form) if values else none
 
 
 NUMBERS = ("K", "linear %", "kNN", "Δ base", "evidence", "predicted", "time")
@@ -216,8 +214,7 @@ def print_cells(console: Console, cells: Sequence[Cell]) -> set[str]:
 def print_claims(console: Console, claims: Sequence[Judged]) -> None:
     """Print the table of claims under its heading."""
     console.print(f"\n{heading(claims)}", style="bold")
-    grid = fitting(claim_grid(claims), console.width, ("p", "Holm"))
-    console.print(in_terminal(grid, fold="claim"))
+    console.print(in_terminal(claim_grid(claims), fold="claim"))
     shown = [v for claim in claims for line in claim.lines().values() for v in line.values()]
     if any(verdict.passed_by_infonce for verdict in shown):
         console.print(PASSED)
