@@ -74,6 +74,11 @@ LOOKS: dict[str, tuple[str, str, tuple[float, ...]]] = {
     "MoCo v2": (DARK, "^", SOLID),
     "SimCLR": (DARK, "v", SOLID),
 }
+LOOKS |= {
+    "holds": (GREEN, "o", SOLID),
+    "does not hold": (RED, "X", SOLID),
+    "open": (DARK, "D", SOLID),
+}
 LOOKS["EqCo jackknife"] = (GREEN, "^", MIXED)
 LOOKS["line"] = LOOKS["not fitted"] = (GRAY, "o", SOLID)
 LOOKS["curve"] = (DARK, "o", DASHED)
@@ -114,6 +119,18 @@ def panels(names: Iterable[str]) -> tuple[Figure, list[Axes]]:
     for name in names:
         axes[name].set_title(name)
     return figure, [axes[name] for name in names]
+
+
+def stacked(counts: list[int], names: Iterable[str]) -> tuple[Figure, list[Axes]]:
+    """Titled panels one below the other with a common x axis, as high as their lines."""
+    size = (2 * COLUMN, 0.17 * sum(counts) + 0.35 * len(counts) + 0.6)
+    figure, axes = plt.subplots(
+        len(counts), 1, figsize=size, height_ratios=counts, sharex=True, layout="constrained",
+        squeeze=False,
+    )  # fmt: skip
+    for axis, name in zip(axes[:, 0], names, strict=True):
+        axis.set_title(name, loc="left")
+    return figure, list(axes[:, 0])
 
 
 def curves(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, **more: Any) -> None:
