@@ -1,6 +1,7 @@
 """Forest plot of the primary comparisons: what few negatives cost, and what EqCo gives back."""
 
 import math
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -63,7 +64,7 @@ def forest(frame: pd.DataFrame) -> Figure:
         axis.axvspan(-RELEVANT, RELEVANT, color="0.92", zorder=0)
         axis.axvline(0, color=style.GRAY, linewidth=0.7)
         for status, lines in part.groupby("status"):
-            look = {"color": style.COLOURS[str(status)], "fmt": style.MARKERS[str(status)]}
+            look: Any = {"color": style.COLOURS[str(status)], "fmt": style.MARKERS[str(status)]}
             reach = [lines["mean"] - lines["low"], lines["high"] - lines["mean"]]
             axis.errorbar(lines["mean"], -lines.index, xerr=reach, label=status, ms=4, lw=1, **look)
         names = [f"{name} (n = {n})" for name, n in zip(part["label"], part["n"], strict=True)]

@@ -56,6 +56,7 @@ class Experiment:
         seeds: of every row, but for those in `seeds_of`.
         comparisons: the first one is primary, the others are secondary.
         seeds_of: seeds of some rows, by row.
+        planned: the day, which begins the name of its page.
     """
 
     scale: str
@@ -63,6 +64,7 @@ class Experiment:
     seeds: range
     comparisons: tuple[Comparison, ...] = ()
     seeds_of: dict[str, range] = field(default_factory=dict)
+    planned: str = "2026-11-29"
 
     def planned_seeds(self, comparison: Comparison) -> list[int]:
         """Seeds that every row of a comparison has by the plan."""

@@ -8,6 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "figures" / "out"
 PICTURES = {
+    "verdicts": "verdicts with their intervals",
+    "share_recovered": "share recovered against the learning rate",
     "accuracy_vs_k": "linear probe accuracy against K",
     "mean_field": "loss gap and accuracy gap",
     "alpha": "accuracy and weight against alpha",

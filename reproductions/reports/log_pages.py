@@ -16,8 +16,7 @@ LOG = Path(__file__).parents[2] / "log"
 
 def log_page(name: str) -> Path:
     """The page of an experiment."""
-    (found,) = LOG.glob(f"????-??-??-{name}.md")
-    return found
+    return LOG / f"{EXPERIMENTS[name].planned}-{name}.md"
 
 
 def values_of(made: Experiment, metric: str) -> Values:

@@ -122,7 +122,9 @@ def prices() -> str:
 README, GALLERY = ROOT / "README.md", ROOT / "figures" / "README.md"
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {
-        "answer": lambda: f"{readme.answer()}\n\n{picture('accuracy_vs_k', README)}",
+        "answer": lambda: (
+            f"{readme.answer()} {readme.rate_sentence()}\n\n{picture('verdicts', README)}"
+        ),
         "summary": readme.summary,
         "claims": readme.paper_claims,
     },

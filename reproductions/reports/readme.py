@@ -8,15 +8,17 @@ from reproductions.experiments import missing
 from reproductions.results import records
 from reproductions.results.bound_and_gradient import worst
 from reproductions.results.records import evidence_base, judge_claim, shown_scales
+from reproductions.results.shares import share_at
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import FAILS, HOLDS, LEAST_SEEDS, OPEN, Verdict
-from reproductions.statistics.wording import NOT_RUN, points, short
+from reproductions.statistics.wording import NOT_RUN
 from reproductions.tables import TABLES, table
-from reproductions.tables.base import ASPECTS, Claim, Row
+from reproductions.tables.base import Claim
 from reproductions.tables.claims import HEADLINE_K, PAPER
 from reproductions.tables.formats import markdown_table, spread
 
 GLYPHS = "glyphs"
+LOW_RATE = 0.025  # of the sweep, next to the paper's 0.03
 
 
 def first_table(paper: str) -> int:
@@ -30,20 +32,6 @@ def paper_verdicts(paper: str) -> list[tuple[Claim, Verdict]]:
     claims = [c for c in table(number, GLYPHS).claims if c.paper == paper]
     pairs = [(claim, judge_claim(number, GLYPHS, claim)) for claim in claims]
     return [(claim, verdict) for claim, verdict in pairs if verdict]
-
-
-def by_aspect(paper: str) -> str:
-    """`EqCo beats InfoNCE at K: **holds** at K = 4, 16; **open** at K = 64; ...`."""
-    counts: dict[str, dict[str, list[str]]] = {}
-    for claim, verdict in paper_verdicts(paper):
-        at = counts.setdefault(claim.aspect, {}).setdefault(verdict.status, [])
-        at.append(str(claim.num_negatives))
-    parts = [
-        f"{ASPECTS[aspect]}: " + ", ".join(f"**{s}** at K = {', '.join(k)}" for s, k in at.items())
-        for aspect, at in counts.items()
-    ]
-    left = missing.table_not_run(first_table(paper), GLYPHS)
-    return "; ".join([*parts, *([left] if left else [])]) or table_not_run(paper)
 
 
 def table_not_run(paper: str) -> str:
@@ -91,47 +79,59 @@ def answer(judged: Sequence[tuple[Claim, Verdict]] | None = None, scale: str = G
     )
 
 
+def rate_sentence() -> str:
+    """What the share that EqCo recovers does as the learning rate grows; "" without records."""
+    rates = (LOW_RATE, SCALES[GLYPHS].base.learning_rate)
+    shares = {rate: share_at(GLYPHS, "simo", rate) for rate in rates}
+    if not all(shares.values()):
+        return ""
+    texts = [f"{100 * each.value:.0f} % of the loss at {r:g}" for r, each in shares.items() if each]
+    return f"**What EqCo gives back falls with the learning rate**: {', '.join(texts)}."
+
+
 def summary() -> str:
-    """Accuracy of both losses with few and with all negatives, at each scale."""
-    rows = [
-        row
-        for row in table(first_table("C1"), GLYPHS).rows
-        if row.recipe.num_negatives >= HEADLINE_K
-    ]
-    most = max(row.recipe.num_negatives for row in rows)
-    rows = [row for row in rows if row.recipe.num_negatives in (HEADLINE_K, most)]
+    """Accuracy of both losses at each K and at each scale."""
+    names = [row.name for row in table(first_table("C1"), GLYPHS).rows]
+    scales = {
+        scale: table(first_table("C1"), scale, evidence_base(scale)) for scale in shown_scales()
+    }
+    losses = list(dict.fromkeys(row.title for row in table(first_table("C1"), GLYPHS).rows))
+    counts = list(dict.fromkeys(name.rpartition("-k")[2] for name in names))
     lines = []
-    for row in rows:
-        found = [list(records.row_values(s, row_at(s, row)).values()) for s in shown_scales()]
-        cells = [spread(values) if values else NOT_RUN for values in found]
-        lines.append([row.title, str(row.recipe.num_negatives), *cells])
-    return markdown_table(["loss", "K", *(f"`{scale}`" for scale in shown_scales())], lines)
-
-
-def row_at(scale: str, row: Row) -> Row:
-    """The row of the same name at another scale, in the table of C1."""
-    return table(first_table("C1"), scale, evidence_base(scale)).row(row.name)
+    for k in counts:
+        cells = []
+        for scale, made in scales.items():
+            for row in (row for row in made.rows if row.name.endswith(f"-k{k}")):
+                values = list(records.row_values(scale, row).values())
+                cells.append(spread(values) if values else NOT_RUN)
+        lines.append([k, *cells])
+    header = ["K", *(f"{loss}, `{scale}`" for scale in scales for loss in losses)]
+    return markdown_table(header, lines)
 
 
 def level_in_k(name: str, unit: str) -> str:
     """How far the bound or the gradient varies with K, over all methods, rates and data sets."""
     eqco, plain = (worst(shown_scales(), name, loss) for loss in ("eqco", "infonce"))
-    return f"varies with K by {eqco:.2f}{unit} at most, with InfoNCE by up to {plain:.2f}"
+    return f"varies with K by {eqco:.2f}{unit} at most, InfoNCE's by {plain:.2f}"
+
+
+def told(verdict: Verdict | None, paper: str) -> str:
+    """A verdict in a word; else what is missing."""
+    return f"**{verdict.status}**" if verdict else table_not_run(paper)
 
 
 def paper_claims() -> str:
-    """The claims of the paper, C1 to C5, each with the result here."""
-    level = few(paper_verdicts("C1"), "level")
-    enough = f"{points(level)} against all: **{level.status}**" if level else table_not_run("C1")
-    with_moco = [short(verdict) for _, verdict in paper_verdicts("C5")]
+    """The claims of the paper, C1 to C5, each with the result here in a line."""
+    at = paper_verdicts("C1")
+    level = {claim.num_negatives: verdict for claim, verdict in at if claim.aspect == "level"}
+    by_k = ", ".join(f"K = {k}: {told(verdict, 'C1')}" for k, verdict in sorted(level.items()))
+    with_moco = [verdict for _, verdict in paper_verdicts("C5")]
     found = {
-        "C1": f"SiMo: {by_aspect('C1')}",
-        "C2": f"**holds** for its value, which {level_in_k('bound', ' nats')}; it is no bound "
-        "where alpha > K",
-        "C3": f"**holds** for the mean: 1 − π₀ {level_in_k('gradient', '')}; the noise still "
-        "grows as K shrinks",
-        "C4": enough,
-        "C5": "; ".join(with_moco) or table_not_run("C5"),
+        "C1": by_k or table_not_run("C1"),
+        "C2": f"its value {level_in_k('bound', ' nats')}; it is no bound where alpha > K",
+        "C3": f"the mean is: 1 − π₀ {level_in_k('gradient', '')}; its noise grows as K shrinks",
+        "C4": told(few(at, "level"), "C1"),
+        "C5": told(with_moco[0] if with_moco else None, "C5"),
     }
     lines = [[name, claim, found[name]] for name, claim in PAPER.items()]
-    return markdown_table(["", "claim of the paper", f"here (`{GLYPHS}`)"], lines)
+    return markdown_table(["", "claim of the paper", f"here (SiMo, `{GLYPHS}`)"], lines)

@@ -36,7 +36,7 @@ from reproductions.tables.formats import Grid, to_html
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 PAPER = "https://arxiv.org/abs/2010.01929"
-LEAD = "accuracy_vs_k"  # the figure below the answer
+LEAD = "verdicts"  # the figure below the answer
 PAGES = {
     "Figures": "figures/README.md",
     "Departures from the paper": "docs/deviations.md",
