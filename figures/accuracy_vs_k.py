@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 from eqco.methods import METHODS
 from figures import style
 from reproductions.experiments import missing
+from reproductions.results.evidence import committed, shown_scales
 from reproductions.results.published import published
-from reproductions.results.records import shown_scales, table_runs
 
 PUBLISHED = "ImageNet, published"
 NAMES = ["panel", "scale", "method", "loss", "num_negatives", "seed", "linear"]
@@ -15,7 +15,8 @@ NAMES = ["panel", "scale", "method", "loss", "num_negatives", "seed", "linear"]
 
 def compute() -> pd.DataFrame:
     """Runs of tables 1 and 2 at every scale, and published values whose K is known."""
-    found = pd.concat([table_runs(number, name) for name in shown_scales() for number in (1, 2)])
+    runs = (committed(name).table_runs(number) for name in shown_scales() for number in (1, 2))
+    found = pd.concat(runs)
     if found.empty:
         return found
     found = found.assign(method=found["method_title"], loss=found["loss_title"])

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from figures import style
 from reproductions.experiments import missing
-from reproductions.results.records import table_runs
+from reproductions.results.evidence import committed
 
 NAMES = ["loss", "num_negatives", "alpha", "seed", "linear", "one_minus_pi0", "cv2"]
 LABELS = {"linear": "linear probe, top-1 %", "one_minus_pi0": "1 − π₀ of the trained encoder"}
@@ -13,7 +13,8 @@ LABELS = {"linear": "linear probe, top-1 %", "one_minus_pi0": "1 − π₀ of th
 
 def compute() -> pd.DataFrame:
     """Runs of table 4, and DCL of table 5, at scale glyphs."""
-    found = pd.concat([table_runs(4, "glyphs"), table_runs(5, "glyphs").query("loss == 'dcl'")])
+    runs, losses = map(committed("glyphs").table_runs, (4, 5))
+    found = pd.concat([runs, losses.query("loss == 'dcl'")])
     eqco = style.compared(found[found["loss"] == "eqco"], "num_negatives", "alpha")
     found = pd.concat([eqco, found[found["loss"] == "dcl"]]) if len(eqco) else eqco
     return found.assign(loss=found["loss_title"])[NAMES].sort_values(NAMES[:4])

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from figures import style
 from reproductions.experiments.grid import GRID_SEEDS, grid
 from reproductions.experiments.missing import sentence_of_missing
-from reproductions.results.records import evidence_base, recipe_runs
+from reproductions.results.evidence import committed
 from reproductions.scales import SCALES
 
 NAMES = ["method", "loss", "num_negatives", "learning_rate", "seed", "linear", "knn", "cv2"]
@@ -14,7 +14,7 @@ NAMES = ["method", "loss", "num_negatives", "learning_rate", "seed", "linear", "
 
 def compute() -> pd.DataFrame:
     """The sweep rate x K x loss at scale glyphs, its own seeds."""
-    found = recipe_runs("glyphs", grid(SCALES["glyphs"], evidence_base("glyphs")))
+    found = committed("glyphs").runs(grid(SCALES["glyphs"], committed("glyphs").base))
     found = found[found["seed"].isin(GRID_SEEDS)]
     found = found.assign(method=found["method_title"], loss=found["loss_title"])
     found = style.compared(found, ["method", "num_negatives"], "learning_rate")

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from reproductions.results.records import gaps_to_full, shown_scales, table_runs
+from reproductions.results.evidence import committed, gaps_to_full, shown_scales
 from reproductions.scales import SCALES
 
 NEEDED = "run table 1 and keep its checkpoints: `python -m figures.measure.diagnoses CHECKPOINTS`"
@@ -14,7 +14,7 @@ GAPS = {"measured": "measured", "coarse": "CV² / 2K", "sharp": "leading order"}
 def compute() -> pd.DataFrame:
     """Loss gaps of encoders of today's rows, each with the accuracy gap of EqCo at the same K."""
     found = pd.read_csv(style.OUT / "diagnoses.csv", dtype={"digest": str})
-    runs = {scale: table_runs(1, scale) for scale in shown_scales()}
+    runs = {scale: committed(scale).table_runs(1) for scale in shown_scales()}
     found = found[found["digest"].isin(pd.concat(runs.values())["digest"])]
     eqco = {scale: each[each["loss"] == "eqco"] for scale, each in runs.items()}
     full = {scale: SCALES[scale].base.num_negatives for scale in runs}

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from figures import style
 from reproductions.experiments import missing
-from reproductions.results.records import lost_against, shown_scales, table_runs
+from reproductions.results.evidence import committed, lost_against, shown_scales
 from reproductions.tables import table
 from reproductions.tables.predictions import losses
 
@@ -16,7 +16,7 @@ def compute() -> pd.DataFrame:
     """Runs of table 7 against all negatives of the same seed, with the points predicted."""
     frames = []
     for scale in shown_scales():
-        found, full = table_runs(7, scale), table(7, scale).rows[0]
+        found, full = committed(scale).table_runs(7), table(7, scale).rows[0]
         known = losses(table(7, scale).claims, full) if scale == "glyphs" else {}
         found = lost_against(found, full.name).assign(predicted=found["row"].map(known))
         panels = scale + ", K = " + found["num_negatives"].astype(str)

@@ -9,7 +9,7 @@ from eqco.methods import METHODS
 from figures import style
 from reproductions.experiments.grid import METHOD_RATES, RATES
 from reproductions.experiments.missing import sentence_of_missing
-from reproductions.results.records import shown_scales
+from reproductions.results.evidence import shown_scales
 from reproductions.results.shares import share_at
 
 NAMES = ["method", "scale", "learning_rate", "n", "value", "low", "high"]

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from figures import style
-from reproductions.results.records import evidence_base, judge_claim, shown_scales
+from reproductions.results.evidence import committed, shown_scales
 from reproductions.statistics.verdicts import RELEVANT
-from reproductions.tables import TABLES, table
 from reproductions.tables.base import Claim
+from reproductions.tables.claims import PRIMARY
 
 QUESTIONS = {
     "falls": "what few negatives cost: all − InfoNCE",
@@ -32,10 +32,10 @@ def compute() -> pd.DataFrame:
     """Every comparison of the tables that has an interval, by question."""
     lines = []
     for scale in shown_scales():
-        for number in TABLES:
-            made = table(number, scale, evidence_base(scale))
+        found = committed(scale)
+        for number, made in found.tables.items():
             for claim in made.claims:
-                verdict = judge_claim(number, scale, claim)
+                verdict = found.verdicts[number][claim.name].get(PRIMARY)
                 if verdict is None or math.isnan(verdict.low) or claim.aspect == "better":
                     continue
                 lines.append(

@@ -26,7 +26,7 @@ from reproductions.harness.outcomes import Outcomes, Wait, busy_line, give_up, s
 from reproductions.harness.session import Session, read_session
 from reproductions.reports.terminal import Cell, Judged, closing
 from reproductions.results import published
-from reproductions.results.records import other_images, row_values
+from reproductions.results.evidence import other_images
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES
 
@@ -296,10 +296,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def closing_text(session: Session, number: int, width: int, colour: bool) -> str:
     """The closing text of one table."""
-    own, evidence = session.verdicts(number), session.committed(number)
+    own, evidence = session.verdicts(number), session.committed.verdicts[number]
     selected = {name for of, name in session.claims if of == number}
     claims = [
-        Judged(claim.name, own[claim.name], evidence.get(claim.name, {}))
+        Judged(claim.name, own[claim.name], evidence[claim.name])
         for claim in session.table(number).claims
         if claim.name in selected
     ]
@@ -316,21 +316,20 @@ def closing_text(session: Session, number: int, width: int, colour: bool) -> str
 
 def cells_of(session: Session, number: int) -> list[Cell]:
     """The rows of a table with their records, what became of them, and the evidence beside."""
-    cells, ranges = [], session.predictions(number)
+    cells, ranges = [], session.committed.predictions(number)
     for row in session.table(number).rows:
         measured = session.found(row)
         default = "cached" if measured else "not run"
         status = session.statuses.get((number, row.name), default)
         if status == "not run" and measured:
             status = f"{len(measured)} of {len(session.seeds)}"  # seeds
-        known = row_values(session.scale, row) if session.evidence else {}
         cells.append(
             Cell(
                 row,
                 published.shown(number, row.name) if SCALES[session.scale].paper else "",
                 measured,
                 status,
-                evidence=tuple(known.values()),
+                evidence=tuple(session.committed.values(row).values()),
                 predicted=ranges.get(row.name),
             )
         )

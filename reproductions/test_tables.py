@@ -36,7 +36,7 @@ def test_cell(
 ) -> None:
     """The row trains to finite losses, beats the untrained backbone, and agrees with evidence."""
     recipe = session.table(row[0]).row(row[1]).recipe
-    interval = session.predictions(row[0]).get(row[1])
+    interval = session.committed.predictions(row[0]).get(row[1])
     seeds = session.seeds_to_judge(recipe, baseline)
     if not seeds:
         record_property("not run", True)

@@ -14,7 +14,7 @@ from eqco.evaluation.metrics import METRICS
 from eqco.recipe import Recipe
 from reproductions.experiments import grid as wanted
 from reproductions.experiments import missing
-from reproductions.results import records as evidence
+from reproductions.results import evidence
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 
@@ -59,17 +59,12 @@ def records_of(
 
 def forget() -> None:
     """Clear what is remembered of the committed records."""
-    for each in (evidence.runs, evidence.verdicts, evidence.predictions, missing.price):
+    for each in (evidence.committed, missing.price):
         each.cache_clear()
 
 
 def commit(monkeypatch: pytest.MonkeyPatch, records: Iterable[Record]) -> None:
     """Let these be the committed records, all at scale glyphs, until the test ends."""
-    found = tuple(records)
-
-    def committed(scale: str) -> tuple[Record, ...]:
-        return found if scale == "glyphs" else ()
-
-    for module in (evidence, missing):
-        monkeypatch.setattr(module, "committed_records", committed)
+    found = {"glyphs": tuple(records)}
+    monkeypatch.setattr(evidence, "committed_records", lambda scale: found.get(scale, ()))
     forget()

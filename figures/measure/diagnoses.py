@@ -24,8 +24,7 @@ from eqco.losses.sampling import off_diagonal
 from eqco.recipe import Recipe
 from eqco.runtime.validation import path_argument
 from figures.style import OUT, write
-from reproductions.results.records import evidence_base, judged_scales
-from reproductions.tables import table
+from reproductions.results.evidence import committed, judged_scales
 
 GAPS = ["cv2", "rho", "enough", "k", "coarse", "sharp", "measured", "error"]
 NAMES = ["scale", "encoder", "digest", *GAPS]
@@ -56,7 +55,7 @@ def compute(checkpoints: Path, folders: dict[str, Path]) -> pd.DataFrame:
     lines = []
     for scale in judged_scales():
         machine = Machine(data_dir=folders.get(scale, Path("data")), checkpoints=checkpoints)
-        for row in table(1, scale, evidence_base(scale)).rows:
+        for row in committed(scale).tables[1].rows:
             path = Run(row.recipe, 0, machine).checkpoint
             if path.exists():
                 about = (scale, row.name, row.recipe.digest())

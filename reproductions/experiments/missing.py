@@ -10,9 +10,8 @@ from eqco.engine.progress import duration
 from eqco.recipe import Recipe
 from reproductions.experiments.grid import GRID_SEEDS, jobs
 from reproductions.experiments.plan import Price, price_from_records, stated
-from reproductions.results.records import committed_records, evidence_base, recipe_runs, runs
+from reproductions.results.evidence import committed
 from reproductions.scales import SCALES
-from reproductions.tables import table
 from reproductions.tables.base import Row
 
 FIRST = "glyphs"  # the scale of commands without --scale
@@ -27,7 +26,7 @@ def price_by(records: Sequence[Record], scale: str) -> Price | None:
 @cache
 def price(scale: str) -> Price | None:
     """Price of a run by the committed records of a scale."""
-    return price_by(committed_records(scale), scale)
+    return price_by(committed(scale).records, scale)
 
 
 def cost(scale: str, recipes: Collection[Recipe]) -> str:
@@ -60,9 +59,8 @@ def table_command(number: int, scale: str) -> str:
 
 def without_runs(number: int, scale: str) -> list[Row]:
     """Rows of a table that have no committed record at a scale."""
-    rows = table(number, scale, evidence_base(scale)).rows
-    known = set(recipe_runs(scale, [row.recipe for row in rows])["digest"])
-    return [row for row in rows if row.recipe.digest() not in known]
+    found = committed(scale)
+    return [row for row in found.tables[number].rows if not found.of(row)]
 
 
 def not_run(scale: str, recipes: Collection[Recipe], command: str, what: str = "") -> str:
@@ -75,7 +73,7 @@ def not_run(scale: str, recipes: Collection[Recipe], command: str, what: str = "
 
 def table_not_run(number: int, scale: str) -> str:
     """What of a table has no record; "" where all rows have one."""
-    rows, left = table(number, scale, evidence_base(scale)).rows, without_runs(number, scale)
+    rows, left = committed(scale).tables[number].rows, without_runs(number, scale)
     what = "" if len(left) == len(rows) else f"{len(left)} of {len(rows)} rows"
     recipes = {row.recipe for row in left}
     return not_run(scale, recipes, table_command(number, scale), what)
@@ -83,10 +81,10 @@ def table_not_run(number: int, scale: str) -> str:
 
 def sentence_of_missing(scale: str) -> str:
     """How many runs the sweep of a scale has, and the command that makes the others."""
-    seeds, found = len(GRID_SEEDS), runs(scale)
-    wanted = jobs(SCALES[scale], evidence_base(scale), GRID_SEEDS, ("baselines", "grid"))
-    known = set(zip(found["digest"], found["seed"], strict=True))
-    left = [(j.recipe, j.seed) for j in wanted if (j.recipe.digest(), j.seed) not in known]
+    seeds, found = len(GRID_SEEDS), committed(scale)
+    wanted = jobs(SCALES[scale], found.base, GRID_SEEDS, ("baselines", "grid"))
+    known = found.by_recipe
+    left = [(j.recipe, j.seed) for j in wanted if j.seed not in known.get(j.recipe, ())]
     done = f"Scale {scale}: {len(wanted) - len(left)} of {len(wanted)} runs of {seeds} seeds."
     if not left:
         return done

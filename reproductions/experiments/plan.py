@@ -29,7 +29,8 @@ from eqco.runtime.text import plain
 from eqco.runtime.validation import COUNT, positive_finite
 from reproductions.experiments.grid import check_choice, chosen_jobs
 from reproductions.experiments.resolve import check_batch, choose_data, choose_precision
-from reproductions.results.records import Records, committed_records, other_images
+from reproductions.results.evidence import committed, other_images
+from reproductions.results.records import Records
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 from reproductions.tables.formats import Grid, to_text
@@ -117,7 +118,7 @@ def best_price(
     """
     if measurement is not None:
         return scaled_price(price_from_measurement(measurement), images)
-    for found in (records.all(), committed_records(scale)):
+    for found in (records.all(), committed(scale).records):
         if price := price_from_records(found):
             return price
     return scaled_price(stated(), images) if SCALES[scale].paper else None
@@ -211,10 +212,10 @@ def main(given: argparse.Namespace) -> int:
     chosen = chosen_jobs(given, base, range(given.seeds))
     wanted = [job._replace(machine=machine) for job in chosen]
     unit = "GPU-hours" if base.from_files else "hours"
-    committed = {record.run_id for record in committed_records(given.scale)}
+    known = {record.run_id for record in committed(given.scale).records}
     if given.data and (other := other_images(given.scale, base)):
         print(other)
-    print(plan(wanted, records, price, unit, committed))
+    print(plan(wanted, records, price, unit, known))
     return 0
 
 
@@ -227,7 +228,7 @@ def scales(given: argparse.Namespace) -> int:
             "scale": name,
             "K": ", ".join(map(str, (*scale.below["simo"], scale.base.num_negatives))),
             "yours": str(len(Records(given.records / name).all())),
-            "committed": str(len(committed_records(name))),
+            "committed": str(len(committed(name).records)),
             "images; a run": "; ".join(about if scale.evidence else [*about, "never evidence"]),
         }
         lines.append(line)

@@ -21,7 +21,8 @@ from eqco.runtime.files import write_atomically
 from reproductions.experiments.grid import jobs
 from reproductions.experiments.planned import EXPERIMENTS, experiment_jobs
 from reproductions.results.compare import by_recipe, origin_lines
-from reproductions.results.records import RECORDS, Records, committed_records
+from reproductions.results.evidence import committed
+from reproductions.results.records import RECORDS, Records
 from reproductions.scales import SCALES
 
 NAMED = 5  # refused records that are named
@@ -47,7 +48,7 @@ class Submission:
 
     def lines(self) -> list[str]:
         """What becomes of the records, and how they were made otherwise than the committed ones."""
-        known, own = committed_records(self.scale), [*self.new, *self.equal]
+        known, own = committed(self.scale).records, [*self.new, *self.equal]
         counts = f"{len(self.new)} new, {len(self.equal)} committed already with the same metrics"
         left = len(self.refused) - NAMED
         origins = origin_lines(by_recipe(known), by_recipe(own)) if known and own else []
@@ -92,8 +93,8 @@ def percentages(record: Record) -> str:
 def submission(scale: str, records: Records) -> Submission:
     """What becomes of the records of a scale."""
     damaged: list[str] = []
-    found, committed = records.every(damaged), committed_records(scale)
-    known = {record.run_id: record for record in committed}
+    found, others = records.every(damaged), committed(scale).records
+    known = {record.run_id: record for record in others}
     made = Submission(scale, records, refused=damaged)
     seeds = range(1 + max((record.seed for record in found), default=0))
     wanted = {
@@ -102,7 +103,7 @@ def submission(scale: str, records: Records) -> Submission:
         for name in wanted_runs(scale, data, seeds)
     }
     for record in found:
-        name, faults = record.run_id, origin_faults(record, committed or found[:1])
+        name, faults = record.run_id, origin_faults(record, others or found[:1])
         if name in known and known[name].metrics == record.metrics:
             made.equal.append(record)
             continue

@@ -26,7 +26,7 @@ from eqco.runtime.files import check_locks, check_writable
 from eqco.runtime.signals import Stopped, catching
 from reproductions.experiments.grid import check_choice, chosen_jobs
 from reproductions.experiments.resolve import choose_data
-from reproductions.results import records as evidence
+from reproductions.results.evidence import committed, other_images
 from reproductions.results.records import Records, is_committed
 from reproductions.scales import SCALES
 
@@ -150,9 +150,9 @@ def main(given: argparse.Namespace) -> int:
     if not wanted:
         raise ValueError(f"--only {given.only!r} is in no name of {len(names)} runs, as {names[0]}")
     if given.skip_committed:
-        committed = {record.run_id for record in evidence.committed_records(given.scale)}
-        wanted = [job for job in wanted if job.run_id not in committed]
-    if other := evidence.other_images(given.scale, base):
+        known = {record.run_id for record in committed(given.scale).records}
+        wanted = [job for job in wanted if job.run_id not in known]
+    if other := other_images(given.scale, base):
         print(other)
     print(f"{len(missing(wanted))} of {len(wanted)} runs are missing in {folder}")
     try:

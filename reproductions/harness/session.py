@@ -30,7 +30,8 @@ from reproductions.experiments.resolve import (
     is_dry_run,
 )
 from reproductions.harness.options import OTHER_DEST
-from reproductions.results import records as evidence
+from reproductions.results import evidence
+from reproductions.results.evidence import Evidence
 from reproductions.results.records import Records, is_committed
 from reproductions.scales import SCALES, Scale
 from reproductions.tables import TABLES, table
@@ -94,24 +95,18 @@ class Session:
     def verdicts(self, number: int) -> dict[str, Verdicts]:
         """Own verdicts on a table's claims, selected or not: their intervals hold together."""
         if number not in self.judged:
-            own = self.table(number)
-            records = {row.name: self.found(row) for row in own.rows}
-            planned = len(self.seeds) if self.evidence else own.planned
-
-            def values(row: Row, metric: str) -> dict[int, float]:
-                pairs = records[row.name].items()
-                return {s: r.metrics[metric] for s, r in pairs if metric in r.metrics}
-
-            self.judged[number] = judge_claims(own, values, planned)
+            made = self.table(number)
+            records = [each for row in made.rows for each in self.found(row).values()]
+            own = Evidence(self.scale, tuple(records), other=self.base)
+            planned = len(self.seeds) if self.evidence else made.planned
+            self.judged[number] = judge_claims(made, own.values, planned)
         return self.judged[number]
 
-    def committed(self, number: int) -> dict[str, Verdicts]:
-        """Verdicts of the committed evidence on a table's claims; empty where it is judged here."""
-        return evidence.verdicts(number, self.scale, self.base) if self.evidence else {}
-
-    def predictions(self, number: int) -> dict[str, tuple[float, float]]:
-        """Where the committed evidence expects a run of each row; empty where it is judged here."""
-        return evidence.predictions(number, self.scale, self.base) if self.evidence else {}
+    @cached_property
+    def committed(self) -> Evidence:
+        """The committed evidence on this session's tables; empty where it is judged here."""
+        records = evidence.committed(self.scale).records if self.evidence else ()
+        return Evidence(self.scale, records, other=self.base)
 
 
 def recorded_base(records: Records, scale: Scale) -> Recipe:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from eqco.evaluation.metrics import METRICS
 from eqco.methods import METHODS
+from reproductions.results.evidence import Evidence
 from reproductions.results.published import NOT_VERIFIED, number_for, published
-from reproductions.results.report_records import Evidence
 from reproductions.scales import SCALES
 from reproductions.statistics.intervals import near_published
 from reproductions.statistics.verdicts import CHANGED, Verdict

@@ -6,9 +6,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 from reproductions.experiments.planned import EXPERIMENTS, Experiment
-from reproductions.results.records import by_seed, evidence_base, recipe_runs
+from reproductions.results.evidence import committed
 from reproductions.statistics.verdicts import Comparison, Values, Verdict, judge_all
 from reproductions.statistics.wording import INTERVAL, NOT_RUN, count, points
+from reproductions.tables.base import Row
 from reproductions.tables.formats import markdown_table, spread
 
 LOG = Path(__file__).parents[2] / "log"
@@ -21,10 +22,11 @@ def log_page(name: str) -> Path:
 
 def values_of(made: Experiment, metric: str) -> Values:
     """A metric of the planned seeds of each row, percent."""
-    rows = made.rows(evidence_base(made.scale))
+    found = committed(made.scale)
+    rows = made.rows(found.base)
     values = {}
     for name, recipe in rows.items():
-        runs = by_seed(recipe_runs(made.scale, [recipe]), metric)
+        runs = found.values(Row(recipe), metric)
         seeds = made.seeds_of.get(name, made.seeds)
         values[name] = {seed: value for seed, value in runs.items() if seed in seeds}
     return values
@@ -82,7 +84,7 @@ def section(name: str) -> str:
 def state(name: str) -> str:
     """Of an experiment, in a few words: the primary verdict, or how much has been run."""
     made = EXPERIMENTS[name]
-    jobs = made.jobs(evidence_base(made.scale))
+    jobs = made.jobs(committed(made.scale).base)
     done = sum(map(len, values_of(made, "linear").values()))
     if done < len(jobs) or not jobs:
         return f"{done} of {len(jobs)} runs" if jobs else "waits for its learning rates"

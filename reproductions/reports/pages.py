@@ -25,18 +25,12 @@ from reproductions.experiments.planned import EXPERIMENTS
 from reproductions.reports import log_pages, readme, sensitivity, sweep
 from reproductions.reports.figures import PICTURES, picture
 from reproductions.reports.grids import claim_grid, published_grid, row_grid
-from reproductions.results.records import (
-    evidence_base,
-    judge_claim,
-    judged_scales,
-    recipe_runs,
-    shown_scales,
-)
-from reproductions.results.report_records import Evidence, committed
+from reproductions.results.evidence import Evidence, committed, judged_scales, shown_scales
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import FAILS
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import Row
+from reproductions.tables.claims import PRIMARY
 from reproductions.tables.formats import Grid, markdown_table, spread
 
 HERE = Path(__file__).parents[1]
@@ -60,11 +54,11 @@ def page_table(grid: Grid) -> str:
 
 def references(found: Evidence) -> str:
     """What the encoder of a scale reaches untrained, and trained with labels."""
-    bare = recipe_runs(found.scale, [untrained(evidence_base(found.scale))])["linear"]
+    bare = found.values(Row(untrained(found.base))).values()
     ceilings = supervised.measured()
-    labels = ceilings.loc[ceilings["scale"] == found.scale, "linear"]
-    parts = {"untrained": bare, "trained with labels for as many epochs": labels}
-    texts = [f"{name} {spread(list(values))}" for name, values in parts.items() if len(values)]
+    labels = list(ceilings.loc[ceilings["scale"] == found.scale, "linear"])
+    parts = {"untrained": list(bare), "trained with labels for as many epochs": labels}
+    texts = [f"{name} {spread(values)}" for name, values in parts.items() if values]
     return f"The same encoder by the linear probe: {'; '.join(texts)}." if texts else ""
 
 
@@ -149,10 +143,9 @@ def contradicted() -> str:
     writer.writerow(("scale", "table", "claim", "verdict"))
     for scale in judged_scales():
         for number in TABLES:
-            for claim in table(number, scale, evidence_base(scale)).claims:
-                verdict = judge_claim(number, scale, claim)
-                if verdict and verdict.status == FAILS:
-                    writer.writerow((scale, number, claim.name, str(verdict)))
+            for name, by in committed(scale).verdicts[number].items():
+                if PRIMARY in by and by[PRIMARY].status == FAILS:
+                    writer.writerow((scale, number, name, str(by[PRIMARY])))
     return stream.getvalue()
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from reproductions.experiments import missing
-from reproductions.results import records
 from reproductions.results.bound_and_gradient import worst
-from reproductions.results.records import evidence_base, judge_claim, shown_scales
+from reproductions.results.evidence import committed, shown_scales
 from reproductions.results.shares import share_at
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import FAILS, HOLDS, LEAST_SEEDS, OPEN, Verdict
 from reproductions.statistics.wording import NOT_RUN
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import Claim
-from reproductions.tables.claims import HEADLINE_K, PAPER
+from reproductions.tables.claims import HEADLINE_K, PAPER, PRIMARY
 from reproductions.tables.formats import markdown_table, spread
 
 GLYPHS = "glyphs"
@@ -30,7 +30,8 @@ def paper_verdicts(paper: str) -> list[tuple[Claim, Verdict]]:
     """Claims of that table at scale glyphs that test it and were run, with their verdicts."""
     number = first_table(paper)
     claims = [c for c in table(number, GLYPHS).claims if c.paper == paper]
-    pairs = [(claim, judge_claim(number, GLYPHS, claim)) for claim in claims]
+    found = committed(GLYPHS).verdicts[number]
+    pairs = [(claim, found[claim.name].get(PRIMARY)) for claim in claims]
     return [(claim, verdict) for claim, verdict in pairs if verdict]
 
 
@@ -92,27 +93,29 @@ def rate_sentence() -> str:
 def summary() -> str:
     """Accuracy of both losses at each K and at each scale."""
     names = [row.name for row in table(first_table("C1"), GLYPHS).rows]
-    scales = {
-        scale: table(first_table("C1"), scale, evidence_base(scale)) for scale in shown_scales()
-    }
+    scales = {scale: committed(scale) for scale in shown_scales()}
     losses = list(dict.fromkeys(row.title for row in table(first_table("C1"), GLYPHS).rows))
     counts = list(dict.fromkeys(name.rpartition("-k")[2] for name in names))
     lines = []
     for k in counts:
         cells = []
-        for scale, made in scales.items():
-            for row in (row for row in made.rows if row.name.endswith(f"-k{k}")):
-                values = list(records.row_values(scale, row).values())
+        for found in scales.values():
+            rows = found.tables[first_table("C1")].rows
+            for row in (row for row in rows if row.name.endswith(f"-k{k}")):
+                values = found.values(row).values()
                 cells.append(spread(values) if values else NOT_RUN)
         lines.append([k, *cells])
     header = ["K", *(f"{loss}, `{scale}`" for scale in scales for loss in losses)]
     return markdown_table(header, lines)
 
 
-def level_in_k(name: str, unit: str) -> str:
+def level_in_k(name: str, before: str, after: str) -> str:
     """How far the bound or the gradient varies with K, over all methods, rates and data sets."""
     eqco, plain = (worst(shown_scales(), name, loss) for loss in ("eqco", "infonce"))
-    return f"varies with K by {eqco:.2f}{unit} at most, InfoNCE's by {plain:.2f}"
+    if math.isnan(eqco + plain):
+        return table_not_run("C1")
+    unit = " nats" if name == "bound" else ""
+    return f"{before} varies with K by {eqco:.2f}{unit} at most, InfoNCE's by {plain:.2f}; {after}"
 
 
 def told(verdict: Verdict | None, paper: str) -> str:
@@ -128,8 +131,8 @@ def paper_claims() -> str:
     with_moco = [verdict for _, verdict in paper_verdicts("C5")]
     found = {
         "C1": by_k or table_not_run("C1"),
-        "C2": f"its value {level_in_k('bound', ' nats')}; it is no bound where alpha > K",
-        "C3": f"the mean is: 1 − π₀ {level_in_k('gradient', '')}; its noise grows as K shrinks",
+        "C2": level_in_k("bound", "its value", "it is no bound where alpha > K"),
+        "C3": level_in_k("gradient", "the mean is: 1 − π₀", "its noise grows as K shrinks"),
         "C4": told(few(at, "level"), "C1"),
         "C5": told(with_moco[0] if with_moco else None, "C5"),
     }

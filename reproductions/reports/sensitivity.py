@@ -17,13 +17,7 @@ from eqco.evaluation.metrics import METRICS
 from reproductions.experiments import missing
 from reproductions.results import perturbed_probe
 from reproductions.results.error_rates import rates
-from reproductions.results.records import (
-    by_seed,
-    evidence_base,
-    metric_titles,
-    row_values,
-    shown_scales,
-)
+from reproductions.results.evidence import by_seed, committed, metric_titles, shown_scales
 from reproductions.statistics.verdicts import LEAST_SEEDS
 from reproductions.tables import table
 from reproductions.tables.base import Row
@@ -89,7 +83,7 @@ def titles() -> dict[str, str]:
 
 def headline(scale: str) -> tuple[Row, Row]:
     """EqCo with few and with all negatives."""
-    found = table(TABLE, scale, evidence_base(scale))
+    found = committed(scale).tables[TABLE]
     eqco = {row.recipe.num_negatives: row for row in found.rows if row.recipe.loss == "eqco"}
     return eqco[HEADLINE_K], eqco[max(eqco)]
 
@@ -97,7 +91,7 @@ def headline(scale: str) -> tuple[Row, Row]:
 def values_of(scale: str, row: Row, metric: str) -> dict[int, float]:
     """A metric of a row by seed: of the records, or measured apart."""
     if metric != PERTURBED:
-        return row_values(scale, row, metric)
+        return committed(scale).values(row, metric)
     return by_seed(perturbed_probe.measured(), metric, scale=scale, digest=row.recipe.digest())
 
 
@@ -115,7 +109,7 @@ def gains(scale: str, metric: str, *, same_count: bool) -> str:
         metric: by its name.
         same_count: pairs of one K, which share their draws of negatives too; else all others.
     """
-    rows = table(TABLE, scale, evidence_base(scale)).rows
+    rows = committed(scale).tables[TABLE].rows
     found = (
         pair(values_of(scale, a, metric), values_of(scale, b, metric))
         for a, b in combinations(rows, 2)
@@ -161,7 +155,7 @@ def section() -> str:
 def error_rates() -> str:
     """How often verdicts of table 1 are wrong, and how often they are decided."""
     made = table(TABLE, MAIN)
-    values = {row.name: list(row_values(MAIN, row).values()) for row in made.rows}
+    values = {row.name: list(committed(MAIN).values(row).values()) for row in made.rows}
     truths = {
         "all rows are equal": dict.fromkeys(values, 80.0),
         "the measured means are true": {n: sum(v) / max(1, len(v)) for n, v in values.items()},

@@ -11,13 +11,7 @@ from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from reproductions.experiments.grid import GRID_SEEDS, METHOD_RATES, RATES, baselines, grid
 from reproductions.experiments.missing import sentence_of_missing
-from reproductions.results.records import (
-    by_seed,
-    evidence_base,
-    metric_titles,
-    recipe_runs,
-    shown_scales,
-)
+from reproductions.results.evidence import by_seed, committed, metric_titles, shown_scales
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import judge, weighted_sums
 from reproductions.statistics.wording import NOT_RUN, points
@@ -31,8 +25,8 @@ Shown = Callable[[pd.DataFrame], str]
 
 def sweep_runs(scale: str, method: str) -> Runs:
     """Runs of each cell of a method's sweep, of the sweep's seeds."""
-    recipes = [r for r in grid(SCALES[scale], evidence_base(scale)) if r.method == method]
-    found = recipe_runs(scale, recipes)
+    recipes = [r for r in grid(SCALES[scale], committed(scale).base) if r.method == method]
+    found = committed(scale).runs(recipes)
     found = found[found["seed"].isin(GRID_SEEDS)]
     return {
         (each.loss, each.num_negatives, each.learning_rate): found[found["digest"] == each.digest()]
@@ -151,10 +145,10 @@ def baseline_rates() -> str:
     """Full-K InfoNCE of every method at each rate, by which the rates of all rows are chosen."""
     rates, lines = sorted({*RATES, *METHOD_RATES}), []
     for scale in shown_scales():
-        recipes = baselines(SCALES[scale], evidence_base(scale))
+        recipes = baselines(SCALES[scale], committed(scale).base)
         for method in METHOD_NAMES:
             own = [recipe for recipe in recipes if recipe.method == method]
-            at = {recipe.learning_rate: recipe_runs(scale, [recipe]) for recipe in own}
+            at = {recipe.learning_rate: committed(scale).runs([recipe]) for recipe in own}
             cells = texts(at, rates, spread_of("linear"), "linear")
             lines.append([METHODS[method].title, scale, *cells])
     return markdown_table(["method", "scale", *(f"lr {rate:g}" for rate in rates)], lines)

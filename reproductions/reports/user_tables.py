@@ -10,9 +10,8 @@ from eqco.runtime.validation import nearest
 from reproductions.experiments.grid import check_tables
 from reproductions.harness.options import OPTIONS
 from reproductions.reports.grids import row_grid
-from reproductions.results import records
+from reproductions.results.evidence import Evidence, committed
 from reproductions.results.records import RECORDS, Records
-from reproductions.results.report_records import Evidence
 from reproductions.scales import SCALES
 from reproductions.tables.claims import JUDGED
 from reproductions.tables.formats import Grid, rendered, spread
@@ -42,8 +41,8 @@ def records_in(folder: Path | None, scale: str) -> Records:
 def grid_of(own: Evidence, number: int) -> Grid:
     """A table: own numbers by metric, and the committed ones."""
     rows = own.tables[number].rows
-    committed = [spread(records.row_values(own.scale, row).values()) for row in rows]
-    grid = row_grid(own, number, {"committed": committed}, JUDGED)
+    known = [spread(committed(own.scale).values(row).values()) for row in rows]
+    grid = row_grid(own, number, {"committed": known}, JUDGED)
     return replace(grid, note="Top-1 in percent, mean ± standard deviation (seeds); – is not run.")
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from eqco.artifacts.record import Record
 from eqco.losses.registry import LOSSES
-from reproductions.results.records import committed_records
+from reproductions.results.evidence import committed
 
 LAST = 5  # points of the loss curve: a single one is the loss of one batch
 CELL = ["method", "learning_rate", "loss", "num_negatives"]
@@ -49,7 +49,7 @@ def plain(record: Record) -> bool:
 
 def values(scale: str) -> pd.DataFrame:
     """A line for each run of a scale whose epochs are those of most of its runs."""
-    found = pd.DataFrame(map(end_of_training, filter(plain, committed_records(scale))))
+    found = pd.DataFrame(map(end_of_training, filter(plain, committed(scale).records)))
     return found[found["epochs"] == found["epochs"].mode()[0]] if len(found) else found
 
 
@@ -76,6 +76,9 @@ def ranges(scale: str) -> pd.DataFrame:
 
 
 def worst(scales: Sequence[str], name: str, loss: str) -> float:
-    """The largest range of "bound" or "gradient" over all methods, learning rates and scales."""
+    """The largest range of "bound" or "gradient" over all methods, learning rates and scales.
+
+    nan where no loss has runs of two K.
+    """
     found = pd.concat([ranges(scale) for scale in scales])
-    return float(found.loc[found["loss"] == loss, name].max())
+    return math.nan if found.empty else float(found.loc[found["loss"] == loss, name].max())

@@ -30,8 +30,7 @@ from eqco.evaluation.metrics import METRICS, percent
 from eqco.recipe import Recipe
 from eqco.runtime.files import check_writable, write_atomically
 from eqco.runtime.validation import path_argument
-from reproductions.results.records import evidence_base
-from reproductions.tables import table
+from reproductions.results.evidence import committed
 
 TABLE, SCALE, SEEDS = 1, "glyphs", range(10)
 FILE = Path(__file__).parents[1] / "perturbed.csv"
@@ -54,7 +53,7 @@ def accuracies(path: Path, recipe: Recipe, machine: Machine) -> tuple[float, flo
 
 def lines(machine: Machine) -> Iterator[tuple[str, str, str, int, float, float]]:
     """A line for each run of the table that has a checkpoint."""
-    for row in table(TABLE, SCALE, evidence_base(SCALE)).rows:
+    for row in committed(SCALE).tables[TABLE].rows:
         for seed in SEEDS:
             path = Run(row.recipe, seed, machine).checkpoint
             if path.exists():

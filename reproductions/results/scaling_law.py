@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from reproductions.results.records import gaps_to_full, shown_scales, table_runs
+from reproductions.results.evidence import committed, gaps_to_full, shown_scales
 
 TABLE = 9
 LEAST_CELLS = 6  # of which three are fitted
@@ -70,7 +70,7 @@ def law() -> pd.DataFrame:
     """Every cell that has records, of every scale, with the line; empty where there are too few."""
     frames = []
     for scale in shown_scales():
-        runs = table_runs(TABLE, scale)
+        runs = committed(scale).table_runs(TABLE)
         eqco = runs[runs["loss"] == "eqco"].dropna(subset="rho2_cv2")
         if len(eqco):
             frames.append(cells(eqco, eqco["num_negatives"].max()).assign(scale=scale))

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eqco.recipe import Recipe
-from reproductions.results.records import by_seed, evidence_base, recipe_runs
+from reproductions.results.evidence import committed
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import LEAST_SEEDS, share_recovered
 from reproductions.tables.base import with_loss
@@ -32,14 +31,10 @@ class Share:
 
 def share_at(scale: str, method: str, rate: float) -> Share | None:
     """The share with `HEADLINE_K` negatives by the linear probe; None below three seeds."""
-    base = evidence_base(scale)
-    full = SCALES[scale].baseline(method, base)
-
-    def accuracies(recipe: Recipe) -> dict[int, float]:
-        return by_seed(recipe_runs(scale, [recipe]))
-
+    found = committed(scale)
+    full = SCALES[scale].baseline(method, found.base)
     rows = [
-        accuracies(with_loss(full, loss, k, learning_rate=rate).recipe)
+        found.values(with_loss(full, loss, k, learning_rate=rate))
         for loss, k in (
             ("infonce", HEADLINE_K), ("eqco", HEADLINE_K), ("infonce", full.num_negatives),
         )

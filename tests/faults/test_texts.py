@@ -28,7 +28,7 @@ from reproductions.__main__ import main
 from reproductions.experiments.plan import price_from_measurement
 from reproductions.reports import terminal
 from reproductions.results import published
-from reproductions.results.records import committed_records
+from reproductions.results.evidence import committed
 from reproductions.tables.base import Row
 from reproductions.tables.formats import FORMATS, Grid, rendered
 from tests.reproductions.reports.test_terminal import make_record
@@ -50,7 +50,7 @@ def is_calm(text: str) -> bool:
 @pytest.fixture(scope="module")
 def body() -> dict[str, Any]:
     """The JSON of a committed record."""
-    return committed_records("glyphs")[0].body()
+    return committed("glyphs").records[0].body()
 
 
 def seal(folder: Path, body: dict[str, Any]) -> Path:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import pytest
 
 from eqco.artifacts.record import Record, canonical
-from reproductions.results import records as evidence
+from tests import synthetic
 
 Commit = Callable[[Sequence[Record]], None]
 
@@ -17,25 +18,10 @@ def line(record: Record) -> str:
     return f"{canonical(record.body())}\n"
 
 
-def forget() -> None:
-    """Empty the caches of `reproductions.results.records`."""
-    for each in vars(evidence).values():
-        if hasattr(each, "cache_clear"):
-            each.cache_clear()
-
-
 @pytest.fixture
 def commit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Commit]:
     """Makes some records the only committed ones, of scale glyphs, until the test ends."""
 
-    def replace(records: Sequence[Record]) -> None:
-        forget()
-        monkeypatch.setattr(
-            evidence,
-            "committed_records",
-            lambda scale: tuple(records) if scale == "glyphs" else (),
-        )
-
-    yield replace
+    yield partial(synthetic.commit, monkeypatch)
     monkeypatch.undo()
-    forget()
+    synthetic.forget()

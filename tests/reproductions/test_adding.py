@@ -29,8 +29,7 @@ from reproductions.experiments import grid
 from reproductions.harness import options
 from reproductions.reports import pages, sweep
 from reproductions.reports.terminal import Cell, closing
-from reproductions.results import records
-from reproductions.results.report_records import committed
+from reproductions.results.evidence import committed, frame
 from reproductions.scales import SCALES, Scale
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import Row, Table, beats, with_loss
@@ -86,7 +85,7 @@ def test_a_loss_is_one_entry(
     assert {row.recipe.run_id(0) for row in new} <= jobs
     assert closing_text(new).count("Hinge") == len(new)
     record = ran(few.recipe, machine, tmp_path)
-    assert list(records.frame([record])["loss_title"]) == ["Hinge"]
+    assert list(frame([record])["loss_title"]) == ["Hinge"]
 
 
 class Twin(SiMo):
@@ -107,7 +106,7 @@ def test_a_method_is_one_entry(
     assert {"SiMo", "Twin networks"} <= {line.strip() for line in text.splitlines()}
     record = ran(recipe, machine, tmp_path)
     assert record.run_id.startswith("twin-infonce-k15-")
-    assert list(records.frame([record])["method_title"]) == ["Twin networks"]
+    assert list(frame([record])["method_title"]) == ["Twin networks"]
 
 
 def noise(part: float, folder: Path) -> Dataset:

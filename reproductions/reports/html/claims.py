@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 from eqco.methods import METHODS
 from reproductions.reports.grids import claim_grid
-from reproductions.results.report_records import Evidence
+from reproductions.results.evidence import Evidence
 from reproductions.statistics.verdicts import LEAST_SEEDS, RELEVANT, Verdict
 from reproductions.statistics.wording import NOT_RUN, SYMBOLS, points
 from reproductions.tables.base import Claim

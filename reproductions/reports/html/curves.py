@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
-from reproductions.results.report_records import Evidence
+from reproductions.results.evidence import Evidence
 
 
 def ceiling(recipe: Recipe) -> float | None:

@@ -26,8 +26,8 @@ from reproductions.reports.figures import PICTURES
 from reproductions.reports.grids import published_grid, row_grid
 from reproductions.reports.html import claims, curves, text
 from reproductions.reports.html.provenance import every_run, made_with
-from reproductions.results import records
-from reproductions.results.report_records import Evidence, read_all
+from reproductions.results.evidence import Evidence, committed, read
+from reproductions.results.records import RECORDS
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import LEAST_SEEDS
 from reproductions.tables.claims import PRIMARY
@@ -92,14 +92,13 @@ def context(folder: Path, shown: Path | None) -> dict[str, Any]:
         folder: of records, with a folder for each scale in it.
         shown: the folder for commands, None where they need not name it.
     """
-    scales = {each.scale: each for each in read_all(folder)}
+    scales = {name: read(folder, name) for name, each in SCALES.items() if each.evidence}
     found = {name: each for name, each in scales.items() if each.records}
-    committed = {each.scale: each for each in read_all(records.RECORDS)} if shown else {}
     sources = {}
     for name, each in found.items():
         sources[name] = each
-        if committed and committed[name].records:
-            sources[f"{name}, committed"] = committed[name]
+        if shown and committed(name).records:
+            sources[f"{name}, committed"] = committed(name)
     missing = {name: not_run(each, shown) for name, each in scales.items()}
     return {
         "answers": {name: text.inline(answer(each)) for name, each in sources.items()},
@@ -159,7 +158,7 @@ def main(given: argparse.Namespace) -> int:
     Raises:
         ValueError: the folder of records does not exist, or the page is to go to a folder.
     """
-    folder = given.records or records.RECORDS
+    folder = given.records or RECORDS
     if not folder.is_dir():
         raise ValueError(
             f"{folder} is no folder of records: --records takes one with a folder for each scale "

@@ -11,7 +11,7 @@ from eqco.engine.progress import duration
 from eqco.evaluation.metrics import METRICS
 from eqco.recipe import Recipe
 from reproductions.results.compare import origins
-from reproductions.results.report_records import Evidence
+from reproductions.results.evidence import Evidence
 from reproductions.tables.formats import Grid
 
 

@@ -13,8 +13,9 @@ from eqco.artifacts.record import Record, canonical, checksum
 from eqco.recipe import Recipe
 from reproductions.__main__ import main
 from reproductions.experiments import submissions
-from reproductions.results import records as evidence
-from tests.reproductions.conftest import forget, line
+from reproductions.results import records
+from tests import synthetic
+from tests.reproductions.conftest import line
 from tests.reproductions.reports.test_terminal import make_record
 
 CLEAN = {"device": "a CPU", "threads": 1, "commit": "c" * 40, "dirty": False}
@@ -35,12 +36,12 @@ def committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     folder.mkdir()
     path = folder / "glyphs.jsonl"
     path.write_text(line(record(0)) + line(record(10)), encoding="utf-8")
-    for module in (evidence, submissions):
+    for module in (records, submissions):
         monkeypatch.setattr(module, "RECORDS", folder)
-    forget()
+    synthetic.forget()
     yield path
     monkeypatch.undo()
-    forget()
+    synthetic.forget()
 
 
 @pytest.fixture

@@ -167,11 +167,11 @@ def test_the_prediction_of_a_cell_is_of_the_committed_records(
 ) -> None:
     row, values = table(1, "glyphs").row("simo-infonce-k255"), [80.0, 81.0, 83.0]
     commit([make_record(row.recipe, seed, value) for seed, value in enumerate(values)])
-    low, high = session_at("glyphs", tmp_path).predictions(1)[row.name]
+    low, high = session_at("glyphs", tmp_path).committed.predictions(1)[row.name]
     assert low < min(values) <= max(values) < high
-    assert list(session_at("glyphs", tmp_path).predictions(1)) == [row.name]
-    assert session_at("smoke", tmp_path).predictions(1) == {}
-    assert session_at("glyphs", RECORDS / "glyphs").predictions(1) == {}
+    assert list(session_at("glyphs", tmp_path).committed.predictions(1)) == [row.name]
+    assert session_at("smoke", tmp_path).committed.predictions(1) == {}
+    assert session_at("glyphs", RECORDS / "glyphs").committed.predictions(1) == {}
 
 
 def parameters(session: Session, fixture: str) -> list[Any]:

@@ -11,7 +11,7 @@ import pytest
 from eqco.artifacts.record import Record, now
 from eqco.config import Machine
 from eqco.engine.run import untrained
-from reproductions.results.records import committed_records, verdicts
+from reproductions.results.evidence import committed
 from reproductions.scales import SCALES
 from reproductions.tables import table
 from reproductions.tables.claims import seeds_of
@@ -30,7 +30,7 @@ def write_records(folder: Path) -> None:
     """Three runs of each row of table 1, with the accuracies of committed ones, as of today."""
     recipes = [row.recipe for row in table(1, "glyphs").rows]
     recipes.append(untrained(SCALES["glyphs"].base))
-    for record in committed_records("glyphs"):
+    for record in committed("glyphs").records:
         if record.recipe in recipes and record.seed < 3:
             fields = {
                 name: dict(getattr(record, name))
@@ -57,7 +57,7 @@ def last_sentence(text: str) -> str:
 
 def seeds(scale: str) -> str:
     """`n=5`: seeds of the committed verdicts on table 1."""
-    return seeds_of(found["linear"] for found in verdicts(1, scale).values())
+    return seeds_of(found["linear"] for found in committed(scale).verdicts[1].values())
 
 
 def test_one_seed_ends_in_the_verdicts_of_the_evidence(
@@ -86,7 +86,7 @@ def test_every_claim_is_told_once_with_the_verdict_of_the_evidence(
     printed: dict[str, tuple[int, str]],
 ) -> None:
     text = printed["one"][1]
-    for name, found in verdicts(1, "glyphs").items():
+    for name, found in committed("glyphs").verdicts[1].items():
         (line,) = (line for line in text.splitlines() if name in line)
         assert found["linear"].status in line
         assert f"{found['linear'].mean:+.1f} [" in line

@@ -20,7 +20,7 @@ from eqco.engine.launchers import choose_device
 from reproductions.experiments.resolve import CLUSTER_WORKERS, choose_data, choose_workers
 from reproductions.harness.options import add_free_options
 from reproductions.harness.session import read_session
-from reproductions.results import records
+from reproductions.results.evidence import committed
 from reproductions.results.records import RECORDS
 from reproductions.scales import SCALES
 from tests.trees import write_tree
@@ -156,7 +156,7 @@ def test_verdicts_are_of_all_claims_of_a_table_and_of_runs_that_have_the_metric(
         f"infonce-k{k}-drops" for k in SCALES["glyphs"].below["simo"]
     }
     assert {metric for verdicts in found.values() for metric in verdicts} == {"linear"}
-    assert session.committed(1) == records.verdicts(1, "glyphs")
+    assert session.committed.verdicts[1] == committed("glyphs").verdicts[1]
 
 
 def test_records_of_a_row_are_found_by_seed(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from reproductions.__main__ import main
 from reproductions.reports.html import claims, page, text
 from reproductions.reports.html.curves import ceiling
 from reproductions.reports.html.provenance import differences, every_run, marks
-from reproductions.results.report_records import read
+from reproductions.results.evidence import read
 from reproductions.statistics.wording import SYMBOLS, status
 from reproductions.tables import table
 from tests.reproductions.reports.test_terminal import make_record

@@ -12,9 +12,7 @@ import pytest
 from reproductions.conftest import contradictions
 from reproductions.reports import pages, readme
 from reproductions.reports.grids import claim_grid, published_grid
-from reproductions.results import records as evidence
-from reproductions.results.records import judged_scales
-from reproductions.results.report_records import Evidence, committed
+from reproductions.results.evidence import Evidence, committed, judged_scales
 from reproductions.statistics.verdicts import FAILS, HOLDS, OPEN, Verdict
 from reproductions.statistics.wording import INTERVAL, points, status
 from reproductions.tables import TABLES, table
@@ -134,7 +132,7 @@ def test_a_prediction_stands_beside_what_was_measured() -> None:
     found = committed("glyphs")
     lines = claim_grid(found, 7).frame.set_index("claim")
     claim = found.tables[7].claim("eqco-k16-draws4-beats-draws1")
-    verdict = evidence.judge_claim(7, "glyphs", claim)
+    verdict = committed("glyphs").verdicts[7][claim.name]["linear"]
     assert verdict is not None
     word = "inside" if verdict.low <= 0.5 <= verdict.high else "outside"
     line = lines.loc[f"{claim.statement} (primary)"]
@@ -186,7 +184,7 @@ def test_the_tables_of_the_papers_claims_are_found_by_their_claims() -> None:
         assert paper in {claim.paper for claim in table(number, "glyphs").claims}
     level = table(1, "glyphs").claim(f"eqco-k{readme.HEADLINE_K}-equals-full")
     found = readme.paper_verdicts("C1")
-    assert readme.few(found, "level") == evidence.judge_claim(1, "glyphs", level)
+    assert readme.few(found, "level") == committed("glyphs").verdicts[1][level.name].get("linear")
 
 
 @pytest.mark.usefixtures("stand_ins")

@@ -15,7 +15,7 @@ from eqco.methods import build
 from eqco.recipe import Recipe
 from reproductions.reports import sensitivity
 from reproductions.results import perturbed_probe
-from reproductions.results.records import evidence_base, row_values
+from reproductions.results.evidence import committed
 from reproductions.scales import SCALES
 from reproductions.tables import table
 
@@ -70,11 +70,11 @@ def test_without_checkpoints_it_ends_with_a_message_and_writes_nothing(
 
 def test_committed_accuracies_of_whole_images_are_those_of_the_records() -> None:
     found = perturbed_probe.measured()
-    rows = {row.name: row for row in table(1, "glyphs", evidence_base("glyphs")).rows}
+    rows = {row.name: row for row in committed("glyphs").tables[1].rows}
     assert len(found) >= 10
     for line in found.itertuples():
         assert line.digest == rows[line.row].recipe.digest()
-        recorded = row_values("glyphs", rows[line.row])[line.seed]
+        recorded = committed("glyphs").values(rows[line.row])[line.seed]
         assert line.linear == pytest.approx(recorded, abs=1e-4)
 
 

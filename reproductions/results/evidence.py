@@ -1,0 +1,215 @@
+"""What the records of a scale say: values of rows, verdicts on claims, tidy frames of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cache, cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from eqco.artifacts.record import Record
+from eqco.evaluation.metrics import METRICS
+from eqco.losses.registry import LOSSES
+from eqco.methods import METHODS
+from eqco.recipe import Recipe
+from reproductions import tables
+from reproductions.results.records import Records, committed_records
+from reproductions.scales import SCALES
+from reproductions.statistics.intervals import prediction_intervals
+from reproductions.statistics.verdicts import mean_interval
+from reproductions.tables import TABLES
+from reproductions.tables.base import Row, Table
+from reproductions.tables.claims import PRIMARY, Verdicts, judge_claims
+
+UNTRAINED = "untrained"
+DIAGNOSTICS = ("cv2", "one_minus_pi0", "rho2_cv2")
+OTHER_COLUMNS = ("digest", "seed", "loss_title", "method_title", "seconds", *DIAGNOSTICS)
+
+
+def metric_titles() -> dict[str, str]:
+    """Titles of the metrics by name."""
+    return {name: metric.title for name, metric in METRICS.items()}
+
+
+def frame(records: Sequence[Record]) -> pd.DataFrame:
+    """One line a run: recipe, digest, seed, titles, metrics in percent, diagnostics, seconds."""
+    return pd.DataFrame(
+        {
+            **asdict(record.recipe),
+            "digest": record.recipe.digest(),  # under today's numerics, to be found by recipe
+            "seed": record.seed,
+            "loss_title": LOSSES[record.recipe.loss].title if record.recipe.epochs else UNTRAINED,
+            "method_title": METHODS[record.recipe.method].title,
+            **record.metrics,
+            **record.diagnostics,
+            "seconds": record.seconds["train"] + record.seconds["probe"],
+            "note": record.note,
+        }
+        for record in records
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Records of a scale.
+
+    Attributes:
+        scale: a name in `reproductions.scales.SCALES`.
+        records: by name; all of today's numerics.
+        skipped: sentences on files that are not among them.
+        other: a baseline on other images than those of the records; its tables are judged.
+    """
+
+    scale: str
+    records: tuple[Record, ...]
+    skipped: tuple[str, ...] = ()
+    other: Recipe | None = None
+
+    @cached_property
+    def base(self) -> Recipe:
+        """The baseline, with the data of the records where users bring it, and their precision."""
+        if self.other:
+            return self.other
+        base = SCALES[self.scale].base
+        if base.data == "folder" and self.records:
+            base = replace(base, data=self.records[0].recipe.data)
+        precisions = {record.recipe.precision for record in self.records}
+        return replace(base, precision=precisions.pop()) if len(precisions) == 1 else base
+
+    @cached_property
+    def by_recipe(self) -> Mapping[Recipe, dict[int, Record]]:
+        """Records by seed, by recipe."""
+        found: dict[Recipe, dict[int, Record]] = {}
+        for record in sorted(self.records, key=lambda each: each.seed):
+            found.setdefault(record.recipe, {})[record.seed] = record
+        return found
+
+    @cached_property
+    def tables(self) -> dict[int, Table]:
+        """All tables by number."""
+        return {number: tables.table(number, self.scale, self.base) for number in TABLES}
+
+    @cached_property
+    def rows(self) -> dict[Recipe, tuple[Row, list[int]]]:
+        """Each recipe of the tables once: its first row, and the numbers of its tables."""
+        found: dict[Recipe, tuple[Row, list[int]]] = {}
+        for number, each in self.tables.items():
+            for row in each.rows:
+                found.setdefault(row.recipe, (row, []))[1].append(number)
+        return found
+
+    def of(self, row: Row) -> dict[int, Record]:
+        """Records of a row by seed."""
+        return self.by_recipe.get(row.recipe, {})
+
+    def values(self, row: Row, metric: str = PRIMARY) -> dict[int, float]:
+        """The metric of a row by seed, percent; runs without it are left out."""
+        pairs = self.of(row).items()
+        return {s: float(r.metrics[metric]) for s, r in pairs if metric in r.metrics}
+
+    @cached_property
+    def verdicts(self) -> dict[int, dict[str, Verdicts]]:
+        """Verdicts on the claims of each table, by claim, then by metric."""
+        return {n: judge_claims(each, self.values) for n, each in self.tables.items()}
+
+    def predictions(self, number: int) -> dict[str, tuple[float, float]]:
+        """Where a new run of each row of a table falls, percent; rows of one seed are left out."""
+        rows = self.tables[number].rows
+        return prediction_intervals({row.name: list(self.values(row).values()) for row in rows})
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """Every run; empty, with all columns, where there are none."""
+        found = frame(self.records)
+        needed = [*(each.name for each in fields(Recipe)), *OTHER_COLUMNS, *METRICS]
+        return found.reindex(columns=[*found.columns, *(n for n in needed if n not in found)])
+
+    def runs(self, recipes: Iterable[Recipe]) -> pd.DataFrame:
+        """Runs of some recipes."""
+        return self.frame[self.frame["digest"].isin([recipe.digest() for recipe in recipes])]
+
+    def table_runs(self, number: int) -> pd.DataFrame:
+        """Runs of a table, with `row`, the name of the row that each belongs to."""
+        names = {row.recipe.digest(): row.name for row in self.tables[number].rows}
+        found = self.frame[self.frame["digest"].isin(names)]
+        found = found.assign(scale=self.scale, row=found["digest"].map(names))
+        return found.sort_values(["row", "seed"])
+
+
+@cache
+def committed(scale: str) -> Evidence:
+    """Committed records of a scale."""
+    return Evidence(scale, committed_records(scale))
+
+
+def read(folder: Path, scale: str) -> Evidence:
+    """Records of a scale in `folder/scale` and `folder/scale.jsonl`.
+
+    Files that cannot be trusted and records of other numerics are left out, each with a sentence.
+    """
+    skipped: list[str] = []
+    found = Records(folder / scale).all(skipped)
+    return Evidence(scale, tuple(found), tuple(skipped))
+
+
+def other_images(scale: str, base: Recipe) -> str:
+    """A sentence where a baseline is on other images than the committed records; else ""."""
+    known = committed(scale)
+    if base.data in ("folder", known.base.data) or not known.records:  # "folder": none were named
+        return ""
+    return (
+        f"these images are {base.data}, the committed records are of {known.base.data}: they tell "
+        "nothing of yours"
+    )
+
+
+def judged_scales() -> list[str]:
+    """Scales at which claims are judged and records are committed."""
+    return [name for name, each in SCALES.items() if each.evidence and committed(name).records]
+
+
+def shown_scales(first: str = "glyphs") -> list[str]:
+    """Scales that pages show: the first one in any case, others where they have records."""
+    return [first, *(name for name in judged_scales() if name != first)]
+
+
+def by_seed(found: pd.DataFrame, metric: str = "linear", **where: object) -> dict[int, float]:
+    """The metric of the runs that match and have it, by seed."""
+    for name, value in where.items():
+        found = found[found[name] == value]
+    found = found[found[metric].notna()]
+    return dict(zip(found["seed"].astype(int), found[metric].astype(float), strict=True))
+
+
+def half_interval(values: pd.Series) -> float:
+    """Half the 95 % t-interval of the mean; 0 for a single value."""
+    if len(values) < 2:
+        return 0.0
+    low, high = mean_interval(values.to_numpy())
+    return (high - low) / 2
+
+
+def gaps_to_full(found: pd.DataFrame, full: int) -> pd.DataFrame:
+    """Accuracy with all `full` negatives minus that at each other K, points, paired by seed.
+
+    Empty where no seed has a run with all of them.
+    """
+    wide = found.pivot(index="seed", columns="num_negatives", values="linear").astype(float)
+    most = wide[full] if full in wide else pd.Series(dtype=float)
+    below = wide[[k for k in wide if k != full]]
+    gaps = (-below.sub(most, axis=0)).melt(var_name="k", value_name="points").dropna()
+    gaps = gaps.astype({"k": int})
+    grouped = gaps.groupby("k")["points"]
+    return grouped.agg(points="mean", half=half_interval, n="count").reset_index()
+
+
+def lost_against(found: pd.DataFrame, full: str) -> pd.DataFrame:
+    """Runs of a table with `points`: the accuracy of row `full`, same seed, minus their own.
+
+    Without the runs of that row; nan where it has none of the seed.
+    """
+    most = by_seed(found[found["row"] == full])
+    found = found[found["row"] != full]
+    return found.assign(points=found["seed"].map(most).astype(float) - found["linear"])
