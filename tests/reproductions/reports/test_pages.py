@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,10 +21,6 @@ from tests import synthetic
 def test_pages_are_up_to_date() -> None:
     status = pages.main(argparse.Namespace(check=True))
     assert status == 0, "run python -m reproductions pages and commit"
-
-
-def test_the_file_of_contradicted_claims_is_up_to_date() -> None:
-    assert pages.CONTRADICTED.read_text(encoding="utf-8") == pages.contradicted()
 
 
 def test_expected_failures_are_claims_with_numbers() -> None:
@@ -71,14 +66,6 @@ def test_a_missing_marker_is_an_error_that_names_page_and_marker(page: Path, gon
     page.write_text(text.replace(gone, ""), encoding="utf-8")
     with pytest.raises(ValueError, match=r"page\.md: marker <!-- a --> … <!-- /a --> is missing"):
         pages.main(argparse.Namespace(check=False))
-
-
-def test_every_page_exists_and_has_its_sections_once() -> None:
-    for path, sections in pages.PAGES.items():
-        text = path.read_text(encoding="utf-8")
-        for name in sections:
-            assert text.count(f"<!-- {name} -->") == 1, f"{path.name}: {name}"
-            assert text.count(f"<!-- /{name} -->") == 1, f"{path.name}: {name}"
 
 
 @pytest.fixture
@@ -161,20 +148,6 @@ def test_prices_count_each_shared_run_once() -> None:
         seen |= digests
     for text, line in zip(own, pages.prices().splitlines()[2:], strict=True):
         assert text in line
-
-
-def test_no_k_and_no_table_number_is_written_in_the_code_of_pages() -> None:
-    tree = ast.parse(Path(pages.__file__).read_text(encoding="utf-8"))
-    numbers = [
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and type(node.value) in (int, float)
-    ]
-    assert [number for number in numbers if number > 2] == []
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        if isinstance(call.func, ast.Name) and "table" in call.func.id and call.args:
-            first = call.args[0]
-            assert not (isinstance(first, ast.Constant) and isinstance(first.value, int))
 
 
 @pytest.mark.usefixtures("stand_ins")
