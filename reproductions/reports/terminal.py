@@ -181,7 +181,7 @@ def heading(claims: Sequence[Judged]) -> str:
 
 
 def counts(claims: Sequence[Judged]) -> str:
-    """`claims: 3 supported, … (yours, n=3); 4 supported, … (evidence, n=10)`."""
+    """`claims: 3 hold, … (yours, n=3); 4 hold, … (evidence, n=10)`."""
     shown = {whose: of(claims, whose) for whose in ("yours", "evidence")}
     parts = [f"{tally(v)} ({whose}, {seeds_of(v)})" for whose, v in shown.items() if v]
     if open_ones := sum(not claim.lines() for claim in claims):
