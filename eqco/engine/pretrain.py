@@ -20,7 +20,7 @@ from eqco.artifacts.run_files import Run
 from eqco.data import Images
 from eqco.engine.precision import emulation
 from eqco.engine.progress import Progress
-from eqco.engine.trainer import STEPS_BETWEEN_READS, Loop
+from eqco.engine.trainer import STEPS_BETWEEN_READS, Trainer
 from eqco.losses.functional import variance_penalty
 from eqco.losses.memory_bank import MovingAverages
 from eqco.losses.registry import LOSSES
@@ -228,6 +228,6 @@ def pretrain(run: Run, images: Images, progress: Progress | None = None) -> Trai
         TrainingError: divergence, or a foreign checkpoint.
     """
     work = Pretraining(run, images)
-    loop = Loop(work, run, run.checkpoint, "training")
-    loop.train(progress)
-    return Trained(work.method, work.steps, work.curve, loop.seconds, loop.resumed)
+    trainer = Trainer(work, run, run.checkpoint, "training")
+    trainer.train(progress)
+    return Trained(work.method, work.steps, work.curve, trainer.seconds, trainer.resumed)

@@ -19,7 +19,7 @@ from eqco.config import LATER, Machine
 from eqco.data import open_images
 from eqco.engine.pretrain import pretrain
 from eqco.engine.progress import Progress
-from eqco.engine.trainer import Loop
+from eqco.engine.trainer import Trainer
 from eqco.evaluation import PROBES
 from eqco.evaluation.features import FeatureProbe
 from eqco.evaluation.linear_on_crops import CropProbe
@@ -109,7 +109,7 @@ def measured(run: Run, progress: Progress | None) -> Record | None:
         build: Callable[..., FeatureProbe | CropProbe] = PROBES[recipe.probe]
         probe = build(trained.method.encoder.backbone, images, recipe, seed, machine)
         if isinstance(probe, ResumableTask):
-            Loop(probe, run, run.probe_checkpoint, "probing").train(progress)
+            Trainer(probe, run, run.probe_checkpoint, "probing").train(progress)
         metrics, correct = probe.metrics(), probe.correct
     if distributed.rank() > 0:
         return None

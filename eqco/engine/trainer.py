@@ -23,11 +23,11 @@ from eqco.runtime.validation import Number, TrainingError
 STEPS_BETWEEN_READS = 10
 
 
-class Loop:
-    """Trains a piece of work to its end, from its checkpoint where there is one.
+class Trainer:
+    """Trains a task to its end, from its checkpoint where there is one.
 
     Args:
-        work: what is trained; its `step` is kept here.
+        task: what is trained; its `step` is kept here.
         run: what it is a part of; its device, and time between checkpoints.
         path: of the checkpoint.
         stage: what progress calls it.
@@ -38,8 +38,8 @@ class Loop:
         unsaved: why the last checkpoint could not be written; "" where it was.
     """
 
-    def __init__(self, work: ResumableTask, run: Run, path: Path, stage: str) -> None:
-        self.work, self.run, self.path, self.stage = work, run, path, stage
+    def __init__(self, task: ResumableTask, run: Run, path: Path, stage: str) -> None:
+        self.task, self.run, self.path, self.stage = task, run, path, stage
         self.seconds, self.resumed = 0.0, 0
         self.unsaved = ""
 
@@ -67,13 +67,13 @@ class Loop:
         """
         state = load(path, self.run.recipe.digest(), self.run.seed)
         try:
-            if not self.work.fits(state):
+            if not self.task.fits(state):
                 return False
-            step = Number(0, self.work.steps, whole=True).check("step", state["step"])
+            step = Number(0, self.task.steps, whole=True).check("step", state["step"])
             seconds = Number(0).check("seconds", state.get("seconds", 0.0))
             resumed = Number(0, whole=True).check("resumed", state.get("resumed", 0))
-            self.work.step = step
-            self.work.restore(state)
+            self.task.step = step
+            self.task.restore(state)
         except torch.OutOfMemoryError:
             raise
         except KeyError as error:
@@ -107,13 +107,13 @@ class Loop:
         if self.path.exists():
             first = Damaged(f"{first}, it is kept as {set_aside(self.path)}")
         if fits:
-            told = f"continuing from the one before it, {before}, step {self.work.step} of"
-            warnings.warn(f"{first}: {told} {self.work.steps}", RuntimeWarning, stacklevel=2)
+            told = f"continuing from the one before it, {before}, step {self.task.step} of"
+            warnings.warn(f"{first}: {told} {self.task.steps}", RuntimeWarning, stacklevel=2)
         return before if fits else None
 
     def due(self, seconds: float, before: int) -> bool:
         """Whether to save now; every process follows the first one's clock."""
-        if self.work.step == self.work.steps:
+        if self.task.step == self.task.steps:
             return True
         if not self.may_agree(before):
             return False
@@ -123,7 +123,7 @@ class Loop:
 
     def may_agree(self, before: int) -> bool:
         """Whether processes agree after this step: on a GPU at every tenth step only."""
-        on_gpu, step = self.run.machine.device != "cpu", self.work.step
+        on_gpu, step = self.run.machine.device != "cpu", self.task.step
         return not on_gpu or step // STEPS_BETWEEN_READS != before // STEPS_BETWEEN_READS
 
     def signal(self, before: int) -> int:
@@ -137,7 +137,7 @@ class Loop:
     def stop(self, number: int) -> None:
         """Raise Stopped, after the first process has saved."""
         wait()
-        done = f"step {self.work.step} of {self.work.steps} of {self.stage}"
+        done = f"step {self.task.step} of {self.task.steps} of {self.stage}"
         name = self.run.run_id
         if self.unsaved:
             raise Stopped(number, f"{name} could not be saved at {done}, {self.unsaved}")
@@ -152,15 +152,15 @@ class Loop:
             "digest": self.run.recipe.digest(),
             "recipe": asdict(self.run.recipe),
             "seed": self.run.seed,
-            "step": self.work.step,
+            "step": self.task.step,
             "seconds": self.seconds,
             "resumed": self.resumed,
-            **self.work.state(),
+            **self.task.state(),
         }
         if rank() == 0:
             self.unsaved = self.refusal(state)
         if self.unsaved:
-            tries = "training goes on, and tries again" if self.work.step < self.work.steps else (
+            tries = "training goes on, and tries again" if self.task.step < self.task.steps else (
                 "the work goes on without it"
             )  # fmt: skip
             warnings.warn(f"{self.unsaved}: {tries}", RuntimeWarning, stacklevel=2)
@@ -190,9 +190,9 @@ class Loop:
         """Train from where the work is; a signal waits for the end of a step."""
         sofar, started = self.seconds, time.monotonic()
         saved = started
-        while self.work.step < self.work.steps:
-            before = self.work.step
-            value = self.work.advance()
+        while self.task.step < self.task.steps:
+            before = self.task.step
+            value = self.task.advance()
             clock = time.monotonic()
             self.seconds = sofar + clock - started
             due, number = self.due(clock - saved, before), self.signal(before)
@@ -202,4 +202,4 @@ class Loop:
             if number:
                 self.stop(number)
             if progress:
-                progress(self.stage, self.work.step, self.work.steps, value)
+                progress(self.stage, self.task.step, self.task.steps, value)

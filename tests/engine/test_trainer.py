@@ -15,7 +15,7 @@ from eqco.data import open_images
 from eqco.data.streaming import FromFiles
 from eqco.engine import trainer as loops
 from eqco.engine.pretrain import Pretraining
-from eqco.engine.trainer import STEPS_BETWEEN_READS, Loop
+from eqco.engine.trainer import STEPS_BETWEEN_READS, Trainer
 from eqco.evaluation.linear_on_crops import CropProbe
 from eqco.methods.encoder import build_encoder
 from eqco.recipe import Recipe
@@ -48,9 +48,11 @@ class Count(ResumableTask):
         self.total = state["total"]
 
 
-def loop_of(work: ResumableTask, machine: Machine, recipe: Recipe = RECIPE, seed: int = 0) -> Loop:
-    """A loop with its checkpoint in the machine's folder."""
-    return Loop(work, Run(recipe, seed, machine), machine.checkpoints / "work.pt", "counting")
+def trainer_of(
+    work: ResumableTask, machine: Machine, recipe: Recipe = RECIPE, seed: int = 0
+) -> Trainer:
+    """A trainer with its checkpoint in the machine's folder."""
+    return Trainer(work, Run(recipe, seed, machine), machine.checkpoints / "work.pt", "counting")
 
 
 def stop_at(last: int) -> Any:
@@ -128,16 +130,16 @@ def test_interrupted_work_ends_with_the_state_of_uninterrupted_work(
 ) -> None:
     seldom = replace(machine, data_dir=files)
     whole, recipe = make(seldom)
-    loop_of(whole, seldom, recipe).train()
+    trainer_of(whole, seldom, recipe).train()
     often = replace(seldom, checkpoints=machine.checkpoints / "often", checkpoint_seconds=0.0)
     with pytest.raises(KeyboardInterrupt):
-        loop_of(make(often)[0], often, recipe).train(stop_at(1))
+        trainer_of(make(often)[0], often, recipe).train(stop_at(1))
     reached = torch.load(often.checkpoints / "work.pt", weights_only=True)["step"]
     assert 0 < reached < whole.steps
     resumed, seen = make(often)[0], []
-    loop = loop_of(resumed, often, recipe)
-    loop.train(lambda stage, step, *_: seen.append(step))
-    assert loop.resumed == 1
+    trainer = trainer_of(resumed, often, recipe)
+    trainer.train(lambda stage, step, *_: seen.append(step))
+    assert trainer.resumed == 1
     assert seen[0] > reached, "it began anew"
     assert equal(resumed.state(), whole.state())
 
@@ -161,9 +163,9 @@ def test_averages_are_of_the_images_of_the_steps_done(machine: Machine) -> None:
 
 def test_a_state_that_does_not_fit_begins_anew(often: Machine) -> None:
     with pytest.raises(KeyboardInterrupt):
-        loop_of(Count(kind="a"), often).train(stop_at(4))
+        trainer_of(Count(kind="a"), often).train(stop_at(4))
     same, other = Count(kind="a"), Count(kind="b")
-    continued, anew = loop_of(same, often), loop_of(other, often)
+    continued, anew = trainer_of(same, often), trainer_of(other, often)
     continued.resume()
     anew.resume()
     assert (same.step, same.total, continued.resumed) == (4, 0 + 1 + 2 + 3, 1)
@@ -173,35 +175,35 @@ def test_a_state_that_does_not_fit_begins_anew(often: Machine) -> None:
 
 
 def test_a_checkpoint_of_another_seed_or_recipe_raises_an_error(often: Machine) -> None:
-    loop_of(Count(), often).train()
+    trainer_of(Count(), often).train()
     with pytest.raises(TrainingError, match=r"is of recipe .*, this run is"):
-        loop_of(Count(), often, replace(RECIPE, temperature=0.3)).train()
+        trainer_of(Count(), often, replace(RECIPE, temperature=0.3)).train()
     with pytest.raises(TrainingError, match=r"seed 0, this run is .* seed 1"):
-        loop_of(Count(), often, seed=1).train()
+        trainer_of(Count(), often, seed=1).train()
 
 
 def test_finished_work_is_not_done_again(often: Machine) -> None:
-    loop_of(Count(), often).train()
+    trainer_of(Count(), often).train()
     again, seen = Count(), []
-    loop_of(again, often).train(lambda *given: seen.append(given))
+    trainer_of(again, often).train(lambda *given: seen.append(given))
     assert (again.step, again.total, seen) == (10, sum(range(10)), [])
 
 
 def test_progress_gets_the_stage_the_step_and_the_loss(machine: Machine) -> None:
     seen: list[tuple[object, ...]] = []
-    loop_of(Count(3), machine).train(lambda *given: seen.append(given))
+    trainer_of(Count(3), machine).train(lambda *given: seen.append(given))
     assert seen == [("counting", 1, 3, 0.0), ("counting", 2, 3, 1.0), ("counting", 3, 3, 3.0)]
 
 
 def test_due_follows_checkpoint_seconds(machine: Machine) -> None:
     work = Count()
-    loop = loop_of(work, replace(machine, checkpoint_seconds=20.0))
+    trainer = trainer_of(work, replace(machine, checkpoint_seconds=20.0))
     work.step = 5
-    assert not loop.due(19.0, 4)
-    assert not loop.due(20.0, 4)
-    assert loop.due(20.1, 4)
+    assert not trainer.due(19.0, 4)
+    assert not trainer.due(20.0, 4)
+    assert trainer.due(20.1, 4)
     work.step = 10
-    assert loop.due(0.0, 9)  # the end is always saved
+    assert trainer.due(0.0, 9)  # the end is always saved
 
 
 def test_on_a_gpu_processes_agree_at_every_tenth_step_only(
@@ -211,10 +213,10 @@ def test_on_a_gpu_processes_agree_at_every_tenth_step_only(
     asked: list[bool] = []
     monkeypatch.setattr(loops, "broadcast_flag", lambda flag, _: asked.append(flag) or flag)
     work = Count(100)
-    loop = loop_of(work, replace(machine, device="cuda", checkpoint_seconds=20.0))
+    trainer = trainer_of(work, replace(machine, device="cuda", checkpoint_seconds=20.0))
     due = []
     for work.step in range(1, 3 * STEPS_BETWEEN_READS + 1):
-        due.append(loop.due(60.0, work.step - 1))
+        due.append(trainer.due(60.0, work.step - 1))
     assert [step for step, now in enumerate(due, start=1) if now] == [
         STEPS_BETWEEN_READS * times for times in (1, 2, 3)
     ]
@@ -229,17 +231,17 @@ def test_states_are_saved_as_often_as_the_clock_says(
     monkeypatch.setattr(loops.time, "monotonic", lambda: float(next(clock)))
     saved: list[int] = []
     monkeypatch.setattr(loops, "save", lambda path, state: saved.append(state["step"]))
-    loop = loop_of(Count(10), replace(machine, checkpoint_seconds=20.0))
-    loop.train()
+    trainer = trainer_of(Count(10), replace(machine, checkpoint_seconds=20.0))
+    trainer.train()
     assert saved == [3, 6, 9, 10]
-    assert loop.seconds == 80.0
+    assert trainer.seconds == 80.0
 
 
 def test_seconds_of_all_sessions_add_up(often: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(1000))
     monkeypatch.setattr(loops.time, "monotonic", lambda: float(next(clock)))
     with pytest.raises(KeyboardInterrupt):
-        loop_of(Count(), often).train(stop_at(4))
-    loop = loop_of(Count(), often)
-    loop.train()
-    assert loop.seconds == 10.0
+        trainer_of(Count(), often).train(stop_at(4))
+    trainer = trainer_of(Count(), often)
+    trainer.train()
+    assert trainer.seconds == 10.0

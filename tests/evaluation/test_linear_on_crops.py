@@ -12,7 +12,7 @@ from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data.image_folder import ImageTree, scan
 from eqco.data.streaming import FromFiles
-from eqco.engine.trainer import Loop
+from eqco.engine.trainer import Trainer
 from eqco.evaluation.linear_on_crops import CropProbe
 from eqco.methods.encoder import build_encoder
 from eqco.recipe import Recipe
@@ -54,7 +54,9 @@ def make_probe(backbone: nn.Module, tree: ImageTree, recipe: Recipe, machine: Ma
 
 def train(probe: CropProbe, machine: Machine) -> None:
     """Train a probe to its end, from its checkpoint where there is one."""
-    Loop(probe, Run(probe.recipe, 0, machine), machine.checkpoints / "probe.pt", "probing").train()
+    Trainer(
+        probe, Run(probe.recipe, 0, machine), machine.checkpoints / "probe.pt", "probing"
+    ).train()
 
 
 def resnet(seed: int) -> nn.Module:
