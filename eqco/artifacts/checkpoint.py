@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from eqco.runtime.files import write_atomically
-from eqco.runtime.validation import TrainingError
+from eqco.runtime.validation import Table, TrainingError
 
 
 class Damaged(TrainingError):
@@ -106,7 +106,9 @@ def read(path: Path, *needed: str) -> dict[str, Any]:
             verify(stream)
             stream.seek(0)
             state: dict[str, Any] = torch.load(stream, map_location="cpu", weights_only=True)
-        check_parts(state, needed)
+        if needed:
+            kinds = {name: PARTS.get(name, dict) for name in needed}
+            Table(kinds, needed=needed, others=object).check("", state)
         check_finite(state)
     except OSError as error:
         reason = error.strerror or first_line(error)
@@ -116,16 +118,6 @@ def read(path: Path, *needed: str) -> dict[str, Any]:
     except Exception as error:  # torch and zipfile raise many types
         raise Damaged(f"checkpoint {path} cannot be read ({first_line(error)})") from error
     return state
-
-
-def check_parts(state: Any, needed: Iterable[str]) -> None:
-    """Raise ValueError where a state lacks a part, or one has the wrong type."""
-    for name in needed:
-        if type(state) is not dict or name not in state:
-            raise ValueError(f"it does not hold {name!r}")
-        kind = PARTS.get(name, dict)
-        if type(state[name]) is bool or not isinstance(state[name], kind):
-            raise ValueError(f"{name} is no {kind.__name__}")
 
 
 def read_trained(path: Path, *needed: str) -> dict[str, Any]:

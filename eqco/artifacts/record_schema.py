@@ -3,162 +3,62 @@
 from __future__ import annotations
 
 import base64
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from eqco.runtime.validation import COUNT, Number, check_name, shown
+from eqco.runtime.validation import COUNT, Kind, Number, Table, shown
 
 FINITE = Number(-1e300)
 NOT_NEGATIVE = Number(0)
 WHOLE = Number(0, whole=True)
-SHARE = Number(0, 1)
 PERCENT = Number(0, 100)
-OPTIONAL_COUNT = Number(1, 2**31, whole=True, optional=True)
-NAME = re.compile(r"[a-z][a-z0-9_]*")  # of a metric or a diagnostic
-
-# Keys that readers of a record rely on, by the table that holds them; a table may be empty.
-NEEDED: dict[str, tuple[str, ...]] = {
-    "metrics": (),
-    "diagnostics": ("cv2", "one_minus_pi0"),
-    "seconds": ("train", "probe"),
-    "machine": ("device", "threads", "commit"),
-    "curve": ("step", "loss"),
-}
-DIAGNOSTICS = {"one_minus_pi0": SHARE, "cv2": NOT_NEGATIVE, "rho2_cv2": NOT_NEGATIVE}
-NUMBERS = {
+NAME = "[a-z][a-z0-9_]*"  # of a metric or a diagnostic
+MACHINE: dict[str, Kind] = {
+    "device": str, "device_type": str, "threads": COUNT, "workers": WHOLE, "compile": bool,
+    "processes": COUNT, "cores": (COUNT, None), "python": str, "system": str,
+    "versions": Table(others=str), "commit": (str, None), "dirty": (bool, None),
+}  # fmt: skip
+DIAGNOSTICS = {"cv2": NOT_NEGATIVE, "one_minus_pi0": Number(0, 1), "rho2_cv2": NOT_NEGATIVE}
+# The tables have what readers of a record rely on, or are empty.
+FIELDS: dict[str, Kind] = {
+    "recipe": dict,  # `Recipe` checks it
     "seed": WHOLE,
     "numerics": Number(1, 10**6, whole=True),
     "steps": WHOLE,
     "resumed": WHOLE,
-    "peak_memory_mib": Number(0, optional=True),
+    "peak_memory_mib": (NOT_NEGATIVE, None),
+    **dict.fromkeys(("run_id", "note", "data_fingerprint", "checksum", "started", "ended"), str),
+    "metrics": Table(others=PERCENT, names=NAME),
+    "diagnostics": Table(DIAGNOSTICS, ("cv2", "one_minus_pi0"), FINITE, NAME, may_be_empty=True),
+    "seconds": Table({}, ("train", "probe"), NOT_NEGATIVE, NAME, may_be_empty=True),
+    "machine": Table(MACHINE, ("device", "threads", "commit"), may_be_empty=True),
+    "curve": Table({"step": [NOT_NEGATIVE], "loss": [FINITE]}, ("step", "loss"), may_be_empty=True),
+    "correct": Table(others=str),
 }
-TEXTS = ("run_id", "note", "data_fingerprint", "checksum")
-TIMES = ("started", "ended")
-FIELDS = ("recipe", *NEEDED, *NUMBERS, *TEXTS, *TIMES, "correct")
+RECORD = Table(FIELDS, needed=[name for name in FIELDS if name != "correct"])
 
 
-def text(name: str, value: Any) -> None:
-    """Raise ValueError where a value is no text."""
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be a text, got {shown(value)}")
-
-
-def truth(name: str, value: Any) -> None:
-    """Raise ValueError where a value is neither true nor false."""
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} must be true or false, got {shown(value)}")
-
-
-def unknown_or(check: Callable[[str, Any], object]) -> Callable[[str, Any], object]:
-    """A check that lets null pass: the machine did not tell."""
-    return lambda name, value: None if value is None else check(name, value)
-
-
-def texts(name: str, value: Any) -> None:
-    """Raise ValueError where a value is no table of texts."""
-    for key, inner in table(name, value).items():
-        text(f"{name}.{key}", inner)
-
-
-def bits(name: str, value: Any) -> None:
-    """Raise ValueError where a value is no table of base64 texts, by metric."""
-    for key, inner in table(name, value).items():
-        text(f"{name}.{key}", inner)
-        try:
-            base64.b64decode(inner, validate=True)
-        except ValueError as error:
-            raise ValueError(f"{name}.{key} is no base64: {shown(inner)}") from error
-
-
-MACHINE: dict[str, Callable[[str, Any], object]] = {
-    "device": text,
-    "device_type": text,
-    "threads": COUNT.check,
-    "workers": WHOLE.check,
-    "compile": truth,
-    "processes": COUNT.check,
-    "cores": OPTIONAL_COUNT.check,
-    "python": text,
-    "system": text,
-    "versions": texts,
-    "commit": unknown_or(text),
-    "dirty": unknown_or(truth),
-}
-
-
-def table(name: str, value: Any, keys: Iterable[str] = ()) -> Mapping[str, Any]:
-    """A table that has these keys, or is empty; else ValueError."""
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} must be a table, got {shown(value)}")
-    for key in keys:
-        if value and key not in value:
-            raise ValueError(f"{name} lacks {key}")
-    return value
-
-
-def check_numbers(name: str, value: Mapping[str, Any], ranges: Mapping[str, Number]) -> None:
-    """Raise ValueError where a number is out of its range, or its name is no name."""
-    for key, number in value.items():
-        if not NAME.fullmatch(key):
-            raise ValueError(f"{name} has a number named {shown(key)}")
-        ranges.get(key, FINITE).check(f"{name}.{key}", number)
-
-
-def check_curve(curve: Mapping[str, Any]) -> None:
-    """Raise ValueError where a loss curve is not one finite loss for each of rising steps."""
-    if not curve:
-        return
-    for name in curve:
-        check_name("part of curve", name, NEEDED["curve"])
-        if not isinstance(curve[name], list):
-            raise ValueError(f"curve.{name} must be a list, got {shown(curve[name])}")
-    at, losses = curve["step"], curve["loss"]
-    if len(at) != len(losses):
-        raise ValueError(f"the curve has {len(at)} steps, but {len(losses)} losses")
-    for step, loss in zip(at, losses, strict=True):
-        NOT_NEGATIVE.check("curve.step", step)
-        FINITE.check("curve.loss", loss)
-    if any(later <= sooner for sooner, later in pairwise(at)):
+def check_body(body: Any) -> None:
+    """Raise ValueError where a record's JSON has an unknown field, or one that cannot be true."""
+    RECORD.check("", body)
+    steps, losses = (body["curve"].get(name, []) for name in ("step", "loss"))
+    if len(steps) != len(losses):
+        raise ValueError(f"the curve has {len(steps)} steps, but {len(losses)} losses")
+    if any(later <= sooner for sooner, later in pairwise(steps)):
         raise ValueError("the steps of the curve do not rise")
+    for name in ("started", "ended"):
+        if body[name]:
+            check_code(name, body[name], "a time in ISO 8601", datetime.fromisoformat)
+    for name, bits in body.get("correct", {}).items():
+        check_code(f"correct.{name}", bits, "base64", partial(base64.b64decode, validate=True))
 
 
-def check_time(name: str, value: Any) -> None:
-    """Raise ValueError where a value is no ISO 8601 time, nor empty."""
-    text(name, value)
+def check_code(name: str, text: str, kind: str, decode: Callable[[str], object]) -> None:
+    """Raise ValueError where a text cannot be decoded."""
     try:
-        if value:
-            datetime.fromisoformat(value)
+        decode(text)
     except ValueError as error:
-        raise ValueError(f"{name} must be a time in ISO 8601, got {shown(value)}") from error
-
-
-def check_machine(machine: Mapping[str, Any]) -> None:
-    """Raise ValueError where a field of a record's machine is unknown or has the wrong type."""
-    for name, value in machine.items():
-        check_name("field of machine", name, MACHINE)
-        MACHINE[name](f"machine.{name}", value)
-
-
-def check_body(body: Mapping[str, Any]) -> None:
-    """Raise ValueError where a record's JSON has an unknown field, or one that cannot be true.
-
-    The recipe is checked by `Recipe` itself.
-    """
-    for name in body:
-        check_name("record field", name, FIELDS)
-    tables = {name: table(name, body.get(name), keys) for name, keys in NEEDED.items()}
-    for name, number in NUMBERS.items():
-        number.check(name, body.get(name))
-    for name in TEXTS:
-        text(name, body.get(name))
-    for name in TIMES:
-        check_time(name, body.get(name))
-    check_numbers("metrics", tables["metrics"], dict.fromkeys(tables["metrics"], PERCENT))
-    check_numbers("diagnostics", tables["diagnostics"], DIAGNOSTICS)
-    check_numbers("seconds", tables["seconds"], dict.fromkeys(tables["seconds"], NOT_NEGATIVE))
-    bits("correct", body.get("correct", {}))
-    check_machine(tables["machine"])
-    check_curve(tables["curve"])
+        raise ValueError(f"{name} must be {kind}, got {shown(text)}") from error

@@ -26,7 +26,7 @@ from eqco.runtime.files import (
 )
 from eqco.runtime.signals import Stopped
 from eqco.runtime.text import plain
-from eqco.runtime.validation import SEED, TrainingError, check_folder, check_name, shown
+from eqco.runtime.validation import SEED, Kind, Table, TrainingError, check_folder
 
 SESSION = "EQCO_SESSION"  # environment: what processes of one session have in common
 JOB = ".job.json"
@@ -36,16 +36,15 @@ class Busy(TrainingError):
     """Another process is training this run."""
 
 
-def check_table(what: str, value: Any, names: list[str]) -> dict[str, Any]:
-    """A table of exactly these fields, else ValueError that names the missing or unknown one."""
-    if not isinstance(value, dict):
-        raise ValueError(f"{what} must be a table of fields, got {shown(value)}")
-    for name in value:
-        check_name(f"field of {what}", name, names)
-    for name in names:
-        if name not in value:
-            raise ValueError(f"{what} lacks the field {name}")
-    return value
+def whole_table(of: type[Any]) -> Table:
+    """A table with each field of a dataclass."""
+    names = [each.name for each in fields(of)]
+    return Table(dict.fromkeys(names, object), needed=names)
+
+
+JOB_FIELDS: dict[str, Kind] = {
+    "recipe": whole_table(Recipe), "seed": SEED, "machine": whole_table(Machine), "folder": str,
+}  # fmt: skip
 
 
 class Run(NamedTuple):
@@ -207,13 +206,10 @@ class Run(NamedTuple):
             ValueError: the file is missing or is not a job file.
         """
         try:
-            body = check_table("it", read_json(path), ["recipe", "seed", "machine", "folder"])
-            parts = {
-                name: check_table(name, body[name], [each.name for each in fields(kind)])
-                for name, kind in (("machine", Machine), ("recipe", Recipe))
-            }
-            seed, folder = SEED.check("seed", body["seed"]), check_folder("folder", body["folder"])
-            return cls(Recipe.of(parts["recipe"]), seed, Machine(**parts["machine"]), folder)
+            body = read_json(path)
+            Table(JOB_FIELDS, needed=JOB_FIELDS).check("", body)
+            recipe, machine = Recipe.of(body["recipe"]), Machine(**body["machine"])
+            return cls(recipe, body["seed"], machine, check_folder("folder", body["folder"]))
         except OSError as error:
             raise ValueError(f"job file {path} cannot be opened: {error.strerror}") from error
         except ValueError as error:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import reprlib
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 
 class TrainingError(RuntimeError):
@@ -169,6 +170,59 @@ def known_name(kind: str, known: Collection[str]) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+Kind: TypeAlias = Any  # a type, a Number, a Table, [Kind] for a list, (Kind, None) for null too
+KINDS = {
+    str: "a text", bool: "true or false", int: "a whole number", dict: "a table", list: "a list",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a table of JSON, or of a checkpoint, may hold.
+
+    Attributes:
+        fields: kinds by name.
+        needed: names that it must have.
+        others: kind of the fields with other names; None where there may be none.
+        names: what these names look like, a regular expression.
+        may_be_empty: whether an empty one needs nothing.
+    """
+
+    fields: Mapping[str, Kind] = field(default_factory=dict)
+    needed: Collection[str] = ()
+    others: Kind = None
+    names: str = ".*"
+    may_be_empty: bool = False
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise ValueError where a value is no such table; `name` is "" for the outermost one."""
+        check_kind(name or "it", value, dict)
+        for key in self.needed:
+            if key not in value and (value or not self.may_be_empty):
+                raise ValueError(f"{name or 'it'} lacks the field {key}")
+        for key, inner in value.items():
+            if self.others is None:
+                check_name(f"field of {name}" if name else "field", key, self.fields)
+            elif not re.fullmatch(self.names, key, re.DOTALL):
+                raise ValueError(f"{name or 'it'} has a field named {shown(key)}")
+            check_kind(f"{name}.{key}" if name else key, inner, self.fields.get(key, self.others))
+
+
+def check_kind(name: str, value: Any, kind: Kind) -> None:
+    """Raise ValueError where a value is not of a kind."""
+    if isinstance(kind, Number | Table):
+        kind.check(name, value)
+    elif isinstance(kind, tuple):
+        if value is not None:
+            check_kind(name, value, kind[0])
+    elif isinstance(kind, list):
+        check_kind(name, value, list)
+        for inner in value:
+            check_kind(name, inner, kind[0])
+    elif not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{name} must be {KINDS[kind]}, got {shown(value)}")
 
 
 def home_expanded(text: str | Path) -> Path:

@@ -59,5 +59,5 @@ def test_a_part_that_is_missing_is_named(tmp_path: Path) -> None:
     path = tmp_path / "run.pt"
     save(path, {"digest": "12345678"})
     assert read(path, "digest") == {"digest": "12345678"}
-    with pytest.raises(TrainingError, match=r"run.pt cannot be read .*'method'"):
+    with pytest.raises(TrainingError, match=r"run.pt cannot be read .*lacks the field method"):
         read(path, "digest", "method")
