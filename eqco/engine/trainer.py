@@ -59,7 +59,7 @@ class Trainer:
             self.take(earlier(self.path) if before else self.path)
 
     def take(self, path: Path) -> bool:
-        """Continue from a checkpoint; False, and nothing changed, where it is of other work.
+        """Continue from a checkpoint; False, and nothing changed, where it is of another task.
 
         Raises:
             Damaged: it cannot be read, or its content cannot be of this run.
@@ -187,7 +187,7 @@ class Trainer:
             self.advance(progress)
 
     def advance(self, progress: Progress | None) -> None:
-        """Train from where the work is; a signal waits for the end of a step."""
+        """Train from where the task is; a signal waits for the end of a step."""
         sofar, started = self.seconds, time.monotonic()
         saved = started
         while self.task.step < self.task.steps:
