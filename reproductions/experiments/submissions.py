@@ -20,7 +20,7 @@ from eqco.recipe import Recipe
 from eqco.runtime.files import write_atomically
 from reproductions.experiments.grid import jobs
 from reproductions.experiments.planned import EXPERIMENTS, experiment_jobs
-from reproductions.results.compare import by_recipe, origin_lines
+from reproductions.results.compare import origin_lines
 from reproductions.results.evidence import committed
 from reproductions.results.records import RECORDS, Records
 from reproductions.scales import SCALES
@@ -51,7 +51,7 @@ class Submission:
         known, own = committed(self.scale).records, [*self.new, *self.equal]
         counts = f"{len(self.new)} new, {len(self.equal)} committed already with the same metrics"
         left = len(self.refused) - NAMED
-        origins = origin_lines(by_recipe(known), by_recipe(own)) if known and own else []
+        origins = origin_lines(known, own) if known and own else []
         return [
             f"{self.scale}: {self.records.place}: {counts}, {len(self.refused)} refused",
             *(f"  refused: {sentence}" for sentence in self.refused[:NAMED]),

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from eqco.artifacts.record import Record, now
 from eqco.config import Machine
 from reproductions.__main__ import main
-from reproductions.results.compare import differences, p_value, pooled_spread, read_runs
+from reproductions.results.compare import differences, read_runs
 from reproductions.scales import SCALES
 
 BASE = SCALES["smoke"].base
+SEEDS = {"a": range(6), "b": range(6, 10)}
 ROWS = [replace(BASE, num_negatives=k) for k in (4, 16, 63)]
 
 
@@ -35,9 +36,10 @@ def test_a_shifted_row_differs_and_others_do_not(
 ) -> None:
     a, b = write(tmp_path / "a", 0, range(5)), write(tmp_path / "b", 4, range(5, 9), threads=2)
     found = differences(read_runs(a), read_runs(b))
-    assert [each.differs for each in found] == [True, False, False]
-    assert found[0].counts == (5, 4)
-    assert found[0].points == pytest.approx(4, abs=1)
+    assert list(found["p"] < 0.05) == [True, False, False]
+    first = found.iloc[0]
+    assert (first["count A"], first["count B"]) == (5, 4)
+    assert first["points"] == pytest.approx(4, abs=1)
     assert main(["compare", str(a), str(b)]) == 1
     out = capsys.readouterr().out
     assert "1 of 3 recipes differ beyond seeds, at 5%" in out
@@ -55,26 +57,31 @@ def test_a_folder_agrees_with_itself(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_a_single_run_is_judged_by_the_spread_of_the_others(tmp_path: Path) -> None:
     a, b = write(tmp_path / "a", 0, range(5)), write(tmp_path / "b", 9, range(5, 6))
-    first, *_ = differences(read_runs(a), read_runs(b))
-    assert first.differs
-    assert first.counts == (5, 1)
+    first = differences(read_runs(a), read_runs(b)).iloc[0]
+    assert first["p"] < 0.05
+    assert (first["count A"], first["count B"]) == (5, 1)
 
 
 def test_without_any_spread_nothing_is_judged(tmp_path: Path) -> None:
     a, b = write(tmp_path / "a", 0, range(1)), write(tmp_path / "b", 9, range(1, 2))
-    assert all(math.isnan(each.p) for each in differences(read_runs(a), read_runs(b)))
-    assert not any(each.differs for each in differences(read_runs(a), read_runs(b)))
+    assert differences(read_runs(a), read_runs(b))["p"].isna().all()
 
 
-def test_the_test_is_students() -> None:
-    from scipy import stats
+def test_the_test_is_students(tmp_path: Path) -> None:
+    a, b = (read_runs(write(tmp_path / name, 0, seeds)) for name, seeds in SEEDS.items())
+    only = [[r for r in records if r.recipe == ROWS[1]] for records in (a, b)]
+    expected = stats.ttest_ind(*([r.metrics["linear"] for r in each] for each in only)).pvalue
+    assert differences(*only)["p"].item() == pytest.approx(expected)
 
-    draw = np.random.default_rng(0)
-    left, right = draw.normal(size=6), draw.normal(0.5, size=4)
-    spread = pooled_spread([left, right])
-    assert p_value(left, right, *spread) == pytest.approx(stats.ttest_ind(left, right).pvalue)
-    assert p_value(left[:1], left[:1], 0.0, 3) == 1.0
-    assert p_value(left[:1], right[:1], 0.0, 3) == 0.0
+
+def test_without_any_spread_only_the_very_same_mean_is_equal() -> None:
+    def records(value: float) -> list[Record]:
+        return [
+            Record.of(BASE, seed, Machine(), now(), metrics={"linear": value}) for seed in (0, 1)
+        ]
+
+    assert differences(records(80.0), records(80.0))["p"].item() == 1
+    assert differences(records(80.0), records(80.1))["p"].item() == 0
 
 
 def test_a_folder_without_records_is_named(
