@@ -34,13 +34,11 @@ def draw(frame: pd.DataFrame) -> Figure:
     frame = frame.rename(columns={"learning_rate": "learning rate"})
     figure, axes = style.panels(frame["method"].unique())
     for axis, (_, part) in zip(axes, frame.groupby("method", sort=False), strict=True):
-        for name, line in part.groupby("scale", sort=False):
-            low, high = (line[end].clip(*RANGE) for end in ("low", "high"))
-            axis.vlines(line["learning rate"], low, high, color=style.COLOURS[str(name)], lw=0.7)
+        style.ranges(axis, part, "learning rate", "scale", RANGE)
         style.curves(axis, part, "learning rate", "value", "scale", errorbar=None)
         style.level(axis, 1.0, "all of it")
         style.level(axis, 0.0, "nothing")
-        axis.axvline(PAPER, color=style.GRAY, linestyle=":", linewidth=0.7, zorder=0)
+        style.pointer(axis, PAPER)
         style.log_axis(axis, part["learning rate"], "share of the loss recovered")
         axis.set_ylim(*RANGE)
     count = style.seeds_in(frame["n"])

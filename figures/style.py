@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -121,16 +121,41 @@ def panels(names: Iterable[str]) -> tuple[Figure, list[Axes]]:
     return figure, [axes[name] for name in names]
 
 
-def stacked(counts: list[int], names: Iterable[str]) -> tuple[Figure, list[Axes]]:
-    """Titled panels one below the other with a common x axis, as high as their lines."""
-    size = (2 * COLUMN, 0.17 * sum(counts) + 0.35 * len(counts) + 0.6)
+def stacked(counts: Mapping[str, int]) -> tuple[Figure, list[Axes]]:
+    """Titled panels one below the other with a common x axis; as high as their lines."""
+    size = (2 * COLUMN, 0.17 * sum(counts.values()) + 0.35 * len(counts) + 0.6)
+    heights = list(counts.values())
     figure, axes = plt.subplots(
-        len(counts), 1, figsize=size, height_ratios=counts, sharex=True, layout="constrained",
+        len(counts), 1, figsize=size, height_ratios=heights, sharex=True, layout="constrained",
         squeeze=False,
     )  # fmt: skip
-    for axis, name in zip(axes[:, 0], names, strict=True):
+    for axis, name in zip(axes[:, 0], counts, strict=True):
         axis.set_title(name, loc="left")
     return figure, list(axes[:, 0])
+
+
+def forest(axis: Axes, data: pd.DataFrame, band: float) -> None:
+    """A line for each row: mean, low, high, status and label; a band around 0 does not matter."""
+    axis.axvspan(-band, band, color="0.92", zorder=0)
+    axis.axvline(0, color=GRAY, **THIN)
+    for status, part in data.groupby("status"):
+        reach = [part["mean"] - part["low"], part["high"] - part["mean"]]
+        look: Any = {"color": COLOURS[str(status)], "fmt": MARKERS[str(status)], "ms": 4, "lw": 1}
+        axis.errorbar(part["mean"], -part.index, xerr=reach, label=str(status), **look)
+    axis.set_yticks([-place for place in data.index], list(data["label"]))
+    axis.set_ylim(0.4 - len(data), 0.6)
+
+
+def ranges(axis: Axes, data: pd.DataFrame, x: str, by: str, within: tuple[float, float]) -> None:
+    """A thin bar from `low` to `high` of each line of the data, cut at the limits of the axis."""
+    for name, part in data.groupby(by, sort=False):
+        low, high = (part[end].clip(*within) for end in ("low", "high"))
+        axis.vlines(part[x], low, high, color=COLOURS[str(name)], lw=0.7)
+
+
+def pointer(axis: Axes, x: float) -> None:
+    """A thin dotted vertical line."""
+    axis.axvline(x, color=GRAY, linestyle=":", **THIN)
 
 
 def curves(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, **more: Any) -> None:

@@ -1,7 +1,6 @@
 """Forest plot of the primary comparisons: what few negatives cost, and what EqCo gives back."""
 
 import math
-from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -53,32 +52,19 @@ def compute() -> pd.DataFrame:
     return pd.DataFrame(lines, columns=NAMES)
 
 
-def forest(frame: pd.DataFrame) -> Figure:
-    """A line for each comparison, a panel for each question; the band does not matter."""
-    frame = frame.assign(place=range(len(frame)))
-    questions = [text for text in QUESTIONS.values() if text in set(frame["question"])]
-    counts = [int((frame["question"] == text).sum()) for text in questions]
-    figure, axes = style.stacked(counts, questions)
-    for axis, text in zip(axes, questions, strict=True):
-        part = frame[frame["question"] == text].reset_index(drop=True)
-        axis.axvspan(-RELEVANT, RELEVANT, color="0.92", zorder=0)
-        axis.axvline(0, color=style.GRAY, linewidth=0.7)
-        for status, lines in part.groupby("status"):
-            look: Any = {"color": style.COLOURS[str(status)], "fmt": style.MARKERS[str(status)]}
-            reach = [lines["mean"] - lines["low"], lines["high"] - lines["mean"]]
-            axis.errorbar(lines["mean"], -lines.index, xerr=reach, label=status, ms=4, lw=1, **look)
-        names = [f"{name} (n = {n})" for name, n in zip(part["label"], part["n"], strict=True)]
-        axis.set_yticks([-place for place in part.index], names)
-        axis.set_ylim(-len(part) + 0.4, 0.6)
+def draw(frame: pd.DataFrame) -> Figure:
+    """What 16 negatives cost, whether half of it is recovered, and what remains."""
+    asked = [QUESTIONS[aspect] for aspect in ("falls", "recovers", "level")]
+    frame = frame[frame["primary"] & frame["question"].isin(asked)]
+    parts = {text: frame[frame["question"] == text].reset_index(drop=True) for text in asked}
+    parts = {text: part for text, part in parts.items() if len(part)}
+    figure, axes = style.stacked({text: len(part) for text, part in parts.items()})
+    for axis, part in zip(axes, parts.values(), strict=True):
+        names = part["label"] + " (n = " + part["n"].astype(str) + ")"
+        style.forest(axis, part.assign(label=names), RELEVANT)
     axes[-1].set_xlabel("points of accuracy")
     style.legend_below(figure, "bar: 95 % interval of the paired difference; band: half a point")
     return figure
-
-
-def draw(frame: pd.DataFrame) -> Figure:
-    """The comparisons of table 1 and 2 at K = 16: the answer of this project."""
-    asked = frame["question"].isin([QUESTIONS["falls"], QUESTIONS["recovers"], QUESTIONS["level"]])
-    return forest(frame[frame["primary"] & asked])
 
 
 if __name__ == "__main__":

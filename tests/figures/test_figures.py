@@ -39,6 +39,8 @@ COLUMNS = {
     "alpha": {"loss", "num_negatives", "alpha", "seed", "linear", "one_minus_pi0"},
     "noise_or_bias": {"panel", "loss", "draws", "seed", "points", "predicted"},
     "law": {"scale", "temperature", "k", "n", "nats", "points", "fitted", "line", "curve"},
+    "share_recovered": {"method", "scale", "learning_rate", "n", "value", "low", "high"},
+    "verdicts": {"question", "label", "primary", "status", "mean", "low", "high", "n"},
     "learning_rate": {"method", "loss", "num_negatives", "learning_rate", "seed", "linear"},
 }
 LOOKS = {"color", "palette", "marker", "dashes", "linestyle", "linewidth", "fontsize", "figsize"}
