@@ -70,7 +70,7 @@ GOALS = (
     *(Goal(f"glyphs, {name}", "limit", 0.95) for name in METHODS),
     *(Goal(f"cifar10-quick, {name}", "limit", 0.90) for name in METHODS),
     *(Goal(f"step, K = {few}", "limit", 1.05, "≤") for few in ("16", "64", "all")),
-    *(Goal(f"cifar10-quick loop, {name}", "lightly", 6) for name in METHODS),
+    *(Goal(f"photo loop, {name}", "lightly", 6) for name in METHODS),
     # Images.
     Goal("JPEG, two views of 224", "plain", 1.5),
 )

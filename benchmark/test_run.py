@@ -64,7 +64,7 @@ def test_photos_loop(compare: Compare) -> None:
         return
     for name, own in seconds.items():
         ratios = [their / mine for their, mine in zip(theirs, own, strict=False)]
-        row = Measurement("run", f"cifar10-quick loop, {name}", "images/s", {"ours": median(own)})
+        row = Measurement("run", f"photo loop, {name}", "images/s", {"ours": median(own)})
         if theirs:
             row.peers, row.times = {"lightly": median(theirs)}, {"lightly": median(ratios)}
         compare.keep(row, batch=batch, negatives=16)
