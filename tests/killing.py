@@ -5,25 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from pathlib import Path
 
 from eqco.artifacts.run_files import Run
 from eqco.engine.launchers import torchrun_command
+from tests.processes import start, wait_until
 
-ROOT = Path(__file__).resolve().parents[1]
 
-
-def start_and_kill_a_worker(order: Run, environment: dict[str, str]) -> None:
+def start_and_kill_a_worker(order: Run) -> None:
     """Start a run under torchrun and send SIGKILL to one process after the first checkpoint."""
-    launched = subprocess.Popen(
-        torchrun_command(order.write_job(), 2),
-        cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    path = order.checkpoint
-    deadline = time.monotonic() + 120
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    command = torchrun_command(order.write_job(), 2)
+    launched = start(*command[1:], stdout=subprocess.DEVNULL)
+    wait_until(order.checkpoint.exists)
     workers = subprocess.run(
         ["pgrep", "-P", str(launched.pid)], capture_output=True, text=True, check=True
     ).stdout.split()

@@ -20,7 +20,7 @@ from eqco.config import Machine, Settings
 from eqco.data import glyphs
 from eqco.data.augmentations import MILD, VIEWS, normalise
 from eqco.data.decode import picture
-from eqco.data.image_folder import scan, scan_unlabelled
+from eqco.data.image_folder import ImageTree, scan, scan_unlabelled
 from eqco.runtime.distributed import first_index
 from eqco.runtime.files import locked_folder
 from eqco.runtime.rng import RankSlice, Shuffle, generator_for, sample_rows
@@ -50,13 +50,10 @@ class Dataset:
 
     def to(self, device: str) -> Dataset:
         """A copy on a device."""
-        return replace(
-            self,
-            train_images=self.train_images.to(device),
-            train_labels=self.train_labels.to(device),
-            test_images=self.test_images.to(device),
-            test_labels=self.test_labels.to(device),
-        )
+        moved: dict[str, Any] = {
+            name: part.to(device) for name, part in vars(self).items() if isinstance(part, Tensor)
+        }
+        return replace(self, **moved)
 
     def channel_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the training pixels in [0, 1], each of shape (C,)."""
@@ -81,15 +78,10 @@ def glyph_set(part: float) -> Dataset:
     train, test, new = train[keep], test[keep], glyphs.unseen()[keep]
     labels = torch.arange(len(keep), device="cpu")
     drawn = glyphs.fingerprint()
-    same = drawn == glyphs.FINGERPRINT
-    note = (
-        ""
-        if same
-        else (
-            f"glyphs drawn here have fingerprint {drawn}, the committed evidence has "
-            f"{glyphs.FINGERPRINT}: another Pillow or matplotlib, so numbers may differ slightly"
-        )
-    )
+    note = "" if drawn == glyphs.FINGERPRINT else (
+        f"glyphs drawn here have fingerprint {drawn}, the committed evidence has "
+        f"{glyphs.FINGERPRINT}: another Pillow or matplotlib, so numbers may differ slightly"
+    )  # fmt: skip
     return Dataset(
         train.flatten(0, 1)[:, None],
         labels.repeat_interleave(train.shape[1]),
@@ -181,10 +173,8 @@ def read_images(paths: Sequence[Path], side: int) -> Tensor:
     return torch.from_numpy(pixels)
 
 
-@cache
-def folder_set(folder: Path, side: int = 32) -> Dataset:
-    """An image tree `train/CLASS/*`, `val|test/CLASS/*`, resized to 32 pixels."""
-    tree = scan(folder)
+def read_tree(tree: ImageTree, side: int) -> Dataset:
+    """The images of a tree, resized."""
     images = read_images(tree.train.paths() + tree.held_out.paths(), side)
     split = len(tree.train)
     parts = (images[:split], tree.train.labels, images[split:], tree.held_out.labels)
@@ -192,12 +182,15 @@ def folder_set(folder: Path, side: int = 32) -> Dataset:
 
 
 @cache
+def folder_set(folder: Path, side: int = 32) -> Dataset:
+    """An image tree `train/CLASS/*`, `val|test/CLASS/*`, resized to 32 pixels."""
+    return read_tree(scan(folder), side)
+
+
+@cache
 def unlabelled_set(folder: Path, side: int = 32) -> Dataset:
     """Every image below a folder, resized to 32 pixels; one class, nothing held out."""
-    tree = scan_unlabelled(folder)
-    images = read_images(tree.train.paths(), side)
-    parts = (images, tree.train.labels, images[:0], tree.held_out.labels)
-    return Dataset(*parts, tree.num_classes, hash_tensors(*parts))
+    return read_tree(scan_unlabelled(folder), side)
 
 
 class InMemory:
@@ -217,15 +210,16 @@ class InMemory:
         self.shuffle = Shuffle(len(data.train_images), recipe.batch_size, seed)
         self.mean, std = self.data.channel_statistics()
         self.std = torch.where(std > 1e-6, std, 1.0)  # a channel of one value is not divided by 0
-        self.num_classes, self.fingerprint, self.note = (
-            data.num_classes,
-            data.fingerprint,
-            data.note,
-        )
+        self.num_classes, self.fingerprint = data.num_classes, data.fingerprint
+        self.note = data.note
 
     def images(self, rows: Tensor) -> Tensor:
         """Training images (n, C, S, S) in [0, 1]."""
         return self.data.train_images[rows.to(self.data.train_images.device)].float() / 255
+
+    def ready(self, images: Tensor) -> Tensor:
+        """Images in [0, 1], normalised."""
+        return normalise(images, self.mean, self.std)
 
     def view(self, images: Tensor, name: str, step: int) -> Tensor:
         """A random view of images (n, C, S, S) in [0, 1], normalised, channels last."""
@@ -233,8 +227,7 @@ class InMemory:
             generator_for(self.seed, name, step), self.recipe.batch_size, first_index(len(images))
         )
         view = VIEWS[self.recipe.views](images, self.recipe.crop_scale, source)
-        view = normalise(view, self.mean, self.std)
-        return view.contiguous(memory_format=torch.channels_last)
+        return self.ready(view).contiguous(memory_format=torch.channels_last)
 
     def views(self, step: int) -> tuple[Tensor, Tensor]:
         """Query and key view of the step's images, (n, C, S, S) each."""
@@ -244,13 +237,10 @@ class InMemory:
     def sample(self, count: int) -> tuple[Tensor, Tensor]:
         """Query and key views of `count` random training images, or of all where fewer."""
         images = self.images(sample_rows(self.shuffle.total, count, self.seed))
+        view, scale = VIEWS[self.recipe.views], self.recipe.crop_scale
         query, key = (
             normalise(
-                VIEWS[self.recipe.views](
-                    images, self.recipe.crop_scale, generator_for(self.seed, "describe", name)
-                ),
-                self.mean,
-                self.std,
+                view(images, scale, generator_for(self.seed, "describe", name)), self.mean, self.std
             )
             for name in ("query", "key")
         )
@@ -268,7 +258,7 @@ class InMemory:
     def whole(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalised images and labels of "train" or "held_out", in chunks."""
         for some, right in self.chunks(part):
-            yield normalise(some, self.mean, self.std), right
+            yield self.ready(some), right
 
     def perturbed(self, part: str, views: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalised views of every image and labels, the same for every run and seed.
@@ -281,4 +271,4 @@ class InMemory:
         for view in range(views):
             generator = generator_for(0, "perturbed", part, view)
             for some, right in self.chunks(part):
-                yield normalise(mild(some, generator), self.mean, self.std), right
+                yield self.ready(mild(some, generator)), right

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,7 +24,6 @@ from eqco.losses.functional import variance_penalty
 from eqco.losses.memory_bank import MovingAverages
 from eqco.losses.registry import LOSSES
 from eqco.methods import build
-from eqco.methods.base import Method
 from eqco.runtime.distributed import average_buffers, mean_over_ranks, world_size
 from eqco.runtime.resumable import ResumableTask, restore_optimizer
 from eqco.runtime.rng import generator_for
@@ -33,25 +31,6 @@ from eqco.runtime.validation import Number, TrainingError
 
 CURVE_POINTS = 50
 WHOLE, FINITE = Number(0, whole=True), Number(-1e300)
-
-
-@dataclass(frozen=True)
-class Trained:
-    """Outcome of pretraining.
-
-    Attributes:
-        method: with the query encoder at `method.encoder`.
-        steps: optimiser steps in all.
-        curve: (step, loss) pairs, evenly spaced, at most about 50.
-        seconds: wall time of training, all sessions of a resumed run together.
-        resumed: how often the run was resumed.
-    """
-
-    method: Method
-    steps: int
-    curve: list[tuple[int, float]]
-    seconds: float
-    resumed: int
 
 
 def learning_rate_at(step: int, steps: int, warmup_steps: float, peak: float) -> float:
@@ -213,7 +192,7 @@ class Pretraining(ResumableTask):
         self.curve = curve
 
 
-def pretrain(run: Run, images: Images, progress: Progress | None = None) -> Trained:
+def pretrain(run: Run, images: Images, progress: Progress | None = None) -> Trainer[Pretraining]:
     """Train the encoder of a run that is held, resuming from its checkpoint where there is one.
 
     Args:
@@ -222,12 +201,11 @@ def pretrain(run: Run, images: Images, progress: Progress | None = None) -> Trai
         progress: called after each step with ("training", step, steps, loss).
 
     Returns:
-        The trained method; its checkpoint stays.
+        The trainer, with the trained method at `task.method`; its checkpoint stays.
 
     Raises:
         TrainingError: divergence, or a foreign checkpoint.
     """
-    work = Pretraining(run, images)
-    trainer = Trainer(work, run, run.checkpoint, "training")
+    trainer = Trainer(Pretraining(run, images), run, run.checkpoint, "training")
     trainer.train(progress)
-    return Trained(work.method, work.steps, work.curve, trainer.seconds, trainer.resumed)
+    return trainer

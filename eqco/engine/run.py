@@ -102,7 +102,8 @@ def measured(run: Run, progress: Progress | None) -> Record | None:
     recipe, seed, machine = run.recipe, run.seed, run.machine
     started, clock = now(), time.monotonic()
     images = open_images(recipe, seed, machine)
-    trained = pretrain(run, images, progress)
+    trainer = pretrain(run, images, progress)
+    trained = trainer.task
     probe_clock = time.monotonic()
     metrics, correct = dict[str, float](), dict[str, str]()
     if images.num_classes > 1:
@@ -122,9 +123,9 @@ def measured(run: Run, progress: Progress | None) -> Record | None:
         diagnostics=describe(trained.method, recipe, images),
         curve={"step": [s for s, _ in trained.curve], "loss": [v for _, v in trained.curve]},
         steps=trained.steps,
-        resumed=trained.resumed,
+        resumed=trainer.resumed,
         seconds={
-            "train": trained.seconds,
+            "train": trainer.seconds,
             "probe": time.monotonic() - probe_clock,
             "wall": time.monotonic() - clock,
         },

@@ -7,7 +7,7 @@ import warnings
 from dataclasses import asdict
 from pathlib import Path
 from signal import SIGTERM
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 
@@ -23,7 +23,10 @@ from eqco.runtime.validation import Number, TrainingError
 STEPS_BETWEEN_READS = 10
 
 
-class Trainer:
+Task = TypeVar("Task", bound=ResumableTask)
+
+
+class Trainer(Generic[Task]):
     """Trains a task to its end, from its checkpoint where there is one.
 
     Args:
@@ -38,7 +41,7 @@ class Trainer:
         unsaved: why the last checkpoint could not be written; "" where it was.
     """
 
-    def __init__(self, task: ResumableTask, run: Run, path: Path, stage: str) -> None:
+    def __init__(self, task: Task, run: Run, path: Path, stage: str) -> None:
         self.task, self.run, self.path, self.stage = task, run, path, stage
         self.seconds, self.resumed = 0.0, 0
         self.unsaved = ""

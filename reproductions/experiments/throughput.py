@@ -47,11 +47,8 @@ def throughput(recipe: Recipe, tree: ImageTree, machine: Machine, steps: int) ->
         steps: timed for each rate.
 
     Raises:
-        ValueError: `steps` is not above 0.
         TrainingError: the batch does not fit the tree or the processes.
     """
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
     torch.set_num_threads(machine.threads)
     size, rates = recipe.batch_size, dict[str, float]()
     per_epoch = max(1, len(tree.train) // size)
@@ -91,30 +88,8 @@ def throughput(recipe: Recipe, tree: ImageTree, machine: Machine, steps: int) ->
     }
 
 
-def measure_here(
-    recipe: Recipe, tree: ImageTree, machine: Machine, steps: int, out: Path | None
-) -> dict[str, Any] | None:
-    """Measure, with torchrun's other processes where there are some, and write the result.
-
-    Returns:
-        The measurement; None on all processes but the first.
-    """
-    if out:
-        check_writable(out.parent)
-    machine = replace(machine, device=distributed.start(machine.device))
-    try:
-        found = throughput(recipe, tree, machine, steps)
-        if distributed.rank() > 0:
-            return None
-        if out:
-            write_atomically(out, json.dumps(found, indent=1) + "\n")
-        return found
-    finally:
-        distributed.stop()
-
-
 def main(given: argparse.Namespace) -> int:
-    """Measure and print.
+    """Measure, with torchrun's other processes where there are some; write and print the result.
 
     Raises:
         ValueError: the scale does not read files, or the data is no image tree.
@@ -133,9 +108,18 @@ def main(given: argparse.Namespace) -> int:
         workers=choose_workers(given.workers, recipe, 1, "here"),
         compile=given.compile,
     )
-    found = measure_here(recipe, scan(Path(path).expanduser()), machine, given.steps, given.out)
-    if found:
-        print(f"{found['device']}, {found['processes']} process(es), batch {size}")
-        for name, rate in found["images_per_second"].items():
-            print(f"  {name.replace('_', ' '):26s}{rate:10,.1f} images/s")
+    if given.out:
+        check_writable(given.out.parent)
+    machine = replace(machine, device=distributed.start(machine.device))
+    try:
+        found = throughput(recipe, scan(Path(path).expanduser()), machine, given.steps)
+        if distributed.rank() > 0:
+            return 0
+    finally:
+        distributed.stop()
+    if given.out:
+        write_atomically(given.out, json.dumps(found, indent=1) + "\n")
+    print(f"{found['device']}, {found['processes']} process(es), batch {size}")
+    for name, rate in found["images_per_second"].items():
+        print(f"  {name.replace('_', ' '):26s}{rate:10,.1f} images/s")
     return 0

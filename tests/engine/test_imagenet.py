@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +18,8 @@ from eqco.engine.launchers import by_torchrun, do_shared
 from eqco.engine.pretrain import Pretraining
 from eqco.recipe import Recipe
 from reproductions.scales import SCALES
-from tests.killing import ROOT, start_and_kill_a_worker
+from tests.killing import start_and_kill_a_worker
+from tests.processes import python
 from tests.trees import files_recipe, write_tree
 
 METHODS = ("simo", "moco")
@@ -36,12 +35,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def order_in(folder: Path, root: Path, recipe: Recipe, workers: int = 1) -> Run:
     """Two steps of training and two of the probe, with a checkpoint after each."""
     machine = Machine(
-        threads=1,
-        data_dir=root,
-        checkpoints=folder / "checkpoints",
-        checkpoint_seconds=0.0,
+        threads=1, data_dir=root, checkpoints=folder / "checkpoints", checkpoint_seconds=0.0,
         workers=workers,
-    )
+    )  # fmt: skip
     return Run(recipe, 0, machine, folder / "records")
 
 
@@ -52,19 +48,13 @@ def recipes(root: Path) -> dict[str, Recipe]:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(
-    root: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Record]:
+def uninterrupted(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
     """Records of two processes that nobody disturbed, of each recipe; one launch for all."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     orders = {name: order_in(folder, root, recipe) for name, recipe in recipes(root).items()}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node=2", "-m", "tests.programs.run_orders"]
-    command += [str(order.write_job()) for order in orders.values()]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[:3000]
+    words = ["--standalone", "--nproc-per-node=2", "-m", "tests.programs.run_orders"]
+    jobs = (order.write_job() for order in orders.values())
+    python("-m", "torch.distributed.run", *words, *jobs)
     found = {}
     for name, order in orders.items():
         record = order.record()
@@ -77,15 +67,11 @@ def uninterrupted(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_killed_worker_of_two_is_resumed_with_the_same_numbers(
-    method: str,
-    tmp_path: Path,
-    root: Path,
-    environment: dict[str, str],
-    uninterrupted: dict[str, Record],
+    method: str, tmp_path: Path, root: Path, uninterrupted: dict[str, Record]
 ) -> None:
     order, whole = order_in(tmp_path, root, recipes(root)[method]), uninterrupted[method]
     assert whole.steps == 2
-    start_and_kill_a_worker(order, environment)
+    start_and_kill_a_worker(order)
     resumed = by_torchrun(order, 2)
     assert resumed.resumed == 1
     assert resumed.metrics == whole.metrics
@@ -121,13 +107,8 @@ def test_compiled_encoders_train_to_about_the_same_loss(root: Path) -> None:
 @pytest.mark.skipif(not SAMPLE, reason="EQCO_IMAGENET_SAMPLE names no tree of ImageNet JPEGs")
 def test_real_jpegs_give_a_finite_step_at_full_size() -> None:
     root = Path(SAMPLE)
-    recipe = replace(
-        SCALES["imagenet"].base,
-        data=f"part:{identity(root)}",
-        batch_size=8,
-        num_negatives=7,
-        epochs=1,
-    )
+    base, data = SCALES["imagenet"].base, f"part:{identity(root)}"
+    recipe = replace(base, data=data, batch_size=8, num_negatives=7, epochs=1)
     machine = Machine(threads=2, data_dir=root, workers=2)
     work = Pretraining(Run(recipe, 0, machine), FromFiles(scan(root), recipe, 0, machine))
     assert 0 < work.advance() < 20

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,8 @@ from eqco.recipe import Recipe
 from eqco.runtime.validation import TrainingError
 from reproductions.scales import SCALES
 from tests.invalid import invalid_of_machine, invalid_of_recipe
-from tests.killing import ROOT, start_and_kill_a_worker
+from tests.killing import start_and_kill_a_worker
+from tests.processes import python
 
 RECIPE = replace(
     SCALES["smoke"].base, data_part=0.034, epochs=3, probe_epochs=2, method="moco",
@@ -137,19 +136,16 @@ def test_options_of_torchrun_are_passed_on() -> None:
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Record:
     """The record of two processes that nobody disturbed."""
-    return by_torchrun(order_in(tmp_path_factory.mktemp("whole")), 2)
-
-
-def test_two_processes_write_one_record(uninterrupted: Record) -> None:
-    assert uninterrupted.machine["processes"] == 2
-    assert uninterrupted.resumed == 0
+    record = by_torchrun(order_in(tmp_path_factory.mktemp("whole")), 2)
+    assert (record.machine["processes"], record.resumed) == (2, 0)
+    return record
 
 
 def test_a_killed_worker_is_resumed_with_the_same_numbers(
-    tmp_path: Path, uninterrupted: Record, environment: dict[str, str]
+    tmp_path: Path, uninterrupted: Record
 ) -> None:
     order = order_in(tmp_path)
-    start_and_kill_a_worker(order, environment)
+    start_and_kill_a_worker(order)
     resumed = by_torchrun(order, 2)
     assert resumed.resumed == 1
     assert resumed.metrics == uninterrupted.metrics
@@ -175,27 +171,16 @@ def test_submitit_runs_a_job_and_would_requeue_it(tmp_path: Path) -> None:
     assert task.checkpoint().function is task
 
 
-def test_the_command_line_runs_an_order(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_the_command_line_runs_an_order(tmp_path: Path) -> None:
     order = order_in(tmp_path, replace(RECIPE, epochs=1))
-    done = subprocess.run(
-        [sys.executable, "-m", "eqco", "run", str(order.write_job())],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert order.run_id in done.stdout
+    assert order.run_id in python("-m", "eqco", "run", order.write_job()).stdout
 
 
-def test_a_second_job_on_a_run_ends_with_one_sentence(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_a_second_job_on_a_run_ends_with_one_sentence(tmp_path: Path) -> None:
     order = order_in(tmp_path)
     path = order.write_job()
     with order.hold():
-        done = subprocess.run(
-            [sys.executable, "-m", "eqco", "run", str(path)],
-            cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    assert done.returncode == 2
+        done = python("-m", "eqco", "run", path, status=2)
     assert "is being run by another process: wait for it, or stop it" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(order.folder.glob("*.json"))

@@ -20,10 +20,12 @@ from eqco.recipe import Recipe
 RECIPE = Recipe(data_part=0.1, batch_size=32, epochs=1, num_negatives=4)
 
 
-def report(monkeypatch: pytest.MonkeyPatch, by_torch: Iterable[str], path: Path) -> None:
-    """Let torch report some capabilities, and Linux those in a file."""
-    found = dict.fromkeys(by_torch, True)
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+def report(monkeypatch: pytest.MonkeyPatch, by_torch: Iterable[str] | None, path: Path) -> None:
+    """Let torch report some capabilities, an early one none, and Linux those in a file."""
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    if by_torch is not None:
+        found = dict.fromkeys(by_torch, True)
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
     monkeypatch.setattr(precision, "CPUINFO", path)
 
 
@@ -36,11 +38,12 @@ def report(monkeypatch: pytest.MonkeyPatch, by_torch: Iterable[str], path: Path)
         ([], "flags\t: fpu avx2 avx512_bf16 amx_bf16", {"avx512_bf16", "amx_bf16"}),
         ([], "flags\t: fpu avx2 avx512f", set()),
         ([], None, set()),
+        (None, "flags : avx512_bf16", {"avx512_bf16"}),
     ],
-    ids=["x86", "arm", "none-by-torch", "linux", "none-by-linux", "nobody-says"],
+    ids=["x86", "arm", "none-by-torch", "linux", "none-by-linux", "nobody-says", "early torch"],
 )
 def test_units_are_those_that_torch_or_linux_reports(
-    by_torch: list[str],
+    by_torch: list[str] | None,
     by_linux: str | None,
     expected: set[str],
     tmp_path: Path,
@@ -51,13 +54,6 @@ def test_units_are_those_that_torch_or_linux_reports(
         path.write_text(by_linux, encoding="utf-8")
     report(monkeypatch, by_torch, path)
     assert reported_units() == expected
-
-
-def test_an_early_torch_reports_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    (tmp_path / "cpuinfo").write_text("flags : avx512_bf16", encoding="utf-8")
-    monkeypatch.setattr(precision, "CPUINFO", tmp_path / "cpuinfo")
-    assert reported_units() == {"avx512_bf16"}
 
 
 def test_only_bfloat16_on_a_cpu_without_units_is_emulated(

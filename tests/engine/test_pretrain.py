@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +19,8 @@ from eqco.engine.pretrain import Pretraining, learning_rate_at, pretrain
 from eqco.recipe import Recipe
 from eqco.runtime.validation import TrainingError
 from reproductions.scales import SCALES
+from tests.processes import start, wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
 RECIPE = replace(SCALES["smoke"].base, loss="eqco", alpha=64.0, num_negatives=16, epochs=4)
 State = dict[str, torch.Tensor]
 
@@ -42,20 +40,13 @@ def machine_in(folder: Path, seconds: float = 0.0) -> Machine:
 def whole(images: InMemory, tmp_path_factory: pytest.TempPathFactory) -> State:
     """State of the method after an uninterrupted run."""
     folder = tmp_path_factory.mktemp("whole")
-    return pretrain(Run(RECIPE, 0, machine_in(folder)), images).method.state_dict()
+    return pretrain(Run(RECIPE, 0, machine_in(folder)), images).task.method.state_dict()
 
 
-def test_a_killed_run_resumes_bit_for_bit(
-    images: InMemory, tmp_path: Path, whole: State, environment: dict[str, str]
-) -> None:
+def test_a_killed_run_resumes_bit_for_bit(images: InMemory, tmp_path: Path, whole: State) -> None:
     path = Run(RECIPE, 0, machine_in(tmp_path / "killed")).checkpoint
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.programs.train_slowly", str(path.parent)],
-        cwd=ROOT, env=environment,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    child = start("-m", "tests.programs.train_slowly", path.parent)
+    wait_until(path.exists)
     time.sleep(0.3)
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL, "the run ended before it was killed"
@@ -64,45 +55,22 @@ def test_a_killed_run_resumes_bit_for_bit(
     assert 0 < reached < steps
     resumed = pretrain(Run(RECIPE, 0, machine_in(path.parent)), images)
     assert resumed.resumed == 1
-    for name, value in resumed.method.state_dict().items():
+    for name, value in resumed.task.method.state_dict().items():
         assert torch.equal(value, whole[name]), name
 
 
-def test_an_interrupted_run_resumes_bit_for_bit(
-    images: InMemory, tmp_path: Path, whole: State
-) -> None:
-    def interrupt(stage: str, step: int, steps: int, loss: float) -> None:
-        if step == 20:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        pretrain(Run(RECIPE, 0, machine_in(tmp_path)), images, interrupt)
-    seen: list[int] = []
-    resumed = pretrain(
-        Run(RECIPE, 0, machine_in(tmp_path)), images, lambda stage, step, *_: seen.append(step)
-    )
-    assert seen[0] == 21
-    assert all(torch.equal(resumed.method.state_dict()[name], whole[name]) for name in whole)
-
-
-def test_a_run_that_another_process_holds_raises_busy(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
-    machine = machine_in(tmp_path)
-    lock = Run(RECIPE, 0, machine).lock
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.programs.hold_lock", str(lock)],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+def test_a_run_that_another_process_holds_raises_busy(tmp_path: Path) -> None:
+    run = Run(RECIPE, 0, machine_in(tmp_path))
+    child = start("-m", "tests.programs.hold_lock", run.lock)
     assert child.stdout is not None
     child.stdout.readline()
     try:
         with pytest.raises(Busy, match="is being run by another process"):
-            Run(RECIPE, 0, machine).check_free()
+            run.check_free()
     finally:
         child.kill()
         child.communicate()
-    Run(RECIPE, 0, machine).check_free()  # the lock of a killed process is free
+    run.check_free()  # the lock of a killed process is free
 
 
 def test_divergence_names_the_step_and_keeps_a_finite_checkpoint(
@@ -128,24 +96,6 @@ def test_weights_that_are_not_finite_are_never_saved(images: InMemory, tmp_path:
             look()
 
 
-def test_a_batch_larger_than_the_data_raises_an_error(images: InMemory, tmp_path: Path) -> None:
-    large = replace(RECIPE, batch_size=100_000)
-    with pytest.raises(TrainingError, match=r"batch_size is 100000, but the data has only \d+"):
-        pretrain(Run(large, 0, machine_in(tmp_path)), images)
-
-
-def test_loss_curves_of_two_runs_are_equal_and_fall(images: InMemory, tmp_path: Path) -> None:
-    curves = []
-    for name in ("one", "two"):
-        work = Pretraining(Run(RECIPE, 0, machine_in(tmp_path / name)), images)
-        losses = []
-        for work.step in range(20):
-            losses.append(work.advance())
-        curves.append(losses)
-    assert curves[0] == curves[1]
-    assert sum(curves[0][-5:]) < sum(curves[0][:5])
-
-
 def test_the_rate_rises_from_a_thousandth_and_falls_to_zero() -> None:
     rates = [learning_rate_at(step, 100, 10, 0.5) for step in range(100)]
     assert rates[0] == pytest.approx(0.5 / 1000)
@@ -163,7 +113,7 @@ def test_the_encoder_of_a_checkpoint_is_the_trained_one(images: InMemory, tmp_pa
     method, recipe, seed = trained_encoder(path)
     assert (recipe, seed) == (short, 3)
     for name, value in method.state_dict().items():
-        assert torch.equal(value, trained.method.state_dict()[name])
+        assert torch.equal(value, trained.task.method.state_dict()[name])
     with pytest.raises(TrainingError, match=r"is of recipe .*, the record of"):
         trained_encoder(path, replace(short, temperature=0.3))
     assert Recipe.of(torch.load(path, weights_only=True)["recipe"]) == short

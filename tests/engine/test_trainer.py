@@ -195,17 +195,6 @@ def test_progress_gets_the_stage_the_step_and_the_loss(machine: Machine) -> None
     assert seen == [("counting", 1, 3, 0.0), ("counting", 2, 3, 1.0), ("counting", 3, 3, 3.0)]
 
 
-def test_due_follows_checkpoint_seconds(machine: Machine) -> None:
-    work = Count()
-    trainer = trainer_of(work, replace(machine, checkpoint_seconds=20.0))
-    work.step = 5
-    assert not trainer.due(19.0, 4)
-    assert not trainer.due(20.0, 4)
-    assert trainer.due(20.1, 4)
-    work.step = 10
-    assert trainer.due(0.0, 9)  # the end is always saved
-
-
 def test_on_a_gpu_processes_agree_at_every_tenth_step_only(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

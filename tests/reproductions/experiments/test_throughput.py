@@ -43,11 +43,6 @@ def test_throughput_names_its_rates_and_its_machine(root: Path, recipe: Recipe) 
     assert (found["processes"], found["batch_size"]) == (1, recipe.batch_size)
 
 
-def test_throughput_of_no_steps_is_an_error(root: Path, recipe: Recipe) -> None:
-    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
-        throughput.throughput(recipe, scan(root), Machine(threads=1), 0)
-
-
 def test_the_command_writes_a_measurement_that_the_plan_reads(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
