@@ -9,6 +9,7 @@ import pytest
 from eqco.artifacts.record import RecordError
 from eqco.recipe import Recipe
 from reproductions.experiments import grid
+from reproductions.experiments.planned import EXPERIMENTS
 from reproductions.results.evidence import committed
 from reproductions.results.records import RECORDS, Records
 from reproductions.scales import SCALES
@@ -52,8 +53,10 @@ def test_lines_and_files_are_read_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scale", OF_SCALES)
-def test_committed_records_are_runs_of_the_sweep(scale: str) -> None:
+def test_committed_records_are_runs_of_the_sweep_or_of_a_planned_experiment(scale: str) -> None:
     found = {(record.recipe, record.seed) for record in committed(scale).records}
-    seeds = range(1 + max(seed for _, seed in found))
-    jobs = grid.jobs(SCALES[scale], committed(scale).base, seeds)
+    seeds, base = range(1 + max(seed for _, seed in found)), committed(scale).base
+    jobs = list(grid.jobs(SCALES[scale], base, seeds))
+    for made in EXPERIMENTS.values():
+        jobs += made.jobs(base) if made.scale == scale else []
     assert found <= {(job.recipe, job.seed) for job in jobs}
