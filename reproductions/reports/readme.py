@@ -74,8 +74,9 @@ def answer(judged: Sequence[tuple[Claim, Verdict]] | None = None, scale: str = G
     return (
         f"**On `{scale}` at learning rate {base.learning_rate:g}, {HEADLINE_K} negatives "
         f"{ENOUGH[enough]}: EqCo {RECOVERED[half.status]}.** With {HEADLINE_K} of "
-        f"{base.num_negatives} negatives InfoNCE loses {falls.mean:.1f} points of accuracy, EqCo "
-        f"gives {better.mean:.1f} back; {-level.mean:.1f} [{-level.high:.1f}, {-level.low:.1f}] "
+        f"{base.num_negatives} negatives InfoNCE loses {falls.mean:.1f} points of accuracy. EqCo "
+        f"gives {better.mean:.1f} back. Against EqCo with all negatives "
+        f"{-level.mean:.1f} [{-level.high:.1f}, {-level.low:.1f}] "
         f"remain (SiMo, linear probe, 95 % interval, n = {level.n})."
     )
 
@@ -86,7 +87,11 @@ def rate_sentence() -> str:
     shares = {rate: share_at(GLYPHS, "simo", rate) for rate in rates}
     if not all(shares.values()):
         return ""
-    texts = [f"{100 * each.value:.0f} % of the loss at {r:g}" for r, each in shares.items() if each]
+    texts = [
+        f"{100 * each.value:.0f} % of the loss at {rate:g} (n = {each.n})"
+        for rate, each in shares.items()
+        if each
+    ]
     return f"**What EqCo gives back falls with the learning rate**: {', '.join(texts)}."
 
 
