@@ -7,11 +7,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from eqco.runtime.validation import SEED, Number, check_folder, check_name, shown
+from eqco.runtime.validation import (
+    COUNT,
+    HARDNESS,
+    SEED,
+    SOG_GAMMA,
+    Number,
+    check_folder,
+    check_name,
+    shown,
+)  # fmt: skip
+
+RATE = Number(0, 1e6, open_low=True)  # larger ones overflow float32 in a few steps
+SHARE = Number(0, 1, open_low=True)
+MOMENTUM = Number(0, 1, open_high=True)
+TEMPERATURE = Number(1e-4, 1e6)  # similarities over it stay in the range of float32
 
 # Raise by one when the same recipe may give another number; older records then do not count.
 NUMERICS = 2
@@ -94,41 +108,41 @@ class Settings:
 
     method: str = "simo"
     loss: str = "infonce"
-    num_negatives: int = 255
-    alpha: float | None = None
+    num_negatives: Annotated[int, COUNT] = 255
+    alpha: Annotated[float | None, Number(1e-6, 1e12, optional=True)] = None
     drawing: str = "independent"
-    temperature: float = 0.2
+    temperature: Annotated[float, TEMPERATURE] = 0.2
     data: str = "glyphs"
-    data_part: float = 1.0
+    data_part: Annotated[float, SHARE] = 1.0
     views: str = "glyphs"
-    crop_scale: float = 0.8
+    crop_scale: Annotated[float, SHARE] = 0.8
     backbone: str = "small-gray"
-    embedding_dim: int = 128
-    key_momentum: float = 0.99
-    batch_size: int = 256
-    epochs: int = 10
-    learning_rate: float = 0.4
-    warmup_epochs: float = 1.0
-    sgd_momentum: float = 0.9
-    weight_decay: float = 1e-4
+    embedding_dim: Annotated[int, Number(1, 2**20, whole=True)] = 128
+    key_momentum: Annotated[float, MOMENTUM] = 0.99
+    batch_size: Annotated[int, Number(2, 2**31, whole=True)] = 256
+    epochs: Annotated[int, Number(0, 10**6, whole=True)] = 10
+    learning_rate: Annotated[float, RATE] = 0.4
+    warmup_epochs: Annotated[float, Number(0, 1e6)] = 1.0
+    sgd_momentum: Annotated[float, MOMENTUM] = 0.9
+    weight_decay: Annotated[float, Number(0, 1e6)] = 1e-4
     precision: str = "float32"
-    probe_epochs: int = 30
-    probe_learning_rate: float = 3.0
-    knn_neighbours: int = 1
-    queue_size: int = 0
-    bn_splits: int = 1
+    probe_epochs: Annotated[int, Number(1, 10**6, whole=True)] = 30
+    probe_learning_rate: Annotated[float, RATE] = 3.0
+    knn_neighbours: Annotated[int, COUNT] = 1
+    queue_size: Annotated[int, Number(0, 2**31, whole=True)] = 0
+    bn_splits: Annotated[int, COUNT] = 1
     projector: str = "bn"
-    second_temperature: float | None = None
-    image_size: int | None = None
+    second_temperature: Annotated[float | None, replace(TEMPERATURE, optional=True)] = None
+    image_size: Annotated[int | None, Number(1, 2**14, whole=True, optional=True)] = None
     probe: str = "features"
-    draws: int = 1
-    probe_penalty: float = 3e-4
-    hardness: float | None = None
-    sog_gamma: float | None = None
-    num_synthetic: int = 0
-    validation: int = 0
-    loss_scale: float = 1.0
-    variance_penalty: float = 0.0
+    draws: Annotated[int, COUNT] = 1
+    probe_penalty: Annotated[float, RATE] = 3e-4
+    hardness: Annotated[float | None, replace(HARDNESS, optional=True)] = None
+    sog_gamma: Annotated[float | None, replace(SOG_GAMMA, optional=True)] = None
+    num_synthetic: Annotated[int, Number(0, 2**20, whole=True)] = 0
+    validation: Annotated[int, Number(0, 2**31, whole=True)] = 0
+    loss_scale: Annotated[float, RATE] = 1.0
+    variance_penalty: Annotated[float, Number(0, 1e6)] = 0.0
 
     def digest(self, numerics: int | None = None) -> str:
         """First 8 hex digits of the SHA-256 of the recipe and NUMERICS, or older numerics."""

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Annotated, Any, get_origin, get_type_hints
 
 from eqco.config import LATER, Settings
 from eqco.data import find_source
 from eqco.data.augmentations import AFTER_CROP, VIEWS
 from eqco.evaluation import PROBES
-from eqco.losses.functional import HARDNESS, SOG_GAMMA
 from eqco.losses.registry import LOSSES
 from eqco.losses.sampling import DRAWINGS
 from eqco.methods import METHODS
 from eqco.methods.encoder import BACKBONES, PROJECTORS
-from eqco.runtime.validation import COUNT, Number, check_name, shown
+from eqco.runtime.validation import Number, check_name, shown
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -31,39 +30,10 @@ NAMES: dict[str, Iterable[str]] = {
     "precision": PRECISIONS,
     "probe": PROBES,
 }
-RATE = Number(0, 1e6, open_low=True)  # larger ones overflow float32 in a few steps
-SHARE = Number(0, 1, open_low=True)
-MOMENTUM = Number(0, 1, open_high=True)
-TEMPERATURE = Number(1e-4, 1e6)  # similarities over it stay in the range of float32
 NUMBERS: dict[str, Number] = {
-    "num_negatives": COUNT,
-    "alpha": Number(1e-6, 1e12, optional=True),
-    "temperature": TEMPERATURE,
-    "data_part": SHARE,
-    "crop_scale": SHARE,
-    "embedding_dim": Number(1, 2**20, whole=True),
-    "key_momentum": MOMENTUM,
-    "batch_size": Number(2, 2**31, whole=True),
-    "epochs": Number(0, 10**6, whole=True),
-    "learning_rate": RATE,
-    "warmup_epochs": Number(0, 1e6),
-    "sgd_momentum": MOMENTUM,
-    "weight_decay": Number(0, 1e6),
-    "probe_epochs": Number(1, 10**6, whole=True),
-    "probe_learning_rate": RATE,
-    "knn_neighbours": COUNT,
-    "queue_size": Number(0, 2**31, whole=True),
-    "bn_splits": COUNT,
-    "second_temperature": replace(TEMPERATURE, optional=True),
-    "image_size": Number(1, 2**14, whole=True, optional=True),
-    "draws": COUNT,
-    "probe_penalty": RATE,
-    "hardness": replace(HARDNESS, optional=True),
-    "sog_gamma": replace(SOG_GAMMA, optional=True),
-    "num_synthetic": Number(0, 2**20, whole=True),
-    "validation": Number(0, 2**31, whole=True),
-    "loss_scale": RATE,
-    "variance_penalty": Number(0, 1e6),
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(Settings, include_extras=True).items()
+    if get_origin(hint) is Annotated
 }
 
 

@@ -24,7 +24,8 @@ from torch import Tensor
 
 from eqco.losses.logits import ContrastiveLogits, ExplicitSimilarities
 from eqco.runtime.validation import (
-    Number,
+    HARDNESS,
+    SOG_GAMMA,
     check_name,
     check_negatives,
     check_temperature,
@@ -36,8 +37,6 @@ REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sum": torch.sum,
     "none": lambda losses: losses,
 }
-HARDNESS = Number(0, 100)
-SOG_GAMMA = Number(0, 1, open_low=True)
 Average = Callable[[Tensor, float], Tensor]  # (log g of each query, gamma) -> log u, shape (N,)
 Documented = TypeVar("Documented", bound=Callable[..., Any] | type)
 P = ParamSpec("P")

@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 
 from eqco.losses.base import ContrastiveLoss
-from eqco.losses.functional import HARDNESS
-from eqco.runtime.validation import check_temperature, positive_finite
+from eqco.runtime.validation import HARDNESS, check_temperature, positive_finite
 
 
 class InfoNCELoss(ContrastiveLoss):

@@ -106,6 +106,8 @@ POSITIVE = Number(0, open_low=True)
 COUNT = Number(1, 2**31, whole=True)
 SEED = Number(0, whole=True)
 NEGATIVES = Number(1, whole=True)
+HARDNESS = Number(0, 100)
+SOG_GAMMA = Number(0, 1, open_low=True)
 TEMPERATURE = Number(1e-30, 1e30)  # cosines over it stay in the range of float32
 
 
