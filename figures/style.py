@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import matplotlib
 
@@ -280,16 +280,13 @@ PICTURES: dict[str, dict[str, Any]] = {
 }
 
 
-def drawn_as(figure: Figure, ending: str, stream: IO[bytes]) -> None:
-    """Write a figure in a format of PICTURES."""
-    figure.savefig(stream, format=ending, **PICTURES[ending])
-
-
 def save(figure: Figure, name: str, folder: Path) -> None:
     """Write NAME.pdf and NAME.png; the same figure gives the same bytes."""
     with plt.rc_context(THEME):
-        for ending in PICTURES:
-            write_atomically(folder / f"{name}.{ending}", partial(drawn_as, figure, ending))
+        for ending, settings in PICTURES.items():
+            content = BytesIO()
+            figure.savefig(content, format=ending, **settings)
+            write_atomically(folder / f"{name}.{ending}", content.getvalue())
     plt.close(figure)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 from collections.abc import Iterator
@@ -36,6 +37,13 @@ def unfinished(path: Path) -> Path:
     return path.with_suffix(f".new{path.suffix}")
 
 
+def write_tensors(path: Path, content: dict[str, Any]) -> None:
+    """Write what `torch.save` makes of a table, atomically."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint atomically, and keep the one before it.
 
@@ -43,7 +51,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
     the earlier one.
     """
     new = unfinished(path)
-    write_atomically(new, lambda stream: torch.save(state, stream))
+    write_tensors(new, state)
     if path.exists():
         os.replace(path, earlier(path))
     os.replace(new, path)

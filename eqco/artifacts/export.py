@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from eqco.artifacts.checkpoint import read_trained
+from eqco.artifacts.checkpoint import read_trained, write_tensors
 from eqco.methods.encoder import BACKBONES
 from eqco.recipe import Recipe
-from eqco.runtime.files import check_writable, write_atomically
+from eqco.runtime.files import check_writable
 from eqco.runtime.validation import TrainingError, check_name
 
 LAYOUTS = ("torchvision", "moco", "own")
@@ -155,7 +154,7 @@ def export(checkpoint: Path, layout: str | None, out: Path) -> Written:
     state, name = backbone_state(checkpoint)
     layout = chosen_layout(name, layout)
     body = exported(state, name, layout)
-    write_atomically(out, lambda stream: torch.save(body, stream))
+    write_tensors(out, body)
     trained = [
         v.numel() for k, v in state.items() if "running_" not in k and "num_batches" not in k
     ]

@@ -4,45 +4,24 @@ from __future__ import annotations
 
 import errno
 import glob
-import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from uuid import uuid4
 
 from filelock import FileLock
 
 
-class ErrorKeepingWriter(io.BufferedWriter):
-    """Keeps the error of a refused write, which torch reports in other words."""
-
-    refused: OSError | None = None
-
-    def write(self, content: Any) -> int:
-        """Write bytes."""
-        try:
-            return super().write(content)
-        except OSError as error:
-            self.refused = error
-            raise
-
-    def settle(self) -> None:
-        """Write everything to the disk, and close."""
-        self.flush()
-        os.fsync(self.fileno())
-        self.close()
-
-
-def write_atomically(path: Path, content: str | Callable[[IO[bytes]], object]) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file atomically: readers see either the old or the complete new file.
 
     Args:
         path: the file; its folder is made.
-        content: text, or a function that writes to an open binary file.
+        content: text, written as UTF-8, or bytes.
 
     Raises:
         OSError: the system refuses it, as on a full disk, or `path` is a device or a folder;
@@ -50,24 +29,21 @@ def write_atomically(path: Path, content: str | Callable[[IO[bytes]], object]) -
     """
     if path.exists() and not path.is_file():  # a device or a pipe would be replaced by a file
         raise OSError(errno.EINVAL, "is there and is no regular file", str(path))
+    if isinstance(content, str):
+        content = content.encode(errors="backslashreplace")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
-    stream = ErrorKeepingWriter(io.FileIO(temporary, "xb"))  # its mode follows the umask
     try:
-        if isinstance(content, str):
-            stream.write(content.encode(errors="backslashreplace"))
-        else:
-            content(stream)
-        stream.settle()
+        with temporary.open("xb") as stream:  # its mode follows the umask
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException as error:
-        with suppress(OSError):
-            stream.close()
         temporary.unlink(missing_ok=True)
-        refused = error if isinstance(error, OSError) else stream.refused
-        if refused is None or not refused.errno:
-            raise
-        raise OSError(refused.errno, refused.strerror, str(path)) from error
+        if isinstance(error, OSError) and error.errno:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 MOST_DIGITS = 4300  # of a whole number of JSON: what Python reads by default

@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.__main__ import section_of
-from eqco.artifacts.checkpoint import earlier, read
+from eqco.artifacts.checkpoint import earlier, read, write_tensors
 from eqco.artifacts.record import Record, RecordError
 from eqco.artifacts.run_files import Run
 from eqco.cli.errors import run_cli
@@ -190,20 +190,19 @@ def small_files() -> Any:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def by_torch(stream: IO[bytes]) -> None:
-    """Write 400 kB as checkpoints are written."""
-    torch.save(torch.zeros(100_000), stream)
-
-
-@pytest.mark.parametrize("content", ["x" * 400_000, by_torch], ids=["text", "torch"])
+@pytest.mark.parametrize(
+    ("write", "content"),
+    [(write_atomically, "x" * 400_000), (write_tensors, {"a": torch.zeros(100_000)})],
+    ids=["text", "torch"],
+)
 def test_a_full_disk_leaves_the_old_file_and_names_it(
-    content: Any, tmp_path: Path, small_files: Callable[[], None]
+    write: Callable[..., None], content: Any, tmp_path: Path, small_files: Callable[[], None]
 ) -> None:
     path = tmp_path / "kept"
     path.write_text("old")
     small_files()
     with pytest.raises(OSError, match="File too large") as got:
-        write_atomically(path, content)
+        write(path, content)
     assert got.value.filename == str(path)
     assert [each.name for each in tmp_path.iterdir()] == ["kept"]
     assert path.read_text() == "old"

@@ -6,7 +6,6 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import pytest
 
@@ -75,24 +74,26 @@ def test_the_mode_of_a_file_follows_the_umask(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def test_text_is_written_as_utf_8_and_a_function_writes_bytes(tmp_path: Path) -> None:
+def test_text_is_written_as_utf_8_and_bytes_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "one.bin"
     write_atomically(path, "α = 256\n")
     assert path.read_bytes() == "α = 256\n".encode()
-    write_atomically(path, lambda stream: stream.write(b"\0\xff"))
+    write_atomically(path, b"\0\xff")
     assert path.read_bytes() == b"\0\xff"
 
 
-def test_a_function_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "one.bin"
     write_atomically(path, "old")
 
-    def fail(stream: IO[bytes]) -> None:
-        stream.write(b"half")
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write_atomically(path, fail)
+        write_atomically(path, b"new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
