@@ -46,17 +46,7 @@ __all__ = [
     "similarities",
 ]
 
-MODULES = {
-    "DCLJackknifeLoss": "eqco.losses.modules",
-    "DCLLoss": "eqco.losses.modules",
-    "DualTemperatureLoss": "eqco.losses.modules",
-    "EqCoJackknifeLoss": "eqco.losses.modules",
-    "EqCoLoss": "eqco.losses.modules",
-    "EqCoSecondOrderLoss": "eqco.losses.modules",
-    "FlatNCEJackknifeLoss": "eqco.losses.modules",
-    "FlatNCELoss": "eqco.losses.modules",
-    "HardInfoNCELoss": "eqco.losses.modules",
-    "InfoNCELoss": "eqco.losses.modules",
+MODULES = {name: "eqco.losses.modules" for name in __all__ if name != "__version__"} | {
     "LabelLoss": "eqco.losses.supervised",
     "eqco_info_nce": "eqco.losses.functional",
     "eqco_jackknife": "eqco.losses.bias_corrected",

@@ -17,7 +17,7 @@ from eqco.data.image_folder import scan
 from eqco.data.streaming import FromFiles
 from eqco.engine.launchers import choose_device
 from eqco.evaluation.features import Frozen
-from eqco.evaluation.metrics import METRICS, percent
+from eqco.evaluation.metrics import METRICS, WHOLE, judge
 from eqco.recipe import Recipe
 
 
@@ -69,11 +69,7 @@ def measured(
         "train": len(parts[0][1]),
         "held_out": len(held_out),
         "largest_class": 100 * held_out.bincount().max().item() / len(held_out),
-        "metrics": {
-            name: percent(metric.correct(parts[0], parts[1], images.num_classes, recipe))
-            for name, metric in METRICS.items()
-            if not metric.perturbed
-        },
+        "metrics": judge(WHOLE, parts[0], parts[1], images.num_classes, recipe)[0],
     }
 
 

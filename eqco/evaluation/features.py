@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from eqco.config import Machine, Settings
 from eqco.data.in_memory import InMemory
-from eqco.evaluation.metrics import METRICS, packed, percent
+from eqco.evaluation.metrics import PERTURBED, WHOLE, judge
 from eqco.runtime.distributed import rank
 
 
@@ -91,13 +91,10 @@ class FeatureProbe:
             return {}
         before, classes = state_hash(self.backbone), self.images.num_classes
         found: dict[str, float] = {}
-        for perturbed in (False, True):
-            train, test = (self.features(part, views * perturbed) for part, views in VIEWS)
-            for name, metric in METRICS.items():
-                if metric.perturbed == perturbed:
-                    correct = metric.correct(train, test, classes, self.recipe)
-                    found[name] = percent(correct)
-                    if metric.kept:
-                        self.correct[name] = packed(correct)
+        for names, times in ((WHOLE, 0), (PERTURBED, 1)):
+            train, test = (self.features(part, views * times) for part, views in VIEWS)
+            percents, kept = judge(names, train, test, classes, self.recipe)
+            found |= percents
+            self.correct |= kept
         check_unchanged(self.backbone, before)
         return found

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from eqco.config import Machine, Settings
 from eqco.data.streaming import FromFiles
 from eqco.evaluation.features import Frozen, check_unchanged, state_hash
-from eqco.evaluation.metrics import METRICS, MILESTONES, packed, percent
+from eqco.evaluation.metrics import MILESTONES, WHOLE, judge, packed, percent
 from eqco.runtime.distributed import gather_uneven, mean_over_ranks, rank, world_size
 from eqco.runtime.resumable import ResumableTask, restore_optimizer
 from eqco.runtime.rng import Shuffle, generator_for
@@ -166,11 +166,9 @@ class CropProbe(ResumableTask):
         found, classes = self.accuracy(), self.images.num_classes
         train, test = self.features("train"), self.features("held_out")
         if rank() == 0:
-            for name, metric in METRICS.items():
-                if name not in found and not metric.perturbed:
-                    correct = metric.correct(train, test, classes, self.recipe)
-                    found[name] = percent(correct)
-                    if metric.kept:
-                        self.correct[name] = packed(correct)
+            others = [name for name in WHOLE if name not in found]
+            percents, kept = judge(others, train, test, classes, self.recipe)
+            found |= percents
+            self.correct |= kept
         check_unchanged(self.frozen.backbone, self.hash)
         return found

@@ -6,7 +6,7 @@ M images, F features. Everything is fitted on the training part and judged on th
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,3 +138,28 @@ METRICS: dict[str, Metric] = {
         perturbed=True,
     ),
 }
+
+WHOLE, PERTURBED = (
+    [name for name, metric in METRICS.items() if metric.perturbed == perturbed]
+    for perturbed in (False, True)
+)
+
+
+def judge(
+    names: Iterable[str], train: Labelled, test: Labelled, num_classes: int, recipe: Settings
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Metrics of features.
+
+    Args:
+        names: of the metrics.
+        train: features (M, F) and labels (M,), on which a metric is fitted.
+        test: those that it is judged on.
+        num_classes: how many classes the labels come from.
+        recipe: settings of the metrics.
+
+    Returns:
+        Accuracies in percent, and the images that are right, `packed`, of the metrics that keep it.
+    """
+    correct = {name: METRICS[name].correct(train, test, num_classes, recipe) for name in names}
+    kept = {name: packed(right) for name, right in correct.items() if METRICS[name].kept}
+    return {name: percent(right) for name, right in correct.items()}, kept
