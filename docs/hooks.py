@@ -18,7 +18,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).resolve().parents[1]
 OUTSIDE = {
     "README.md": "index.md",
-    "FINDINGS.md": "findings.md",
+    **{f"log/{page.name}": f"log/{page.name}" for page in sorted((ROOT / "log").glob("*.md"))},
     "CHANGELOG.md": "changelog.md",
     "figures/README.md": "figures.md",
     "benchmark/README.md": "benchmark.md",

@@ -20,7 +20,7 @@ import torch
 from tests.cli.test_train import write_flat
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "FINDINGS.md", *sorted(ROOT.glob("*/*.md"))]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("*/*.md"))]
 PAGES = [page for page in PAGES if page.parent.name != "tests"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 INDENTED = re.compile(r"(?<=\n\n)((?: {4}.*\n)+)")

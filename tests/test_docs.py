@@ -20,7 +20,7 @@ from tests.processes import ROOT
 Outcomes = list[tuple[int, str]]
 Sessions = Callable[[list[list[str]], Path], Outcomes]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "FINDINGS.md", *sorted(ROOT.glob("*/*.md"))]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("*/*.md"))]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 COMMANDS = sorted(set(re.findall(r"`((?:pytest|python -m|eqco) [^`]+)`", TEXT)))
 PYTEST = [command for command in COMMANDS if command.startswith("pytest reproductions")]

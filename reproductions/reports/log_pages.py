@@ -92,10 +92,11 @@ def state(name: str) -> str:
 
 
 def index() -> str:
-    """Every experiment with its state, a line each."""
+    """Every page of the log with its state, the latest first; earlier pages state it themselves."""
+    planned = {log_page(name): name for name in EXPERIMENTS}
     lines = []
-    for name in EXPERIMENTS:
-        page = log_page(name)
-        title = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
-        lines.append([page.name[:10], f"[{title}]({page.name})", state(name)])
-    return markdown_table(["planned", "experiment", "state"], lines)
+    for page in sorted(LOG.glob("20*.md"), reverse=True):
+        title, _, status, *_ = page.read_text(encoding="utf-8").splitlines()
+        known = state(planned[page]) if page in planned else status.removeprefix("Status: ")
+        lines.append([page.name[:10], f"[{title.removeprefix('# ')}]({page.name})", known])
+    return markdown_table(["date", "experiment", "state"], lines)

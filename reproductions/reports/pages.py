@@ -22,7 +22,7 @@ from eqco.recipe import Recipe
 from eqco.runtime.files import write_atomically
 from reproductions.experiments import missing, supervised
 from reproductions.experiments.planned import EXPERIMENTS
-from reproductions.reports import log_pages, readme, sensitivity, sweep
+from reproductions.reports import answers, log_pages, readme, sensitivity, sweep
 from reproductions.reports.figures import PICTURES, picture
 from reproductions.reports.grids import claim_grid, published_grid, row_grid
 from reproductions.results.evidence import Evidence, committed, judged_scales, shown_scales
@@ -129,6 +129,7 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
         "published": lambda: page_table(published_grid()),
         "tables": all_tables,
     },
+    ROOT / "docs" / "results.md": answers.SECTIONS,
     ROOT / "docs" / "commands.md": {"prices": prices},
     ROOT / "docs" / "sweep.md": sweep.SECTIONS,
     log_pages.LOG / "README.md": {"index": log_pages.index},
@@ -152,10 +153,12 @@ def contradicted() -> str:
 def filled(page: Path, sections: dict[str, str]) -> str:
     """The text of a page with new content between `<!-- name -->` and `<!-- /name -->`.
 
+    Numbers in its sentences are filled in, see `reproductions.reports.answers`.
+
     Raises:
-        ValueError: the page lacks a marker.
+        ValueError: the page lacks a marker, or a sentence no longer says what the records say.
     """
-    text = page.read_text(encoding="utf-8")
+    text = answers.with_numbers(page.read_text(encoding="utf-8"))
     for name, content in sections.items():
         start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         if start not in text or end not in text:

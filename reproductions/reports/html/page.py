@@ -40,7 +40,7 @@ LEAD = "verdicts"  # the figure below the answer
 PAGES = {
     "Figures": "figures/README.md",
     "Departures from the paper": "docs/deviations.md",
-    "Findings": "FINDINGS.md",
+    "Log": "log/README.md",
 }
 
 

@@ -1,0 +1,150 @@
+"""The tables of docs/results.md, a section each, and the numbers in its sentences.
+
+A number in a sentence stands between `<!--= what -->` and `<!--/-->`; `value` says what it may be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+
+from reproductions.experiments.grid import METHOD_RATES, RATES
+from reproductions.results.bound_and_gradient import worst
+from reproductions.results.evidence import committed, shown_scales
+from reproductions.results.shares import share_at
+from reproductions.statistics.verdicts import Verdict
+from reproductions.statistics.wording import INTERVAL, NOT_RUN, count, points, status
+from reproductions.tables.claims import HEADLINE_K, PRIMARY
+from reproductions.tables.formats import markdown_table
+
+GLYPHS = "glyphs"
+NUMBER = re.compile(r"<!--= (?P<what>[^>]+) -->(?P<now>.*?)<!--/-->", re.DOTALL)
+METHODS_OF_TABLES = {"SiMo": 1, "MoCo v2": 2, "SimCLR": 2}  # where each is swept across K
+
+
+def verdict_on(scale: str, number: int, claim: str) -> Verdict | None:
+    """The verdict on a claim of a table by the linear probe; None without a run of it."""
+    return committed(scale).verdicts[number][claim].get(PRIMARY)
+
+
+def claim_value(scale: str, number: str, claim: str, expected: str = "") -> str:
+    """Points of a claim without sign, such as `1.6`.
+
+    Raises:
+        ValueError: the sentence rests on another verdict than the records give.
+    """
+    verdict = verdict_on(scale, int(number), claim)
+    if verdict is None:
+        return NOT_RUN
+    if expected and verdict.status != expected.replace("-", " "):
+        raise ValueError(
+            f"docs/results.md: a sentence rests on “{expected}” of {claim}, table {number}, scale "
+            f"{scale}; the records say “{verdict.status}”: write the sentence anew"
+        )
+    return f"{abs(verdict.mean):.1f}"
+
+
+def share_value(scale: str, method: str, rate: str) -> str:
+    """The share that EqCo recovers at a learning rate, in percent."""
+    share = share_at(scale, method, float(rate))
+    return f"{100 * share.value:.0f} %" if share else NOT_RUN
+
+
+def range_value(name: str, loss: str) -> str:
+    """How far "bound" or "gradient" varies with K at most, over all records."""
+    return f"{worst(shown_scales(), name, loss):.2f}"
+
+
+VALUES: dict[str, Callable[..., str]] = {
+    "claim": claim_value,
+    "share": share_value,
+    "range": range_value,
+}
+
+
+def with_numbers(text: str) -> str:
+    """A text whose sentences have the numbers of the records."""
+
+    def filled(found: re.Match[str]) -> str:
+        kind, *words = found["what"].split()
+        return f"<!--= {found['what']} -->{VALUES[kind](*words)}<!--/-->"
+
+    return NUMBER.sub(filled, text)
+
+
+def across_k() -> str:
+    """What 16 negatives cost, what EqCo gives back and what remains, by method and data."""
+    header = ["method, data", "InfoNCE loses", "EqCo gives back", "remains", "n", "half recovered?"]
+    lines = []
+    for scale in shown_scales():
+        for method, number in METHODS_OF_TABLES.items():
+            made = committed(scale).tables[number]
+            by = {
+                claim.aspect: verdict_on(scale, number, claim.name)
+                for claim in made.claims
+                if claim.num_negatives == HEADLINE_K and claim.methods == method
+            }
+            falls, better, level, half = (by[n] for n in ("falls", "better", "level", "recovers"))
+            if not (falls and better and level and half):
+                continue
+            rest = Verdict(level.status, -level.mean, level.sd, -level.high, -level.low, level.n, 0)
+            cells = [points(each, 1) for each in (falls, better, rest)]
+            lines.append([f"{method}, `{scale}`", *cells, str(half.n), f"**{status(half)}**"])
+    return markdown_table(header, lines) if lines else "Not run."
+
+
+def shares() -> str:
+    """The share recovered at each learning rate, by method and data."""
+    rates = sorted({*RATES, *METHOD_RATES})
+    lines = []
+    for scale in shown_scales():
+        for method, title in (("simo", "SiMo"), ("moco", "MoCo v2"), ("simclr", "SimCLR")):
+            found = [share_at(scale, method, rate) for rate in rates]
+            if any(found):
+                cells = [f"{each.value:.2f} ({each.n})" if each else "" for each in found]
+                lines.append([f"{title}, `{scale}`", *(cell or "–" for cell in cells)])
+    header = ["learning rate", *(f"{rate:g}" for rate in rates)]
+    return markdown_table(header, lines) if lines else "Not run."
+
+
+def claims(*names: tuple[int, str]) -> str:
+    """Claims of tables on glyphs with interval and verdict."""
+    lines = []
+    for number, name in names:
+        claim = committed(GLYPHS).tables[number].claim(name)
+        verdict = verdict_on(GLYPHS, number, name)
+        measured = [points(verdict), count(verdict)] if verdict else ["–", "–"]
+        lines.append([claim.statement, *measured, f"**{status(verdict)}**"])
+    return markdown_table(["claim", INTERVAL, "seeds", "verdict"], lines)
+
+
+SECTIONS: dict[str, Callable[[], str]] = {
+    "accuracy": across_k,
+    "rates": shares,
+    "noise": partial(
+        claims,
+        (7, "eqco-k16-draws4-beats-draws1"),
+        (7, "all-beat-k16-draws15"),
+        (7, "eqco-k4-draws16-beats-draws1"),
+        (7, "all-beat-k4-draws60"),
+    ),
+    "family": partial(
+        claims,
+        (4, "alpha256-beats-alpha16-k16"),
+        (4, "alpha65536-equals-alpha256-k16"),
+        (5, "dcl-beats-infonce-k16"),
+        (5, "dual_temperature-beats-infonce-k16"),
+        (6, "eqco-k16-independent-beats-shared"),
+    ),
+    "temperature": partial(
+        claims, *((9, f"eqco-k{HEADLINE_K}-drops-t{t}") for t in (0.1, 0.2, 0.5))
+    ),
+    "schedule": partial(
+        claims,
+        *((10, f"eqco-k16-drops-epochs{epochs}") for epochs in (10, 90)),
+        (10, "simo-hard_infonce-equals-eqco-k16"),
+        (10, "simo-sogclr-equals-eqco-k16"),
+        (10, "synco-infonce-equals-eqco-k16"),
+    ),
+}
