@@ -57,14 +57,3 @@ def test_a_batch_of_one_class_costs_nothing(embeddings: Tensor) -> None:
     assert loss.item() == 0
     assert query.grad is not None
     assert not query.grad.any()
-
-
-def test_wrong_calls_are_named(embeddings: Tensor) -> None:
-    with pytest.raises(ValueError, match=r"embeddings must be \(N, D\) and labels \(N,\)"):
-        LabelLoss(EqCoLoss())(embeddings, embeddings)
-    with pytest.raises(ValueError, match="ref_emb needs ref_labels"):
-        LabelLoss(EqCoLoss())(embeddings, LABELS, ref_emb=embeddings)
-    with pytest.raises(ValueError, match="3 or 4 tensors, got 2"):
-        LabelLoss(EqCoLoss())(embeddings, LABELS, (LABELS, LABELS))
-    with pytest.raises(ValueError, match="takes its negatives from the batch"):
-        LabelLoss(EqCoLoss(queue_size=64))

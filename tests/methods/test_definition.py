@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -81,32 +82,41 @@ EVERY_METHOD = pytest.mark.parametrize("name", CASES)
 EVERY_DRAWING = pytest.mark.parametrize("drawing", sorted(DRAWINGS))
 
 
+WAYS = {  # whether negatives are drawn, in how many draws, and how similarities are computed
+    "keys": (True, False, {"FEW": 0}),
+    "matrix": (True, False, {"FEW": 10**9}),
+    "all": (False, False, {"FEW": 32, "SMALL": 0}),
+    "all-matrix": (False, False, {"FEW": 32, "SMALL": 10**9}),
+    "draws-keys": (True, True, {"FEW": 0}),
+    "draws-matrix": (True, True, {"FEW": 10**9}),
+}
+DRAWS = {"simo": 2, "moco": 4, "simclr": 5}  # of 2 negatives: of 5, 9 and 10 that there are
+
+
+def made(name: str, **settings: Any) -> Method:
+    """A method in float64 whose key encoder has left the query encoder."""
+    method = CASES[name].make(build_encoder("tiny-gray", 16, seed=0), **settings).double()
+    if name != "simclr":
+        method.key_encoder.load_state_dict(build_encoder("tiny-gray", 16, seed=1).state_dict())
+        method.key_momentum = 0.5
+    return method
+
+
 @EVERY_METHOD
 @EVERY_DRAWING
 @pytest.mark.parametrize("loss", sorted(LOSSES))
-@pytest.mark.parametrize(
-    ("few", "few_keys", "small"),
-    [(True, 0, 0), (True, 10**9, 0), (False, 32, 0), (False, 32, 10**9)],
-    ids=["keys", "matrix", "all", "all-matrix"],
-)
+@pytest.mark.parametrize("way", WAYS)
 def test_value_and_gradients_are_those_of_the_matrix_of_all_similarities(
-    name: str,
-    drawing: str,
-    loss: str,
-    few: bool,
-    few_keys: int,
-    small: int,
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, drawing: str, loss: str, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In float64; 3 negatives, taken as keys or out of the matrix, or all; blocks are split."""
-    monkeypatch.setattr(similarity, "FEW", few_keys)
-    monkeypatch.setattr(similarity, "SMALL", small)
-    monkeypatch.setattr(similarity, "MOST_COLUMNS", 2)
+    """In float64, blocks are split; of several draws it is the mean of their losses."""
+    drawn, several, limits = WAYS[way]
+    for limit, value in {"MOST_COLUMNS": 2, **limits}.items():
+        monkeypatch.setattr(similarity, limit, value)
     monkeypatch.setitem(similarity.BLOCK, "cpu", 5)
-    case = CASES[name]
-    count = 3 if few else case.available
-    encoder = build_encoder("tiny-gray", 16, seed=0)
-    method = case.make(encoder, num_negatives=count, drawing=drawing).double()
+    case, draws = CASES[name], DRAWS[name] if several else 1
+    count = (2 if several else 3) if drawn else case.available
+    method = made(name, num_negatives=count, drawing=drawing, draws=draws)
     views = torch.rand(
         2, SIZE, 1, 24, 24, generator=torch.Generator().manual_seed(1), dtype=torch.float64
     )
@@ -114,21 +124,24 @@ def test_value_and_gradients_are_those_of_the_matrix_of_all_similarities(
 
     draw = torch.Generator().manual_seed(4)
     positive, negatives = case.reference(twin, tuple(views), draw)
-    if few:
-        columns = DRAWINGS[drawing](len(positive), case.available, count, draw)
-        negatives = negatives.gather(1, columns)
+    columns = torch.arange(case.available).expand(len(positive), -1)
+    if drawn:
+        columns = DRAWINGS[drawing](len(positive), case.available, count, draw, draws)
     entry = LOSSES[loss]
     settings = {"temperature": 0.2, **({entry.setting: entry.example} if entry.setting else {})}
-    expected = entry.function(positive, negatives, **settings)
+    each = [
+        entry.function(positive, negatives.gather(1, some), **settings)
+        for some in columns.split(count, dim=1)
+    ]
+    assert len(each) == draws
+    expected = torch.stack(each).mean()
 
     found = method(*views, torch.Generator().manual_seed(4))
     assert found.num_negatives == count
-    torch.testing.assert_close(found.positive, positive, rtol=0, atol=1e-12)
-    torch.testing.assert_close(
-        found.negatives().sort(dim=1).values, negatives.sort(dim=1).values, rtol=0, atol=1e-12
-    )
     value = entry.losses(found, **settings).mean()
-    torch.testing.assert_close(value, expected, rtol=1e-12, atol=0)
+    explicit = entry.function(found.positive, found.negatives(), **settings)
+    for one in (value, explicit):
+        torch.testing.assert_close(one, expected, rtol=1e-12, atol=0)
     expected.backward()
     value.backward()
     trained = 0
@@ -137,52 +150,7 @@ def test_value_and_gradients_are_those_of_the_matrix_of_all_similarities(
         if ours.grad is not None and theirs.grad is not None:
             torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-9, atol=1e-12)
             trained += 1
-    assert trained == len(list(encoder.parameters()))
-
-
-DRAWS = {"simo": 2, "moco": 4, "simclr": 5}  # of 2 negatives: of 5, 9 and 10 that there are
-
-
-@EVERY_METHOD
-@EVERY_DRAWING
-@pytest.mark.parametrize("loss", sorted(LOSSES))
-@pytest.mark.parametrize("few_keys", [0, 10**9], ids=["keys", "matrix"])
-def test_the_loss_of_several_draws_is_the_mean_of_their_losses(
-    name: str, drawing: str, loss: str, few_keys: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Value and gradient against explicit similarities, draw by draw."""
-    monkeypatch.setattr(similarity, "FEW", few_keys)
-    monkeypatch.setitem(similarity.BLOCK, "cpu", 5)
-    case, draws = CASES[name], DRAWS[name]
-    encoder = build_encoder("tiny-gray", 16, seed=0)
-    method = case.make(encoder, num_negatives=2, drawing=drawing, draws=draws).double()
-    views = torch.rand(
-        2, SIZE, 1, 24, 24, generator=torch.Generator().manual_seed(1), dtype=torch.float64
-    )
-    twin = copy.deepcopy(method)
-    draw = torch.Generator().manual_seed(4)
-    positive, negatives = case.reference(twin, tuple(views), draw)
-    columns = DRAWINGS[drawing](len(positive), case.available, 2, draw, draws)
-    entry = LOSSES[loss]
-    settings = {"temperature": 0.2, **({entry.setting: entry.example} if entry.setting else {})}
-    each = [
-        entry.function(positive, negatives.gather(1, some), **settings)
-        for some in columns.split(2, dim=1)
-    ]
-    assert len(each) == draws
-    expected = torch.stack(each).mean()
-
-    found = method(*views, torch.Generator().manual_seed(4))
-    assert found.num_negatives == 2
-    value = entry.losses(found, **settings).mean()
-    explicit = entry.function(found.positive, found.negatives(), **settings)
-    for one in (value, explicit):
-        torch.testing.assert_close(one, expected, rtol=1e-12, atol=0)
-    expected.backward()
-    value.backward()
-    for ours, theirs in zip(method.parameters(), twin.parameters(), strict=True):
-        if ours.grad is not None and theirs.grad is not None:
-            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-9, atol=1e-12)
+    assert trained == len(list(method.encoder.parameters()))
 
 
 @EVERY_METHOD

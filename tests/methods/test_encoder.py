@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from eqco.methods import MoCo, SimCLR, SiMo, SynCo
+from eqco.methods.base import Method
 from eqco.methods.encoder import (
-    BACKBONES,
     Encoder,
     bn_projector,
     build_encoder,
@@ -19,23 +23,18 @@ from eqco.methods.encoder import (
 SMALL = ("tiny-gray", "small-gray", "small-rgb", "resnet18-small-images")
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [*SMALL, "resnet18"])
 def test_an_encoder_turns_images_into_unit_embeddings(
     name: str, generator: torch.Generator
 ) -> None:
     channels = 1 if name.endswith("gray") else 3
     encoder = build_encoder(name, embedding_dim=16, seed=0)
-    embedding = encoder(torch.rand(4, channels, 24, 24, generator=generator))
+    embedding = encoder(torch.rand(4, channels, 32, 32, generator=generator))
     assert embedding.shape == (4, 16)
     assert embedding.dtype == torch.float32
     torch.testing.assert_close(embedding.norm(dim=1), torch.ones(4))
-
-
-@pytest.mark.parametrize("name", [*SMALL, "resnet18"])
-def test_a_backbone_gives_as_many_features_as_it_says(name: str) -> None:
-    backbone = BACKBONES[name]()
-    channels = 1 if name.endswith("gray") else 3
-    assert backbone(torch.zeros(2, channels, 32, 32)).shape == (2, backbone.num_features)
+    features = encoder.backbone(torch.zeros(2, channels, 32, 32))
+    assert features.shape == (2, encoder.backbone.num_features)
 
 
 @pytest.mark.parametrize(
@@ -56,11 +55,6 @@ def test_the_embedding_is_float32_under_autocast(generator: torch.Generator) -> 
         embedding = encoder(torch.rand(4, 1, 24, 24, generator=generator))
     assert embedding.dtype == torch.float32
     torch.testing.assert_close(embedding.norm(dim=1), torch.ones(4))
-
-
-def test_an_encoder_of_float64_stays_float64() -> None:
-    encoder = build_encoder("tiny-gray", embedding_dim=16, seed=0).double()
-    assert encoder(torch.rand(4, 1, 24, 24, dtype=torch.float64)).dtype == torch.float64
 
 
 def test_the_projector_is_that_of_the_released_simo() -> None:
@@ -94,20 +88,6 @@ def test_the_key_encoder_starts_as_a_frozen_copy_of_its_own() -> None:
         assert not copied.requires_grad
 
 
-@pytest.mark.parametrize("key_momentum", [0.0, 0.5, 0.99, 0.999], ids="momentum{}".format)
-def test_the_key_encoder_follows_the_closed_form_of_the_moving_average(
-    key_momentum: float,
-) -> None:
-    """A query encoder at rest: after n updates key = query + m^n (start - query)."""
-    query, key = nn.Linear(3, 4).double(), nn.Linear(3, 4).double()
-    start = [each.clone() for each in key.parameters()]
-    steps = 7
-    for _ in range(steps):
-        momentum_update(query, key, key_momentum)
-    for now, first, aim in zip(key.parameters(), start, query.parameters(), strict=True):
-        torch.testing.assert_close(now, aim + key_momentum**steps * (first - aim))
-
-
 def test_the_moving_average_weighs_later_steps_more() -> None:
     """A query encoder that moves: key = m^n start + (1 - m) sum_j m^(n - j) query_j."""
     query, key = (nn.Linear(2, 1, bias=False).double() for _ in range(2))
@@ -129,3 +109,72 @@ def test_the_momentum_update_moves_no_buffer_and_no_query() -> None:
     momentum_update(encoder, other, 0.5)
     assert all(torch.equal(a, b) for a, b in zip(encoder.parameters(), queries, strict=True))
     assert all(torch.equal(a, b) for a, b in zip(other.buffers(), buffers, strict=True))
+
+
+# Encoders of one's own, given to the methods.
+
+
+class Normalised(nn.Sequential):
+    """A sequence that ends with length 1, as the README of the methods asks."""
+
+    embedding_dim = 8
+
+    def forward(self, images: Tensor) -> Tensor:
+        return F.normalize(super().forward(images), dim=1)
+
+
+def layers() -> tuple[nn.Module, ...]:
+    return nn.Flatten(), nn.Linear(3 * 4 * 4, 8)
+
+
+MAKE = {
+    "SiMo": lambda encoder: SiMo(encoder, num_negatives=3),
+    "MoCo": lambda encoder: MoCo(encoder, num_negatives=3, queue_size=16, bn_splits=1),
+    "SimCLR": lambda encoder: SimCLR(encoder, num_negatives=3),
+}
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_a_normalised_encoder_works(name: str, generator: torch.Generator) -> None:
+    images = torch.randn(2, 6, 3, 4, 4, generator=generator)
+    found = MAKE[name](Normalised(*layers()))(*images, generator)
+    assert found.positive.abs().max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_embeddings_of_other_lengths_are_named(name: str, generator: torch.Generator) -> None:
+    encoder = nn.Sequential(*layers())
+    encoder.embedding_dim = 8
+    images = 10 * torch.randn(2, 6, 3, 4, 4, generator=generator)
+    with pytest.raises(ValueError, match=rf"{name} must return embeddings of length 1, got len"):
+        MAKE[name](encoder)(*images, generator)
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_feature_maps_are_named(name: str, generator: torch.Generator) -> None:
+    encoder = nn.Sequential(nn.Conv2d(3, 8, 1))
+    encoder.embedding_dim = 8
+    images = torch.randn(2, 6, 3, 4, 4, generator=generator)
+    with pytest.raises(ValueError, match=r"must return embeddings \(N, D\), got \((6|12), 8, 4"):
+        MAKE[name](encoder)(*images, generator)
+
+
+def own(kind: type[Method], **settings: object) -> Method:
+    """A method with an encoder of one's own."""
+    return kind(Normalised(*layers()), **{"num_negatives": 3, **settings})  # type: ignore[arg-type]
+
+
+WRONG: dict[str, tuple[Callable[[], object], str]] = {
+    "dimension": (lambda: MAKE["MoCo"](nn.Sequential(*layers())), "encoder.embedding_dim = D, got"),
+    "momentum": (lambda: own(SiMo, key_momentum=1.0), "key_momentum must lie in .* got 1.0"),
+    "queue": (lambda: own(MoCo, queue_size=2), "num_negatives is 3, but the queue holds 2"),
+    "synthetic": (lambda: own(SynCo, queue_size=9, num_synthetic=16), "is 16, .*a multiple of 15"),
+    "draws": (lambda: own(SynCo, queue_size=9, draws=2), "draws=2 does not go with num_synthetic="),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_settings_of_a_method_are_one_sentence(name: str) -> None:
+    make, sentence = WRONG[name]
+    with pytest.raises(ValueError, match=sentence):
+        make()

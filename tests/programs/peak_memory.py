@@ -1,8 +1,9 @@
 """Print how many bytes more a process held at most while it computed a loss and its gradients.
 
-Usage: python -m tests.programs.peak_memory batch|batch-few|matrix|queue|queue-all
+Usage: python -m tests.programs.peak_memory; prints a JSON object of the cases.
 """
 
+import json
 import resource
 import sys
 
@@ -15,6 +16,8 @@ from eqco.losses.similarity import Similarities
 from eqco.methods.moco import MoCo
 
 SIZE, WIDTH, QUEUE = 4096, 128, 65536
+CASES = ("queue", "batch-few", "queue-all", "batch", "matrix")  # the largest at the end
+BALLAST: list[Tensor] = []
 UNIT = 1024 if sys.platform == "linux" else 1  # bytes in a unit of ru_maxrss
 
 
@@ -23,12 +26,12 @@ def most() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
 
 
-def raise_to_the_most() -> list[Tensor]:
-    """Memory that brings the process to the most it ever held: whatever comes on top is seen."""
-    start, ballast = most(), []
+def fill_up() -> int:
+    """Hold the most that was ever held, which is returned: whatever comes on top is seen."""
+    start = most()
     while most() < start + 2**21:
-        ballast.append(torch.ones(2**18))  # 1 MiB
-    return ballast
+        BALLAST.append(torch.ones(2**18))  # 1 MiB
+    return most()
 
 
 class Rows(nn.Linear):
@@ -61,22 +64,24 @@ def of_queue(method: MoCo, size: int) -> None:
         found.log_odds(0.2).mean().backward()
 
 
-case = sys.argv[1]
-torch.set_num_threads(1)
-torch.manual_seed(0)
-if case.startswith("queue"):
+def measured(case: str) -> int:
+    """Bytes of a case above all that was held before it."""
+    if not case.startswith("queue"):
+        of_batch(case, 256)  # what is allocated once
+        before = fill_up()
+        of_batch(case, SIZE)
+        return most() - before
     some = QUEUE if case == "queue-all" else 16
     assert some == QUEUE or some * similarity.FEW <= QUEUE
     method = MoCo(
         Rows(WIDTH, WIDTH), num_negatives=some, queue_size=QUEUE, key_momentum=0.9, bn_splits=1
     )
-    of_queue(method, 4)  # what is allocated once
-    ballast = raise_to_the_most()
-    before = most()
+    of_queue(method, 4)
+    before = fill_up()
     of_queue(method, 256)
-else:
-    of_batch(case, 256)
-    ballast = raise_to_the_most()
-    before = most()
-    of_batch(case, SIZE)
-print(most() - before)
+    return most() - before
+
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+print(json.dumps({case: measured(case) for case in CASES}))
