@@ -24,7 +24,7 @@ from reproductions.harness.launching import launched, write_job
 from reproductions.harness.options import add_free_options
 from reproductions.harness.outcomes import Outcomes, Wait, busy_line, give_up, same_session
 from reproductions.harness.session import Session, read_session
-from reproductions.reports.terminal import Cell, Judged, closing
+from reproductions.reports.terminal import Cells, Judged, closing
 from reproductions.results import published
 from reproductions.results.evidence import other_images
 from reproductions.scales import SCALES
@@ -278,9 +278,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     width = max(80, min(100, full)) if colour else 80
     for number in sorted({case[0] for case in [*session.statuses, *session.claims]}):
         try:
-            if session.policy == "never" and not any(
-                map(session.found, session.table(number).rows)
-            ):
+            if session.policy == "never" and not session.own(number).records:
                 terminalreporter.write(f"\ntable {number}: no record, not run\n")
                 continue
             text = closing_text(session, number, width, colour)
@@ -296,41 +294,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def closing_text(session: Session, number: int, width: int, colour: bool) -> str:
     """The closing text of one table."""
-    own, evidence = session.verdicts(number), session.committed.verdicts[number]
-    selected = {name for of, name in session.claims if of == number}
-    claims = [
-        Judged(claim.name, own[claim.name], evidence[claim.name])
-        for claim in session.table(number).claims
-        if claim.name in selected
-    ]
-    return closing(
-        number,
-        session.scale,
-        cells_of(session, number),
-        claims,
-        width=width,
-        colour=colour,
-        unmatched=published.numbers_without_row(number) if SCALES[session.scale].paper else (),
-    )
-
-
-def cells_of(session: Session, number: int) -> list[Cell]:
-    """The rows of a table with their records, what became of them, and the evidence beside."""
-    cells, ranges = [], session.committed.predictions(number)
-    for row in session.table(number).rows:
-        measured = session.found(row)
+    own, evidence, table = session.own(number), session.committed, session.table(number)
+    statuses = {}
+    for row in table.rows:
+        measured = own.of(row)
         default = "cached" if measured else "not run"
         status = session.statuses.get((number, row.name), default)
-        if status == "not run" and measured:
-            status = f"{len(measured)} of {len(session.seeds)}"  # seeds
-        cells.append(
-            Cell(
-                row,
-                published.shown(number, row.name) if SCALES[session.scale].paper else "",
-                measured,
-                status,
-                evidence=tuple(session.committed.values(row).values()),
-                predicted=ranges.get(row.name),
-            )
-        )
-    return cells
+        several = status == "not run" and measured
+        statuses[row.name] = f"{len(measured)} of {len(session.seeds)}" if several else status
+    verdicts, known = own.verdicts[number], evidence.verdicts[number]
+    claims = [
+        Judged(claim.name, verdicts[claim.name], known[claim.name])
+        for claim in table.claims
+        if (number, claim.name) in session.claims
+    ]
+    cells = Cells(number, table.rows, own, evidence, evidence.predictions(number), statuses)
+    return closing(cells, claims, width=width, colour=colour)

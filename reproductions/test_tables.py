@@ -62,9 +62,9 @@ def test_cell(
 def test_published(published_row: tuple[int, str], session: Session) -> None:
     """At the paper's own scale: the mean over seeds agrees with the published number."""
     table, row = published_row
-    number, found = number_for(table, row), session.found(session.table(table).row(row))
+    number = number_for(table, row)
     assert number is not None
-    measured = [record.metrics["linear"] for record in found.values()]
+    measured = list(session.own(table).values(session.table(table).row(row)).values())
     if not measured:
         pytest.skip(f"not run: published is {number.value} ({number.source}); run -k table{table}")
     verdict = near_published(measured, float(number.value), number.trials)
@@ -79,7 +79,8 @@ def test_claim(
         pytest.skip(f"scale {session.scale} shows that things run; it is never evidence")
     record_property("claim", claim)
     number, name = claim
-    stated, verdict = session.table(number).claim(name), session.verdicts(number)[name].get(PRIMARY)
+    stated = session.table(number).claim(name)
+    verdict = session.own(number).verdicts[number][name].get(PRIMARY)
     if verdict is None:
         names = ", ".join(row.name for row in stated.rows)
         pytest.skip(f"not run: needs rows {names}; run -k table{number}")

@@ -30,6 +30,7 @@ class Outcomes:
             if called or report.outcome != "passed":
                 status = {"skipped": "not run"}.get(report.outcome, report.outcome)
                 self.session.statuses[number, name] = status
+                self.session.judged.pop(number, None)  # before its records were there
         if called:
             claims = told.get("claim", ())
             self.session.claims += [(number, name) for number, name in claims]

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from eqco.artifacts.record import Record
 from eqco.artifacts.run_files import Run
 from eqco.cli.errors import USER_ERRORS
 from eqco.config import Machine
@@ -35,8 +34,7 @@ from reproductions.results.evidence import Evidence
 from reproductions.results.records import Records, is_committed
 from reproductions.scales import SCALES, Scale
 from reproductions.tables import TABLES, table
-from reproductions.tables.base import Row, Table
-from reproductions.tables.claims import Verdicts, judge_claims
+from reproductions.tables.base import Table
 
 
 @dataclass
@@ -60,7 +58,7 @@ class Session:
     claims: list[tuple[int, str]] = field(default_factory=list)  # those selected
     strict_busy: bool = False
     busy: set[str] = field(default_factory=set)  # runs that another process holds
-    judged: dict[int, dict[str, Verdicts]] = field(default_factory=dict)
+    judged: dict[int, Evidence] = field(default_factory=dict)  # own records, by table
 
     @cached_property
     def records(self) -> Records:
@@ -80,11 +78,6 @@ class Session:
         """A table at this session's scale, on its data."""
         return table(number, self.scale, self.base)
 
-    def found(self, row: Row) -> dict[int, Record]:
-        """Records of a row by seed."""
-        pairs = ((seed, self.records.find(row.recipe, seed)) for seed in self.seeds)
-        return {seed: record for seed, record in pairs if record is not None}
-
     def seeds_to_judge(self, recipe: Recipe, baseline: Recipe) -> list[int]:
         """All seeds where runs may be made; with --run never those that both recipes have."""
         if self.policy != "never":
@@ -92,14 +85,14 @@ class Session:
         both, has = (recipe, baseline), self.records.has
         return [seed for seed in self.seeds if all(has(each, seed) for each in both)]
 
-    def verdicts(self, number: int) -> dict[str, Verdicts]:
-        """Own verdicts on a table's claims, selected or not: their intervals hold together."""
+    def own(self, number: int) -> Evidence:
+        """Own records of a table's rows, selected or not: intervals of claims hold together."""
         if number not in self.judged:
-            made = self.table(number)
-            records = [each for row in made.rows for each in self.found(row).values()]
-            own = Evidence(self.scale, tuple(records), other=self.base)
-            planned = len(self.seeds) if self.evidence else made.planned
-            self.judged[number] = judge_claims(made, own.values, planned)
+            rows = self.table(number).rows
+            found = [self.records.find(row.recipe, seed) for row in rows for seed in self.seeds]
+            records = tuple(record for record in found if record)
+            planned = len(self.seeds) if self.evidence else None
+            self.judged[number] = Evidence(self.scale, records, other=self.base, planned=planned)
         return self.judged[number]
 
     @cached_property

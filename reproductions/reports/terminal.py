@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 from rich.console import Console
@@ -13,8 +14,9 @@ from eqco.artifacts.record import Record
 from eqco.engine.progress import duration
 from eqco.evaluation.metrics import METRICS
 from eqco.methods import METHODS
-from eqco.recipe import Recipe
-from reproductions.results.published import Published
+from reproductions.results.evidence import Evidence
+from reproductions.results.published import numbers_without_row, shown
+from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import CHANGED, LEAST_SEEDS, Verdict
 from reproductions.statistics.wording import INTERVAL, NOT_RUN, points, word
 from reproductions.tables.base import Row
@@ -23,64 +25,54 @@ from reproductions.tables.formats import Grid, fitting, in_terminal, spread
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A row of the closing table.
+class Cells:
+    """The rows of a closing table.
 
     Attributes:
-        row: of the table.
-        published: a number or "not verified"; "" where none is compared.
-        measured: records by seed.
-        status: "passed", "failed", "not run", or how many of the seeds there are.
-        evidence: accuracies of the committed runs of this row, percent.
-        predicted: where a run of this row falls by the committed evidence; None where it is silent.
+        table: its number.
+        rows: all of the table, also those not selected.
+        own, committed: records of the session, and the committed ones beside them.
+        ranges: where a run falls by the committed ones, by row; they may be silent of some.
+        statuses: "passed", "failed", "not run", or how many of the seeds there are, by row.
     """
 
-    row: Row
-    published: str
-    measured: dict[int, Record]
-    status: str
-    evidence: tuple[float, ...] = ()
-    predicted: tuple[float, float] | None = None
+    table: int
+    rows: Sequence[Row]
+    own: Evidence
+    committed: Evidence
+    ranges: Mapping[str, tuple[float, float]]
+    statuses: Mapping[str, str]
 
-    @property
-    def recipe(self) -> Recipe:
-        """Of the row."""
-        return self.row.recipe
-
-    def values(self, metric: str) -> dict[int, float]:
-        """The metric by seed, percent."""
-        return {seed: record.metrics[metric] for seed, record in self.measured.items()}
-
-    @property
-    def agrees(self) -> bool | None:
+    def agrees(self, row: Row) -> bool | None:
         """Whether every run lies where the evidence predicts; None without runs or prediction."""
-        if self.predicted is None or not self.measured:
+        values = self.own.values(row).values()
+        if row.name not in self.ranges or not values:
             return None
-        low, high = self.predicted
-        return all(low <= value <= high for value in self.values("linear").values())
+        low, high = self.ranges[row.name]
+        return all(low <= value <= high for value in values)
 
 
-def difference(cell: Cell, reference: Cell | None) -> str:
+def difference(own: Evidence, row: Row, reference: Row | None) -> str:
     """Mean paired difference to the reference row in points, over the seeds both have."""
-    if reference is None or reference is cell:
+    if reference is None or reference is row:
         return ""
-    here, there = cell.values("linear"), reference.values("linear")
+    here, there = own.values(row), own.values(reference)
     return mean_of([here[seed] - there[seed] for seed in here.keys() & there.keys()], "+.1f", "")
 
 
-def full_baseline(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
+def full_baseline(row: Row, rows: Sequence[Row]) -> Row | None:
     """InfoNCE of the same method with the most negatives, where the table has it at full K."""
-    for other in cells:
+    for other in rows:
         recipe = other.recipe
-        same = (recipe.method, recipe.loss) == (cell.recipe.method, "infonce")
+        same = (recipe.method, recipe.loss) == (row.recipe.method, "infonce")
         if same and recipe.num_negatives == recipe.available():
             return other
     return None
 
 
-def run_time(cell: Cell) -> str:
+def run_time(records: Collection[Record]) -> str:
     """Mean time of a run."""
-    seconds = [r.seconds["train"] + r.seconds["probe"] for r in cell.measured.values()]
+    seconds = [record.seconds["train"] + record.seconds["probe"] for record in records]
     return duration(sum(seconds) / len(seconds)) if seconds else "–"
 
 
@@ -97,36 +89,39 @@ LEGEND = {
 }
 
 
-def cell_grid(cells: Sequence[Cell], width: int) -> Grid:
-    """What is shown of the cells of a method: own numbers, published ones, the evidence."""
+def cell_grid(cells: Cells, rows: Sequence[Row], width: int) -> Grid:
+    """What is shown of the rows of a method: own numbers, published ones, the evidence."""
+    own, committed = cells.own, cells.committed
     columns = {
-        "loss": [cell.row.title for cell in cells],
-        "K": [str(cell.recipe.num_negatives) for cell in cells],
-        "linear %": [spread(cell.values("linear").values()) for cell in cells],
-        "kNN": [mean_of(cell.values("knn").values()) for cell in cells],
+        "loss": [row.title for row in rows],
+        "K": [str(row.recipe.num_negatives) for row in rows],
+        "linear %": [spread(own.values(row).values()) for row in rows],
+        "kNN": [mean_of(own.values(row, "knn").values()) for row in rows],
     }
-    if any(cell.published for cell in cells):
-        columns["published"] = [cell.published for cell in cells]
-    baselines = [full_baseline(cell, cells) for cell in cells]
+    if SCALES[own.scale].paper:
+        columns["published"] = [shown(cells.table, row.name) for row in rows]
+    baselines = [full_baseline(row, rows) for row in rows]
     if any(baselines):
-        columns["Δ base"] = list(map(difference, cells, baselines))
-    if any(cell.evidence for cell in cells):
+        columns["Δ base"] = list(map(partial(difference, own), rows, baselines))
+    if any(map(committed.of, rows)):
         words = {True: "yes", False: "no", None: "–"}
-        columns["evidence"] = [spread(cell.evidence) for cell in cells]
-        ranges = [cell.predicted for cell in cells]
+        columns["evidence"] = [spread(committed.values(row).values()) for row in rows]
+        ranges = [cells.ranges.get(row.name) for row in rows]
         columns["predicted"] = ["{:.1f}–{:.1f}".format(*each) if each else "–" for each in ranges]
-        columns["in?"] = [words[cell.agrees] for cell in cells]
-    columns["time"] = list(map(run_time, cells))
-    columns["status"] = [cell.status for cell in cells]
+        columns["in?"] = [words[cells.agrees(row)] for row in rows]
+    columns["time"] = [run_time(own.of(row).values()) for row in rows]
+    columns["status"] = [cells.statuses[row.name] for row in rows]
     return fitting(Grid(pd.DataFrame(columns), NUMBERS), width, OPTIONAL)
 
 
-def agreement(cells: Sequence[Cell]) -> str:
+def agreement(cells: Cells) -> str:
     """`your 8 runs agree with the evidence in 8 of 8 cells`; empty where nothing is compared."""
-    compared = [cell for cell in cells if cell.agrees is not None]
-    runs, agreed = sum(len(c.measured) for c in compared), sum(bool(c.agrees) for c in compared)
+    agrees = {row: cells.agrees(row) for row in cells.rows}
+    compared = [row for row, known in agrees.items() if known is not None]
+    runs = sum(len(cells.own.of(row)) for row in compared)
     yours = "your run agrees" if runs == 1 else f"your {runs} runs agree"
-    return f"{yours} with the evidence in {agreed} of {len(compared)} cells" if runs else ""
+    told = f"{sum(map(bool, agrees.values()))} of {len(compared)} cells"
+    return f"{yours} with the evidence in {told}" if runs else ""
 
 
 @dataclass(frozen=True)
@@ -196,16 +191,16 @@ RULES = (
 PASSED = "* it would hold, but InfoNCE passes the same test, so it says nothing about EqCo"
 
 
-def print_cells(console: Console, cells: Sequence[Cell]) -> set[str]:
+def print_cells(console: Console, cells: Cells) -> set[str]:
     """Print a table for each method; gives the titles of the columns that it has."""
-    by_method: dict[str, list[Cell]] = {}
-    for cell in cells:
-        by_method.setdefault(cell.recipe.method, []).append(cell)
+    by_method: dict[str, list[Row]] = {}
+    for row in cells.rows:
+        by_method.setdefault(row.recipe.method, []).append(row)
     titles = set[str]()
-    for method, own in by_method.items():
+    for method, rows in by_method.items():
         if len(by_method) > 1:
             console.print(f"\n{METHODS[method].title}")
-        grid = cell_grid(own, console.width)
+        grid = cell_grid(cells, rows, console.width)
         titles |= set(grid.header)
         console.print(in_terminal(grid))
     return titles
@@ -222,45 +217,35 @@ def print_claims(console: Console, claims: Sequence[Judged]) -> None:
         console.print(RULES)
 
 
-def closing(
-    table: int,
-    scale: str,
-    cells: Sequence[Cell],
-    claims: Sequence[Judged],
-    *,
-    width: int,
-    colour: bool,
-    unmatched: Sequence[Published] = (),
-) -> str:
+def closing(cells: Cells, claims: Sequence[Judged], *, width: int, colour: bool) -> str:
     """The text at the end of a session: cells, claims, and what was not measured.
 
     Args:
-        table: number of the table.
-        scale: its scale.
-        cells: all rows of the table, also those not selected.
+        cells: of the table.
         claims: those that were selected.
         width: columns.
         colour: whether escape codes may be used.
-        unmatched: published numbers that belong to no row.
     """
-    stream = io.StringIO()
+    stream, own = io.StringIO(), cells.own
     console = Console(
         file=stream, width=width, force_terminal=colour, no_color=not colour, highlight=False,
         markup=False, emoji=False,  # notes and published numbers come from files
     )  # fmt: skip
-    methods = ", ".join(sorted({cell.recipe.method for cell in cells}))
-    console.print(f"Table {table} ({methods}) at scale {scale}", style="bold")
+    methods = ", ".join(sorted({row.recipe.method for row in cells.rows}))
+    console.print(f"Table {cells.table} ({methods}) at scale {own.scale}", style="bold")
     titles = print_cells(console, cells)
     lines = [text for name, text in LEGEND.items() if name in titles]
+    unmatched = numbers_without_row(cells.table) if SCALES[own.scale].paper else []
     lines += [f"published for {number.of}: {number.value}" for number in unmatched]
     console.print("\n".join(lines))
     if claims:
         print_claims(console, claims)
-    notes = {record.note for cell in cells for record in cell.measured.values()} - {""}
+    measured = [own.of(row) for row in cells.rows if own.of(row)]
+    notes = {record.note for records in measured for record in records.values()} - {""}
     for note in sorted(notes):
         console.print(f"note: {note}")
-    measured = sum(bool(cell.measured) for cell in cells)
-    console.print(f"\ntable {table}: {measured} of {len(cells)} cells measured", style="bold")
+    count = f"{len(measured)} of {len(cells.rows)}"
+    console.print(f"\ntable {cells.table}: {count} cells measured", style="bold")
     if last := "; ".join(filter(None, (agreement(cells), counts(claims)))):
         console.print(last, style="bold")
     return stream.getvalue()

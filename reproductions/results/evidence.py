@@ -60,12 +60,14 @@ class Evidence:
         records: by name; all of today's numerics.
         skipped: sentences on files that are not among them.
         other: a baseline on other images than those of the records; its tables are judged.
+        planned: seeds at which claims are judged; those of each table by default.
     """
 
     scale: str
     records: tuple[Record, ...]
     skipped: tuple[str, ...] = ()
     other: Recipe | None = None
+    planned: int | None = None
 
     @cached_property
     def base(self) -> Recipe:
@@ -112,7 +114,7 @@ class Evidence:
     @cached_property
     def verdicts(self) -> dict[int, dict[str, Verdicts]]:
         """Verdicts on the claims of each table, by claim, then by metric."""
-        return {n: judge_claims(each, self.values) for n, each in self.tables.items()}
+        return {n: judge_claims(each, self.values, self.planned) for n, each in self.tables.items()}
 
     def predictions(self, number: int) -> dict[str, tuple[float, float]]:
         """Where a new run of each row of a table falls, percent; rows of one seed are left out."""

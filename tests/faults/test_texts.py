@@ -11,6 +11,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
 import pytest
@@ -28,7 +29,7 @@ from reproductions.__main__ import main
 from reproductions.experiments.plan import price_from_measurement
 from reproductions.reports import terminal
 from reproductions.results import published
-from reproductions.results.evidence import committed
+from reproductions.results.evidence import Evidence, committed
 from reproductions.tables.base import Row
 from reproductions.tables.formats import FORMATS, Grid, rendered
 from tests.reproductions.reports.test_terminal import make_record
@@ -115,10 +116,12 @@ def test_errors_that_quote_a_file_are_calm(
 def closing(note: str, value: str, colour: bool) -> str:
     """The closing text of a cell with a note and a published number."""
     row = Row(Recipe())
-    record = replace(make_record(row.recipe, 0, 80.0), note=note)
-    cell = terminal.Cell(row, value, {0: record}, "passed")
+    own = Evidence("imagenet", (replace(make_record(row.recipe, 0, 80.0), note=note),))
+    cells = terminal.Cells(1, [row], own, Evidence("imagenet", ()), {}, {row.name: "passed"})
     line = published.Published(1, "", value, "", None, "top1", "68.0", 1, "", "")
-    return terminal.closing(1, "glyphs", [cell], [], width=100, colour=colour, unmatched=[line])
+    numbers = {"shown": lambda *_: value, "numbers_without_row": lambda _: [line]}
+    with mock.patch.multiple(terminal, **numbers):
+        return terminal.closing(cells, [], width=100, colour=colour)
 
 
 @pytest.mark.parametrize("colour", [False, True])

@@ -28,13 +28,13 @@ from reproductions.__main__ import main
 from reproductions.experiments import grid
 from reproductions.harness import options
 from reproductions.reports import pages, sweep
-from reproductions.reports.terminal import Cell, closing
+from reproductions.reports.terminal import closing
 from reproductions.results.evidence import committed, frame
 from reproductions.scales import SCALES, Scale
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import Row, Table, beats, with_loss
 from tests.reproductions.conftest import Commit
-from tests.reproductions.reports.test_terminal import make_record
+from tests.reproductions.reports.test_terminal import cells_of, make_record
 
 SHORT = replace(
     SCALES["smoke"].base, data_part=0.02, batch_size=16, num_negatives=15, epochs=1, probe_epochs=1
@@ -51,8 +51,7 @@ def ran(recipe: Recipe, machine: Machine, folder: Path) -> Record:
 
 def closing_text(rows: list[Row]) -> str:
     """The closing table of rows with one record each."""
-    cells = [Cell(row, "", {0: make_record(row.recipe, 0, 80.0)}, "passed") for row in rows]
-    return closing(1, "glyphs", cells, [], width=100, colour=False)
+    return closing(cells_of({row: [80.0] for row in rows}), [], width=100, colour=False)
 
 
 @of_similarities

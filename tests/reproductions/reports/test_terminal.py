@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 import pytest
 from rich.console import Console
@@ -12,8 +12,9 @@ from eqco.artifacts.record import Record, now
 from eqco.config import Machine
 from eqco.recipe import Recipe
 from reproductions.reports import terminal
-from reproductions.reports.terminal import Judged, claim_grid, counts, heading
-from reproductions.results.published import NOT_VERIFIED, numbers_without_row
+from reproductions.reports.terminal import Cells, Judged, claim_grid, counts, heading
+from reproductions.results.evidence import Evidence
+from reproductions.results.published import numbers_without_row
 from reproductions.statistics.verdicts import FAILS, HOLDS, OPEN, Verdict
 from reproductions.tables.base import Row
 from reproductions.tables.claims import JUDGED, Verdicts
@@ -34,34 +35,54 @@ def make_record(recipe: Recipe, seed: int, linear: float) -> Record:
     )
 
 
-def make_cell(row: Row, accuracies: list[float], status: str = "passed") -> terminal.Cell:
-    """A cell with one record a seed."""
-    measured = {seed: make_record(row.recipe, seed, value) for seed, value in enumerate(accuracies)}
-    return terminal.Cell(row, NOT_VERIFIED, measured, status if measured else "not run")
+RANGE = (83.0, 85.0)  # predicted
 
 
-def cell(loss: str, num_negatives: int, accuracies: list[float]) -> terminal.Cell:
-    """A cell of SiMo."""
+def cell(loss: str, num_negatives: int) -> Row:
+    """A row of SiMo."""
     alpha = 256.0 if loss == "eqco" else None
-    return make_cell(Row(Recipe(loss=loss, num_negatives=num_negatives, alpha=alpha)), accuracies)
+    return Row(Recipe(loss=loss, num_negatives=num_negatives, alpha=alpha))
 
 
-def closing(cells: list[terminal.Cell]) -> str:
+def evidence_of(accuracies: Mapping[Row, Sequence[float]], scale: str) -> Evidence:
+    """A record for each seed of each row."""
+    records = [
+        make_record(row.recipe, seed, value)
+        for row, values in accuracies.items()
+        for seed, value in enumerate(values)
+    ]
+    return Evidence(scale, tuple(records))
+
+
+def cells_of(
+    accuracies: Mapping[Row, Sequence[float]],
+    committed: Mapping[Row, Sequence[float]] | None = None,
+    predicted: tuple[float, float] = RANGE,
+    scale: str = "glyphs",
+    status: str = "passed",
+) -> Cells:
+    """Rows with their accuracies by seed; those of committed runs have a prediction."""
+    own, known = evidence_of(accuracies, scale), evidence_of(committed or {}, scale)
+    ranges = {row.name: predicted for row in committed or {}}
+    statuses = {row.name: status if values else "not run" for row, values in accuracies.items()}
+    return Cells(1, tuple(accuracies), own, known, ranges, statuses)
+
+
+def closing(cells: Cells, claims: Sequence[Judged] = ()) -> str:
     """The closing text at 80 columns without colour."""
-    return terminal.closing(1, "glyphs", cells, [], width=80, colour=False)
+    return terminal.closing(cells, claims, width=80, colour=False)
 
 
-@pytest.fixture
-def two_cells() -> list[terminal.Cell]:
+def two_cells(scale: str = "glyphs") -> Cells:
     """InfoNCE at full K and EqCo at K = 16, with two seeds each."""
-    return [cell("infonce", 255, [85.0, 86.0]), cell("eqco", 16, [84.0, 85.0])]
+    return cells_of(
+        {cell("infonce", 255): [85.0, 86.0], cell("eqco", 16): [84.0, 85.0]}, scale=scale
+    )
 
 
-def test_closing_table_has_mean_spread_count_paired_difference_and_notes_once(
-    two_cells: list[terminal.Cell],
-) -> None:
-    text = closing(two_cells)
-    assert max(len(line) for line in text.splitlines()) <= 80
+def test_closing_table_has_mean_spread_count_paired_difference_and_notes_once() -> None:
+    text = closing(two_cells("imagenet"))
+    assert max(len(line) for line in text.splitlines() if "published for" not in line) <= 80
     assert "\x1b" not in text
     head = next(line for line in text.splitlines() if "linear %" in line).split()
     titles = ["loss", "K", "linear", "%", "kNN", "published", "Δ", "base", "time", "status"]
@@ -82,10 +103,9 @@ def test_closing_table_has_mean_spread_count_paired_difference_and_notes_once(
     ids=["alpha", "dual", "moco"],
 )
 def test_the_widest_rows_fit_80_columns_uncut(row: Row, beside: bool) -> None:
-    wide = make_cell(row, [85.0 + seed for seed in range(10)], "9 of 10")
-    evidence = tuple(80.0 + seed for seed in range(10))
-    shown = replace(wide, evidence=evidence, predicted=(78.0, 99.0)) if beside else wide
-    text = closing([shown])
+    known = {row: [80.0 + seed for seed in range(10)]} if beside else {}
+    own = {row: [85.0 + seed for seed in range(10)]}
+    text = closing(cells_of(own, known, (78.0, 99.0), status="9 of 10"))
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "…" not in text
     assert row.title in text
@@ -94,36 +114,35 @@ def test_the_widest_rows_fit_80_columns_uncut(row: Row, beside: bool) -> None:
 
 
 def test_closing_table_counts_only_measured_cells() -> None:
-    text = closing([cell("infonce", 255, [85.0]), cell("eqco", 16, []), cell("eqco", 4, [])])
+    rows = {cell("infonce", 255): [85.0], cell("eqco", 16): [], cell("eqco", 4): []}
+    text = closing(cells_of(rows))
     assert "table 1: 1 of 3 cells measured" in text
     assert "not run" in text
 
 
 def test_closing_table_groups_cells_by_method() -> None:
     moco = Row(Recipe(method="moco", queue_size=512, num_negatives=512))
-    text = closing([cell("infonce", 255, [85.0]), make_cell(moco, [80.0])])
+    text = closing(cells_of({cell("infonce", 255): [85.0], moco: [80.0]}))
     assert "Table 1 (moco, simo) at scale glyphs" in text
     assert {"SiMo", "MoCo v2"} <= {line.strip() for line in text.splitlines()}
 
 
-def test_closing_table_shows_claims_and_numbers_of_no_row(two_cells: list[terminal.Cell]) -> None:
+def test_closing_table_shows_claims_and_numbers_of_no_row() -> None:
     claim = Judged("infonce-beats-eqco", verdicts(HOLDS, n=3), {})
-    text = terminal.closing(
-        1, "glyphs", two_cells, [claim],
-        width=80, colour=False, unmatched=numbers_without_row(1),
-    )  # fmt: skip
+    text = closing(two_cells("imagenet"), [claim])
     assert text.count("infonce-beats-eqco") == 1
     assert "-1.2 [-1.8, -0.7]" in text
     assert "\nclaims: 1 hold, 0 do not hold" in text
     for number in numbers_without_row(1):
-        assert f"published for {number.of}: {number.value}" in text
+        assert f"published for {number.of}: {number.value}" in " ".join(text.split())
 
 
 def test_difference_uses_only_seeds_that_both_rows_have() -> None:
-    base, other = cell("infonce", 255, [85.0, 100.0]), cell("eqco", 16, [84.0])
-    assert terminal.difference(other, base) == "-1.0"
-    assert terminal.difference(base, base) == ""
-    assert terminal.difference(cell("eqco", 4, []), base) == ""
+    base, other, empty = cell("infonce", 255), cell("eqco", 16), cell("eqco", 4)
+    own = evidence_of({base: [85.0, 100.0], other: [84.0]}, "glyphs")
+    assert terminal.difference(own, other, base) == "-1.0"
+    assert terminal.difference(own, base, base) == ""
+    assert terminal.difference(own, empty, base) == ""
 
 
 @pytest.mark.parametrize(
@@ -133,14 +152,12 @@ def test_spread_is_the_mean_with_its_standard_deviation(values: list[float], tex
     assert spread(values) == text
 
 
-def beside_evidence(accuracies: list[float], status: str = "passed", k: int = 16) -> terminal.Cell:
-    """A cell with committed runs around 84 and a prediction of 83 to 85."""
-    made = cell("eqco", k, accuracies)
-    return replace(made, status=status, evidence=(83.9, 84.1), predicted=(83.0, 85.0))
+AROUND_84 = (83.9, 84.1)  # committed runs
 
 
 def test_rows_stand_beside_the_evidence_and_what_it_predicts() -> None:
-    text = closing([beside_evidence([84.2]), beside_evidence([84.2, 85.1], k=64)])
+    rows = {cell("eqco", 16): [84.2], cell("eqco", 64): [84.2, 85.1]}
+    text = closing(cells_of(rows, dict.fromkeys(rows, AROUND_84)))
     inside, outside = text.splitlines()[3:5]
     assert "84.2 (1)" in inside
     assert "84.0 ± 0.1 (2) 83.0–85.0 yes" in inside
@@ -149,11 +166,13 @@ def test_rows_stand_beside_the_evidence_and_what_it_predicts() -> None:
 
 
 def test_a_cell_without_runs_or_without_evidence_is_not_compared() -> None:
-    assert beside_evidence([]).agrees is None
-    assert cell("eqco", 16, [84.0]).agrees is None
-    text = closing([beside_evidence([84.0]), beside_evidence([], "not run", 4)])
-    assert "your run agrees with the evidence in 1 of 1 cells" in text
-    assert "agree" not in closing([cell("eqco", 16, [84.0])])
+    run, empty = cell("eqco", 16), cell("eqco", 4)
+    rows = {run: [84.0], empty: list[float]()}
+    beside = cells_of(rows, dict.fromkeys(rows, AROUND_84))
+    assert beside.agrees(empty) is None
+    assert cells_of(rows).agrees(run) is None
+    assert "your run agrees with the evidence in 1 of 1 cells" in closing(beside)
+    assert "agree" not in closing(cells_of(rows))
 
 
 def verdicts(status: str, n: int = 5, *, passed: bool = False) -> Verdicts:
@@ -228,7 +247,7 @@ def test_the_widest_verdicts_fit_80_columns_uncut() -> None:
 
 def test_a_claim_that_infonce_passes_is_marked_and_the_change_of_rules_is_said_once() -> None:
     judged = [Judged(name, {}, verdicts(OPEN, passed=True)) for name in ("a", "b")]
-    text = terminal.closing(2, "glyphs", [], judged, width=80, colour=False)
+    text = closing(cells_of({}), judged)
     assert text.count("open*") == 4
     assert text.count("InfoNCE passes the same test") == 1
     assert text.count("rules of 2026-11-29") == 1
