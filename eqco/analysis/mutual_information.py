@@ -92,12 +92,7 @@ def log_critic(positive: Tensor, negatives: Tensor, *, temperature: float, alpha
 
 
 def nwj_bound(
-    positive: Tensor,
-    negatives: Tensor,
-    independent: Tensor,
-    *,
-    temperature: float,
-    alpha: float,
+    positive: Tensor, negatives: Tensor, independent: Tensor, *, temperature: float, alpha: float
 ) -> Estimate:
     """A lower bound on I(q; k) for every critic, alpha and K: log(1 + alpha) - L + 1 - E g.
 
@@ -119,12 +114,7 @@ def nwj_bound(
 
 
 def donsker_varadhan_bound(
-    positive: Tensor,
-    negatives: Tensor,
-    independent: Tensor,
-    *,
-    temperature: float,
-    alpha: float,
+    positive: Tensor, negatives: Tensor, independent: Tensor, *, temperature: float, alpha: float
 ) -> Estimate:
     """A tighter bound: log(1 + alpha) - L - log E g.
 

@@ -20,10 +20,7 @@ CPU = torch.device("cpu")
 
 
 def random_crops(
-    count: int,
-    crop_scale: float,
-    generator: RandomSource,
-    device: torch.device,
+    count: int, crop_scale: float, generator: RandomSource, device: torch.device
 ) -> tuple[Tensor, ...]:
     """Width, height, centre x, centre y of crops inside [-1, 1]^2, each of shape (count,).
 

@@ -26,12 +26,7 @@ MILESTONES = (2 / 3, 8 / 9)  # of the epochs, where the rate falls: 60 and 80 of
 
 @torch.no_grad()
 def weighted_knn(
-    train: Labelled,
-    test: Tensor,
-    num_classes: int,
-    *,
-    neighbours: int,
-    temperature: float = 0.1,
+    train: Labelled, test: Tensor, num_classes: int, *, neighbours: int, temperature: float = 0.1
 ) -> Tensor:
     """Labels by kNN of cosines, votes weighted by exp(cosine / temperature), shape (M,).
 

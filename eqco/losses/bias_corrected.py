@@ -21,12 +21,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from eqco.losses.functional import (
-    log_one_plus_exp,
-    log_weight,
-    of_similarities,
-    reduced,
-)
+from eqco.losses.functional import log_one_plus_exp, log_weight, of_similarities, reduced
 from eqco.losses.logits import ContrastiveLogits
 
 

@@ -47,12 +47,7 @@ class Method(nn.Module, ABC):
     looked: bool = False  # whether the first embeddings were looked at
 
     def __init__(
-        self,
-        encoder: Encoder,
-        *,
-        num_negatives: int,
-        drawing: str = "independent",
-        draws: int = 1,
+        self, encoder: Encoder, *, num_negatives: int, drawing: str = "independent", draws: int = 1
     ) -> None:
         super().__init__()
         self.encoder = encoder
