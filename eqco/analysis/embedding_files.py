@@ -13,14 +13,9 @@ from eqco.losses.sampling import off_diagonal
 from eqco.losses.similarity import unit
 from eqco.runtime.validation import shown
 
-ENDINGS = (".npy", ".npz", ".pt", ".pth")
+NUMPY = (".npy", ".npz")
 PAIR = ("query", "key")
 TEMPERATURE = 0.2  # MoCo v2's
-
-
-def is_checkpoint(content: Any) -> bool:
-    """Whether what was read is a checkpoint of this suite, rather than embeddings."""
-    return isinstance(content, dict) and "method" in content and "digest" in content
 
 
 def read_content(path: Path) -> Any:
@@ -30,7 +25,7 @@ def read_content(path: Path) -> Any:
         ValueError: the file is missing, damaged or of another kind.
     """
     try:
-        if path.suffix in (".npy", ".npz"):
+        if path.suffix in NUMPY:
             found = np.load(path, allow_pickle=False)
             return found if path.suffix == ".npy" else dict(found)
         return torch.load(path, map_location="cpu", weights_only=True)

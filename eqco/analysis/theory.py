@@ -27,9 +27,10 @@ from collections.abc import Callable
 from itertools import combinations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.losses.functional import log_weight
+from eqco.losses.functional import log_one_plus_exp, log_weight
 from eqco.runtime.validation import check_negatives, check_temperature, positive_finite
 
 UNIFORM_VALID = 2.65  # d^{3/4} t, see `uniform_squared_cv`
@@ -155,9 +156,8 @@ def gradient_noise_bound(
     """
     kappa, count = 1 + squared_cv, check_negatives(num_negatives)
     t = check_temperature(temperature)
-    return 4 * negative_weight / t * math.sqrt(kappa / count) + 4 / t * math.exp(
-        -count / (8 * kappa)
-    )
+    far = math.exp(-count / (8 * kappa))
+    return 4 * negative_weight / t * math.sqrt(kappa / count) + 4 / t * far
 
 
 def multisets(num_symbols: int, count: int) -> Tensor:
@@ -168,9 +168,7 @@ def multisets(num_symbols: int, count: int) -> Tensor:
     """
     ends = count + num_symbols - 1  # bars between the symbols stand at S - 1 of so many places
     bars = torch.tensor(list(combinations(range(ends), num_symbols - 1)), device="cpu")
-    edges = torch.nn.functional.pad(
-        torch.nn.functional.pad(bars, (1, 0), value=-1), (0, 1), value=ends
-    )
+    edges = F.pad(F.pad(bars, (1, 0), value=-1), (0, 1), value=ends)
     return edges.diff(dim=1) - 1
 
 
@@ -200,12 +198,8 @@ def expected_loss(
     counts = multisets(len(symbols), check_negatives(num_negatives))  # (cases, S)
     ways = math.lgamma(num_negatives + 1) - torch.lgamma(counts.double() + 1).sum(dim=1)
     chances = (ways + torch.xlogy(counts, probabilities.double()).sum(dim=1)).exp()
-    which = (
-        torch.arange(len(symbols), device="cpu")
-        .repeat(len(counts))
-        .repeat_interleave(counts.flatten())
-    )
-    negatives = symbols[which].view(len(counts), num_negatives)
+    negatives = symbols.repeat(len(counts)).repeat_interleave(counts.flatten())
+    negatives = negatives.view(len(counts), num_negatives)
     return chances @ loss(positive.expand(len(counts)), negatives)
 
 
@@ -223,7 +217,7 @@ def limit_loss(
     """
     at = check_temperature(temperature)
     mean = torch.logsumexp(symbols / at + probabilities.log(), dim=0) - positive / at
-    return torch.nn.functional.softplus(mean + log_weight(1, alpha), threshold=40)
+    return log_one_plus_exp(mean + log_weight(1, alpha))
 
 
 def gaussian_limit(

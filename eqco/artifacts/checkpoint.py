@@ -20,6 +20,11 @@ class Damaged(TrainingError):
     """A checkpoint cannot be read, or holds something else than what was saved."""
 
 
+def is_checkpoint(content: Any) -> bool:
+    """Whether what was read is a checkpoint of this suite, rather than weights or embeddings."""
+    return isinstance(content, dict) and "method" in content and "digest" in content
+
+
 def earlier(path: Path) -> Path:
     """Where the checkpoint before the last one is kept: `RUN.previous.pt` for `RUN.pt`."""
     return path.with_suffix(f".previous{path.suffix}")

@@ -94,10 +94,8 @@ def chosen_layout(name: str, layout: str | None) -> str:
     """The layout of a backbone: as asked for, else torchvision's, or our own where it has none.
 
     Raises:
-        ValueError: the layout is unknown, or the backbone does not have it.
+        ValueError: the backbone does not have the layout.
     """
-    if layout is not None:
-        check_name("layout", layout, LAYOUTS)
     resnets = [each for each in BACKBONES if each.startswith("resnet")]
     if layout in ("torchvision", "moco") and name not in resnets:
         raise ValueError(
@@ -110,26 +108,6 @@ def chosen_layout(name: str, layout: str | None) -> str:
             "main_lincls.py does not build: use --to torchvision"
         )
     return layout or ("torchvision" if name in resnets else "own")
-
-
-def exported(state: dict[str, Tensor], name: str, layout: str) -> dict[str, Any]:
-    """A backbone's state in another layout.
-
-    Args:
-        state: of the backbone, torchvision's names without `fc`.
-        name: of the backbone, such as "resnet50".
-        layout: "torchvision" or "own", a plain state dict; or "moco", a checkpoint whose
-            `state_dict` has `module.encoder_q.` names, as that project's `main_lincls.py` reads
-            them.
-
-    Raises:
-        ValueError: the layout is unknown.
-    """
-    check_name("layout", layout, LAYOUTS)
-    if layout != "moco":
-        return dict(state)
-    queries = {f"module.encoder_q.{key}": value for key, value in state.items()}
-    return {"arch": name, "state_dict": queries}
 
 
 def export(checkpoint: Path, layout: str | None, out: Path) -> Written:
@@ -153,9 +131,11 @@ def export(checkpoint: Path, layout: str | None, out: Path) -> Written:
     check_writable(out.parent)
     state, name = backbone_state(checkpoint)
     layout = chosen_layout(name, layout)
-    body = exported(state, name, layout)
+    body: dict[str, Any] = state
+    if layout == "moco":  # as that project's main_lincls.py reads it
+        names = {f"module.encoder_q.{key}": value for key, value in state.items()}
+        body = {"arch": name, "state_dict": names}
     write_tensors(out, body)
-    trained = [
-        v.numel() for k, v in state.items() if "running_" not in k and "num_batches" not in k
-    ]
-    return Written(out, name, layout, len(state), sum(trained))
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    trained = sum(value.numel() for key, value in state.items() if not key.endswith(statistics))
+    return Written(out, name, layout, len(state), trained)

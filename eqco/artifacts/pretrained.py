@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from eqco.artifacts.checkpoint import read, read_trained
+from eqco.artifacts.checkpoint import is_checkpoint, read, read_trained
 from eqco.methods import build
 from eqco.methods.base import Method
 from eqco.methods.encoder import BACKBONES, torchvision_resnet
@@ -24,7 +25,7 @@ KEY_SIDE = ("_k.", "momentum", "teacher", "target")  # of a second network, whic
 
 def architectures() -> dict[str, Callable[[], nn.Module]]:
     """Functions that build each backbone that can be recognised, by name."""
-    more = {name: lambda name=name: torchvision_resnet(name, small_images=False) for name in OTHERS}
+    more = {name: partial(torchvision_resnet, name, small_images=False) for name in OTHERS}
     return {**BACKBONES, **more}
 
 
@@ -153,7 +154,7 @@ def load_backbone(path: Path, wanted: str | None = None) -> PretrainedBackbone:
         check_name("backbone", wanted, architectures())
     try:
         state = read(path)
-        if isinstance(state, dict) and "method" in state and "digest" in state:
+        if is_checkpoint(state):
             method, recipe, seed = trained_encoder(path)
             return PretrainedBackbone(method.encoder.backbone, recipe.backbone, recipe, seed)
     except TrainingError as error:

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from eqco.analysis import diagnosis
 from eqco.analysis.embedding_files import (
+    NUMPY,
     TEMPERATURE,
-    is_checkpoint,
     read_content,
     read_embeddings,
     similarities,
 )
+from eqco.artifacts.checkpoint import is_checkpoint
 from eqco.artifacts.pretrained import trained_encoder
 from eqco.artifacts.record import Record
 from eqco.cli.options import print_json
@@ -76,15 +77,10 @@ def of_encoder(given: argparse.Namespace) -> Case:
 
 def holds_embeddings(file: Path) -> bool:
     """Whether a file is to be read as embeddings rather than as a checkpoint."""
-    if file.suffix in (".npy", ".npz"):
-        return True
-    if not file.is_file():
-        return False
     try:
-        content = read_content(file)
+        return file.suffix in NUMPY or not is_checkpoint(read_content(file))
     except ValueError:  # the reader of checkpoints says what is wrong with it
         return False
-    return not is_checkpoint(content)
 
 
 def main(given: argparse.Namespace) -> None:

@@ -47,11 +47,9 @@ def candidates() -> tuple[int, ...]:
     """Letters, numbers, punctuation and symbols that all twelve typefaces can draw, ascending."""
     from matplotlib.ft2font import FT2Font
 
-    shared: set[int] | None = None
-    for style in TRAIN_STYLES + TEST_STYLES:
-        points = set(FT2Font(str(font_folder() / f"{style}.ttf")).get_charmap())
-        shared = points if shared is None else shared & points
-    return tuple(p for p in sorted(shared or ()) if unicodedata.category(chr(p))[0] in "LNPS")
+    paths = (str(font_folder() / f"{style}.ttf") for style in TRAIN_STYLES + TEST_STYLES)
+    shared = set.intersection(*(set(FT2Font(path).get_charmap()) for path in paths))
+    return tuple(p for p in sorted(shared) if unicodedata.category(chr(p))[0] in "LNPS")
 
 
 def draw(style: str, points: tuple[int, ...]) -> np.ndarray:

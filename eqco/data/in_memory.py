@@ -140,16 +140,13 @@ def cifar10_set(data_dir: Path) -> Dataset:
     """
     from torchvision.datasets import CIFAR10
 
-    def part(train: bool) -> Any:
+    parts: list[Any] = []
+    for train in (True, False):
         try:
-            return CIFAR10(str(data_dir), train=train)
+            source = CIFAR10(str(data_dir), train=train)
         except RuntimeError:  # not there, or not whole
             with locked_folder(data_dir):
-                return CIFAR10(str(data_dir), train=train, download=True)
-
-    parts: list[Tensor] = []
-    for train in (True, False):
-        source = part(train)
+                source = CIFAR10(str(data_dir), train=train, download=True)
         parts.append(torch.from_numpy(source.data).permute(0, 3, 1, 2).contiguous())
         parts.append(torch.tensor(source.targets, device="cpu"))
     return Dataset(parts[0], parts[1], parts[2], parts[3], 10, hash_tensors(*parts))
@@ -239,9 +236,7 @@ class InMemory:
         images = self.images(sample_rows(self.shuffle.total, count, self.seed))
         view, scale = VIEWS[self.recipe.views], self.recipe.crop_scale
         query, key = (
-            normalise(
-                view(images, scale, generator_for(self.seed, "describe", name)), self.mean, self.std
-            )
+            self.ready(view(images, scale, generator_for(self.seed, "describe", name)))
             for name in ("query", "key")
         )
         return query, key

@@ -104,11 +104,6 @@ class Pretraining(ResumableTask):
             loss = loss + self.recipe.variance_penalty * penalty
         return loss
 
-    @property
-    def is_curve_point(self) -> bool:
-        """Whether this step's loss is a point of the curve."""
-        return self.is_point(self.step)
-
     def is_point(self, step: int) -> bool:
         """Whether the loss of a step is a point of the curve."""
         return step % max(1, self.steps // CURVE_POINTS) == 0 or step == self.steps - 1
@@ -117,7 +112,7 @@ class Pretraining(ResumableTask):
     def reads_loss(self) -> bool:
         """Whether this step's loss is read: always on a CPU, where reading costs nothing."""
         on_cpu = self.machine.device == "cpu"
-        return on_cpu or self.is_curve_point or self.step % STEPS_BETWEEN_READS == 0
+        return on_cpu or self.is_point(self.step) or self.step % STEPS_BETWEEN_READS == 0
 
     def advance(self) -> float:
         """One optimiser step; returns the loss before it, or on a GPU that of a few steps ago.
@@ -139,7 +134,7 @@ class Pretraining(ResumableTask):
         self.optimizer.zero_grad(set_to_none=True)
         (loss * self.recipe.loss_scale).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        if self.is_curve_point:
+        if self.is_point(self.step):
             self.curve.append((self.step, self.value))
         self.step += 1
         return self.value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import KW_ONLY, dataclass, fields
-from typing import ClassVar, NoReturn
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -129,7 +129,12 @@ class ContrastiveLoss(nn.Module):
             TypeError: negatives are given.
         """
         if negative_keys:
-            self.refuse()
+            raise TypeError(
+                f"{type(self).__name__} takes two tensors, the embeddings of both views: the "
+                "negatives are the other images', never a query's own key. For negatives of your "
+                "own call eqco.eqco_info_nce(*eqco.similarities(query, key, negatives), "
+                "temperature=…, alpha=…)"
+            )
         check_embeddings(query, key)
         with full_precision(query):
             query, key = unit(query), unit(key)
@@ -176,14 +181,6 @@ class ContrastiveLoss(nn.Module):
                 "would draw other negatives: leave generator out, torch's own is set back"
             )
         return draw_columns(count, available, self.generator, total=total, place=place)
-
-    def refuse(self) -> NoReturn:
-        """Raise TypeError: negatives are given where the loss takes the other images."""
-        raise TypeError(
-            f"{type(self).__name__} takes two tensors, the embeddings of both views: the negatives "
-            "are the other images', never a query's own key. For negatives of your own call "
-            "eqco.eqco_info_nce(*eqco.similarities(query, key, negatives), temperature=…, alpha=…)"
-        )
 
     def extra_repr(self) -> str:
         """The main arguments, and all others that differ from their default."""

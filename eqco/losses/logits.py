@@ -5,27 +5,19 @@ s_0 is the cosine similarity of a query to its positive key, s_i to a negative, 
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from eqco.losses.similarity import check_finite, check_tensors, full_precision, wide
+from eqco.losses.similarity import (
+    Similarities,
+    check_finite,
+    check_tensors,
+    full_precision,
+    wide,
+)
 from eqco.runtime.validation import check_temperature
-
-
-class ContrastiveLogits(Protocol):
-    """N queries with K negatives each, or n * draws where each query has several draws."""
-
-    @property
-    def num_negatives(self) -> int:
-        """K."""
-
-    def log_odds(self, temperature: float) -> Tensor:
-        """v = log sum_i e^{s_i/t} - s_0/t of each query, shape (N,)."""
-
-    def relative(self, temperature: float) -> Tensor:
-        """(s_i - s_0)/t of each negative, shape (N, K); their log-sum-exp is v."""
 
 
 class ExplicitSimilarities:
@@ -67,3 +59,9 @@ class ExplicitSimilarities:
     def relative(self, temperature: float) -> Tensor:
         """(s_i - s_0)/t of each negative, shape (N, K)."""
         return (self.negatives - self.positive[:, None]) / check_temperature(temperature)
+
+
+# What a loss takes: `num_negatives` is K, `log_odds(t)` is v = log sum_i e^{s_i/t} - s_0/t of each
+# query, (N,), and `relative(t)` has (s_i - s_0)/t, (N, K), whose log-sum-exp is v. N counts each
+# draw of a query.
+ContrastiveLogits: TypeAlias = ExplicitSimilarities | Similarities

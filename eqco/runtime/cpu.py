@@ -62,11 +62,8 @@ def granted_cores() -> int:
 def default_threads() -> int:
     """CPU threads of torch: OMP_NUM_THREADS where it is set, else up to four granted cores."""
     given = os.environ.get("OMP_NUM_THREADS", "")
-    return (
-        int(given)
-        if given.isascii() and given.isdigit() and int(given)
-        else min(4, granted_cores())
-    )
+    is_count = given.isascii() and given.isdigit() and int(given)
+    return int(given) if is_count else min(4, granted_cores())
 
 
 # Each of them says how threads wait: of OpenMP, of GCC's library, of Intel's.
