@@ -1,8 +1,13 @@
-"""Pretraining and probe on image files by two processes; a killed worker changes no number."""
+"""Pretraining and probe on image files by two processes; a killed one changes no number.
+
+What nobody disturbs reads its images in workers, the others by themselves.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,15 +19,13 @@ from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data.image_folder import identity, scan
 from eqco.data.streaming import FromFiles
-from eqco.engine.launchers import by_torchrun, do_shared
+from eqco.engine.launchers import by_torchrun, do_shared, torchrun_command
 from eqco.engine.pretrain import Pretraining
 from eqco.recipe import Recipe
 from reproductions.scales import SCALES
-from tests.killing import start_and_kill_a_worker
-from tests.processes import python
+from tests.processes import python, start, wait_until
 from tests.trees import files_recipe, write_tree
 
-METHODS = ("simo", "moco")
 SAMPLE = os.environ.get("EQCO_IMAGENET_SAMPLE", "")
 
 
@@ -32,7 +35,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tree(tmp_path_factory.mktemp("imagenet") / "photos", each=4)
 
 
-def order_in(folder: Path, root: Path, recipe: Recipe, workers: int = 1) -> Run:
+def order_in(folder: Path, root: Path, recipe: Recipe, workers: int = 0) -> Run:
     """Two steps of training and two of the probe, with a checkpoint after each."""
     machine = Machine(
         threads=1, data_dir=root, checkpoints=folder / "checkpoints", checkpoint_seconds=0.0,
@@ -42,16 +45,18 @@ def order_in(folder: Path, root: Path, recipe: Recipe, workers: int = 1) -> Run:
 
 
 def recipes(root: Path) -> dict[str, Recipe]:
-    """Both methods as the scale has them, and an untrained encoder in float32."""
+    """MoCo, whose queue is a state too, as the scale has it; an untrained encoder in float32."""
     untrained = replace(files_recipe(root), precision="float32", epochs=0)
-    return {name: files_recipe(root, name) for name in METHODS} | {"untrained": untrained}
+    return {"moco": files_recipe(root, "moco"), "untrained": untrained}
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
     """Records of two processes that nobody disturbed, of each recipe; one launch for all."""
     folder = tmp_path_factory.mktemp("uninterrupted")
-    orders = {name: order_in(folder, root, recipe) for name, recipe in recipes(root).items()}
+    orders = {
+        name: order_in(folder, root, recipe, workers=1) for name, recipe in recipes(root).items()
+    }
     words = ["--standalone", "--nproc-per-node=2", "-m", "tests.programs.run_orders"]
     jobs = (order.write_job() for order in orders.values())
     python("-m", "torch.distributed.run", *words, *jobs)
@@ -65,11 +70,23 @@ def uninterrupted(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     return found
 
 
-@pytest.mark.parametrize("method", METHODS)
+def start_and_kill_a_worker(order: Run) -> None:
+    """Start a run under torchrun and send SIGKILL to one process after the first checkpoint."""
+    command = torchrun_command(order.write_job(), 2)
+    launched = start(*command[1:], stdout=subprocess.DEVNULL)
+    wait_until(order.checkpoint.exists)
+    workers = subprocess.run(
+        ["pgrep", "-P", str(launched.pid)], capture_output=True, text=True, check=True
+    ).stdout.split()
+    os.kill(int(workers[-1]), signal.SIGKILL)
+    assert launched.wait(timeout=120) != 0
+    assert order.record() is None, "the run ended before a worker was killed"
+
+
 def test_a_killed_worker_of_two_is_resumed_with_the_same_numbers(
-    method: str, tmp_path: Path, root: Path, uninterrupted: dict[str, Record]
+    tmp_path: Path, root: Path, uninterrupted: dict[str, Record]
 ) -> None:
-    order, whole = order_in(tmp_path, root, recipes(root)[method]), uninterrupted[method]
+    order, whole = order_in(tmp_path, root, recipes(root)["moco"]), uninterrupted["moco"]
     assert whole.steps == 2
     start_and_kill_a_worker(order)
     resumed = by_torchrun(order, 2)
@@ -83,7 +100,7 @@ def test_two_processes_measure_what_one_measures(
     tmp_path: Path, root: Path, uninterrupted: dict[str, Record]
 ) -> None:
     """Metrics are counts of few images, so they agree unless something else is computed."""
-    one = do_shared(order_in(tmp_path, root, recipes(root)["untrained"], workers=0))
+    one = do_shared(order_in(tmp_path, root, recipes(root)["untrained"]))
     assert one is not None
     assert one.machine["processes"] == 1
     assert one.metrics == uninterrupted["untrained"].metrics

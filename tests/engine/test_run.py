@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +9,10 @@ import pytest
 import torch
 
 from eqco.artifacts.record import Record
-from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.engine.run import peak_memory_mib, run, untrained
 from reproductions.scales import SCALES
 from tests.engine.test_pretrain import RECIPE, machine_in
-
-SLOW_TO_IMPORT = ("torchvision", "kornia", "matplotlib", "scipy", "pandas")
 
 
 def flushes() -> bool:
@@ -72,25 +67,8 @@ def test_an_untrained_run_is_the_same_for_every_row(machine: Machine, tmp_path: 
     assert "untrained" in record.run_id
 
 
-def test_a_job_has_the_name_of_its_run() -> None:
-    assert Run(RECIPE, 3).run_id == RECIPE.run_id(3)
-    assert Run(RECIPE, 3, Machine()).checkpoint.stem == RECIPE.run_id(3)
-
-
 def test_the_peak_memory_of_this_process_is_known() -> None:
     peak = peak_memory_mib()
     if peak is None:
         pytest.skip("this system does not tell")
     assert 100 < peak < 100_000  # torch alone takes more than 100 MiB
-
-
-def test_importing_the_run_imports_no_library_that_is_slow_to_import(
-    environment: dict[str, str],
-) -> None:
-    code = "import sys, eqco.engine.run; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    loaded = set(done.stdout.split())
-    assert "torch" in loaded
-    assert not loaded & set(SLOW_TO_IMPORT)

@@ -22,6 +22,7 @@ from eqco.recipe import Recipe
 from eqco.runtime.resumable import ResumableTask
 from eqco.runtime.validation import TrainingError
 from reproductions.scales import SCALES
+from tests.faults.damage import equal, stop_at
 from tests.trees import files_recipe, probe_recipe, write_tree
 
 RECIPE = replace(SCALES["smoke"].base, epochs=1)
@@ -53,16 +54,6 @@ def trainer_of(
 ) -> Trainer:
     """A trainer with its checkpoint in the machine's folder."""
     return Trainer(work, Run(recipe, seed, machine), machine.checkpoints / "work.pt", "counting")
-
-
-def stop_at(last: int) -> Any:
-    """A progress function that stops the loop after a step."""
-
-    def progress(stage: str, step: int, steps: int, value: float) -> None:
-        if step >= last:
-            raise KeyboardInterrupt
-
-    return progress
 
 
 @pytest.fixture
@@ -109,17 +100,6 @@ def crop_probe(machine: Machine) -> tuple[ResumableTask, Recipe]:
     images = open_images(recipe, 0, machine)
     assert isinstance(images, FromFiles)
     return CropProbe(backbone, images, recipe, 0, machine), recipe
-
-
-def equal(one: Any, other: Any) -> bool:
-    """Whether two states are equal to the bit."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(equal(one[name], other[name]) for name in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(equal, one, other))
-    return bool(one == other)
 
 
 @pytest.mark.parametrize(
@@ -187,12 +167,6 @@ def test_finished_work_is_not_done_again(often: Machine) -> None:
     again, seen = Count(), []
     trainer_of(again, often).train(lambda *given: seen.append(given))
     assert (again.step, again.total, seen) == (10, sum(range(10)), [])
-
-
-def test_progress_gets_the_stage_the_step_and_the_loss(machine: Machine) -> None:
-    seen: list[tuple[object, ...]] = []
-    trainer_of(Count(3), machine).train(lambda *given: seen.append(given))
-    assert seen == [("counting", 1, 3, 0.0), ("counting", 2, 3, 1.0), ("counting", 3, 3, 3.0)]
 
 
 def test_on_a_gpu_processes_agree_at_every_tenth_step_only(
