@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from eqco.losses.sampling import off_diagonal
-from eqco.losses.similarity import unit
+from eqco.losses.tensors import unit
 from eqco.runtime.validation import shown
 
 NUMPY = (".npy", ".npz")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from eqco.config import Settings
 from eqco.evaluation.logistic_regression import Labelled, linear_probe
-from eqco.losses.similarity import of_usual_length, unit
+from eqco.losses.tensors import of_usual_length, unit
 
 # Bounds on what is held at once, for a million features.
 CHUNK = 65_536

@@ -21,13 +21,10 @@ from eqco.losses.sampling import draw_columns
 from eqco.losses.similarity import (
     FEW_WITH_GRADIENT,
     Similarities,
-    check_embeddings,
-    check_finite,
-    full_precision,
     to_both_views,
     to_other_images,
-    unit,
 )
+from eqco.losses.tensors import check_embeddings, check_finite, full_precision, unit
 from eqco.runtime import distributed
 from eqco.runtime.validation import COUNT, Number, check_name, check_temperature, shown
 

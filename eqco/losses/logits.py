@@ -10,13 +10,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from eqco.losses.similarity import (
-    Similarities,
-    check_finite,
-    check_tensors,
-    full_precision,
-    wide,
-)
+from eqco.losses.similarity import Similarities
+from eqco.losses.tensors import check_finite, check_tensors, full_precision, wide
 from eqco.runtime.validation import check_temperature
 
 

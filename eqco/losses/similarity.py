@@ -1,139 +1,25 @@
 """Cosine similarities of queries to their keys, computed no further than a loss needs them.
 
 N queries of a batch, n of them on this process, M keys, K negatives per query, D dimensions. A loss
-needs one number per query and temperature: log sum_i e^{s_i/t} over the negatives. It is computed
-in blocks that fit the cache, together with its gradient, so that no n x M matrix is held. Losses
-that need each negative apart (`relative`) hold the K similarities of each query.
+needs one number per query and temperature: log sum_i e^{s_i/t} over the negatives, see
+`eqco.losses.log_sum_exp`. Losses that need each negative apart (`relative`) hold the K similarities
+of each query.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from eqco.losses.log_sum_exp import LogSumExp
 from eqco.losses.sampling import skip
+from eqco.losses.tensors import check_tensors, full_precision, unit, wide
 
-# Similarities in a block. On a CPU a block of 1 MiB stays in the second-level cache.
-BLOCK = {"cpu": 2**18}
-BLOCK_ELSEWHERE = 2**26
-MOST_COLUMNS = 2048
 # Taking the K keys of each query costs less than similarities to all keys where K is at most one in
 # so many: measured on a CPU, see benchmark/README.md.
 FEW = 32
 FEW_WITH_GRADIENT = 128  # the same where the keys need a gradient too
 SMALL = 2**17  # similarities; more of them are faster by blocks
-
-
-def blocks(total: int, size: int) -> Iterator[slice]:
-    """Slices of at most `size` that cover `total`."""
-    return (slice(start, min(start + size, total)) for start in range(0, total, size))
-
-
-def block_shape(query: Tensor, keys: Tensor, columns: Tensor | None) -> tuple[int, int]:
-    """How many queries and keys a block holds."""
-    block = BLOCK.get(query.device.type, BLOCK_ELSEWHERE)
-    if columns is None:
-        width = min(len(keys), MOST_COLUMNS)
-        return max(1, block // width), width
-    width = columns.shape[1]
-    return max(1, block // (width * query.shape[1] // 4 + 1)), width
-
-
-class LogSumExp(torch.autograd.Function):
-    """log sum_i e^{q.k_i} of each query over its negatives, with the gradient by queries and keys.
-
-    The gradient by a query is the softmax-weighted mean of its negatives, which the forward pass
-    computes beside the sum. Only where the keys need a gradient, the backward pass computes the
-    similarities again.
-    """
-
-    @staticmethod
-    def forward(
-        query: Tensor, keys: Tensor, columns: Tensor | None, excluded: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """query (n, D), keys (M, D), columns (n, K) or None for all, excluded (n, E).
-
-        Returns:
-            The sums (n,), and the means of the negatives (n, D).
-        """
-        sums, means = query.new_empty(len(query)), torch.empty_like(query)
-        total: Tensor | None
-        mean: Tensor | None
-        for rows in blocks(len(query), block_shape(query, keys, columns)[0]):
-            total = mean = None
-            for similarity, some, _ in parts(query, keys, columns, excluded, rows):
-                part = torch.logsumexp(similarity, dim=1)
-                share = similarity.sub_(part[:, None]).exp_()
-                own = share @ some if some.ndim == 2 else torch.bmm(share[:, None], some)[:, 0]
-                if total is None or mean is None:
-                    total, mean = part, own
-                    continue
-                both = torch.logaddexp(total, part)
-                mean = mean * (total - both).exp()[:, None] + own * (part - both).exp()[:, None]
-                total = both
-            assert total is not None
-            assert mean is not None
-            sums[rows], means[rows] = total, mean
-        return sums, means
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        """Keep what the backward pass needs: the queue changes before, the keys of a batch not."""
-        query, keys, columns, excluded = inputs
-        needed = (query, keys, columns, excluded) if ctx.needs_input_grad[1] else ()
-        ctx.save_for_backward(*output, *needed)
-        ctx.mark_non_differentiable(output[1])
-        ctx.set_materialize_grads(False)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor | None, of_means: None) -> tuple[Tensor | None, ...]:
-        """(n,) -> (n, D) and (M, D)."""
-        if gradient is None:
-            return None, None, None, None
-        sums, means, *needed = ctx.saved_tensors
-        of_query = means * gradient[:, None] if ctx.needs_input_grad[0] else None
-        if not ctx.needs_input_grad[1]:
-            return of_query, None, None, None
-        query, keys, columns, excluded = needed
-        of_keys = torch.zeros_like(keys)
-        for rows in blocks(len(query), block_shape(query, keys, columns)[0]):
-            for similarity, _, place in parts(query, keys, columns, excluded, rows):
-                share = similarity.sub_(sums[rows, None]).exp_().mul_(gradient[rows, None])
-                if isinstance(place, slice):
-                    of_keys[place].addmm_(share.T, query[rows])
-                else:
-                    weighted = share[:, :, None] * query[rows, None]  # (r, K, D)
-                    of_keys.index_add_(0, place.flatten(), weighted.flatten(0, 1))
-        return of_query, of_keys, None, None
-
-
-def parts(
-    query: Tensor, keys: Tensor, columns: Tensor | None, excluded: Tensor | None, rows: slice
-) -> Iterator[tuple[Tensor, Tensor, slice | Tensor]]:
-    """Similarities of some queries to parts of the keys, those keys, and which they are."""
-    if columns is not None:
-        some = keys[columns[rows]]  # (r, K, D)
-        yield torch.bmm(some, query[rows, :, None])[:, :, 0], some, columns[rows]
-        return
-    for place in blocks(len(keys), block_shape(query, keys, columns)[1]):
-        some = keys[place]
-        similarity = query[rows] @ some.T
-        if excluded is not None:
-            none = torch.finfo(similarity.dtype).min  # finite: a part may hold excluded keys alone
-            for column in excluded[rows].unbind(dim=1):
-                inside = (column >= place.start) & (column < place.stop)
-                at = (column - place.start).clamp(0, len(some) - 1)[:, None]
-                kept = torch.where(inside[:, None], none, similarity.gather(1, at))
-                similarity.scatter_(1, at, kept)
-        yield similarity, some, place
 
 
 class Similarities:
@@ -310,72 +196,6 @@ def to_both_views(
     columns = skip(skip(columns, image), image + total)
     columns = (columns + total) % (2 * total)
     return Similarities(both, positive, views, columns=columns, draws=draws)
-
-
-def unit(embedding: Tensor) -> Tensor:
-    """Embeddings of length 1 along the last dimension, float32 or wider, also under autocast."""
-    embedding = embedding.to(wide(embedding.dtype))
-    norm: Tensor = torch.linalg.vector_norm(embedding, dim=-1, keepdim=True)
-    if can_be_read(norm) and bool(((norm > 1e-12) & (norm < 1e12)).all()):
-        return embedding / norm
-    return F.normalize(of_usual_length(embedding), dim=-1)
-
-
-def of_usual_length(embedding: Tensor) -> Tensor:
-    """Embeddings whose squared length does not leave the range of their type; most are unchanged.
-
-    A row of zeros stays one, without gradient: normalised, its gradient would be huge.
-    """
-    largest = embedding.detach().abs().amax(dim=-1, keepdim=True)
-    usual = (largest > 1e-12) & (largest < 1e12)
-    scale = torch.where(usual, 1.0, torch.where(largest > 0, largest, math.inf))
-    return embedding / scale
-
-
-def can_be_read(values: Tensor) -> bool:
-    """Whether numbers may decide what is done: on a CPU, outside a graph of torch.compile.
-
-    A GPU would be waited for at every step.
-    """
-    return values.device.type == "cpu" and not torch.compiler.is_compiling()
-
-
-def check_finite(values: Tensor, name: str) -> None:
-    """Raise ValueError where a tensor that can be read holds NaN or infinity."""
-    if can_be_read(values) and not torch.isfinite(values).all():
-        raise ValueError(f"{name} holds NaN or infinite values")
-
-
-def wide(dtype: torch.dtype) -> torch.dtype:
-    """float32 for narrower types, float64 for float64."""
-    return torch.promote_types(dtype, torch.float32)
-
-
-def full_precision(like: Tensor) -> AbstractContextManager[object]:
-    """A context without autocast, on the device of a tensor."""
-    device = like.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        return torch.autocast(device, enabled=False)
-    return nullcontext()  # entering autocast costs 10 microseconds
-
-
-def check_embeddings(query: Tensor, key: Tensor) -> None:
-    """Raise ValueError where these are not the embeddings of two views of N >= 2 images."""
-    check_tensors(query, key)
-    if query.ndim != 2 or query.shape != key.shape or len(query) < 2 or query.shape[1] < 1:
-        raise ValueError(
-            "the embeddings of both views must have the same shape (N, D) with N >= 2, got "
-            f"{tuple(query.shape)} and {tuple(key.shape)}"
-        )
-
-
-def check_tensors(*values: object) -> None:
-    """Raise ValueError where these are not tensors of real floating-point numbers."""
-    for value in values:
-        if not isinstance(value, Tensor):
-            raise ValueError(f"expected a tensor of numbers, got {type(value).__name__}")
-        if not value.is_floating_point():
-            raise ValueError(f"expected real floating-point numbers, got {value.dtype}")
 
 
 def check_negatives(positive_key: Tensor, negative_keys: Tensor) -> None:

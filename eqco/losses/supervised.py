@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from eqco.losses.base import ContrastiveLoss
 from eqco.losses.functional import reduced
 from eqco.losses.logits import ExplicitSimilarities
-from eqco.losses.similarity import full_precision, unit
+from eqco.losses.tensors import full_precision, unit
 
 
 class LabelLoss(nn.Module):

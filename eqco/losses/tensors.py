@@ -1,0 +1,76 @@
+"""Length, precision and checks of the tensors that losses take. N queries, D dimensions."""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def unit(embedding: Tensor) -> Tensor:
+    """Embeddings of length 1 along the last dimension, float32 or wider, also under autocast."""
+    embedding = embedding.to(wide(embedding.dtype))
+    norm: Tensor = torch.linalg.vector_norm(embedding, dim=-1, keepdim=True)
+    if can_be_read(norm) and bool(((norm > 1e-12) & (norm < 1e12)).all()):
+        return embedding / norm
+    return F.normalize(of_usual_length(embedding), dim=-1)
+
+
+def of_usual_length(embedding: Tensor) -> Tensor:
+    """Embeddings whose squared length does not leave the range of their type; most are unchanged.
+
+    A row of zeros stays one, without gradient: normalised, its gradient would be huge.
+    """
+    largest = embedding.detach().abs().amax(dim=-1, keepdim=True)
+    usual = (largest > 1e-12) & (largest < 1e12)
+    scale = torch.where(usual, 1.0, torch.where(largest > 0, largest, math.inf))
+    return embedding / scale
+
+
+def can_be_read(values: Tensor) -> bool:
+    """Whether numbers may decide what is done: on a CPU, outside a graph of torch.compile.
+
+    A GPU would be waited for at every step.
+    """
+    return values.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def check_finite(values: Tensor, name: str) -> None:
+    """Raise ValueError where a tensor that can be read holds NaN or infinity."""
+    if can_be_read(values) and not torch.isfinite(values).all():
+        raise ValueError(f"{name} holds NaN or infinite values")
+
+
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """float32 for narrower types, float64 for float64."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def full_precision(like: Tensor) -> AbstractContextManager[object]:
+    """A context without autocast, on the device of a tensor."""
+    device = like.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()  # entering autocast costs 10 microseconds
+
+
+def check_embeddings(query: Tensor, key: Tensor) -> None:
+    """Raise ValueError where these are not the embeddings of two views of N >= 2 images."""
+    check_tensors(query, key)
+    if query.ndim != 2 or query.shape != key.shape or len(query) < 2 or query.shape[1] < 1:
+        raise ValueError(
+            "the embeddings of both views must have the same shape (N, D) with N >= 2, got "
+            f"{tuple(query.shape)} and {tuple(key.shape)}"
+        )
+
+
+def check_tensors(*values: object) -> None:
+    """Raise ValueError where these are not tensors of real floating-point numbers."""
+    for value in values:
+        if not isinstance(value, Tensor):
+            raise ValueError(f"expected a tensor of numbers, got {type(value).__name__}")
+        if not value.is_floating_point():
+            raise ValueError(f"expected real floating-point numbers, got {value.dtype}")
