@@ -42,7 +42,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             count = style.seeds_in(part.groupby(["loss", "K"]).size())
             axis.set_title(f"{name} ({count})")
         style.log_axis(axis, part["K"], "linear probe, top-1 %")
-    style.legend_below(figure, "bar: 90 % interval of the mean; dot: one seed")
+    style.legend_below(figure, f"{style.INTERVAL}; dot: one seed")
     return figure
 
 

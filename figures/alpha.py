@@ -34,7 +34,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         style.marks(axis, eqco, "num_negatives", "series")
         style.log_axis(axis, eqco["alpha"], label)
         axis.set_xlabel("alpha (vertical lines: alpha = K, which is InfoNCE)")
-    style.legend_below(figure, "bar: 90 % interval of the mean")
+    style.legend_below(figure, style.INTERVAL)
     return figure
 
 

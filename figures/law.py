@@ -9,30 +9,34 @@ from reproductions.experiments import missing
 from reproductions.results.scaling_law import TABLE, law, report
 
 NATS = "E[ρ² CV²] / (2K) of the full-K encoder, nats"
-LABELS = {"points": "accuracy at full K − at K, points", "error": "that − the line, points"}
+FITS = {"line": "proportional", "curve": "power law"}
+LABELS = {
+    "points": "accuracy at full K − at K, points",
+    "error": "that − the proportional fit, points",
+}
 
 
 def compute() -> pd.DataFrame:
-    """A cell for each scale, temperature and K of EqCo in table 9, the line and the curve."""
+    """A cell for each scale, temperature and K of EqCo in table 9, with both fits."""
     return law()
 
 
 def between(frame: pd.DataFrame) -> pd.DataFrame:
-    """The line and the curve at many nats; both are straight where both axes are logarithmic."""
+    """Both fits at many nats; they are straight where both axes are logarithmic."""
     cells = frame.sort_values("nats")
     nats = np.geomspace(cells["nats"].iloc[0], cells["nats"].iloc[-1], 100)
     found = pd.DataFrame({"nats": nats})
-    for name in ("line", "curve"):
+    for name, title in FITS.items():
         heights = np.log(cells[name].abs())  # of one sign, that of the fitted slope
-        found[name] = np.exp(np.interp(np.log(nats), np.log(cells["nats"]), heights))
-        found[name] *= np.sign(cells[name].iloc[0])
+        found[title] = np.exp(np.interp(np.log(nats), np.log(cells["nats"]), heights))
+        found[title] *= np.sign(cells[name].iloc[0])
     return found.melt("nats", var_name="fit", value_name="height")
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """Accuracy lost against the predicted loss gap, and how far each cell lies from the line."""
+    """Accuracy lost against the predicted loss gap, and distance from a proportional fit."""
     frame = frame.assign(t=frame["temperature"].map("t = {:g}".format))
-    figure, axes = style.panels(["accuracy that EqCo loses", "distance from the line"])
+    figure, axes = style.panels(["accuracy that EqCo loses", "distance from the proportional fit"])
     for axis, (y, label) in zip(axes, LABELS.items(), strict=True):
         for fitted, cells in frame.groupby("fitted"):
             put = style.dots if fitted else style.hollow
@@ -41,7 +45,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     style.lines(axes[0], between(frame), "nats", "height", "fit")
     style.level(axes[1], 0.0)
     style.key(axes[0], sorted(frame["t"].unique()), ["not fitted", *frame["scale"].unique()])
-    style.legend_below(figure, "bar: 90 % interval of the mean")
+    style.legend_below(figure, style.INTERVAL)
     return figure
 
 

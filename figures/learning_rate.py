@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from eqco.methods import METHODS
 from figures import style
 from reproductions.experiments.grid import GRID_SEEDS, grid
 from reproductions.experiments.missing import sentence_of_missing
@@ -27,7 +28,11 @@ def draw(frame: pd.DataFrame) -> Figure:
     most = frame.groupby("method")["K"].transform("max")
     full = frame[(frame["loss"] == "InfoNCE") & (frame["K"] == most)]
     full = full.assign(loss="InfoNCE, full K")
-    panels = frame.groupby(["method", "K"], sort=False)
+    several = style.compared(frame, ["method", "K", "loss"], "learning rate")
+    both = style.compared(several, ["method", "K"], "loss")
+    titles = [each.title for each in METHODS.values()]
+    both = both.assign(method=pd.Categorical(both["method"], titles))
+    panels = both.groupby(["method", "K"], observed=True)
     figure, axes = style.panels([f"{method}, K = {k}" for (method, k), _ in panels])
     for axis, ((method, _), part) in zip(axes, panels, strict=True):
         rates = frame.loc[frame["method"] == method, "learning rate"]  # also those of full K
@@ -36,7 +41,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             style.lines(axis, full[full["method"] == method], "learning rate", "linear", "loss")
         style.log_axis(axis, rates, "linear probe, top-1 %")
     count = style.seeds_in(frame.groupby(["method", "K", "loss", "learning rate"]).size())
-    style.legend_below(figure, f"bar: 90 % interval of the mean, {count}; the y axes differ")
+    style.legend_below(figure, f"{style.INTERVAL}, {count}; the y axes differ")
     return figure
 
 

@@ -38,7 +38,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         style.level(axis, 0.0)
         style.log_axis(axis, part["draws"], "points below all negatives")
         axis.set_xlabel("disjoint draws that the loss is averaged over")
-    style.legend_below(figure, "bar: 90 % interval of the mean; hollow: predicted before the runs")
+    style.legend_below(figure, f"{style.INTERVAL}; hollow: predicted before the runs")
     return figure
 
 

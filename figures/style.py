@@ -22,11 +22,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
+from PIL import Image
 
 from eqco.cli.errors import run_cli
 from eqco.runtime.files import write_atomically
 from eqco.runtime.validation import path_argument
-from reproductions.statistics.verdicts import mean_interval
+from reproductions.statistics.verdicts import LEVEL, mean_interval
 
 OUT = Path(__file__).parent / "out"
 COLUMN, HEIGHT, DPI = 3.4, 2.5, 200  # inches: width of a column of a paper, height of a panel
@@ -80,14 +81,15 @@ LOOKS |= {
     "open": (DARK, "D", SOLID),
 }
 LOOKS["EqCo jackknife"] = (GREEN, "^", MIXED)
-LOOKS["line"] = LOOKS["not fitted"] = (GRAY, "o", SOLID)
-LOOKS["curve"] = (DARK, "o", DASHED)
+LOOKS["proportional"] = LOOKS["not fitted"] = (GRAY, "o", SOLID)
+LOOKS["power law"] = (DARK, "o", DASHED)
 for temperature, colour in (("0.1", RED), ("0.2", BLUE), ("0.5", ORANGE)):
     LOOKS[f"t = {temperature}"] = (colour, "o", SOLID)
 for scale, *look in (
     ("glyphs", BLUE, "o"),
     ("cifar10-quick", ORANGE, "s"),
-    ("cifar10", GREEN, "D"),
+    ("cifar10-cpu", GREEN, "D"),
+    ("cifar10", RED, "^"),
 ):
     LOOKS[scale] = LOOKS[f"{scale}, measured"] = (look[0], look[1], SOLID)
     LOOKS[f"{scale}, CV² / 2K"] = (look[0], look[1], DASHED)
@@ -104,6 +106,7 @@ SHIFTS = {
 }  # times x
 THIN: dict[str, Any] = {"linewidth": 0.7, "zorder": 0}  # lines that are no data
 BAR: dict[str, Any] = {"elinewidth": 0.8, "capsize": 2}
+INTERVAL = f"bar: {100 * LEVEL:.0f} % interval of the mean"
 
 
 def panels(names: Iterable[str]) -> tuple[Figure, list[Axes]]:
@@ -130,7 +133,7 @@ def stacked(counts: Mapping[str, int]) -> tuple[Figure, list[Axes]]:
         squeeze=False,
     )  # fmt: skip
     for axis, name in zip(axes[:, 0], counts, strict=True):
-        axis.set_title(name, loc="left")
+        axis.set_title(name, loc="right")
     return figure, list(axes[:, 0])
 
 
@@ -281,11 +284,16 @@ PICTURES: dict[str, dict[str, Any]] = {
 
 
 def save(figure: Figure, name: str, folder: Path) -> None:
-    """Write NAME.pdf and NAME.png; the same figure gives the same bytes."""
+    """Write NAME.pdf and NAME.png, of 64 colours; the same figure gives the same bytes."""
     with plt.rc_context(THEME):
         for ending, settings in PICTURES.items():
             content = BytesIO()
             figure.savefig(content, format=ending, **settings)
+            if ending == "png":
+                picture = (
+                    Image.open(content).convert("RGB").quantize(64, Image.Quantize.MAXCOVERAGE)
+                )
+                picture.save(content := BytesIO(), format="png", optimize=True)
             write_atomically(folder / f"{name}.{ending}", content.getvalue())
     plt.close(figure)
 

@@ -16,6 +16,7 @@ PICTURES = {
     "learning_rate": "accuracy against the learning rate",
     "noise_or_bias": "accuracy lost against the number of draws",
     "law": "accuracy lost against the predicted loss gap",
+    "comparisons": "every comparison with its interval",
 }
 
 
