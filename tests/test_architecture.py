@@ -1,4 +1,4 @@
-"""The import contracts of pyproject.toml can fail; what a line of code loads; public names."""
+"""pyproject.toml: import contracts can fail, dependencies are bounded; imports and public names."""
 
 from __future__ import annotations
 
@@ -8,51 +8,67 @@ from pathlib import Path
 
 import pytest
 
+from tests.lowest import PROJECT, lowest
 from tests.processes import ROOT, python
 
 PACKAGES = ("eqco", "reproductions", "figures", "benchmark")
-FORBIDDEN = {
-    "eqco/losses/logits.py": "from eqco.recipe import Recipe",
-    "eqco/runtime/text.py": "def f():\n    import eqco.engine.run",
-    "eqco/data/color.py": "from eqco import methods",
-    "eqco/config.py": "import reproductions",
-    "eqco/recipe.py": "def f():\n    from tests import trees",
-    "reproductions/tables/base.py": "import reproductions.reports.pages",
-    "eqco/unplaced.py": "",
-}
+FORBIDDEN = {  # a line that is added to a file, and what it imports
+    "eqco/losses/logits.py": ("from eqco.recipe import Recipe", "eqco.recipe"),
+    "eqco/runtime/text.py": ("def f():\n    import eqco.engine.run", "eqco.engine.run"),
+    "eqco/data/color.py": ("from eqco import methods", "eqco.methods"),
+    "eqco/config.py": ("import reproductions", "reproductions"),
+    "eqco/recipe.py": ("def f():\n    from tests import trees", "tests"),
+    "reproductions/tables/base.py": (
+        "import reproductions.reports.pages", "reproductions.reports.pages"
+    ),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("path", FORBIDDEN)
-def test_an_import_upward_or_out_of_the_package_breaks_the_contracts(
-    path: str, tmp_path: Path
-) -> None:
+def test_an_import_upward_or_out_of_the_package_breaks_the_contracts(tmp_path: Path) -> None:
+    """All at once: the report names each file and its import."""
     pytest.importorskip("importlinter", reason="a tool of the extra lint")
     only_code = shutil.ignore_patterns("__pycache__", "records", "out")
     for name in PACKAGES:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=only_code)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    with (tmp_path / path).open("a", encoding="utf-8") as file:
-        file.write(f"\n{FORBIDDEN[path]}\n")
+    for path, (line, _) in FORBIDDEN.items():
+        with (tmp_path / path).open("a", encoding="utf-8") as file:
+            file.write(f"\n{line}\n")
+    (tmp_path / "eqco" / "unplaced.py").touch()
     program = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"
     done = python("-c", program, status=1, folder=tmp_path, PYTHONPATH=str(tmp_path))
-    assert "Contracts: 3 kept, 1 broken." in done.stdout
+    assert "Contracts: 0 kept, 4 broken." in done.stdout
+    for path, (_, imported) in FORBIDDEN.items():
+        module = path.removesuffix(".py").replace("/", ".")
+        assert f"{module} -> {imported}" in done.stdout, done.stdout
+    assert "- eqco.unplaced" in done.stdout
 
 
-def modules_after(code: str) -> set[str]:
-    """What is imported after a line of code in a fresh process."""
-    return set(python("-c", f"import sys; {code}; print(*sys.modules)").stdout.split())
+def test_nothing_slow_is_imported_before_it_is_needed() -> None:
+    """Modules after each line, in one process."""
+    lines = (
+        "from eqco.__main__ import main", "from eqco import EqCoLoss; EqCoLoss()",
+        "import eqco.engine.run",
+    )  # fmt: skip
+    listed = "print(*sys.modules)"
+    code = "\n".join(["import sys", *(f"{line}\n{listed}" for line in lines)])
+    command, loss, run = (set(each.split()) for each in python("-c", code).stdout.splitlines())
+    assert not command & {"torch", "numpy", "matplotlib"}
+    assert "torch" in loss
+    assert not {name for name in loss if name.startswith(("eqco.data", "torchvision"))}
+    assert not run & {"torchvision", "kornia", "matplotlib", "scipy", "pandas"}
 
 
-def test_the_package_and_its_command_line_load_without_torch() -> None:
-    loaded = modules_after("import eqco, eqco.__main__")
-    assert {"eqco", "eqco.__main__"} <= loaded
-    assert not loaded & {"torch", "numpy", "matplotlib"}
-
-
-def test_a_public_name_loads_torch_and_no_images() -> None:
-    loaded = modules_after("from eqco import EqCoLoss; EqCoLoss()")
-    assert "torch" in loaded
-    assert not {name for name in loaded if name.startswith(("eqco.data", "torchvision"))}
+def test_the_help_of_the_command_takes_less_than_a_second() -> None:
+    """Processor time, which other processes of the machine do not lengthen."""
+    program = (
+        "import sys, time\nfrom eqco.__main__ import main\ntry:\n    main(['--help'])\n"
+        "except SystemExit:\n    print(time.process_time(), 'torch' in sys.modules)"
+    )
+    done = python("-c", program)
+    seconds, loaded = done.stdout.splitlines()[-1].split()
+    assert (loaded, float(seconds) < 1) == ("False", True)
+    assert "exit status:" in done.stdout
 
 
 def test_public_names_are_those_of_their_modules() -> None:
@@ -63,3 +79,13 @@ def test_public_names_are_those_of_their_modules() -> None:
         assert getattr(eqco, name) is getattr(sys.modules[module], name)
     with pytest.raises(AttributeError, match="module 'eqco' has no attribute 'nothing'"):
         _ = eqco.nothing
+
+
+def test_every_dependency_has_its_lowest_version(tmp_path: Path) -> None:
+    found = lowest()
+    assert "torch==2.9" in found
+    assert len(found) == len({line.partition("==")[0] for line in found}) > 15
+    other = tmp_path / "pyproject.toml"
+    other.write_text(PROJECT.read_text().replace('"pillow>=10"', '"pillow"'))
+    with pytest.raises(ValueError, match=r"'pillow'.*has no lower bound"):
+        lowest(other)

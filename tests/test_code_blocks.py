@@ -11,6 +11,7 @@ import re
 import stat
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,14 +19,14 @@ import pytest
 import torch
 
 from tests.cli.test_train import write_flat
+from tests.processes import ROOT, python
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("*/*.md"))]
 PAGES = [page for page in PAGES if page.parent.name != "tests"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 INDENTED = re.compile(r"(?<=\n\n)((?: {4}.*\n)+)")
 PROGRAMS = r"(?:[A-Z_]+=\S+ )?(?:python3?|pytest|eqco|pip|tox) "
-INCLUDED = re.compile(r'--8<-- "examples/(\w+)\.py"')  # tests/test_examples.py runs these
+INCLUDED = re.compile(r'--8<-- "examples/(\w+)\.py"')  # run at the end
 
 # The first words of a command, and why it is not run here.
 NOT_RUN = {
@@ -154,3 +155,27 @@ def test_a_page_without_blocks_and_a_block_that_fails_are_told_apart(tmp_path: P
     assert commands(found[1].text) == ["eqco ls runs"]
     with pytest.raises(ZeroDivisionError):
         exec(found[0].text)
+
+
+# The loops of examples/.
+
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+PEERS = {
+    "lightly_simclr": "lightly",
+    "lightly_moco": "lightly",
+    "metric_learning": "pytorch_metric_learning",
+}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs_and_prints_its_loss(path: Path) -> None:
+    peer = PEERS.get(path.stem)
+    if peer and find_spec(peer) is None:
+        pytest.skip(f"{peer} is not installed: pip install -e '.[peers]'")
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    launch += ["-m", "tests.programs.gloo"]  # torch may abort the exit where gloo's threads run
+    done = python(*(launch if path.stem == "ddp" else []), path)
+    losses = [float(text) for text in re.findall(r"loss (\d+\.\d+)", done.stdout)]
+    assert len(losses) >= 2
+    if path.stem in ("bare_loop", "ddp", "metric_learning"):
+        assert losses[-1] < losses[0]

@@ -1,18 +1,22 @@
-"""The command `eqco`: help without torch, defaults, examples, nearest names, exit codes."""
+"""The command `eqco`: defaults, examples, nearest names, exit codes; `eqco doctor`."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import json
 from pathlib import Path
 
 import pytest
 
 from eqco.__main__ import main
 from eqco.cli import parser, train
+from eqco.cli.doctor import price
+from eqco.engine import precision
+from eqco.engine.throughput import SIZES
+from eqco.recipe import BASES, IMAGES
+from tests.processes import ROOT
+from tests.trees import write_tree
 
 COMMANDS = parser()[1]
-ROOT = Path(__file__).resolve().parents[2]
 WRONG = {
     "command": (["trian"], "unknown command 'trian': did you mean train"),
     "option": (["train", "--epocs", "3"], "unknown option '--epocs': did you mean --epochs"),
@@ -22,6 +26,7 @@ WRONG = {
     "folder": (["train", "--data", "/nowhere"], "--data /nowhere does not exist"),
     "device": (["train", "--data", "glyphs", "--device", "cdua"], "unknown device 'cdua'"),
     "list": (["ls", "/nowhere"], "folder /nowhere does not exist: records are written by"),
+    "run": (["redo", "simo-x", "--records", str(ROOT / "docs")], "simo-x is neither the file of a"),
     "record": (["show", "/nowhere.json"], "record /nowhere.json cannot be opened: No such file"),
 }  # fmt: skip
 
@@ -58,22 +63,6 @@ def test_wrong_input_is_one_sentence_and_status_2(
     assert "delete" not in err
 
 
-def test_help_needs_no_torch_and_under_a_second(environment: dict[str, str]) -> None:
-    """Processor time, which other processes of the machine do not lengthen."""
-    program = (
-        "import sys, time\nfrom eqco.__main__ import main\ntry:\n    main(['--help'])\n"
-        "except SystemExit:\n    print(time.process_time(), 'torch' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    seconds, loaded = done.stdout.splitlines()[-1].split()
-    assert loaded == "False"
-    assert float(seconds) < 1
-    assert "exit status:" in done.stdout
-
-
 def test_ctrl_c_has_status_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -84,3 +73,36 @@ def test_ctrl_c_has_status_130(
     places = ["--records", str(tmp_path), "--checkpoints", str(tmp_path)]
     assert main(["train", "--data", "glyphs", *places]) == 130
     assert "continue with: eqco train --data glyphs" in capsys.readouterr().err
+
+
+# `eqco doctor` names what is there and what is not.
+
+
+def test_the_report_names_devices_units_cores_and_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "reported_units", set)
+    words = ["doctor", "--seconds", "0", "--threads", "1"]
+    data = write_tree(tmp_path / "tree", each=2)
+    assert main([*words, "--data", str(data), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["devices"][-1] == "cpu"
+    assert found["cores"]["granted"] >= 1
+    assert found["threads"] == 1
+    assert found["data"]["tree"] == f"{data}: 4 classes, 8 and 8 images"
+    assert main([*words, "--data", str(tmp_path / "none")]) == 0
+    out = capsys.readouterr().out
+    if found["devices"] == ["cpu"]:
+        assert "emulated, ten times slower than float32" in out
+    assert f"tree: none in {tmp_path / 'none'}" in out
+
+
+def test_every_timed_scale_says_what_its_images_are() -> None:
+    assert SIZES.keys() <= IMAGES.keys() == BASES.keys()
+    assert all(1 < len(words.split()) <= 6 for words in IMAGES.values())
+
+
+def test_prices_are_in_minutes_hours_or_days() -> None:
+    assert [price(each) for each in (1.25, 12, 150, 80_000)] == [
+        "1.2 min", "12 min", "2.5 h", "56 days",
+    ]  # fmt: skip

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from eqco.__main__ import main
 from eqco.artifacts.record import Record, canonical, checksum
 from eqco.config import Machine
 from eqco.engine.run import run
 from reproductions.scales import SCALES
+from tests.cli.test_commands import status_of
 
 TINY = replace(SCALES["smoke"].base, epochs=1)
 
@@ -34,14 +34,6 @@ def edited(record: Path, folder: Path) -> Path:
     folder.mkdir()
     (folder / record.name).write_text(json.dumps(body))
     return folder / record.name
-
-
-def status_of(words: list[str]) -> object:
-    """Exit status of the command."""
-    try:
-        return main(words)
-    except SystemExit as error:
-        return error.code
 
 
 def test_a_run_made_again_is_equal_to_the_bit_and_leaves_nothing(
@@ -81,13 +73,3 @@ def test_what_is_not_kept_in_an_older_record_is_not_compared(record: Path) -> No
     assert new.correct
     assert differences(replace(new, correct={}), new) == {}
     assert list(differences(replace(new, steps=1), new)) == ["steps"]
-
-
-def test_an_unknown_name_is_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert status_of(["redo", "simo-x", "--records", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == (
-        f"error: simo-x is neither the file of a record nor the name of a run in {tmp_path}: "
-        f"eqco ls {tmp_path} lists them\n"
-    )

@@ -7,7 +7,7 @@ import io
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -228,6 +228,12 @@ UNBELIEVABLE: dict[str, dict[str, Any]] = {
     "memory as a text": {"peak_memory_mib": "3"},
     "a day that does not exist": {"ended": "2026-02-30T12:00:00+00:00"},
     "note that is a list": {"note": []},
+    "recipe of another name": {"recipe": asdict(Recipe(temperature=0.1))},
+    "unknown method": {"recipe": {"method": "sim"}},
+    "no recipe": {"recipe": None},
+    "no name": {"run_id": None},
+    "diagnostics without a part": {"diagnostics": {"one_minus_pi0": 0.5}},
+    **{f"{name} as a list": {name: []} for name in ("metrics", "seconds", "machine", "curve")},
 }
 MACHINES: dict[str, dict[str, Any]] = {
     "device as a number": {"device": 3},
@@ -247,7 +253,7 @@ def test_a_sealed_record_that_cannot_be_true_is_refused(
     case: str, body: dict[str, Any], tmp_path: Path
 ) -> None:
     change = UNBELIEVABLE.get(case) or {"machine": {**body["machine"], **MACHINES[case]}}
-    with pytest.raises(RecordError, match="is not a record"):
+    with pytest.raises(RecordError, match=r"is not a record|by another recipe"):
         Record.read(seal(tmp_path, {**body, **change}))
 
 

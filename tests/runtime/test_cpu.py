@@ -50,11 +50,7 @@ def test_a_policy_is_chosen_where_the_user_has_none(
     assert after == (before if given else {**before, "OMP_WAIT_POLICY": "passive"})
 
 
-@pytest.mark.parametrize(
-    ("command", "spins"), [*((name, "") for name in COMMANDS), ("library", "10000")]
-)
-def test_torch_is_loaded_after_the_policy_is_set(command: str, spins: str) -> None:
-    given = {**dict.fromkeys(cpu.POLICIES, ""), "GOMP_SPINCOUNT": spins}
-    done = python("-c", SPY + COMMANDS[command], **given)
-    expected = ["-", spins] if spins else ["passive", "-"]
-    assert f"torch finds {expected}" in done.stderr, done.stderr[-2000:]
+@pytest.mark.parametrize("command", COMMANDS)
+def test_torch_is_loaded_after_the_policy_is_set(command: str) -> None:
+    done = python("-c", SPY + COMMANDS[command], **dict.fromkeys(cpu.POLICIES, ""))
+    assert "torch finds ['passive', '-']" in done.stderr, done.stderr[-2000:]

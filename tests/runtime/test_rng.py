@@ -62,12 +62,6 @@ def test_a_last_batch_that_is_not_full_is_dropped() -> None:
     assert len(torch.cat([shuffle.rows(step)[1] for step in range(3)]).unique()) == 18
 
 
-def test_a_shuffle_may_be_asked_for_any_step_first() -> None:
-    forward, backward = Shuffle(20, 6, seed=0), Shuffle(20, 6, seed=0)
-    rows = [forward.rows(step)[1] for step in range(6)]
-    assert all(torch.equal(backward.rows(step)[1], rows[step]) for step in (5, 0, 3))
-
-
 def test_shuffles_of_other_seeds_and_names_differ() -> None:
     some = [Shuffle(100, 50, *given).rows(0)[1].tolist() for given in ((0,), (1,), (0, "probe"))]
     assert len({tuple(each) for each in some}) == 3
