@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,6 +111,58 @@ def test_a_record_under_the_name_of_another_run_raises_an_error(
     path.rename(record_path(tmp_path, EQCO, 4))
     with pytest.raises(RecordError, match=f"belongs to run {EQCO.run_id(3)}"):
         Record.find(tmp_path, EQCO, 4)
+
+
+UNBELIEVABLE: dict[str, dict[str, Any]] = {
+    "accuracy of 250": {"metrics": {"linear": 250.0}},
+    "accuracy below 0": {"metrics": {"linear": -1e-9}},
+    "accuracy as a truth": {"metrics": {"linear": True}},
+    "metric with a strange name": {"metrics": {"a|b": 1.0}},
+    "negative time": {"seconds": {"train": -1.0, "probe": 0.0}},
+    "probability above 1": {"diagnostics": {"cv2": 1.0, "one_minus_pi0": 1.5}},
+    "negative CV^2": {"diagnostics": {"cv2": -1.0, "one_minus_pi0": 0.5}},
+    "more steps than losses": {"curve": {"step": [0, 1], "loss": [5.0]}},
+    "curve of texts": {"curve": {"step": [0], "loss": ["5"]}},
+    "curve that is a text": {"curve": {"step": "0", "loss": "5"}},
+    "curve that goes back": {"curve": {"step": [5, 0], "loss": [1.0, 2.0]}},
+    "another part of the curve": {"curve": {"step": [], "loss": [], "x": []}},
+    "unknown field": {"accuracy": 99.0},
+    "seed below 0": {"seed": -1},
+    "numerics of 0": {"numerics": 0},
+    "memory as a text": {"peak_memory_mib": "3"},
+    "a day that does not exist": {"ended": "2026-02-30T12:00:00+00:00"},
+    "note that is a list": {"note": []},
+    "recipe of another name": {"recipe": asdict(Recipe(temperature=0.1))},
+    "unknown method": {"recipe": {"method": "sim"}},
+    "no recipe": {"recipe": None},
+    "no name": {"run_id": None},
+    "diagnostics without a part": {"diagnostics": {"one_minus_pi0": 0.5}},
+    **{f"{name} as a list": {name: []} for name in ("metrics", "seconds", "machine", "curve")},
+}
+MACHINES: dict[str, dict[str, Any]] = {
+    "device as a number": {"device": 3},
+    "no threads": {"threads": 0},
+    "threads as a text": {"threads": "1"},
+    "versions as a text": {"versions": "torch"},
+    "version as a number": {"versions": {"torch": 2}},
+    "no processes": {"processes": 0},
+    "dirty as a number": {"dirty": 1},
+    "commit as a number": {"commit": 1},
+    "unknown field of the machine": {"gpu": "x"},
+}
+
+
+@pytest.mark.parametrize("case", [*UNBELIEVABLE, *MACHINES])
+def test_a_sealed_record_that_cannot_be_true_is_refused(
+    case: str, record: Record, tmp_path: Path
+) -> None:
+    """A checksum can be made anew, so it does not say that the fields can be read."""
+    body = record.body()
+    change = UNBELIEVABLE.get(case) or {"machine": {**body["machine"], **MACHINES[case]}}
+    path = record_path(tmp_path, record.recipe, record.seed)
+    path.write_text(json.dumps({**body, **change, "checksum": checksum({**body, **change})}))
+    with pytest.raises(RecordError, match=rf"{path.stem}.*(is not a|by another).*move it away"):
+        Record.read(path)
 
 
 def test_records_of_older_numerics_do_not_count(

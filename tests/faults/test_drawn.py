@@ -18,9 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eqco.cli import parse
+from eqco.cli import parser as eqco_parser
 from eqco.losses import base
 from eqco.recipe import NAMES, NUMBERS, Recipe
 from reproductions.__main__ import parser
+from tests.losses.test_definition import CLASSES
 
 pytestmark = pytest.mark.faults
 QUICK, LONG = 100, 3000  # examples of each property; four properties
@@ -93,17 +95,6 @@ def test_a_recipe_is_made_or_refused(values: dict[str, Any]) -> None:
     assert again.digest() == recipe.digest()
 
 
-def every_loss() -> list[type[base.ContrastiveLoss]]:
-    """All classes of losses of two views."""
-    import eqco.losses.modules  # noqa: F401
-
-    found, new = [], [base.ContrastiveLoss]
-    while new:
-        new = [each for one in new for each in one.__subclasses__()]
-        found += new
-    return sorted(set(found), key=lambda each: each.__name__)
-
-
 SIZES = st.integers(0, 12)
 OF_LOSS = st.fixed_dictionaries(
     {},
@@ -118,7 +109,14 @@ OF_LOSS = st.fixed_dictionaries(
 )
 
 
-@drawn(st.sampled_from(every_loss()), OF_LOSS, SIZES, SIZES, SIZES, st.floats(-6, 6))
+@drawn(
+    st.sampled_from(sorted(CLASSES.values(), key=str)),
+    OF_LOSS,
+    SIZES,
+    SIZES,
+    SIZES,
+    st.floats(-6, 6),
+)
 def test_a_loss_is_finite_or_refused(
     kind: type[base.ContrastiveLoss], options: dict[str, Any], n: int, m: int, d: int,
     size: float,
@@ -152,13 +150,6 @@ def words_of(made: argparse.ArgumentParser) -> list[str]:
     return words
 
 
-def eqco_words() -> list[str]:
-    """What the command line of `eqco` knows."""
-    from eqco.cli import parser as eqco_parser
-
-    return words_of(eqco_parser()[0])
-
-
 def lines_of(known: list[str]) -> st.SearchStrategy[list[str]]:
     """Command lines of known and unknown words."""
     value = st.one_of(NUMBER.map(str), WORD)
@@ -178,7 +169,7 @@ def check_parsing(parse_line: Callable[[list[str]], Any], line: list[str]) -> No
             assert "Traceback" not in err.getvalue()
 
 
-@drawn(lines_of(eqco_words()))
+@drawn(lines_of(words_of(eqco_parser()[0])))
 def test_a_command_line_of_eqco_is_parsed_or_refused(line: list[str]) -> None:
     """Any words after `eqco`."""
     check_parsing(parse, line)

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from eqco.data.image_folder import ImageTree, identity, scan, scan_unlabelled, unlabelled_identity
 from eqco.recipe import Recipe
 from eqco.runtime.listing import SkippedEntries, files_below, json_files
-from eqco.runtime.validation import sentence
 from reproductions.reports.user_tables import records_in
 from tests.reproductions.reports.test_terminal import make_record
 from tests.trees import write_names
@@ -113,16 +112,6 @@ def test_links_to_folders_and_files_are_followed(tmp_path: Path) -> None:
     assert scan_unlabelled(linked).counts == scan_unlabelled(root).counts
 
 
-@pytest.mark.parametrize("inner", ["images/", "x/y/z/", "0.JPEG/"])
-def test_images_of_a_class_may_lie_deeper(inner: str, tmp_path: Path) -> None:
-    """As in Tiny ImageNet, `train/CLASS/images/*`."""
-    tree, told = listed(tree_in(tmp_path, inner))
-    assert tree.counts == (2, 10, 4)
-    assert tree.train.labels.tolist() == [0] * 5 + [1] * 5
-    assert all(path.is_file() for path in tree.train.paths())
-    assert not told
-
-
 def test_a_folder_that_cannot_be_listed_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,9 +186,3 @@ def test_records_have_the_same_gate(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no record"):
         records_in(tmp_path, "glyphs")
     assert json_files(tmp_path / "nowhere") == []
-
-
-def test_the_system_s_refusal_names_the_file() -> None:
-    assert sentence(PermissionError(13, "Permission denied", "a\nb")) == r"a\nb: Permission denied"
-    assert sentence(ValueError()) == "ValueError"
-    assert sentence(MemoryError()) == "out of memory"

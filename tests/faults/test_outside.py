@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import resource
 import subprocess
 import sys
@@ -18,11 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.__main__ import section_of
+from eqco.__main__ import main as eqco
 from eqco.artifacts.checkpoint import earlier, read, write_tensors
-from eqco.artifacts.record import Record, RecordError
+from eqco.artifacts.record import Record
 from eqco.artifacts.run_files import Run
 from eqco.cli.errors import run_cli
-from eqco.runtime.files import read_json, write_atomically
+from eqco.runtime.files import write_atomically
 from eqco.runtime.text import ascii_lookalike, escape_unencodable
 from figures import style
 from reproductions.__main__ import main
@@ -171,13 +173,6 @@ def test_hostile_json_is_one_sentence_with_its_path(
     assert len(str(got.value)) < 500
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match=r"none\.json cannot be opened"):
-        Record.read(tmp_path / "none.json")
-    with pytest.raises(FileNotFoundError):
-        read_json(tmp_path / "none.json")
-
-
 @pytest.fixture
 def small_files() -> Any:
     """No file may grow beyond 64 KiB, as on a disk that is full."""
@@ -237,3 +232,37 @@ def test_a_full_disk_does_not_end_a_training(
     assert end or "the work goes on without it" in sentences[-1]
     assert read(path, "step")["step"] == kept
     assert earlier(path).exists()
+
+
+# Outputs that are pipes, closed or read by nobody.
+
+
+def test_a_pipe_is_refused_and_stays(tmp_path: Path) -> None:
+    """As /dev/null would: a device that is replaced by a file is lost to the whole machine."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="no regular file"):
+        write_atomically(tmp_path / "pipe", "text")
+    assert (tmp_path / "pipe").is_fifo()
+    assert [each.name for each in tmp_path.iterdir()] == ["pipe"]
+    write_atomically(tmp_path / "file", "one")
+    write_atomically(tmp_path / "file", "two")
+    assert (tmp_path / "file").read_text() == "two"
+
+
+def test_a_closed_output_and_one_without_a_reader(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "eqco", "ls", str(tmp_path)]
+    closed = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *command], stderr=subprocess.PIPE)
+    assert (closed.returncode, closed.stderr) == (0, b"")
+    read, write = os.pipe()
+    os.close(read)
+    unread = subprocess.run(command, stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (unread.returncode, unread.stderr) == (141, b"")
+
+
+def test_a_damaged_record_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.json").write_text("[]")
+    assert eqco(["ls", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert "0 record(s) and 0 checkpoint(s)" in text
+    assert "1 file(s) that are neither or are damaged" in text

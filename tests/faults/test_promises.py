@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
 import os
 import re
 from dataclasses import replace
@@ -67,13 +68,6 @@ def test_every_option_that_an_error_names_exists() -> None:
     assert {each for each in named if each[0] not in known} == set()
 
 
-def test_no_error_says_delete_with_nothing_behind() -> None:
-    assert [
-        place for text, place in sentences().items() if re.search(r"\bdelete (it|both)\b", text)
-        and "repair or" not in text
-    ] == []  # fmt: skip
-
-
 @pytest.mark.parametrize("has_checkpoint", [False, True])
 def test_a_diverged_run_tells_the_truth_about_its_checkpoint(
     has_checkpoint: bool, tmp_path: Path
@@ -109,15 +103,17 @@ def pytest_addoption(parser):
 
 def test_options_of_another_plugin_do_not_end_a_session(tmp_path: Path) -> None:
     (tmp_path / "browser.py").write_text(PLUGIN)
+    common = ["-p", "browser", "reproductions", "--scale=smoke", "-p", "no:cacheprovider"]
+    sessions = [
+        [*common, "--eqco-device=banana", "--device=iPhone"],
+        [*common, "--device=iPhone", "--eqco-seeds=2", "--collect-only", "-v"],
+    ]
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
-    words = ["reproductions", "--scale=smoke", "-k", "table1 and k16", "-p", "no:cacheprovider"]
-    places = [f"--{name}={tmp_path / name}" for name in ("records", "checkpoints")]
-    own = ["--eqco-device=banana", "--device=iPhone"]
-    command = ("-m", "pytest", "-p", "browser", *words, *places)
-    done = python(*command, *own, status=4, PYTHONPATH=path)
-    text = done.stdout + done.stderr  # our option is read, and not the other plugin's
-    assert "banana" in text
-    assert "Traceback" not in text
-    own = ["--device=iPhone", "--eqco-seeds=2", "--collect-only", "-v"]
-    done = python(*command, *own, PYTHONPATH=path)
-    assert "--device is another plugin's here: the tables take --eqco-device" in done.stdout
+    done = python(
+        "-m", "tests.programs.pytest_sessions", entered=json.dumps(sessions), PYTHONPATH=path
+    )
+    (wrong, text), (right, told) = json.loads(done.stdout)
+    assert (wrong, right) == (4, 0)
+    assert "banana" in text + done.stderr  # our option is read, and not the other plugin's
+    assert "Traceback" not in text + done.stderr
+    assert "--device is another plugin's here: the tables take --eqco-device" in told

@@ -8,13 +8,12 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
 
-from eqco.artifacts.record import Record
 from eqco.artifacts.run_files import Busy, Run
 from eqco.config import Machine
 from eqco.engine.launchers import do_shared
@@ -22,6 +21,7 @@ from eqco.engine.run import untrained
 from eqco.recipe import Recipe
 from eqco.runtime.files import check_locks
 from eqco.runtime.validation import TrainingError
+from reproductions import conftest
 from reproductions.__main__ import main
 from reproductions.experiments import sweep
 from reproductions.scales import SCALES
@@ -147,13 +147,8 @@ def test_a_cell_that_another_process_holds_is_told_and_fails_where_that_is_asked
 ) -> None:
     row = table(1, "smoke").row("simo-eqco-k16")
     child = held_lock(row.recipe, tmp_path)
-    words = [
-        "reproductions",
-        "--scale=smoke",
-        "-k",
-        f"test_cell and table1-{row.name}",
-        "--threads=1",
-    ]
+    cell = f"test_cell and table1-{row.name}"
+    words = ["reproductions", "--scale=smoke", "-k", cell, "--threads=1"]
     try:
         (status, text), (strict, told) = sessions([words, [*words, "--strict-busy"]], tmp_path)
     finally:
@@ -168,25 +163,11 @@ def test_a_cell_that_another_process_holds_is_told_and_fails_where_that_is_asked
 
 def test_a_cluster_does_the_untrained_runs_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """The host that submits may have no GPU."""
-    from reproductions import conftest
-
     asked: list[str] = []
     monkeypatch.setattr(conftest, "launched", lambda session, job: asked.append(job.run_id))
 
-    class Bar:
-        def uncaptured(self) -> Any:
-            from contextlib import nullcontext
-
-            return nullcontext()
-
-        def train(self, session: Any, job: Run) -> None:
-            asked.append("here")
-
-    class Session:
-        launcher = "slurm"
-
-    base = untrained(replace(SCALES["smoke"].base))
-    for Session.launcher in ("slurm", "torchrun"):
-        conftest.made(Session(), Bar(), Run(base, 0))  # type: ignore[arg-type]
+    bar = SimpleNamespace(uncaptured=nullcontext, train=lambda *_: asked.append("here"))
+    base = untrained(SCALES["smoke"].base)
+    for launcher in ("slurm", "torchrun"):
+        conftest.made(SimpleNamespace(launcher=launcher), bar, Run(base, 0))  # type: ignore[arg-type]
     assert asked == [base.run_id(0), "here"]
-    assert Record is not None
