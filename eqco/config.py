@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_origin, get_type_hints
 
 from eqco.runtime.validation import (
     COUNT,
@@ -166,11 +167,13 @@ class Settings:
         return f"{self.method}-{loss}-k{self.num_negatives}-{self.digest(numerics)}-s{seed}"
 
 
-MACHINE_RANGES: dict[str, Number] = {
-    "threads": Number(1, 1024, whole=True),
-    "workers": Number(0, 1024, whole=True),
-    "checkpoint_seconds": Number(0, 1e9),
-}
+@cache
+def numbers_of(kind: type) -> dict[str, Number]:
+    """The numbers among the fields of a class, and their ranges."""
+    hints = get_type_hints(kind, include_extras=True).items()
+    return {name: hint.__metadata__[0] for name, hint in hints if get_origin(hint) is Annotated}
+
+
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
@@ -189,15 +192,15 @@ class Machine:
     """
 
     device: str = "cpu"
-    threads: int = 2
+    threads: Annotated[int, Number(1, 1024, whole=True)] = 2
     data_dir: Path = Path("data")
     checkpoints: Path = Path("runs/checkpoints")
-    checkpoint_seconds: float = 20.0
-    workers: int = 0
+    checkpoint_seconds: Annotated[float, Number(0, 1e9)] = 20.0
+    workers: Annotated[int, Number(0, 1024, whole=True)] = 0
     compile: bool = False
 
     def __post_init__(self) -> None:
-        for name, number in MACHINE_RANGES.items():
+        for name, number in numbers_of(Machine).items():
             object.__setattr__(self, name, number.check(name, getattr(self, name)))
         for name in ("data_dir", "checkpoints"):
             object.__setattr__(self, name, check_folder(name, getattr(self, name)))

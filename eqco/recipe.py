@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import Any
 
-from eqco.config import LATER, Settings
+from eqco.config import LATER, Settings, numbers_of
 from eqco.data import find_source
 from eqco.data.augmentations import AFTER_CROP, VIEWS
 from eqco.evaluation import PROBES
@@ -15,7 +15,7 @@ from eqco.losses.registry import LOSSES
 from eqco.losses.sampling import DRAWINGS
 from eqco.methods import METHODS
 from eqco.methods.encoder import BACKBONES, PROJECTORS
-from eqco.runtime.validation import Number, check_name, shown
+from eqco.runtime.validation import check_name, shown
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -30,11 +30,7 @@ NAMES: dict[str, Iterable[str]] = {
     "precision": PRECISIONS,
     "probe": PROBES,
 }
-NUMBERS: dict[str, Number] = {
-    name: hint.__metadata__[0]
-    for name, hint in get_type_hints(Settings, include_extras=True).items()
-    if get_origin(hint) is Annotated
-}
+NUMBERS = numbers_of(Settings)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from eqco.config import MACHINE_RANGES
+from eqco.config import Machine, numbers_of
 from eqco.recipe import NAMES, NUMBERS
 from eqco.runtime.validation import Number
 
@@ -53,7 +53,7 @@ def invalid_of_recipe() -> dict[str, list[Any]]:
 
 def invalid_of_machine() -> dict[str, list[Any]]:
     """Invalid values of each field of a machine."""
-    found = {field: list(invalid_numbers(number)) for field, number in MACHINE_RANGES.items()}
+    found = {field: list(invalid_numbers(number)) for field, number in numbers_of(Machine).items()}
     found |= {field: [None, [], 3, "", "  "] for field in ("data_dir", "checkpoints")}
     return found | {
         "device": [None, [], 1, "", "banana", "gpu", "CPU"],

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from eqco.losses.sampling import off_diagonal
 from eqco.losses.tensors import unit
-from eqco.runtime.validation import shown
+from eqco.runtime.validation import first_line, shown
 
 NUMPY = (".npy", ".npz")
 PAIR = ("query", "key")
@@ -32,8 +32,7 @@ def read_content(path: Path) -> Any:
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # both raise many types on damaged files
-        reason = str(error).partition("\n")[0].partition(". ")[0]
-        raise ValueError(f"{path} cannot be read ({reason})") from error
+        raise ValueError(f"{path} cannot be read ({first_line(error)})") from error
 
 
 def checked(path: Path, name: str, values: Any) -> Tensor:

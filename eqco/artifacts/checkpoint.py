@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from eqco.runtime.files import write_atomically
-from eqco.runtime.validation import Table, TrainingError
+from eqco.runtime.validation import Table, TrainingError, first_line
 
 
 class Damaged(TrainingError):
@@ -95,12 +95,6 @@ def check_finite(state: Any) -> None:
         allowed = torch.isposinf(tensor) if name.startswith(UNSEEN) else False
         if not (torch.isfinite(tensor) | allowed).all():
             raise ValueError(f"{name} is not finite")
-
-
-def first_line(error: BaseException) -> str:
-    """What an exception says, on one line; torch's messages have many."""
-    text = str(error).strip().partition("\n")[0].partition(". ")[0]
-    return text or type(error).__name__
 
 
 def read(path: Path, *needed: str) -> dict[str, Any]:

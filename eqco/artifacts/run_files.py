@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from eqco.artifacts.checkpoint import earlier, first_line, unfinished
+from eqco.artifacts.checkpoint import earlier, unfinished
 from eqco.artifacts.record import Record, record_path
 from eqco.config import Machine
 from eqco.recipe import Recipe
@@ -26,7 +26,7 @@ from eqco.runtime.files import (
 )
 from eqco.runtime.signals import Stopped
 from eqco.runtime.text import plain
-from eqco.runtime.validation import SEED, Kind, Table, TrainingError, check_folder
+from eqco.runtime.validation import SEED, Kind, Table, TrainingError, check_folder, first_line
 
 SESSION = "EQCO_SESSION"  # environment: what processes of one session have in common
 JOB = ".job.json"

@@ -56,20 +56,18 @@ def measured(
     loaded: PretrainedBackbone, images: Images, neighbours: int, device: str
 ) -> dict[str, Any]:
     """Metrics in percent, counts, and the accuracy of always naming the largest class."""
-    frozen, parts = Frozen(loaded.backbone.to(device)), []
-    for part in ("train", "held_out"):
-        found = [(frozen.features(i.to(device)), right) for i, right in images.whole(part)]
-        features, labels = zip(*found, strict=True)
-        parts.append((torch.cat(features).cpu(), torch.cat(labels).cpu()))
+    frozen = Frozen(loaded.backbone.to(device))
+    parts = [frozen.of_batches(images.whole(part)) for part in ("train", "held_out")]
+    train, held_out = ((features.cpu(), labels.cpu()) for features, labels in parts)
     recipe = replace(Recipe(), knn_neighbours=neighbours)
-    held_out = parts[1][1]
+    labels = held_out[1]
     return {
         "backbone": loaded.name,
         "classes": images.num_classes,
-        "train": len(parts[0][1]),
-        "held_out": len(held_out),
-        "largest_class": 100 * held_out.bincount().max().item() / len(held_out),
-        "metrics": judge(WHOLE, parts[0], parts[1], images.num_classes, recipe)[0],
+        "train": len(train[1]),
+        "held_out": len(labels),
+        "largest_class": 100 * labels.bincount().max().item() / len(labels),
+        "metrics": judge(WHOLE, train, held_out, images.num_classes, recipe)[0],
     }
 
 

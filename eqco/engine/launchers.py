@@ -68,7 +68,7 @@ def check_processes(run: Run, processes: int) -> None:
     recipe = run.recipe
     if processes < 1:
         raise ValueError(f"processes must be at least 1, got {processes}")
-    if processes > recipe.batch_size or recipe.batch_size % processes:
+    if recipe.batch_size % processes:
         raise ValueError(
             f"{processes} processes cannot share a batch of {recipe.batch_size} equally: choose a "
             "number that divides it"
@@ -199,13 +199,8 @@ def by_slurm(
         check_processes(run, processes)
     executor = submitit.AutoExecutor(folder=logs, cluster=cluster)
     cpus = processes * (run.machine.workers + 1)  # one task runs torchrun and its processes
-    given = {
-        "name": run.run_id,
-        "nodes": 1,
-        "tasks_per_node": 1,
-        "cpus_per_task": cpus,
-        **parameters,
-    }
+    given = {"name": run.run_id, "nodes": 1, "tasks_per_node": 1, "cpus_per_task": cpus}
+    given |= parameters
     if run.machine.device.startswith("cuda"):
         given.setdefault("gpus_per_node", processes)
     try:

@@ -11,13 +11,13 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-from eqco.artifacts.checkpoint import Damaged, earlier, first_line, load, save, set_aside
+from eqco.artifacts.checkpoint import Damaged, earlier, load, save, set_aside
 from eqco.artifacts.run_files import Run
 from eqco.engine.progress import Progress
 from eqco.runtime.distributed import any_rank, broadcast_flag, rank, wait, world_size
 from eqco.runtime.resumable import ResumableTask
 from eqco.runtime.signals import Stopped, deferred, pending
-from eqco.runtime.validation import Number, TrainingError
+from eqco.runtime.validation import Number, TrainingError, first_line
 
 # On a GPU the processor must not wait for every step's loss, nor processes agree at every step.
 STEPS_BETWEEN_READS = 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +51,12 @@ class Frozen:
         self.backbone.train(was_training)
         return features.float()
 
+    def of_batches(self, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """Features (M, F) of batches of normalised images and labels, and the labels (M,)."""
+        parts = [(self.features(images), labels) for images, labels in batches]
+        features, labels = zip(*parts, strict=True)
+        return torch.cat(features), torch.cat(labels)
+
 
 # Perturbed views of each image: the fit sees one, the judgement is on four.
 VIEWS = (("train", 1), ("held_out", 4))
@@ -73,11 +80,8 @@ class FeatureProbe:
             part: of the images.
             views: perturbed views of each image, or 0 for whole images.
         """
-        frozen = Frozen(self.backbone)
         batches = self.images.perturbed(part, views) if views else self.images.whole(part)
-        found = [(frozen.features(images), labels) for images, labels in batches]
-        features, labels = zip(*found, strict=True)
-        return torch.cat(features), torch.cat(labels)
+        return Frozen(self.backbone).of_batches(batches)
 
     def metrics(self) -> dict[str, float]:
         """Every metric on the held-out part, percent; nothing on other processes.

@@ -46,21 +46,6 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         raise
 
 
-MOST_DIGITS = 4300  # of a whole number of JSON: what Python reads by default
-
-
-def whole_number(digits: str) -> int:
-    """A whole number of JSON; Python itself refuses to read very long ones, and says so at length.
-
-    Raises:
-        ValueError: it has more than MOST_DIGITS digits.
-    """
-    length = len(digits.lstrip("-"))
-    if length > MOST_DIGITS:
-        raise ValueError(f"it holds a number of {length} digits")
-    return int(digits)
-
-
 def read_json(path: Path) -> Any:
     """What a JSON file holds.
 
@@ -78,7 +63,7 @@ def parse_json(text: str, **options: Any) -> Any:
         ValueError: it is no JSON, nested too deeply, or has a number of thousands of digits.
     """
     try:
-        return json.loads(text, parse_int=whole_number, **options)
+        return json.loads(text, **options)
     except RecursionError as error:
         raise ValueError("its brackets are nested too deeply") from error
 

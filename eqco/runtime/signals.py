@@ -67,27 +67,21 @@ def handle(number: int, frame: FrameType | None) -> None:
         raise Stopped(caught.number)
 
 
-def is_of_signal(error: BaseException | None) -> bool:
-    """Whether Stopped is the cause of an exception, as of an import's that a signal ended.
-
-    Python tells of a signal inside an extension module's start as ImportError.
-    """
-    while error is not None:
-        if isinstance(error, Stopped):
-            return True
-        error = error.__cause__
-    return False
-
-
 @contextmanager
 def told_as_stopped() -> Iterator[None]:
-    """Raise Stopped for an exception that other code made of it."""
+    """Raise Stopped for an exception that other code made of it.
+
+    Python tells of a signal inside an extension module's start, as in an import, as ImportError.
+    """
     try:
         yield
     except Exception as error:
-        if is_of_signal(error):
-            raise Stopped(caught.number) from error
-        raise
+        cause = error.__cause__
+        while cause is not None and not isinstance(cause, Stopped):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        raise Stopped(caught.number) from error
 
 
 @contextmanager

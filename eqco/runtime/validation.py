@@ -50,6 +50,12 @@ def sentence(error: BaseException) -> str:
     return str(error).strip() or type(error).__name__
 
 
+def first_line(error: BaseException) -> str:
+    """What an exception says, on one line; torch's messages have many."""
+    text = str(error).strip().partition("\n")[0].partition(". ")[0]
+    return text or type(error).__name__
+
+
 @dataclass(frozen=True)
 class Number:
     """The values that a number may have.
