@@ -6,11 +6,8 @@ images; Python blocks find `z0` and `z1`, embeddings of two views.
 
 from __future__ import annotations
 
-import os
 import re
-import stat
-import subprocess
-import sys
+import shlex
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +15,8 @@ from typing import NamedTuple
 import pytest
 import torch
 
+from eqco.__main__ import main as eqco
+from reproductions.__main__ import main as reproductions
 from tests.cli.test_train import write_flat
 from tests.processes import ROOT, python
 
@@ -42,10 +41,7 @@ NOT_RUN = {
     "python -m reproductions sweep": "takes hours; tests/reproductions/experiments/test_sweep.py",
     "python -m reproductions records add": "tests/reproductions/experiments/test_submissions.py",
     "python -m reproductions pages": "writes pages; tests/reproductions/reports/test_pages.py",
-    "pytest reproductions/ -k table1 --scale smoke --device cpu --launcher slurm":
-        "tests/reproductions/harness/test_launching.py runs the local executor",
-    "pytest reproductions/ -k table1 --scale imagenet": "needs ImageNet and a cluster",
-    "pytest reproductions/ -k table1": "tests/reproductions/harness/test_first_command.py",
+    "pytest reproductions/": "tests/test_docs.py collects the cases of each",
 }  # fmt: skip
 
 
@@ -60,15 +56,6 @@ def commands(text: str) -> list[str]:
     """The commands of a block, each on one line."""
     lines = text.replace("\\\n", " ").splitlines()
     return [" ".join(line.split()) for line in lines if re.match(rf"\s*{PROGRAMS}", line)]
-
-
-def reason(command: str) -> str:
-    """Why a command is not run, or ""."""
-    own = [start for start in NOT_RUN if command.startswith(start)]
-    # `-k table1` alone takes minutes; with the smoke scale it is run.
-    if own == ["pytest reproductions/ -k table1"] and "--scale smoke" in command:
-        return ""
-    return NOT_RUN[own[0]] if own else ""
 
 
 def blocks(page: Path) -> list[Block]:
@@ -87,48 +74,28 @@ def blocks(page: Path) -> list[Block]:
 WITH_BLOCKS = [page for page in PAGES if blocks(page)]
 
 
-@pytest.fixture
-def place(tmp_path: Path, environment: dict[str, str]) -> tuple[Path, dict[str, str]]:
-    """A folder with images, and an environment whose `eqco` is this tree's."""
-    write_flat(tmp_path / "photos", 20)
-    (tmp_path / "reproductions").symlink_to(ROOT / "reproductions")
-    (tmp_path / "bin").mkdir()
-    for name, module in (("eqco", "eqco"), ("pytest", "pytest"), ("python", "")):
-        program = tmp_path / "bin" / name
-        order = f'-m {module} "$@"' if module else '"$@"'
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {order}\n', encoding="utf-8")
-        program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    path = f"{tmp_path / 'bin'}{os.pathsep}{environment['PATH']}"
-    return tmp_path, {**environment, "PATH": path, "COLUMNS": "80"}
+MAIN = {"eqco": eqco, "python -m reproductions": reproductions}
 
 
-def run_commands(block: Block, folder: Path, environment: dict[str, str]) -> None:
-    """Run the commands of a block that are not in the list; pytest in the root of the project."""
-    for command in filter(lambda each: not reason(each), commands(block.text)):
-        tables = command.startswith("pytest")
-        words = f" --records {folder / 'records'}" if tables else ""
-        words += f" --checkpoints {folder / 'jobs'} -p no:cacheprovider" if tables else ""
-        done = subprocess.run(
-            ["bash", "-c", command + words], cwd=ROOT if tables else folder, env=environment,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+def run_commands(block: Block) -> None:
+    """Run the commands of a block that are not in the list, in this process."""
+    for command in commands(block.text):
+        if not command.startswith(tuple(NOT_RUN)):
+            program = next(each for each in MAIN if command.startswith(each))
+            assert MAIN[program](shlex.split(command.removeprefix(program))) == 0, command
 
 
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_blocks_of_a_page_run(
-    page: Path,
-    place: tuple[Path, dict[str, str]],
-    generator: torch.Generator,
-    monkeypatch: pytest.MonkeyPatch,
+    page: Path, tmp_path: Path, generator: torch.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, environment = place
-    monkeypatch.chdir(folder)
+    monkeypatch.chdir(tmp_path)
+    write_flat(tmp_path / "photos", 20)
     z0 = torch.randn(64, 16, generator=generator)
     names: dict[str, object] = {"z0": z0, "z1": z0 + 0.3 * torch.randn(z0.shape)}
     for block in blocks(page):
         if block.kind == "shell":
-            run_commands(block, folder, environment)
+            run_commands(block)
         elif not INCLUDED.fullmatch(block.text.strip()):
             exec(compile(block.text, page.name, "exec"), names)
     assert names.get("loss", torch.ones(())).item() > 0  # type: ignore[attr-defined]

@@ -23,6 +23,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("*/*.md"))]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 COMMANDS = sorted(set(re.findall(r"`((?:pytest|python -m|eqco) [^`]+)`", TEXT)))
+COMMANDS = sorted({*COMMANDS, *re.findall(r"^pytest reproductions/ .*", TEXT, re.MULTILINE)})
 PYTEST = [command for command in COMMANDS if command.startswith("pytest reproductions")]
 PYTHON = [command for command in COMMANDS if not command.startswith("pytest")]
 
@@ -42,7 +43,9 @@ def collected(
         for name in ("a", "b"):
             (folder / split / name).mkdir(parents=True)
             (folder / split / name / "1.png").write_bytes(b"not opened when collecting")
-    words = [shlex.split(command.replace("PATH", str(folder)))[1:] for command in PYTEST]
+    whole, part = "imagenet --data folder:PATH", "imagenet --data part:PATH"
+    given = [each.replace(whole, part).replace("PATH", str(folder)) for each in PYTEST]
+    words = [shlex.split(command)[1:] for command in given]
     outcomes = sessions([[*each, "--collect-only", "-q"] for each in words], folder)
     return dict(zip(PYTEST, outcomes, strict=True))
 

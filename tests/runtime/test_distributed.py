@@ -58,17 +58,14 @@ Launch = Callable[..., Outcome]
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Launch:
-    """What some processes find in two steps of each recipe; computed once."""
+    """What some processes find in two steps of each recipe and loss; computed once."""
     folder = tmp_path_factory.mktemp("distributed")
 
     @cache
-    def found(processes: int, gather: str = "whole", *names: str) -> Outcome:
-        out = folder / f"{processes}-{gather}.pt"
-        program = ["tests.programs.two_steps", str(out), gather]
-        if gather == "losses":
-            program = ["tests.programs.losses_of_two_views", str(out)]
+    def found(processes: int) -> Outcome:
+        out = folder / f"{processes}.pt"
         launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        python(*(launch if processes > 1 else ()), "-m", *program, *names)
+        python(*(launch if processes > 1 else ()), "-m", "tests.programs.two_steps", out)
         loaded: Outcome = torch.load(out, weights_only=True)
         return loaded
 
@@ -90,7 +87,7 @@ def test_two_processes_equal_one(name: str, outcome: Launch) -> None:
 
 @pytest.mark.parametrize("options", LOSS_OPTIONS)
 def test_a_loss_of_two_views_is_the_same_on_two_processes(options: str, outcome: Launch) -> None:
-    one, two = outcome(1, "losses"), outcome(2, "losses")
+    one, two = outcome(1), outcome(2)
     names = [name for name in one if name.startswith(f"{options}/")]
     assert len(names) == 6
     for name in names:
@@ -98,8 +95,8 @@ def test_a_loss_of_two_views_is_the_same_on_two_processes(options: str, outcome:
 
 
 def test_the_comparison_fails_where_the_gather_drops_gradient(outcome: Launch) -> None:
-    wrong = differing("simclr", outcome(1), outcome(2, "broken", "simclr"))
-    assert "simclr/loss0" not in wrong  # the loss does not show it
+    wrong = differing("broken", outcome(1), outcome(2))
+    assert "broken/loss0" not in wrong  # the loss does not show it
     assert any(name.endswith("weight0") for name in wrong)
 
 
