@@ -77,32 +77,29 @@ class DataSource:
         return self.images is FromFiles
 
 
+def tree(
+    kind: str,
+    read: Callable[[Path], Any],
+    content_hash: Callable[[Path], str],
+    images: type[in_memory.InMemory] | type[FromFiles],
+) -> DataSource:
+    """A kind of trees that users bring, which a recipe names by their content."""
+    return DataSource(
+        lambda _, folder: read(folder),
+        lambda folder: f"{kind}:{content_hash(folder)}",
+        images,
+        True,
+    )
+
+
 SOURCES: dict[str, DataSource] = {
     "glyphs": DataSource(lambda part, _: in_memory.glyph_set(part)),
     "cifar10": DataSource(lambda _, folder: in_memory.cifar10_set(folder)),
-    "folder": DataSource(
-        lambda _, folder: in_memory.folder_set(folder),
-        lambda folder: f"folder:{identity(folder)}",
-        hashed=True,
-    ),
-    "imagenet": DataSource(lambda _, folder: scan(folder), imagenet_name, images=FromFiles),
-    "part": DataSource(
-        lambda _, folder: scan(folder),
-        lambda folder: f"part:{identity(folder)}",
-        images=FromFiles,
-        hashed=True,
-    ),
-    "images": DataSource(
-        lambda _, folder: in_memory.unlabelled_set(folder),
-        lambda folder: f"images:{unlabelled_identity(folder)}",
-        hashed=True,
-    ),
-    "files": DataSource(
-        lambda _, folder: scan_unlabelled(folder),
-        lambda folder: f"files:{unlabelled_identity(folder)}",
-        images=FromFiles,
-        hashed=True,
-    ),
+    "folder": tree("folder", in_memory.folder_set, identity, in_memory.InMemory),
+    "imagenet": DataSource(lambda _, folder: scan(folder), imagenet_name, FromFiles),
+    "part": tree("part", scan, identity, FromFiles),
+    "images": tree("images", in_memory.unlabelled_set, unlabelled_identity, in_memory.InMemory),
+    "files": tree("files", scan_unlabelled, unlabelled_identity, FromFiles),
 }
 
 

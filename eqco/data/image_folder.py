@@ -58,11 +58,12 @@ class Split:
         return [self.folder / os.fsdecode(name) for name in self.names()]
 
 
-def split_of(folder: Path, names: Sequence[bytes], labels: Tensor) -> Split:
+def split_of(folder: Path, names: Sequence[bytes], labels: Sequence[int]) -> Split:
     """A split of images, by their paths below its folder."""
     array = np.array(names, dtype=bytes)
     padded = array.view(np.uint8).reshape(len(names), array.itemsize)
-    return Split(folder, torch.from_numpy(padded), labels)
+    places = torch.tensor(labels, dtype=torch.int64, device="cpu")
+    return Split(folder, torch.from_numpy(padded), places)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,16 +117,13 @@ def folder_splits(folder: Path) -> tuple[Path, Path]:
 def list_split(folder: Path, classes: tuple[str, ...], skipped: SkippedEntries) -> Split:
     """The images of a split, by class and path; what else there is, is added to `skipped`."""
     names: list[bytes] = []
-    counts = []
-    for name in classes:
+    labels: list[int] = []
+    for label, name in enumerate(classes):
         place = str(folder / name)
         found = files_below(place, IS_IMAGE, skipped) if os.path.isdir(place) else ()
         own = sorted(f"{name}{path.removeprefix(place)}" for path in found)
         names += [os.fsencode(path.replace(os.sep, "/")) for path in own]
-        counts.append(len(own))
-    labels = torch.arange(len(classes), device="cpu").repeat_interleave(
-        torch.tensor(counts, device="cpu")
-    )
+        labels += [label] * len(own)
     return split_of(folder, names, labels)
 
 
@@ -240,24 +238,6 @@ def imagenet_name(root: Path) -> str:
 MIN_IMAGES = 8  # images: a batch of two, four steps in an epoch
 
 
-def image_names(folder: Path, skipped: SkippedEntries) -> list[bytes]:
-    """Paths of all images below a folder, relative to it, sorted; links to folders are followed.
-
-    Args:
-        folder: the folder.
-        skipped: what else there is, is added to it.
-
-    Raises:
-        ValueError: a folder cannot be listed, or a link leads nowhere.
-    """
-    names = sorted(
-        os.fsencode(os.path.relpath(path, folder))
-        for path in files_below(str(folder), IS_IMAGE, skipped)
-    )
-    skipped.check_links()
-    return names
-
-
 @cache
 def scan_unlabelled(root: Path) -> ImageTree:
     """List the images below a folder as one class, with nothing held out.
@@ -271,18 +251,17 @@ def scan_unlabelled(root: Path) -> ImageTree:
         raise ValueError(f"--data {root} {what}: give the path of a folder of images")
     folder = root / "train" if (root / "train").is_dir() else root
     skipped = SkippedEntries(folder)
-    names = image_names(folder, skipped)
+    paths = files_below(str(folder), IS_IMAGE, skipped)  # links to folders are followed
+    names = sorted(os.fsencode(os.path.relpath(path, folder)) for path in paths)
+    skipped.check_links()
     if len(names) < MIN_IMAGES:
         raise ValueError(
             f"--data {folder} holds {len(names)} image(s), training needs {MIN_IMAGES}: give a "
             f"folder of {', '.join(sorted(IMAGE_ENDINGS))} files"
         )
     warn_skipped(skipped)
-    train, none = (
-        split_of(folder, some, torch.zeros(len(some), dtype=torch.int64, device="cpu"))
-        for some in (names, [])
-    )
-    return ImageTree(root, ("",), train, none)
+    train = split_of(folder, names, [0] * len(names))
+    return ImageTree(root, ("",), train, split_of(folder, [], []))
 
 
 def unlabelled_identity(root: Path) -> str:

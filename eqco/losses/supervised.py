@@ -65,20 +65,16 @@ class LabelLoss(nn.Module):
             ValueError: shapes do not match, or an embedding is not finite.
         """
         check_labels("embeddings", embeddings, "labels", labels)
-        labels = labels.to(embeddings.device)
-        same = labels[:, None] == labels
-        pairs, negative = (
-            same & ~torch.eye(len(labels), dtype=torch.bool, device=same.device),
-            ~same,
-        )
-        keys = embeddings
+        keys, of_keys = embeddings, labels
         if ref_emb is not None:
             if ref_labels is None:
                 raise ValueError("ref_emb needs ref_labels, the classes of its embeddings")
             check_labels("ref_emb", ref_emb, "ref_labels", ref_labels)
-            keys = ref_emb
-            pairs = labels[:, None] == ref_labels.to(labels.device)
-            negative = ~pairs
+            keys, of_keys = ref_emb, ref_labels
+        pairs = labels.to(embeddings.device)[:, None] == of_keys.to(embeddings.device)
+        negative = ~pairs
+        if ref_emb is None:
+            pairs.fill_diagonal_(False)
         if indices_tuple is not None:
             pairs, negative = mined(indices_tuple, pairs)
         return self.of_pairs(embeddings, keys, pairs, negative)

@@ -89,8 +89,7 @@ class MoCo(Method):
     @classmethod
     def of(cls, encoder: Encoder, recipe: Settings, seed: int, device: str) -> Self:
         """MoCo v2 of a recipe."""
-        fields = {name: getattr(recipe, name) for name in cls.arguments}
-        return cls(encoder, seed=seed, **fields)
+        return cls(encoder, seed=seed, **{name: getattr(recipe, name) for name in cls.arguments})
 
     def keys(self, key_view: Tensor, generator: torch.Generator) -> Tensor:
         """Update the key encoder in training, then encode the shuffled key view: (N, D)."""
