@@ -98,12 +98,6 @@ def test_a_damaged_record_is_an_error_with_its_name(
             look()
 
 
-def test_another_layout_of_the_json_is_no_edit(tmp_path: Path, record: Record) -> None:
-    path = record.write(tmp_path)
-    path.write_text(json.dumps(json.loads(path.read_text())))
-    assert Record.read(path) == record
-
-
 def test_a_record_under_the_name_of_another_run_raises_an_error(
     tmp_path: Path, record: Record
 ) -> None:

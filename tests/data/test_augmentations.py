@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 import torchvision.transforms.v2.functional as reference
 from torch import Tensor
 
-from eqco.data import augmentations, color
-from eqco.data.augmentations import VIEWS, normalise, random_crops, warp
+from eqco.data import augmentations
+from eqco.data.augmentations import VIEWS, random_crops, warp
 from eqco.runtime.rng import uniform
 
 CHANNELS = {"glyphs": 1, "photos": 3}
@@ -31,21 +29,19 @@ def matrix_rows(matrix: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 
 
 @EITHER_VIEW
-def test_a_view_keeps_shape_type_and_range(name: str, generator: torch.Generator) -> None:
+def test_a_view_keeps_shape_type_and_range_and_its_images(name: str) -> None:
     images = pictures(name, count=64)
-    view = VIEWS[name](images, 0.3, generator)
+    before = images.clone()
+    view, again, other = (
+        VIEWS[name](images, 0.3, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
+    assert torch.equal(view, again)
+    assert not torch.equal(view, other)
+    assert torch.equal(images, before)
     assert view.shape == images.shape
     assert view.dtype == torch.float32
     assert view.min() >= 0
     assert view.max() <= 1
-
-
-@EITHER_VIEW
-def test_equal_images_of_a_batch_get_different_views(name: str, generator: torch.Generator) -> None:
-    images = pictures(name, count=1).repeat(16, 1, 1, 1)
-    view = VIEWS[name](images, 0.3, generator).flatten(1)
-    distance = torch.cdist(view, view) + torch.eye(16)
-    assert distance.min() > 1e-3
 
 
 @EITHER_VIEW
@@ -58,23 +54,6 @@ def test_a_view_does_not_depend_on_the_other_images_of_its_batch(name: str) -> N
     )
     torch.testing.assert_close(one[0], other[0])
     assert not torch.allclose(one[1:], other[1:])
-
-
-@EITHER_VIEW
-def test_the_same_generator_gives_the_same_view(name: str) -> None:
-    first, second, third = (
-        VIEWS[name](pictures(name), 0.3, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
-    )
-    assert torch.equal(first, second)
-    assert not torch.equal(first, third)
-
-
-@EITHER_VIEW
-def test_a_view_leaves_its_images_alone(name: str, generator: torch.Generator) -> None:
-    images = pictures(name)
-    before = images.clone()
-    VIEWS[name](images, 0.3, generator)
-    assert torch.equal(images, before)
 
 
 @EITHER_VIEW
@@ -97,27 +76,6 @@ def test_a_view_is_the_image_where_nothing_is_drawn(
     images = pictures(name)
     torch.testing.assert_close(VIEWS[name](images, 1.0, torch.Generator()), images)
     assert len(drawn) >= 6
-
-
-def test_warping_with_the_identity_leaves_images_alone() -> None:
-    images = pictures("photos")
-    identity = torch.eye(2, 3).expand(6, 2, 3)
-    torch.testing.assert_close(warp(images, matrix_rows(identity)), images)
-
-
-def test_warping_with_minus_one_flips_left_and_right() -> None:
-    images = pictures("photos")
-    mirror = torch.tensor([[-1.0, 0, 0], [0, 1, 0]]).expand(6, 2, 3)
-    torch.testing.assert_close(warp(images, matrix_rows(mirror)), images.flip(3))
-
-
-def test_warping_takes_the_crop_that_the_matrix_names() -> None:
-    """Half the side, centred in the upper left quarter, is that quarter at twice the size."""
-    images = pictures("glyphs")
-    matrix = torch.tensor([[0.5, 0, -0.5], [0, 0.5, -0.5]]).expand(6, 2, 3)
-    halved = torch.nn.functional.avg_pool2d(warp(images, matrix_rows(matrix)), 2)
-    inner = (slice(None), slice(None), slice(1, 11), slice(1, 11))  # borders mix with their own
-    torch.testing.assert_close(halved[inner], images[:, :, :12, :12][inner], atol=0.05, rtol=0)
 
 
 @pytest.mark.parametrize("outside", ["zeros", "border"])
@@ -186,14 +144,6 @@ def test_how_many_photos_are_coloured_at_once_does_not_change_them(
         torch.testing.assert_close(other, found[0], atol=1e-7, rtol=0)
 
 
-def test_about_four_fifths_of_the_photos_are_jittered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """1,000 draws at probability .8: outside 740 to 860 once in 400,000."""
-    images = pictures("photos", count=1000, side=8)
-    plain, _ = recorded(images, monkeypatch, JITTER_SHARE=0.0, GRAY_SHARE=0.0)
-    view, _ = recorded(images, monkeypatch, JITTER_SHARE=color.JITTER_SHARE, GRAY_SHARE=0.0)
-    assert 740 < int((view != plain).flatten(1).any(dim=1).sum()) < 860
-
-
 def test_about_half_of_the_photos_are_flipped(monkeypatch: pytest.MonkeyPatch) -> None:
     """600 draws at probability .5: outside 240 to 360 once in a million."""
     signs: list[Tensor] = []
@@ -211,26 +161,12 @@ def test_about_half_of_the_photos_are_flipped(monkeypatch: pytest.MonkeyPatch) -
     assert int((signs[0] > 0).sum()) == 600 - flipped
 
 
-def test_about_a_fifth_of_the_photos_are_gray() -> None:
-    """1,000 draws at probability .2: outside 140 to 260 once in 400,000."""
-    images = pictures("photos", count=1000, side=8)
-    view = VIEWS["photos"](images, 1.0, torch.Generator().manual_seed(0))
-    gray = (view - view.mean(dim=1, keepdim=True)).abs().flatten(1).amax(dim=1) < 1e-5
-    assert 140 < int(gray.sum()) < 260
-
-
 def test_a_photo_of_one_colour_stays_of_one_colour(generator: torch.Generator) -> None:
     """A crop lies inside its image, so nothing from outside may be mixed in at its border."""
     images = torch.rand(64, 3, 1, 1, generator=generator).expand(64, 3, 24, 24)
     view = VIEWS["photos"](images, 0.2, generator).flatten(2)
     spread = view.amax(dim=2) - view.amin(dim=2)
     assert spread.max() < 1e-5
-
-
-def test_brightness_differs_from_photo_to_photo() -> None:
-    images = torch.full((64, 3, 8, 8), 0.4)
-    view = VIEWS["photos"](images, 1.0, torch.Generator().manual_seed(0))
-    assert view[:, :, 4, 4].mean(dim=1).std() > 0.03
 
 
 def test_glyphs_are_turned_and_sheared_and_not_only_cropped() -> None:
@@ -267,23 +203,3 @@ def test_small_crops_have_a_uniform_area(generator: torch.Generator) -> None:
     whole = (width < 1) & (height < 1)
     area = (width * height)[whole & (width * height < 0.7)]
     assert area.mean().item() == pytest.approx(0.4, abs=0.01)
-
-
-def test_normalising_takes_the_mean_and_the_deviation_away() -> None:
-    images = pictures("photos")
-    mean, std = images.mean(dim=(0, 2, 3)), images.std(dim=(0, 2, 3))
-    out = normalise(images, mean, std)
-    torch.testing.assert_close(out.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-6, rtol=0)
-    torch.testing.assert_close(out.std(dim=(0, 2, 3)), torch.ones(3))
-    assert torch.equal(normalise(images, torch.zeros(3), torch.ones(3)), images)
-
-
-def test_views_are_drawn_within_ten_degrees(monkeypatch: pytest.MonkeyPatch) -> None:
-    ranges = []
-    inner = augmentations.uniform
-    monkeypatch.setattr(
-        augmentations, "uniform", lambda *given: ranges.append(given[1:3]) or inner(*given)
-    )
-    VIEWS["glyphs"](pictures("glyphs"), 0.8, torch.Generator())
-    assert (-math.radians(10), math.radians(10)) in ranges
-    assert (-0.3, 0.3) in ranges

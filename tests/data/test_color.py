@@ -80,30 +80,6 @@ def test_a_batch_is_its_images_one_by_one(name: str) -> None:
         torch.testing.assert_close(together[place], expected, atol=5e-6, rtol=0)
 
 
-@EVERY
-def test_the_neutral_factor_changes_nothing(name: str) -> None:
-    neutral = 0.0 if name == "hue" else 1.0
-    for images in pictures().values():
-        out = OPERATIONS[name][0](images, torch.full((len(images),), neutral))
-        torch.testing.assert_close(out, images, atol=2e-6, rtol=0)
-
-
-def test_turning_the_hue_by_a_third_permutes_the_channels() -> None:
-    """Red becomes green: the definition, without torchvision."""
-    images = pictures()["noise"]
-    turned = color.adjust_hue(images, torch.full((4,), 1 / 3))
-    torch.testing.assert_close(turned, images.roll(1, dims=1), atol=2e-6, rtol=0)
-    whole = color.adjust_hue(color.adjust_hue(images, torch.full((4,), 0.5)), torch.full((4,), 0.5))
-    torch.testing.assert_close(whole, images, atol=2e-6, rtol=0)
-
-
-def test_gray_pixels_keep_their_gray_whatever_the_hue() -> None:
-    for name in ("gray", "black", "white"):
-        images = pictures()[name]
-        out = color.adjust_hue(images, torch.linspace(-0.5, 0.5, len(images)))
-        assert torch.equal(out, images)
-
-
 def test_the_jitter_is_that_of_moco_v2() -> None:
     """Strengths .4, .4, .4 and .1, of four fifths of the images; a fifth becomes gray."""
     changes = tuple(change for change, _, _ in OPERATIONS.values())

@@ -12,7 +12,14 @@ import pytest
 from eqco.config import Machine
 from eqco.data import image_folder as trees
 from eqco.data import open_images
-from eqco.data.image_folder import ImageTree, identity, imagenet_name, scan
+from eqco.data.image_folder import (
+    ImageTree,
+    identity,
+    imagenet_name,
+    scan,
+    scan_unlabelled,
+    unlabelled_identity,
+)
 from eqco.data.streaming import FromFiles
 from reproductions.scales import SCALES
 from tests.trees import CLASSES, write_names, write_tree
@@ -41,12 +48,6 @@ def test_a_tree_is_listed_by_class_and_name(root: Path) -> None:
     assert all(path.is_file() for path in tree.train.paths() + tree.held_out.paths())
 
 
-def test_names_that_are_not_ascii_survive(tmp_path: Path) -> None:
-    root = write_tree(tmp_path / "photos")
-    (root / "train" / "n01" / "0.JPEG").rename(root / "train" / "n01" / "zürich.JPEG")
-    assert any(path.name == "zürich.JPEG" and path.exists() for path in scan(root).train.paths())
-
-
 def test_a_part_of_imagenet_raises_an_error_with_what_was_found_and_what_to_do(root: Path) -> None:
     message = r"4 classes, 20 training and 8 held-out .* 1,281,167 and 50,000: .*--data part:"
     with pytest.raises(ValueError, match=message):
@@ -67,13 +68,6 @@ def test_another_tree_than_the_recipes_raises_an_error(root: Path) -> None:
     (root / "train" / "n01" / "0.JPEG").unlink()
     with pytest.raises(ValueError, match=r"the recipe wants part:\w+, but"):
         open_tree(name, root)
-
-
-def test_the_fingerprint_changes_with_a_name(root: Path) -> None:
-    before = scan(root).fingerprint
-    scan.cache_clear()
-    (root / "val" / "n02" / "0.JPEG").rename(root / "val" / "n02" / "9.JPEG")
-    assert scan(root).fingerprint != before
 
 
 def emptied(folder: Path, *names: str) -> None:
@@ -141,3 +135,46 @@ def test_a_wrong_tree_is_one_sentence_with_the_true_reason(root: Path, name: str
     spoil(root)
     with pytest.raises(ValueError, match=message):
         scan(root)
+
+
+# Anybody's images: flat or deep folders, train/ alone.
+
+
+def numbered(prefix: str) -> list[str]:
+    """Eight names."""
+    return [f"{prefix}{place}.jpg" for place in range(8)]
+
+
+def test_every_image_below_a_folder_is_one_of_one_class(tmp_path: Path) -> None:
+    others = ["notes.txt", ".hidden/9.jpg", ".hidden.png", "movie.mp4"]
+    root = write_names(tmp_path / "all", *numbered("flat "), "deep/er/ä.PNG", *others)
+    tree = scan_unlabelled(root)
+    assert tree.counts == (1, 9, 0)
+    assert tree.train.labels.tolist() == [0] * 9
+    assert next(path.name for path in tree.train.paths()) == "ä.PNG"
+    assert all(path.is_file() for path in tree.train.paths())
+
+
+def test_a_folder_with_train_gives_that_alone(tmp_path: Path) -> None:
+    root = write_names(tmp_path / "tree", *numbered("train/a/"), *numbered("val/a/"))
+    paths = scan_unlabelled(root).train.paths()
+    assert len(paths) == 8
+    assert all("train" in path.parts for path in paths)
+
+
+def test_the_identity_follows_names_and_sizes(tmp_path: Path) -> None:
+    first, second = (write_names(tmp_path / n / "x", *numbered("")) for n in "ab")
+    assert unlabelled_identity(first) == unlabelled_identity(second)
+    third = write_names(tmp_path / "c" / "x", *numbered(""))
+    (third / "0.jpg").write_bytes(b"longer")
+    assert unlabelled_identity(first) != unlabelled_identity(third)
+
+
+def test_what_is_no_folder_of_images_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="none does not exist: give the path of a folder"):
+        scan_unlabelled(tmp_path / "none")
+    root = write_names(tmp_path / "few", "1.jpg", "2.txt")
+    with pytest.raises(ValueError, match=r"few holds 1 image\(s\), training needs 8"):
+        scan_unlabelled(root)
+    with pytest.raises(ValueError, match=r"1.jpg is a file"):
+        scan_unlabelled(root / "1.jpg")

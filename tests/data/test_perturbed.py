@@ -40,10 +40,6 @@ def perturbed(images: InMemory, part: str = "train", count: int = 2) -> tuple[Te
     return torch.cat(found), torch.cat(labels)
 
 
-def test_every_view_has_a_mild_form() -> None:
-    assert set(MILD) == set(VIEWS)
-
-
 @EITHER_VIEW
 def test_they_are_the_same_for_every_run_and_each_time(name: str) -> None:
     other = replace(RECIPE, batch_size=6, crop_scale=0.2, num_negatives=1, epochs=1)
@@ -51,13 +47,6 @@ def test_they_are_the_same_for_every_run_and_each_time(name: str) -> None:
     expected = perturbed(first)[0]
     for again in (first, images_of(name, seed=7), images_of(name, seed=3, recipe=other)):
         assert torch.equal(perturbed(again)[0], expected)
-
-
-@EITHER_VIEW
-def test_torch_s_own_generator_is_not_used(name: str) -> None:
-    before = torch.get_rng_state()
-    perturbed(images_of(name))
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 @EITHER_VIEW
@@ -70,14 +59,6 @@ def test_parts_and_views_are_drawn_apart(name: str) -> None:
     for one in range(4):
         for other in range(one):
             assert not torch.isclose(drawn[one], drawn[other]).all(dim=1).any()
-
-
-@EITHER_VIEW
-def test_more_views_leave_the_first_ones_as_they_were(name: str) -> None:
-    images = images_of(name)
-    assert torch.equal(
-        perturbed(images, "held_out", 4)[0][:12], perturbed(images, "held_out", 1)[0]
-    )
 
 
 def test_labels_stay_with_their_pictures_over_chunks(monkeypatch: pytest.MonkeyPatch) -> None:

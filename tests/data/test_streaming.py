@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from eqco.config import Machine
-from eqco.data import open_images
 from eqco.data.dataloader import loader
 from eqco.data.decode import decode
 from eqco.data.image_folder import ImageTree, identity
@@ -63,15 +62,6 @@ def test_views_are_the_same_whatever_the_number_of_workers(
             assert torch.equal(one, other)
 
 
-def test_images_of_a_resumed_run_are_those_of_the_whole_run(
-    tree: ImageTree, recipe: Recipe
-) -> None:
-    whole, resumed = (FromFiles(tree, recipe, 0, Machine()) for _ in range(2))
-    for step in range(4):
-        expected = whole.views(step)
-    assert torch.equal(resumed.views(3)[0], expected[0])
-
-
 def test_steps_go_on_from_where_a_run_was(tree: ImageTree) -> None:
     shuffle = Shuffle(20, 6, seed=0)
     every = list(StepBatchSampler(shuffle, 0, 6))
@@ -109,10 +99,3 @@ def test_whole_images_of_both_parts_come_with_their_labels(tree: ImageTree, reci
         assert torch.cat([batch for batch, _ in shown]).shape == (len(split), 3, 32, 32)
     centre = CenterCropDataset(tree.held_out, 32)[3][0]
     torch.testing.assert_close(shown[0][0][3], images.ready(centre[None])[0])
-
-
-def test_a_recipe_of_files_opens_them(tree: ImageTree, recipe: Recipe) -> None:
-    images = open_images(recipe, 0, Machine(data_dir=tree.root))
-    assert isinstance(images, FromFiles)
-    assert (images.num_classes, images.fingerprint) == (tree.num_classes, tree.fingerprint)
-    assert images.shuffle.total == len(tree.train)

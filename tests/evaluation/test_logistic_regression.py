@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -175,12 +174,6 @@ def test_a_feature_of_one_value_is_harmless(value: float) -> None:
     assert more == pytest.approx(accuracy(train, test), abs=A_FEW_PICTURES)
 
 
-def test_a_feature_that_is_there_twice_is_harmless() -> None:
-    train, test = clusters()
-    more = accuracy(train, test, lambda part: torch.cat([part, part[:, :4]], dim=1))
-    assert more == pytest.approx(accuracy(train, test), abs=A_FEW_PICTURES)
-
-
 def test_a_feature_that_is_dead_in_training_has_no_say_on_held_out_pictures() -> None:
     train, test = clusters()
     lively = torch.randn(len(test[0]), 1, generator=torch.Generator().manual_seed(3))
@@ -193,25 +186,6 @@ def test_features_of_a_collapsed_encoder_give_the_share_of_the_largest_class() -
     labels = torch.tensor([0] * 70 + [1] * 20 + [2] * 10)
     same = (torch.full((100, 4), 0.3), labels)
     assert judged(same, same, 3) == 70.0
-
-
-def test_without_features_the_biases_reach_the_entropy_of_the_labels() -> None:
-    """The least cross-entropy there is then; a penalty on the biases would not allow it."""
-    labels = torch.tensor([0] * 70 + [1] * 20 + [2] * 10)
-    features = with_ones(torch.zeros(100, 2, dtype=torch.float64))
-    value, _ = objective(fit(features, labels, 3, 10.0), features, labels, 10.0)
-    entropy = -sum(share * math.log(share) for share in (0.7, 0.2, 0.1))
-    assert 0 <= value.item() - entropy < 1e-3
-
-
-def test_a_larger_penalty_gives_smaller_weights() -> None:
-    (train, labels), _ = clusters()
-    features = with_ones(whiten(train, train)[0])
-    sizes = [
-        fit(features, labels, CLASSES, penalty)[:, :-1].norm().item()
-        for penalty in (1e-4, 1e-3, 1e-2, 1e-1)
-    ]
-    assert sizes == sorted(sizes, reverse=True)
 
 
 def test_a_class_without_training_pictures_is_never_predicted() -> None:
@@ -229,10 +203,3 @@ def test_the_probe_draws_no_random_numbers_and_repeats_to_the_bit() -> None:
         found.append(accuracy(train, test))
         assert torch.equal(torch.get_rng_state(), before)
     assert found[0] == found[1]
-
-
-def test_features_and_labels_are_left_alone() -> None:
-    train, test = clusters()
-    copies = [part.clone() for part in (*train, *test)]
-    accuracy(train, test)
-    assert all(map(torch.equal, copies, (*train, *test)))

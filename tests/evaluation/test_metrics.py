@@ -72,7 +72,3 @@ def test_packed_bits_come_back(count: int) -> None:
     assert torch.equal(unpacked(packed(correct), count), correct)
     with pytest.raises(ValueError, match=f"are not those of {count + 8} images"):
         unpacked(packed(correct), count + 8)
-
-
-def test_perturbed_pictures_are_asked_for_by_one_metric_alone() -> None:
-    assert [name for name, metric in METRICS.items() if metric.perturbed] == ["perturbed_knn"]
