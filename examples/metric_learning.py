@@ -4,10 +4,27 @@ pip install pytorch-metric-learning; python examples/metric_learning.py
 """
 
 import torch
+from pytorch_metric_learning import losses
 from pytorch_metric_learning.miners import MultiSimilarityMiner
+from pytorch_metric_learning.utils import loss_and_miner_utils as pairs
 from torch import nn
 
 from eqco import EqCoLoss, LabelLoss
+
+
+class NTXentLoss(losses.NTXentLoss):
+    """For CrossBatchMemory, SelfSupervisedLoss and reducers, which know losses by their name."""
+
+    def __init__(self, loss, **more):
+        super().__init__(**more)
+        loss.reduction = "none"
+        self.loss = LabelLoss(loss)
+
+    def compute_loss(self, embeddings, labels, indices_tuple, ref_emb, ref_labels):
+        chosen = pairs.convert_to_pairs(indices_tuple, labels, ref_labels)
+        values = self.loss(embeddings, labels, chosen, ref_emb, ref_labels)
+        return {"loss": {"losses": values, "indices": chosen[:2], "reduction_type": "pos_pair"}}
+
 
 torch.manual_seed(0)
 centres = torch.randn(8, 20)

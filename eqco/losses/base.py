@@ -7,28 +7,50 @@ are the other images' embeddings, or a queue of earlier keys.
 from __future__ import annotations
 
 import inspect
+import warnings
 from dataclasses import KW_ONLY, dataclass, fields
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
-from eqco.losses.functional import REDUCTIONS, with_arguments
-from eqco.losses.logits import ContrastiveLogits
+from eqco.losses.functional import REDUCTIONS, reduced, with_arguments
+from eqco.losses.logits import (
+    ContrastiveLogits,
+    ExplicitSimilarities,
+    MaskedSimilarities,
+    WithNegatives,
+)
 from eqco.losses.memory_bank import KeyQueue, in_backward
 from eqco.losses.registry import LOSSES
-from eqco.losses.sampling import draw_columns
+from eqco.losses.sampling import draw_allowed, draw_columns
 from eqco.losses.similarity import (
     FEW_WITH_GRADIENT,
     Similarities,
+    similarities,
     to_both_views,
     to_other_images,
 )
-from eqco.losses.tensors import check_embeddings, check_finite, full_precision, unit
+from eqco.losses.tensors import check_embeddings, check_finite, full_precision, temperature_of, unit
 from eqco.runtime import distributed
-from eqco.runtime.validation import COUNT, Number, check_name, check_temperature, shown
+from eqco.runtime.validation import COUNT, Number, check_name, shown
 
+STUCK, CLOSE = 100, 0.01  # steps at the plateau, and how near to it, before a loss warns
 QUEUE_SIZE = Number(0, 2**24, whole=True)  # 8 GiB at 128 dimensions
+
+
+class Expected(NamedTuple):
+    """Values of a loss of one query.
+
+    Attributes:
+        lowest: the key is the query, all negatives are opposite to it.
+        plateau: all similarities are equal, as before training or after a collapse.
+        highest: the key is opposite to the query, all negatives are the query.
+    """
+
+    lowest: float
+    plateau: float
+    highest: float
 
 
 @dataclass(eq=False, repr=False)
@@ -40,10 +62,13 @@ class ContrastiveLoss(nn.Module):
 
     Args:
         num_negatives: K, drawn for each query at each call; None takes all there are.
-        temperature: softmax temperature, > 0.
+        temperature: softmax temperature, > 0; a tensor of shape () has a gradient, and a Parameter
+            is trained with the loss.
         two_sided: True: each view's embeddings are queries, the other images' embeddings of both
             views the negatives, 2 (N - 1) of them (SimCLR, NT-Xent). False: `query` alone is
             contrasted, with the N - 1 other images' keys (SiMo). None: True without a queue.
+        cross_modal: pairs of two encoders, such as image and text: each embedding is a query, the
+            N - 1 other pairs' embeddings of the other encoder are its negatives (CLIP).
         queue_size: Q > 0: the negatives are the last Q keys of earlier steps (MoCo). The queue is
             part of `state_dict` and starts as random unit vectors. The keys of a step, of calls in
             training mode that need a gradient, enter after an optimizer of torch has stepped, or,
@@ -52,7 +77,10 @@ class ContrastiveLoss(nn.Module):
         gather: negatives and queue from the batches of all processes, with gradient, as one process
             with the whole batch has it; all batches of one size.
         generator: CPU generator of the drawing, seeded alike in all processes; None takes torch's.
-        reduction: "mean", "sum" or "none" over the queries, 2N (view by view) where two-sided.
+        reduction: "mean", "sum" or "none" over the queries; 2N, view by view, where two-sided or
+            cross-modal.
+        warn: tell once when the loss has not left its plateau in 100 steps, see `expected`; each
+            step then waits for the device.
 
     Raises:
         ValueError: an argument is out of its range or does not fit the others.
@@ -61,19 +89,25 @@ class ContrastiveLoss(nn.Module):
     name: ClassVar[str]  # in LOSSES
     num_negatives: int | None = None
     _: KW_ONLY
-    temperature: float = 0.2
+    temperature: float | Tensor = 0.2
     two_sided: bool | None = None
+    cross_modal: bool = False
     queue_size: int | tuple[int, int] = 0
     gather: bool = False
     generator: torch.Generator | None = None
     reduction: str = "mean"
+    warn: bool = False
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        made = super().__new__(cls)
+        nn.Module.__init__(made)  # before the fields are set: one of them may be a Parameter
+        return made
 
     def __init_subclass__(cls) -> None:
         shared = inspect.cleandoc(ContrastiveLoss.__doc__ or "").partition("Args:\n")[2]
         with_arguments(cls, f"{shared}\n")
 
     def __post_init__(self) -> None:
-        super().__init__()
         size, dim = (
             self.queue_size if isinstance(self.queue_size, tuple) else (self.queue_size, None)
         )
@@ -86,6 +120,11 @@ class ContrastiveLoss(nn.Module):
                 raise ValueError(
                     f"num_negatives is {self.num_negatives}, but the queue holds {size} keys"
                 )
+        if self.cross_modal is True and (size or self.two_sided):
+            raise ValueError(
+                "cross_modal contrasts both directions with the batch: leave two_sided and "
+                "queue_size out"
+            )
         if self.two_sided and size:
             raise ValueError(
                 "a loss with a queue contrasts the queries alone: leave two_sided out, and call "
@@ -97,25 +136,42 @@ class ContrastiveLoss(nn.Module):
             raise ValueError(
                 f"generator must be a torch.Generator of the CPU, got {shown(self.generator)}"
             )
-        for name in ("two_sided", "gather"):
+        for name in ("two_sided", "cross_modal", "gather", "warn"):
             if not isinstance(getattr(self, name), bool | None):
                 raise ValueError(f"{name} must be True or False, got {shown(getattr(self, name))}")
         check_name("reduction", self.reduction, REDUCTIONS)
-        self.temperature = check_temperature(self.temperature)
-        self.two_sided = not size if self.two_sided is None else self.two_sided
+        self.temperature = temperature_of(self.temperature)
+        if self.two_sided is None:
+            self.two_sided = not (size or self.cross_modal)
         self.queue = KeyQueue(size, dim) if size else None
+        self.stuck = 0  # steps in a row at the plateau
 
     def settings(self) -> dict[str, float]:
         """What the loss needs besides the temperature."""
         setting = LOSSES[self.name].setting
         return {setting: getattr(self, setting)} if setting else {}
 
-    def forward(self, query: Tensor, key: Tensor, *negative_keys: Tensor) -> Tensor:
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        *more: Tensor,
+        negatives: Tensor | None = None,
+        ids: Tensor | None = None,
+        logit_scale: float | Tensor | None = None,
+    ) -> Tensor:
         """The loss of two views of N images.
 
         Args:
             query: embeddings of one view, shape (N, D), of any length.
             key: embeddings of the other view of the same images, shape (N, D).
+            more: nothing; a third tensor is refused.
+            negatives: further negatives, such as hard ones: (H, D) for all queries or (N, H, D) for
+                each image its own. They count as the others do: K + H negatives weigh alpha. Where
+                cross-modal they are of the key's encoder, for the queries of `query`.
+            ids: which of the batch are the same, shape (N,), integers: an embedding of the same id
+                is never a negative. All similarities are computed.
+            logit_scale: 1 / temperature, instead of the loss's own, as CLIP's loops have it.
 
         Returns:
             Shape () or, without reduction, one value a query; float32 or wider.
@@ -123,41 +179,150 @@ class ContrastiveLoss(nn.Module):
         Raises:
             ValueError: the shapes do not match, K negatives are not there, or (outside
                 `torch.compile`, on a CPU) an embedding is not finite.
-            TypeError: negatives are given.
+            TypeError: there is a third tensor.
         """
-        if negative_keys:
+        if more:
             raise TypeError(
                 f"{type(self).__name__} takes two tensors, the embeddings of both views: the "
                 "negatives are the other images', never a query's own key. For negatives of your "
-                "own call eqco.eqco_info_nce(*eqco.similarities(query, key, negatives), "
-                "temperature=…, alpha=…)"
+                "own call loss(query, key, negatives=…)"
             )
         check_embeddings(query, key)
+        temperature = self.temperature if logit_scale is None else 1 / logit_scale
+        temperature_of(temperature, "temperature" if logit_scale is None else "1 / logit_scale")
         with full_precision(query):
             query, key = unit(query), unit(key)
             keys = distributed.gather(key) if self.gather else key  # (N, D)
-            similarities = self.similarities(query, key, keys)
-            check_finite(similarities.positive, "query or key")
-            if keys.requires_grad:
-                similarities.few = FEW_WITH_GRADIENT
-            loss = self.of_logits(similarities, self.reduction)
+            logits = self.logits(query, key, keys, ids)
+            check_finite(logits.positive, "query or key")
+            with_own = (
+                logits if negatives is None else self.with_negatives(logits, query, key, negatives)
+            )
+            if not self.cross_modal:
+                loss = self.of_logits(with_own, self.reduction, temperature)
+            else:
+                back = self.logits(
+                    key, query, distributed.gather(query) if self.gather else query, ids
+                )
+                parts = [self.of_logits(each, "none", temperature) for each in (with_own, back)]
+                loss = reduced(torch.cat(parts), self.reduction)
             if self.queue is not None and self.training and loss.requires_grad:
                 self.queue.add(keys, loss)
+            if self.warn and self.training:
+                self.watch(loss, with_own)
             return loss
 
-    def of_logits(self, logits: ContrastiveLogits, reduction: str) -> Tensor:
+    def of_logits(
+        self, logits: ContrastiveLogits, reduction: str, temperature: float | Tensor | None = None
+    ) -> Tensor:
         """The loss of queries whose logits are known."""
-        settings = {"temperature": self.temperature, **self.settings()}
+        at = self.temperature if temperature is None else temperature
+        settings = {"temperature": at, **self.settings()}
         return LOSSES[self.name].function.of_logits(logits, reduction=reduction, **settings)
+
+    def logits(
+        self, query: Tensor, key: Tensor, keys: Tensor, ids: Tensor | None
+    ) -> Similarities | MaskedSimilarities:
+        """What the loss sees of queries (n, D) and their keys (n, D), among those of the batch."""
+        if ids is not None:
+            return self.without_same(query, key, keys, ids)
+        found = self.similarities(query, key, keys)
+        if keys.requires_grad:
+            found.few = FEW_WITH_GRADIENT
+        return found
+
+    def without_same(
+        self, query: Tensor, key: Tensor, keys: Tensor, ids: Tensor
+    ) -> MaskedSimilarities:
+        """`logits` where embeddings of one id are no negatives of each other."""
+        if self.queue is not None:
+            raise ValueError("ids are of the batch, the keys of a queue have none: leave ids out")
+        if ids.shape != (len(query),) or ids.is_floating_point():
+            raise ValueError(
+                f"ids must be integers of shape ({len(query)},), one for each image, got "
+                f"{tuple(ids.shape)} of {ids.dtype}"
+            )
+        ids = ids.to(query.device)
+        every = distributed.gather(ids) if self.gather else ids
+        place = self.place(key, query.device)
+        positive_key, others = key, keys
+        if self.two_sided:
+            queries = distributed.gather(query) if self.gather else query
+            query, positive_key = torch.cat([query, key]), torch.cat([key, query])
+            others, every = torch.cat([keys, queries]), every.repeat(2)
+            ids, place = ids.repeat(2), torch.cat([place, place + len(keys)])
+        allowed = ids[:, None] != every
+        if self.num_negatives is not None:
+            count, on = self.num_negatives, len(others)
+            allowed = draw_allowed(count, allowed, self.generator, total=on, place=place)
+        positive = (query * positive_key).sum(dim=1)
+        return MaskedSimilarities(query @ others.T, allowed, positive)
+
+    def with_negatives(
+        self, logits: Similarities | MaskedSimilarities, query: Tensor, key: Tensor, given: Tensor
+    ) -> WithNegatives:
+        """Logits with the similarities of further negatives, (H, D) or (N, H, D), added."""
+        views = [query, key] if self.two_sided else [query]
+        return WithNegatives(
+            logits, torch.cat([similarities(each, key, given)[1] for each in views])
+        )
+
+    def expected(self, num_images: int | None = None) -> Expected:
+        """The loss of a query at its extremes, and where an untrained or collapsed encoder has it.
+
+        Args:
+            num_images: N, images a step, where all negatives are taken; not needed with K.
+
+        Raises:
+            ValueError: K is not known.
+
+        >>> from eqco import EqCoLoss
+        >>> [round(each, 2) for each in EqCoLoss(num_negatives=16, alpha=256).expected()]
+        [0.01, 5.55, 15.55]
+        """
+        count = self.num_negatives or (self.queue.size if self.queue else None)
+        if count is None:
+            if num_images is None:
+                raise ValueError("all negatives are taken: expected(num_images) needs their number")
+            count = (COUNT.check("num_images", num_images) - 1) * (2 if self.two_sided else 1)
+        return self.range_of(count)
+
+    def range_of(self, count: int) -> Expected:
+        """`expected` of K negatives."""
+        own = torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64, device="cpu")
+        with torch.no_grad():
+            at = ExplicitSimilarities(own, -own[:, None].expand(-1, count))
+            temperature = float(self.temperature)
+            return Expected(*self.of_logits(at, "none", temperature).tolist())
+
+    def watch(self, loss: Tensor, logits: ContrastiveLogits) -> None:
+        """Count the steps in a row at the plateau, and tell once when they are many."""
+        count = logits.num_negatives
+        if isinstance(count, int) and not torch.compiler.is_compiling():
+            plateau, mean = self.range_of(count).plateau, float(loss.detach().mean())
+            if self.reduction == "sum":
+                mean /= len(logits.positive)
+            self.stuck = self.stuck + 1 if abs(mean - plateau) < CLOSE * abs(plateau) else 0
+            if self.stuck == STUCK:
+                warnings.warn(
+                    f"{type(self).__name__} has been at {plateau:.2f} for {STUCK} steps, the value "
+                    "of an encoder that cannot tell the positive from the negatives: see "
+                    "docs/faq.md",
+                    stacklevel=5,  # of the call of the module
+                )
+
+    def place(self, key: Tensor, device: torch.device | str) -> Tensor:
+        """Where the images of this process stand in the batch, shape (n,)."""
+        first = distributed.first_index(len(key)) if self.gather else 0
+        return torch.arange(first, first + len(key), device=device)
 
     def similarities(self, query: Tensor, key: Tensor, keys: Tensor) -> Similarities:
         """Similarities of queries (n, D) to their keys (n, D) and negatives, all of length 1.
 
         Where the other images are the negatives, they are among the keys of the batch (N, D).
         """
-        total, first = len(keys), distributed.first_index(len(key)) if self.gather else 0
-        device = key.device if torch.compiler.is_compiling() else "cpu"
-        place = torch.arange(first, first + len(key), device=device)  # of each query's own key
+        total = len(keys)
+        place = self.place(key, key.device if torch.compiler.is_compiling() else "cpu")
         if self.queue is not None:
             earlier, columns = self.queue.before(keys), self.draw(self.queue.size, total, place)
             return Similarities(query, key, earlier, columns=columns)
@@ -187,4 +352,12 @@ class ContrastiveLoss(nn.Module):
             for field in fields(self)
             if field.name not in main and getattr(self, field.name) != field.default
         ]
-        return ", ".join(f"{name}={getattr(self, name)}" for name in (*main, *others))
+        found = {name: getattr(self, name) for name in (*main, *others)}
+        if isinstance(self.temperature, Tensor) and not self.temperature.is_meta:
+            kind = type(self.temperature).__name__
+            found["temperature"] = f"{kind}({self.temperature.item():g})"
+        return ", ".join(f"{name}={value}" for name, value in found.items())
+
+
+# The default stays with __init__; as an attribute of the class it would keep a Parameter out.
+delattr(ContrastiveLoss, "temperature")

@@ -25,17 +25,28 @@ from eqco.losses.functional import log_one_plus_exp, log_weight, of_similarities
 from eqco.losses.logits import ContrastiveLogits
 
 
-def of_each_negative(logits: ContrastiveLogits, temperature: float) -> Tensor:
+def of_each_negative(logits: ContrastiveLogits, temperature: float | Tensor) -> Tensor:
     """(s_i - s_0)/t of each negative, shape (N, K); ValueError where K < 2: nothing is left out."""
-    if logits.num_negatives < 2:
+    count = logits.num_negatives
+    least = int(count.min()) if isinstance(count, Tensor) else count
+    if least < 2:
         raise ValueError(
             "a loss with its bias taken out needs at least 2 negatives for each query, got "
-            f"{logits.num_negatives}: take eqco, dcl or flat_nce for one"
+            f"{least}: take eqco, dcl or flat_nce for one"
         )
     return logits.relative(temperature)
 
 
-def jackknife(logits: Tensor, loss: Callable[[Tensor], Tensor], share: Tensor) -> Tensor:
+def mean_of_negatives(values: Tensor, logits: Tensor, count: int | Tensor) -> Tensor:
+    """Mean over the K negatives of each query, (N, M) -> (N,); those of logit -inf are none."""
+    if isinstance(count, Tensor):
+        return values.where(logits.isfinite(), 0.0).sum(dim=1) / count
+    return values.mean(dim=1)
+
+
+def jackknife(
+    logits: Tensor, count: int | Tensor, loss: Callable[[Tensor], Tensor], share: Tensor
+) -> Tensor:
     """K L - (K - 1) * mean_i L_i of each query, L_i the loss without negative i.
 
     For losses L = log(b + a m), linear in the mean m of the negatives' weights before the
@@ -46,37 +57,43 @@ def jackknife(logits: Tensor, loss: Callable[[Tensor], Tensor], share: Tensor) -
 
     Args:
         logits: (s_i - s_0)/t, shape (N, K), K >= 2; their log-sum-exp is the log-odds v.
+        count: K; where queries differ in it, shape (N,), and logits of -inf are no negatives.
         loss: L of the log-odds v of K negatives, elementwise.
         share: rho of each query, the derivative of L by v, shape (N,).
 
     Returns:
         Shape (N,).
     """
-    count = logits.shape[1]
+    each = count[:, None] if isinstance(count, Tensor) else count
     value, softmax = loss(logits.logsumexp(dim=1)), logits.softmax(dim=1)
     largest, place = softmax.max(dim=1, keepdim=True)
     alone = largest > 0.5
     bounded = softmax.scatter(1, place, torch.where(alone, 0.5, largest))
-    rises = torch.log1p(share[:, None] * (1 - count * bounded) / (count - 1))  # L_i - L, (N, K)
-    others = logits.scatter(1, place, -math.inf).logsumexp(dim=1) + math.log(count / (count - 1))
+    rises = torch.log1p(share[:, None] * (1 - each * bounded) / (each - 1))  # L_i - L, (N, K)
+    ratio = count / (count - 1)
+    more = ratio.log() if isinstance(ratio, Tensor) else math.log(ratio)
+    others = logits.scatter(1, place, -math.inf).logsumexp(dim=1) + more
     rise = (loss(others) - value)[:, None]
     rises = rises.scatter(1, place, torch.where(alone, rise, rises.gather(1, place)))
-    return value - (count - 1) * rises.mean(dim=1)
+    return value - (count - 1) * mean_of_negatives(rises, logits, count)
 
 
-def sample_squared_cv(logits: Tensor) -> Tensor:
+def sample_squared_cv(logits: Tensor, count: int | Tensor) -> Tensor:
     """cv^2 of e^{s_i/t} over the K negatives of each query, shape (N,), from 0 to K.
 
     The variance is the unbiased one; the squared mean below it is not, which costs O(1/K) of cv^2
     and O(1/K^2) of the loss, as much as is left anyway.
     """
-    count = logits.shape[1]
-    return (count * logits.softmax(dim=1) - 1).square().sum(dim=1) / (count - 1)
+    each = count[:, None] if isinstance(count, Tensor) else count
+    squares = (each * logits.softmax(dim=1) - 1).square()
+    if isinstance(count, Tensor):
+        squares = squares.where(logits.isfinite(), 0.0)
+    return squares.sum(dim=1) / (count - 1)
 
 
 @of_similarities
 def eqco_jackknife(
-    logits: ContrastiveLogits, *, temperature: float, alpha: float, reduction: str = "mean"
+    logits: ContrastiveLogits, *, temperature: float | Tensor, alpha: float, reduction: str = "mean"
 ) -> Tensor:
     """EqCo with its bias of few negatives taken out by leaving out each in turn; K >= 2.
 
@@ -100,13 +117,18 @@ def eqco_jackknife(
     relative = of_each_negative(logits, temperature)
     shift = log_weight(logits.num_negatives, alpha)
     share = torch.sigmoid(relative.logsumexp(dim=1) + shift)
-    losses = jackknife(relative, lambda log_odds: log_one_plus_exp(log_odds + shift), share)
+    losses = jackknife(
+        relative,
+        logits.num_negatives,
+        lambda log_odds: log_one_plus_exp(log_odds + shift),
+        share,
+    )
     return reduced(losses, reduction)
 
 
 @of_similarities
 def eqco_second_order(
-    logits: ContrastiveLogits, *, temperature: float, alpha: float, reduction: str = "mean"
+    logits: ContrastiveLogits, *, temperature: float | Tensor, alpha: float, reduction: str = "mean"
 ) -> Tensor:
     """EqCo with the leading term of its bias of few negatives added; K >= 2.
 
@@ -126,15 +148,16 @@ def eqco_second_order(
     Source: the second-order expansion of the logarithm, see `eqco.analysis.theory.leading_gap`.
     """
     relative = of_each_negative(logits, temperature)
-    weighted = relative.logsumexp(dim=1) + log_weight(logits.num_negatives, alpha)
+    count = logits.num_negatives
+    weighted = relative.logsumexp(dim=1) + log_weight(count, alpha)
     share = torch.sigmoid(weighted)
-    leading = share.square() * sample_squared_cv(relative) / (2 * logits.num_negatives)
+    leading = share.square() * sample_squared_cv(relative, count) / (2 * count)
     return reduced(log_one_plus_exp(weighted) + leading, reduction)
 
 
 @of_similarities
 def dcl_jackknife(
-    logits: ContrastiveLogits, *, temperature: float, reduction: str = "mean"
+    logits: ContrastiveLogits, *, temperature: float | Tensor, reduction: str = "mean"
 ) -> Tensor:
     """DCL with its bias of few negatives taken out by leaving out each in turn; K >= 2.
 
@@ -149,13 +172,14 @@ def dcl_jackknife(
     Source: as `eqco_jackknife`, which minus log(alpha / K) tends to it as alpha grows.
     """
     relative = of_each_negative(logits, temperature)
-    losses = jackknife(relative, lambda log_odds: log_odds, relative.new_ones(len(relative)))
+    share = relative.new_ones(len(relative))
+    losses = jackknife(relative, logits.num_negatives, lambda log_odds: log_odds, share)
     return reduced(losses, reduction)
 
 
 @of_similarities
 def flat_nce_jackknife(
-    logits: ContrastiveLogits, *, temperature: float, reduction: str = "mean"
+    logits: ContrastiveLogits, *, temperature: float | Tensor, reduction: str = "mean"
 ) -> Tensor:
     """FlatNCE with its bias of few negatives taken out, K >= 2: 1, gradient of `dcl_jackknife`.
 

@@ -45,7 +45,7 @@ SHARED = re.compile(r"^    others: those of every loss.*\n", re.MULTILINE)  # of
 ARGUMENTS = """\
     positive: cosine similarities to the key of the same image, shape (N,).
     negatives: cosine similarities to keys of other images, shape (N, K).
-    temperature: t, > 0.
+    temperature: t, > 0; a tensor of shape () gets a gradient.
     reduction: "mean", "sum" or "none" over the queries.
 
 Returns:
@@ -98,14 +98,21 @@ def reduced(losses: Tensor, reduction: str) -> Tensor:
     return REDUCTIONS[reduction](losses)
 
 
-def log_weight(num_negatives: int, alpha: float) -> float:
+def log_count(num_negatives: int | Tensor) -> float | Tensor:
+    """log K; of each query, shape (N,), where they differ."""
+    if isinstance(num_negatives, Tensor):
+        return num_negatives.log()
+    return math.log(check_negatives(num_negatives))
+
+
+def log_weight(num_negatives: int | Tensor, alpha: float) -> float | Tensor:
     """log(alpha / K): what EqCo adds to the logits of the negatives.
 
     Raises:
         ValueError: K < 1, or alpha is not finite and above 0.
     """
-    count = check_negatives(num_negatives)
-    return math.log(positive_finite("alpha", alpha)) - math.log(count)
+    count = log_count(num_negatives)
+    return math.log(positive_finite("alpha", alpha)) - count
 
 
 def margin(num_negatives: int, *, temperature: float, alpha: float) -> float:
@@ -126,7 +133,7 @@ def margin(num_negatives: int, *, temperature: float, alpha: float) -> float:
 
     Source: EqCo (arXiv 2010.01929), the rule.
     """
-    return check_temperature(temperature) * log_weight(num_negatives, alpha)
+    return check_temperature(temperature) * float(log_weight(num_negatives, alpha))
 
 
 def log_one_plus_exp(log_odds: Tensor) -> Tensor:
@@ -135,7 +142,9 @@ def log_one_plus_exp(log_odds: Tensor) -> Tensor:
 
 
 @of_similarities
-def info_nce(logits: ContrastiveLogits, *, temperature: float, reduction: str = "mean") -> Tensor:
+def info_nce(
+    logits: ContrastiveLogits, *, temperature: float | Tensor, reduction: str = "mean"
+) -> Tensor:
     """InfoNCE: cross-entropy of picking the positive among K + 1 keys.
 
     L = -log( e^{s_0/t} / (e^{s_0/t} + sum_i e^{s_i/t}) )
@@ -154,7 +163,11 @@ def info_nce(logits: ContrastiveLogits, *, temperature: float, reduction: str = 
 
 @of_similarities
 def eqco_info_nce(
-    logits: ContrastiveLogits, *, temperature: float, alpha: float | None, reduction: str = "mean"
+    logits: ContrastiveLogits,
+    *,
+    temperature: float | Tensor,
+    alpha: float | None,
+    reduction: str = "mean",
 ) -> Tensor:
     """EqCo: InfoNCE in which K negatives weigh as much as alpha negatives would.
 
@@ -172,13 +185,14 @@ def eqco_info_nce(
 
     Source: EqCo, arXiv 2010.01929. As alpha grows, L - log(alpha / K) tends to DCL.
     """
-    count = logits.num_negatives
-    weight = log_weight(count, count if alpha is None else alpha)
+    weight = 0.0 if alpha is None else log_weight(logits.num_negatives, alpha)
     return reduced(log_one_plus_exp(logits.log_odds(temperature) + weight), reduction)
 
 
 @of_similarities
-def dcl(logits: ContrastiveLogits, *, temperature: float, reduction: str = "mean") -> Tensor:
+def dcl(
+    logits: ContrastiveLogits, *, temperature: float | Tensor, reduction: str = "mean"
+) -> Tensor:
     """Decoupled contrastive learning: InfoNCE without the positive in the denominator.
 
     L = log( sum_i e^{s_i/t} ) - s_0/t
@@ -195,7 +209,9 @@ def dcl(logits: ContrastiveLogits, *, temperature: float, reduction: str = "mean
 
 
 @of_similarities
-def flat_nce(logits: ContrastiveLogits, *, temperature: float, reduction: str = "mean") -> Tensor:
+def flat_nce(
+    logits: ContrastiveLogits, *, temperature: float | Tensor, reduction: str = "mean"
+) -> Tensor:
     """FlatNCE: always 1, with the gradient of DCL, whose value shows the progress.
 
     L = e^{v - stop(v)},  v = log( sum_i e^{s_i/t} ) - s_0/t
@@ -216,7 +232,7 @@ def flat_nce(logits: ContrastiveLogits, *, temperature: float, reduction: str = 
 def dual_temperature(
     logits: ContrastiveLogits,
     *,
-    temperature: float,
+    temperature: float | Tensor,
     second_temperature: float,
     reduction: str = "mean",
 ) -> Tensor:
@@ -249,7 +265,11 @@ def dual_temperature(
 
 @of_similarities
 def hard_info_nce(
-    logits: ContrastiveLogits, *, temperature: float, hardness: float, reduction: str = "mean"
+    logits: ContrastiveLogits,
+    *,
+    temperature: float | Tensor,
+    hardness: float,
+    reduction: str = "mean",
 ) -> Tensor:
     """InfoNCE whose negatives weigh the more, the more similar they are.
 
@@ -271,18 +291,20 @@ def hard_info_nce(
     negatives is left out (tau_plus = 0 there), and with it the lower bound that it needs.
     """
     HARDNESS.check("hardness", hardness)
-    if hardness < 1e-30 * max(1.0, temperature):  # weights differ by no bit; t/b would overflow
+    if hardness < 1e-30 * max(
+        1.0, temperature if isinstance(temperature, float) else 1.0
+    ):  # weights differ by no bit; t/b would overflow
         return info_nce.of_logits(logits, temperature=temperature, reduction=reduction)
     # log( sum_i e^{(1 + b) s_i/t} / mean_i e^{b s_i/t} ) - s_0/t
     harder = logits.log_odds(temperature / (1 + hardness)) - logits.log_odds(temperature / hardness)
-    return reduced(log_one_plus_exp(harder + math.log(logits.num_negatives)), reduction)
+    return reduced(log_one_plus_exp(harder + log_count(logits.num_negatives)), reduction)
 
 
 @of_similarities
 def sog_clr(
     logits: ContrastiveLogits,
     *,
-    temperature: float,
+    temperature: float | Tensor,
     sog_gamma: float,
     average: Average | None = None,
     reduction: str = "mean",

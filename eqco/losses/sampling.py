@@ -118,6 +118,37 @@ def draw_columns(
     return DRAWINGS[drawing](total, available, num_negatives, generator, draws)[place]
 
 
+def draw_allowed(
+    num_negatives: int,
+    allowed: Tensor,
+    generator: torch.Generator | None,
+    *,
+    total: int,
+    place: Tensor,
+) -> Tensor:
+    """Draw K of the keys that each query allows, all of them where it allows fewer.
+
+    Args:
+        num_negatives: K, at least 1.
+        allowed: the keys that may be negatives of each query of this process, shape (n, M).
+        generator: as in `draw_columns`.
+        total: queries in the whole batch.
+        place: indices of this process's queries in the batch, shape (n,).
+
+    Returns:
+        The keys that are, shape (n, M).
+    """
+    count, available = min(num_negatives, allowed.shape[1]), allowed.shape[1]
+    if torch.compiler.is_compiling():
+        scores = torch.rand(allowed.shape, device=allowed.device)
+    else:
+        drawn = torch.rand(total, available, generator=generator, device="cpu", dtype=torch.float32)
+        scores = drawn[place.cpu()].to(allowed.device)
+    drawn = torch.zeros_like(allowed)
+    columns = scores.where(allowed, -1.0).topk(count, dim=1, sorted=False).indices
+    return drawn.scatter(1, columns, True) & allowed
+
+
 def skip(columns: Tensor, own: Tensor) -> Tensor:
     """Columns (n, K) among the other keys, as columns among all: those from `own` (n,) on move."""
     return columns + (columns >= own[:, None])

@@ -86,7 +86,7 @@ class Similarities:
             similarity.register_hook(lambda _: self.check_keys())  # type: ignore[no-untyped-call]
         return similarity
 
-    def log_odds(self, temperature: float) -> Tensor:
+    def log_odds(self, temperature: float | Tensor) -> Tensor:
         """log sum_i e^{s_i/t} - s_0/t of each query, shape (n * draws,), float32 or wider."""
         self.check_keys()
         with full_precision(self.query):
@@ -133,7 +133,7 @@ class Similarities:
             columns = skip(columns, own)
         return columns
 
-    def relative(self, temperature: float) -> Tensor:
+    def relative(self, temperature: float | Tensor) -> Tensor:
         """(s_i - s_0)/t of each negative, shape (n * draws, K), float32 or wider."""
         return (self.negatives() - self.positive[:, None]) / temperature
 

@@ -9,17 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from eqco.losses.base import ContrastiveLoss
-from eqco.losses.functional import reduced
-from eqco.losses.logits import ExplicitSimilarities
+from eqco.losses.logits import MaskedSimilarities
+from eqco.losses.sampling import draw_allowed
 from eqco.losses.tensors import full_precision, unit
 
 
 class LabelLoss(nn.Module):
     """`loss(embeddings, labels)`: each pair of one class is a query and its positive.
 
-    The negatives of a pair are embeddings of other classes: K of them, drawn, or all where there
-    are fewer. It stands where pytorch-metric-learning's `NTXentLoss` stands, with or without a
-    miner; for `SelfSupervisedLoss(NTXentLoss())(embeddings, ref_emb)` take the loss itself.
+    The negatives are embeddings of other classes: K of them, drawn for each query, or all where
+    there are fewer. It stands where pytorch-metric-learning's `NTXentLoss` stands, with or without
+    a miner; for `SelfSupervisedLoss(NTXentLoss())(embeddings, ref_emb)` take the loss itself.
 
     Args:
         loss: one of `eqco.losses.modules` without queue and gather; its K, temperature and
@@ -48,14 +48,16 @@ class LabelLoss(nn.Module):
         ref_emb: Tensor | None = None,
         ref_labels: Tensor | None = None,
     ) -> Tensor:
-        """The loss of all pairs, 0 where no pair has a negative.
+        """The loss of all pairs that have a negative; that of the others is 0.
 
         Args:
             embeddings: queries, shape (N, D), any length.
             labels: their classes, shape (N,).
             indices_tuple: a miner's (query, positive, query, negative) or (query, positive,
-                negative), which of the pairs and negatives count; None takes all.
-            ref_emb: embeddings to compare with, shape (M, D); None stands for `embeddings`.
+                negative), which of the pairs and negatives count; None takes all. A pair named
+                twice counts twice, a negative once.
+            ref_emb: embeddings to compare with, shape (M, D); None stands for `embeddings`, which
+                are no positives of themselves.
             ref_labels: their classes, shape (M,).
 
         Returns:
@@ -65,42 +67,68 @@ class LabelLoss(nn.Module):
             ValueError: shapes do not match, or an embedding is not finite.
         """
         check_labels("embeddings", embeddings, "labels", labels)
-        keys, of_keys = embeddings, labels
+        labels = labels.to(embeddings.device)
+        keys, classes = embeddings, labels
         if ref_emb is not None:
             if ref_labels is None:
                 raise ValueError("ref_emb needs ref_labels, the classes of its embeddings")
             check_labels("ref_emb", ref_emb, "ref_labels", ref_labels)
-            keys, of_keys = ref_emb, ref_labels
-        pairs = labels.to(embeddings.device)[:, None] == of_keys.to(embeddings.device)
-        negative = ~pairs
-        if ref_emb is None:
-            pairs.fill_diagonal_(False)
+            keys, classes = ref_emb, ref_labels.to(labels.device)
+        same = labels[:, None] == classes
         if indices_tuple is not None:
-            pairs, negative = mined(indices_tuple, pairs)
-        return self.of_pairs(embeddings, keys, pairs, negative)
+            row, column, negative = mined(indices_tuple, same)
+            return self.of_pairs(embeddings, keys, row, column, negative)
+        pairs = same
+        if keys is embeddings:
+            pairs = same & ~torch.eye(len(labels), dtype=torch.bool, device=same.device)
+        if torch.compiler.is_compiling() and self.loss.reduction != "none":  # no shape from data
+            row, column = torch.ones_like(pairs).nonzero_static(size=pairs.numel()).unbind(dim=1)
+            return self.of_pairs(embeddings, keys, row, column, ~same, pairs.flatten())
+        row, column = pairs.nonzero(as_tuple=True)
+        return self.of_pairs(embeddings, keys, row, column, ~same)
 
-    def of_pairs(self, query: Tensor, keys: Tensor, pairs: Tensor, negative: Tensor) -> Tensor:
-        """The loss where (N, M) say which keys are positives and which negatives of a query."""
+    def of_pairs(
+        self,
+        query: Tensor,
+        keys: Tensor,
+        row: Tensor,
+        column: Tensor,
+        negative: Tensor,
+        counted: Tensor | None = None,
+    ) -> Tensor:
+        """The loss of pairs of a query and a positive key.
+
+        Args:
+            query: shape (N, D).
+            keys: shape (M, D).
+            row, column: query and key of each pair, shape (P,).
+            negative: which keys are negatives of a query, shape (N, M).
+            counted: which pairs count, shape (P,); None for all. Those without a negative do not.
+        """
         loss = self.loss
         with full_precision(query):
             similarity = unit(query) @ unit(keys).T  # (N, M)
-            pairs = pairs & negative.any(dim=1, keepdim=True)
-            row, column = pairs.nonzero(as_tuple=True)
-            allowed = negative[row]  # (P, M)
-            counts = allowed.sum(dim=1).clamp(max=loss.num_negatives or len(keys))
-            scores = torch.rand(allowed.shape, generator=loss.generator, device="cpu").to(
-                query.device
-            )
-            order = torch.where(allowed, scores, -1.0).argsort(dim=1, descending=True)
-            losses = similarity.new_zeros(len(row))
-            for count in sorted(set(counts.tolist())):  # pairs with as many negatives
-                some = (counts == count).nonzero()[:, 0]
-                negatives = similarity[row[some, None], order[some, :count]]
-                given = ExplicitSimilarities(similarity[row[some], column[some]], negatives)
-                losses = losses.index_put((some,), loss.of_logits(given, "none"))
-            if len(row) == 0:
-                return 0 * similarity.sum()
-            return reduced(losses, loss.reduction)
+            there = negative.any(dim=1)[row]
+            if counted is None:  # outside of a compiled graph shapes may depend on the data
+                row, column = row[there], column[there]
+            if loss.num_negatives is not None:
+                place = torch.arange(len(query), device="cpu")
+                negative = draw_allowed(
+                    loss.num_negatives, negative, loss.generator, total=len(query), place=place
+                )
+            if not len(row):
+                losses = 0 * similarity.sum().expand(len(there))
+            else:
+                logits = MaskedSimilarities(similarity, negative, similarity[row, column], row)
+                losses = loss.of_logits(logits, "none")
+                if counted is None:
+                    losses = losses.new_zeros(len(there)).index_put((there,), losses)
+                else:
+                    losses = losses.where(there := there & counted, 0.0)
+            if loss.reduction == "none":
+                return losses
+            total = losses.sum()
+            return total if loss.reduction == "sum" else total / there.sum().clamp(min=1)
 
 
 def check_labels(name: str, embeddings: Tensor, of: str, labels: Tensor) -> None:
@@ -112,12 +140,11 @@ def check_labels(name: str, embeddings: Tensor, of: str, labels: Tensor) -> None
         )
 
 
-def mined(indices: tuple[Tensor, ...], like: Tensor) -> tuple[Tensor, Tensor]:
-    """Which (query, positive) and which (query, negative) a miner chose, both (N, M)."""
+def mined(indices: tuple[Tensor, ...], like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The pairs that a miner chose, query and positive (P,), and the negatives (N, M)."""
     if len(indices) not in (3, 4):
         raise ValueError(f"indices_tuple must hold 3 or 4 tensors, got {len(indices)}")
-    query, positive, *more = indices
-    pairs, negative = torch.zeros_like(like), torch.zeros_like(like)
-    pairs[query, positive] = True
+    query, positive, *more = (each.to(like.device) for each in indices)
+    negative = torch.zeros_like(like)
     negative[more[0] if len(more) == 2 else query, more[-1]] = True
-    return pairs, negative
+    return query, positive, negative

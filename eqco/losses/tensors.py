@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from eqco.runtime.validation import check_temperature
+
 
 def unit(embedding: Tensor) -> Tensor:
     """Embeddings of length 1 along the last dimension, float32 or wider, also under autocast."""
@@ -55,6 +57,24 @@ def full_precision(like: Tensor) -> AbstractContextManager[object]:
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         return torch.autocast(device, enabled=False)
     return nullcontext()  # entering autocast costs 10 microseconds
+
+
+def temperature_of(value: float | Tensor, name: str = "temperature") -> float | Tensor:
+    """Return a softmax temperature; a tensor of shape () keeps its gradient.
+
+    Raises:
+        ValueError: it is not positive, or too small for cosines over it to stay in float32.
+    """
+    if not isinstance(value, Tensor):
+        return check_temperature(value, name)
+    if value.ndim or not value.is_floating_point():
+        raise ValueError(
+            f"{name} must be one number, a tensor of shape () and a floating type, got shape "
+            f"{tuple(value.shape)} of {value.dtype}"
+        )
+    if can_be_read(value):
+        check_temperature(float(value.detach()), name)
+    return value
 
 
 def check_embeddings(query: Tensor, key: Tensor) -> None:

@@ -112,6 +112,15 @@ CALLS: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {  # of embed
         ),
         "draws is 3, but 11 negatives are enough for 1 to 2 disjoint draws of 4",
     ),
+    "ids": (lambda q, k: EqCoLoss(4)(q, k, ids=q[:, 0]), r"ids must be integers of shape \(6,\)"),
+    "fewer ids": (lambda q, k: EqCoLoss(4)(q, k, ids=torch.arange(5)), r"ids must .* got \(5,\)"),
+    "ids and queue": (
+        lambda q, k: EqCoLoss(4, queue_size=64)(q, k, ids=torch.arange(6)), "leave ids out"
+    ),
+    "both ways": (lambda q, k: EqCoLoss(cross_modal=True, queue_size=64), "leave two_sided and"),
+    "own negatives": (lambda q, k: EqCoLoss(4)(q, k, negatives=q[:, :7]), r"must be .*\(6, 7\)"),
+    "many temperatures": (lambda q, k: EqCoLoss(temperature=q[0]), r"shape \(8,\) of torch.float"),
+    "scale": (lambda q, k: EqCoLoss(4)(q, k, logit_scale=-1.0), "1 / logit_scale must be"),
     "labels": (lambda q, k: of_labels(q, k), r"embeddings must be \(N, D\) and labels \(N,\)"),
     "no labels": (lambda q, k: of_labels(q, q[:, 0], ref_emb=k), "ref_emb needs ref_labels"),
     "pairs": (lambda q, k: of_labels(q, q[:, 0], (q, k)), "3 or 4 tensors, got 2"),
@@ -142,7 +151,7 @@ def test_a_wrong_call_is_one_sentence(name: str, generator: torch.Generator) -> 
 
 
 def test_a_third_tensor_is_refused_with_the_right_call() -> None:
-    with pytest.raises(TypeError, match=r"EqCoLoss takes two tensors.*similarities"):
+    with pytest.raises(TypeError, match=r"EqCoLoss takes two tensors.*negatives="):
         EqCoLoss(4)(*torch.eye(6).expand(3, 6, 6))
 
 
