@@ -3,6 +3,8 @@
 pip install pytorch-metric-learning; python examples/metric_learning.py
 """
 
+from typing import Any
+
 import torch
 from pytorch_metric_learning import losses
 from pytorch_metric_learning.miners import MultiSimilarityMiner
@@ -10,17 +12,20 @@ from pytorch_metric_learning.utils import loss_and_miner_utils as pairs
 from torch import nn
 
 from eqco import EqCoLoss, LabelLoss
+from eqco.losses.base import ContrastiveLoss
 
 
-class NTXentLoss(losses.NTXentLoss):
+class NTXentLoss(losses.NTXentLoss):  # type: ignore[misc]
     """For CrossBatchMemory, SelfSupervisedLoss and reducers, which know losses by their name."""
 
-    def __init__(self, loss, **more):
+    def __init__(self, loss: ContrastiveLoss, **more: Any) -> None:
         super().__init__(**more)
         loss.reduction = "none"
         self.loss = LabelLoss(loss)
 
-    def compute_loss(self, embeddings, labels, indices_tuple, ref_emb, ref_labels):
+    def compute_loss(
+        self, embeddings: Any, labels: Any, indices_tuple: Any, ref_emb: Any, ref_labels: Any
+    ) -> dict[str, Any]:
         chosen = pairs.convert_to_pairs(indices_tuple, labels, ref_labels)
         values = self.loss(embeddings, labels, chosen, ref_emb, ref_labels)
         return {"loss": {"losses": values, "indices": chosen[:2], "reduction_type": "pos_pair"}}

@@ -231,5 +231,5 @@ def gaussian_limit(
     """
     at = check_temperature(temperature)
     log_mean = (mean - positive) / at + (deviation / at) ** 2 / 2
-    gap = log_weight(1, alpha) + log_mean
+    gap = float(log_weight(1, alpha)) + log_mean
     return max(gap, 0.0) + math.log1p(math.exp(-abs(gap)))
