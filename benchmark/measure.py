@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from eqco.artifacts.record import installed, processor
+from eqco.artifacts.environment import installed, processor
 from eqco.runtime.cpu import granted_cores
 
 LIBRARIES = ("torch", "torchvision", "kornia", "lightly", "pytorch-metric-learning", "pillow")

@@ -7,26 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import platform
-import subprocess
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
-import torch
-
+from eqco.artifacts.environment import provenance
 from eqco.artifacts.record_schema import check_body
 from eqco.config import NUMERICS, Machine
 from eqco.recipe import Recipe
-from eqco.runtime.cpu import granted_cores
-from eqco.runtime.distributed import world_size
 from eqco.runtime.files import parse_json, write_atomically
 from eqco.runtime.text import plain, plain_texts
-
-LIBRARIES = ("torch", "torchvision", "numpy", "matplotlib", "pillow")
 
 
 class RecordError(ValueError):
@@ -53,78 +44,6 @@ def checksum(body: dict[str, Any]) -> str:
 def now() -> str:
     """UTC, ISO 8601, whole seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-PACKAGE = Path(__file__).parents[1]
-# Where another repository than that of the package may be named, as in a hook of git.
-OF_GIT = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
-
-
-def git(*arguments: str) -> str | None:
-    """Output of git in the package's folder; None where it gives no answer."""
-    own = {name: value for name, value in os.environ.items() if name not in OF_GIT}
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=PACKAGE, env=own, capture_output=True, timeout=10, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.decode(errors="replace").strip()
-
-
-def commit() -> str | None:
-    """The commit that this package is of; None where git does not track its files.
-
-    A copy may lie inside another repository, whose commit says nothing about it.
-    """
-    if git("ls-files", "--error-unmatch", "--", "__init__.py") is None:
-        return None
-    return git("rev-parse", "HEAD")
-
-
-def dirty() -> bool | None:
-    """Whether the package's files differ from their commit; None where git does not tell."""
-    if commit() is None:
-        return None
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "*.py")
-    return None if changed is None else bool(changed)
-
-
-def installed(name: str) -> str:
-    """Version of an installed distribution, or "none"."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "none"
-
-
-def processor() -> str:
-    """The processor's name, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def provenance(machine: Machine) -> dict[str, Any]:
-    """Device, threads, versions and commit of this process; what is unknown is None."""
-    cuda = machine.device.startswith("cuda")
-    return {
-        "device": torch.cuda.get_device_name() if cuda else processor(),
-        "device_type": machine.device.split(":")[0],
-        "threads": machine.threads,
-        "workers": machine.workers,
-        "compile": machine.compile,
-        "processes": world_size(),
-        "cores": granted_cores(),
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "versions": {name: installed(name) for name in LIBRARIES},
-        "commit": commit(),
-        "dirty": dirty(),
-    }
 
 
 def refuse_constant(name: str) -> None:
@@ -161,7 +80,7 @@ class Record:
     Attributes:
         recipe, seed: what was run.
         numerics: `eqco.config.NUMERICS` of that time.
-        machine: device, threads, versions, commit; see `provenance`.
+        machine: device, threads, versions, commit; see `eqco.artifacts.environment`.
         started, ended: UTC.
         metrics: accuracies on the held-out part, percent.
         diagnostics: CV^2 and 1 - pi_0 of the trained encoder.

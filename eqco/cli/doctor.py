@@ -16,7 +16,7 @@ LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "pandas", 
 
 def versions() -> dict[str, str]:
     """Versions of the libraries; "none" for a missing one."""
-    from eqco.artifacts.record import installed
+    from eqco.artifacts.environment import installed
 
     return {name: installed(name) for name in LIBRARIES}
 
@@ -52,7 +52,7 @@ def report(given: argparse.Namespace) -> dict[str, Any]:
     """Everything but the measurement."""
     import torch
 
-    from eqco.artifacts.record import processor
+    from eqco.artifacts.environment import processor
     from eqco.engine.precision import reported_units
 
     units = sorted(reported_units())

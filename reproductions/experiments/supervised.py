@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from eqco.artifacts.record import commit
+from eqco.artifacts.environment import commit
 from eqco.cli.errors import run_cli
 from eqco.config import Machine
 from eqco.data import open_images

@@ -18,7 +18,8 @@ from typing import Any
 
 import torch
 
-from eqco.artifacts.record import now, provenance
+from eqco.artifacts.environment import provenance
+from eqco.artifacts.record import now
 from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data.dataloader import loader

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from eqco.__main__ import main as eqco
-from eqco.artifacts.record import provenance
+from eqco.artifacts.environment import provenance
 from eqco.artifacts.run_files import Run
 from eqco.cli import parse
 from eqco.config import Machine

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from eqco.artifacts import record
-from eqco.artifacts.record import Record, checksum, provenance
+from eqco.artifacts import environment
+from eqco.artifacts.environment import provenance
+from eqco.artifacts.record import Record, checksum
 from eqco.cli.show import in_words
 from eqco.config import Machine
 from eqco.recipe import Recipe
@@ -44,7 +45,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(tmp_path / "home", "init", "-q")
     git(tmp_path / "home", "add", "other.py")
     git(tmp_path / "home", "commit", "-qm", "one")
-    monkeypatch.setattr(record, "PACKAGE", folder)
+    monkeypatch.setattr(environment, "PACKAGE", folder)
     return folder
 
 

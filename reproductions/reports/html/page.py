@@ -17,7 +17,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from eqco.artifacts.record import commit, now
+from eqco.artifacts.environment import commit
+from eqco.artifacts.record import now
 from eqco.engine.progress import duration
 from eqco.runtime.files import write_atomically
 from reproductions.experiments.missing import options, price_by
