@@ -138,10 +138,10 @@ def check_diagnosis(
             f"{tuple(positive.shape)} and {tuple(negatives.shape)}"
         )
     TOLERANCE.check("tolerance", tolerance)
+    available = negatives.shape[1]
     if not counts or min(counts) < 1:
         raise ValueError(f"K must be at least 1, got {list(counts)}")
-    if max(counts) >= negatives.shape[1]:
-        available = negatives.shape[1]
+    if max(counts) >= available:
         raise ValueError(f"K = {max(counts)} is not below the {available} negatives at hand")
 
 
@@ -185,7 +185,7 @@ def diagnose(
             is not above 0.
     """
     check_diagnosis(positive, negatives, counts, tolerance)
-    available = negatives.shape[1]
+    available, half = negatives.shape[1], negatives.shape[1] // 2
     spread = theory.squared_cv(negatives, temperature=temperature)
     weight = theory.negative_weight(
         positive, negatives, temperature=temperature, effective_negatives=alpha
@@ -194,10 +194,8 @@ def diagnose(
     positive, negatives = positive.double(), negatives.double()
     loss = partial(eqco_info_nce, temperature=temperature, alpha=alpha, reduction="none")
     limit = loss(positive, negatives)
-    order = torch.rand(negatives.shape, generator=generator_for(seed, "gap"), device="cpu").argsort(
-        dim=1
-    )
-    shuffled = negatives.gather(1, order.to(negatives.device))
+    scores = torch.rand(negatives.shape, generator=generator_for(seed, "gap"), device="cpu")
+    shuffled = negatives.gather(1, scores.argsort(dim=1).to(negatives.device))
 
     def measure(k: int) -> Estimate:
         return estimate(limit - mean_of_groups(loss, positive, shuffled, k))
@@ -206,7 +204,6 @@ def diagnose(
         """Independent keys whose mean varies as much as that of K drawn without replacement."""
         return k / (1 - k / available)
 
-    half = available // 2
     drawn = 1 + bisect_left(range(1, half + 1), True, key=lambda k: measure(k).value <= tolerance)
     leading = needed(at_one, tolerance)
     coarse = theory.mean_field_gap(spread.mean().item(), num_negatives=1)

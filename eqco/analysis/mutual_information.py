@@ -81,14 +81,10 @@ def log_critic(positive: Tensor, negatives: Tensor, *, temperature: float, alpha
     g = (1 + alpha) f_0 / (f_0 + (alpha / K) sum_i f_i), at most 1 + alpha; g itself underflows to 0
     where 2/t passes 745.
     """
-    loss = eqco_info_nce(
-        positive.double(),
-        negatives.double(),
-        temperature=temperature,
-        alpha=alpha,
-        reduction="none",
+    given = positive.double(), negatives.double()
+    return math.log1p(alpha) - eqco_info_nce(
+        *given, temperature=temperature, alpha=alpha, reduction="none"
     )
-    return math.log1p(alpha) - loss
 
 
 def nwj_bound(

@@ -138,9 +138,8 @@ def read_trained(path: Path, *needed: str) -> dict[str, Any]:
     except Damaged as error:
         if not earlier(path).exists():
             raise
-        raise Damaged(f"{error}; the one before it, of an earlier step, is {earlier(path)}") from (
-            error
-        )
+        last = f"the one before it, of an earlier step, is {earlier(path)}"
+        raise Damaged(f"{error}; {last}") from error
 
 
 def load(path: Path, digest: str, seed: int) -> dict[str, Any]:

@@ -111,11 +111,8 @@ def main(given: argparse.Namespace) -> None:
         print(f"{before.run_id}: equal to the bit" + (f", though {place}" if place else ""))
     else:
         shown = [sentence(name, *values) for name, values in list(different.items())[:12]]
-        print(
-            f"{before.run_id}: {len(different)} numbers differ, the first of them:",
-            *shown,
-            sep="\n",
-        )
+        print(f"{before.run_id}: {len(different)} numbers differ, the first of them:")
+        print(*shown, sep="\n")
         print(f"  made differently: {place}" if place else "  made in the same way")
     if different:
         raise SystemExit(1)

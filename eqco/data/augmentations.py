@@ -42,9 +42,8 @@ def warp(
     `outside` says what lies beyond the image: "zeros" (for glyphs) or "border".
     """
     count, _, height, width = images.shape
-    x, y = (
-        ((2 * torch.arange(side, device=images.device) + 1) / side) - 1 for side in (width, height)
-    )
+    sides = (width, height)
+    x, y = (((2 * torch.arange(side, device=images.device) + 1) / side) - 1 for side in sides)
     grid = images.new_empty(count, height, width, 2)
     for place, (across, down, shift) in enumerate(rows):  # matrix times (x, y, 1)
         start = torch.addcmul(shift[:, None], down[:, None], y)  # (N, S)
@@ -59,14 +58,9 @@ def glyph_view(images: Tensor, crop_scale: float, generator: RandomSource) -> Te
     angle = uniform(count, -math.radians(10), math.radians(10), generator, device)
     shear = uniform(count, -0.3, 0.3, generator, device)
     cos, sin = angle.cos(), angle.sin()
-    return warp(
-        images,
-        (
-            (cos * width, (cos * shear - sin) * height, x),
-            (sin * width, (sin * shear + cos) * height, y),
-        ),
-        "zeros",
-    )
+    across = cos * width, (cos * shear - sin) * height, x
+    down = sin * width, (sin * shear + cos) * height, y
+    return warp(images, (across, down), "zeros")
 
 
 def crop_and_flip(images: Tensor, crop_scale: float, generator: RandomSource) -> Tensor:

@@ -57,14 +57,11 @@ class Dataset:
 
     def channel_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the training pixels in [0, 1], each of shape (C,)."""
-        counts = torch.stack(
-            [
-                torch.bincount(channel.flatten(), minlength=256)
-                for channel in self.train_images.transpose(0, 1)
-            ]
-        ).double()  # (C, 256)
-        level = torch.arange(256, dtype=torch.float64, device=counts.device) / 255
-        share = counts / counts.sum(dim=1, keepdim=True)
+        channels = self.train_images.transpose(0, 1)
+        counts = [torch.bincount(channel.flatten(), minlength=256) for channel in channels]
+        share = torch.stack(counts).double()  # (C, 256)
+        share /= share.sum(dim=1, keepdim=True)
+        level = torch.arange(256, dtype=torch.float64, device=share.device) / 255
         mean = (share * level).sum(dim=1)
         var = (share * level**2).sum(dim=1) - mean**2
         return mean.float(), var.sqrt().float()

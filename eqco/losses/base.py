@@ -108,9 +108,8 @@ class ContrastiveLoss(nn.Module):
         with_arguments(cls, f"{shared}\n")
 
     def __post_init__(self) -> None:
-        size, dim = (
-            self.queue_size if isinstance(self.queue_size, tuple) else (self.queue_size, None)
-        )
+        queue = self.queue_size
+        size, dim = queue if isinstance(queue, tuple) else (queue, None)
         size = QUEUE_SIZE.check("queue_size", size)
         if dim is not None:
             COUNT.check("the dimension of queue_size", dim)

@@ -97,13 +97,11 @@ def use_split_batch_norm(module: nn.Module, splits: int) -> None:
     replace_batch_norms(module, make)
 
 
-def use_synced_batch_norm(module: nn.Module, device: str) -> nn.Module:
+def use_synced_batch_norm(module: nn.Module, device: str) -> None:
     """Normalise over the images of all processes; a single process keeps its layers."""
-    if world_size() == 1:
-        return module
-    if device.startswith("cuda"):
-        return nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-any-return, no-untyped-call]
-    replace_batch_norms(
-        module, lambda layer: SyncedBatchNorm(layer.num_features, layer.eps, layer.momentum)
-    )
-    return module
+    if device.startswith("cuda") and world_size() > 1:
+        nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
+    elif world_size() > 1:
+        replace_batch_norms(
+            module, lambda layer: SyncedBatchNorm(layer.num_features, layer.eps, layer.momentum)
+        )
