@@ -84,23 +84,22 @@ def end_after(needed: Connection) -> None:
 
 
 @contextmanager
-def ahead(dataset: Dataset[Any], machine: Machine, **batches: Any) -> Iterator[Iterator[Any]]:
+def ahead(dataset: Dataset[Any], machine: Machine, **how: Any) -> Iterator[Iterator[Any]]:
     """Batches that workers make ahead; after this block no worker is left."""
     start_server()
     needed, held = multiprocessing.Pipe(duplex=False)
     atexit.register(held.close)  # before multiprocessing waits for its processes
     try:
         with set_apart(), needed:
-            made = iter(
-                DataLoader(
-                    dataset,
-                    num_workers=machine.workers,
-                    pin_memory=machine.device.startswith("cuda"),
-                    worker_init_fn=partial(begin, needed),
-                    multiprocessing_context=START,
-                    **batches,
-                )
+            batches = DataLoader(
+                dataset,
+                num_workers=machine.workers,
+                pin_memory=machine.device.startswith("cuda"),
+                worker_init_fn=partial(begin, needed),
+                multiprocessing_context=START,
+                **how,
             )
+            made = iter(batches)  # starts the workers
         yield made
     finally:
         held.close()

@@ -106,34 +106,22 @@ def unpacked(text: str, count: int) -> Tensor:
     return torch.from_numpy(bits[:count].astype(bool))
 
 
-METRICS: dict[str, Metric] = {
-    "linear": Metric(
-        "linear probe",
-        lambda train, test, classes, recipe: linear_probe(
-            train, test, classes, penalty=recipe.probe_penalty
-        ),
-        kept=True,
-    ),
-    "knn": Metric(
-        "kNN",
-        lambda train, test, classes, recipe: weighted_knn(
-            train, test, classes, neighbours=recipe.knn_neighbours
-        ),
-        kept=True,
-    ),
-    "class_mean": Metric(
-        "nearest class mean",
-        lambda train, test, classes, _: nearest_class_mean(train, test, classes),
-    ),
-    "perturbed_knn": Metric(
-        "kNN, perturbed",
-        lambda train, test, classes, recipe: weighted_knn(
-            train, test, classes, neighbours=recipe.knn_neighbours
-        ),
-        perturbed=True,
-    ),
-}
+def knn(train: Labelled, test: Tensor, num_classes: int, recipe: Settings) -> Tensor:
+    """`weighted_knn` of a recipe."""
+    return weighted_knn(train, test, num_classes, neighbours=recipe.knn_neighbours)
 
+
+def linear(train: Labelled, test: Tensor, num_classes: int, recipe: Settings) -> Tensor:
+    """`linear_probe` of a recipe."""
+    return linear_probe(train, test, num_classes, penalty=recipe.probe_penalty)
+
+
+METRICS: dict[str, Metric] = {
+    "linear": Metric("linear probe", linear, kept=True),
+    "knn": Metric("kNN", knn, kept=True),
+    "class_mean": Metric("nearest class mean", lambda *given: nearest_class_mean(*given[:3])),
+    "perturbed_knn": Metric("kNN, perturbed", knn, perturbed=True),
+}
 WHOLE, PERTURBED = (
     [name for name, metric in METRICS.items() if metric.perturbed == perturbed]
     for perturbed in (False, True)
