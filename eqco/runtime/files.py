@@ -46,6 +46,14 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         raise
 
 
+def whole_number(digits: str) -> int:
+    """A whole number of JSON, or ValueError where it is too long for Python to read."""
+    try:
+        return int(digits)
+    except ValueError as error:
+        raise ValueError(f"it holds a number of {len(digits.lstrip('-'))} digits") from error
+
+
 def read_json(path: Path) -> Any:
     """What a JSON file holds.
 
@@ -63,7 +71,7 @@ def parse_json(text: str, **options: Any) -> Any:
         ValueError: it is no JSON, nested too deeply, or has a number of thousands of digits.
     """
     try:
-        return json.loads(text, **options)
+        return json.loads(text, parse_int=whole_number, **options)
     except RecursionError as error:
         raise ValueError("its brackets are nested too deeply") from error
 
