@@ -15,7 +15,6 @@ from PIL import Image
 from eqco.config import Machine
 from eqco.data import SOURCES, find_source, glyphs, open_images
 from eqco.data.in_memory import Dataset, InMemory, glyph_set, validation_split
-from eqco.recipe import Recipe
 from reproductions.scales import SCALES
 
 CLASSES = ("ant", "bee", "cat")
@@ -50,25 +49,17 @@ def folder_name(folder: Path) -> str:
     return identify(folder)
 
 
-def recipe_of(data: str) -> Recipe:
-    """A recipe of photographs with small batches."""
-    return replace(SCALES["cifar10-quick"].base, data=data, batch_size=4, num_negatives=3)
-
-
-def open_folder(data: str, folder: Path) -> InMemory:
-    """The images as a run opens them."""
-    images = open_images(recipe_of(data), 0, Machine(data_dir=folder))
+def opened(folder: Path, data: str = "") -> InMemory:
+    """The images of a folder as a run opens them, under its own name or another."""
+    base = replace(SCALES["cifar10-quick"].base, batch_size=4, num_negatives=3)
+    recipe = replace(base, data=data or folder_name(folder))
+    images = open_images(recipe, 0, Machine(data_dir=folder))
     assert isinstance(images, InMemory)
     return images
 
 
-def load_tree(folder: Path) -> Dataset:
-    """The data set as a run loads it."""
-    return open_folder(folder_name(folder), folder).data
-
-
 def test_a_folder_gives_its_images_and_labels_in_order(tree: Path) -> None:
-    data = load_tree(tree)
+    data = opened(tree).data
     assert data.num_classes == 3
     assert data.train_images.shape == (12, 3, 32, 32)
     assert data.test_images.shape == (6, 3, 32, 32)
@@ -86,17 +77,17 @@ def test_a_large_image_is_scaled_by_its_shorter_edge_and_cut_at_the_centre(tree:
     picture = np.zeros((64, 128, 3), dtype=np.uint8)
     picture[:, :32, 0], picture[:, 96:, 0], picture[:, 32:96, 2] = 255, 255, 255
     Image.fromarray(picture).save(tree / "train" / "ant" / "0.png")
-    image = load_tree(tree).train_images[0]
+    image = opened(tree).data.train_images[0]
     assert image.shape == (3, 32, 32)
     assert image[2, :, 4:28].min() > 250
     assert image[0, :, 4:28].max() < 5
 
 
 def test_a_held_out_folder_may_be_called_val(tree: Path) -> None:
-    before = load_tree(tree)
+    before = opened(tree).data
     (tree / "test").rename(tree / "val")
     moved = tree.rename(tree.with_name("moved"))
-    assert torch.equal(load_tree(moved).test_images, before.test_images)
+    assert torch.equal(opened(moved).data.test_images, before.test_images)
 
 
 def test_another_tree_of_the_same_name_has_another_name(tree: Path, tmp_path: Path) -> None:
@@ -105,7 +96,7 @@ def test_another_tree_of_the_same_name_has_another_name(tree: Path, tmp_path: Pa
     (copy / "train" / "ant" / "0.png").rename(copy / "train" / "ant" / "9.png")
     assert folder_name(copy) != folder_name(tree)
     with pytest.raises(ValueError, match=r"the recipe wants folder:.*but .* is folder:"):
-        open_folder(folder_name(tree), copy)
+        opened(copy, folder_name(tree))
 
 
 def test_equal_pixels_have_equal_fingerprints_and_others_do_not(tree: Path, tmp_path: Path) -> None:
@@ -113,7 +104,7 @@ def test_equal_pixels_have_equal_fingerprints_and_others_do_not(tree: Path, tmp_
     shutil.copytree(tree, same)
     shutil.copytree(tree, other)
     Image.new("RGB", (40, 32), (1, 2, 3)).save(other / "test" / "bee" / "1.png")
-    first, second, third = (load_tree(each).fingerprint for each in (tree, same, other))
+    first, second, third = (opened(each).data.fingerprint for each in (tree, same, other))
     assert first == second
     assert first != third
 
@@ -138,7 +129,7 @@ def test_glyphs_drawn_by_other_libraries_leave_a_note(monkeypatch: pytest.Monkey
 
 
 def test_channel_statistics_are_those_of_the_pixels(tree: Path) -> None:
-    data = load_tree(tree)
+    data = opened(tree).data
     pixels = data.train_images.double().div(255).transpose(0, 1).flatten(1)
     mean, std = data.channel_statistics()
     torch.testing.assert_close(mean, pixels.mean(dim=1).float())
@@ -160,11 +151,9 @@ def test_every_source_is_found_by_the_data_of_a_recipe(name: str, tree: Path) ->
 
 
 def test_views_and_samples_are_the_same_each_time(tree: Path) -> None:
-    images, again = (open_folder(folder_name(tree), tree) for _ in range(2))
-    for pair, same in (
-        (images.views(3), again.views(3)),
-        (images.sample(5), again.sample(5)),
-    ):
+    images, again = (opened(tree) for _ in range(2))
+    pairs = ((images.views(3), again.views(3)), (images.sample(5), again.sample(5)))
+    for pair, same in pairs:
         assert not torch.equal(*pair)
         assert all(torch.equal(one, other) for one, other in zip(pair, same, strict=True))
     assert not torch.equal(images.views(0)[0], images.views(1)[0])
@@ -172,29 +161,27 @@ def test_views_and_samples_are_the_same_each_time(tree: Path) -> None:
 
 
 def test_two_processes_make_the_views_of_one(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = open_folder(folder_name(tree), tree).views(1)
+    whole = opened(tree).views(1)
     for module in ("runtime.rng", "data.in_memory"):
         monkeypatch.setattr(f"eqco.{module}.first_index", lambda count: 2, raising=True)
     monkeypatch.setattr("eqco.runtime.rng.world_size", lambda: 2)
-    second = open_folder(folder_name(tree), tree).views(1)
+    second = opened(tree).views(1)
     for one, half in zip(whole, second, strict=True):
         torch.testing.assert_close(half, one[2:])
 
 
 def test_a_channel_of_one_value_gives_finite_views(tree: Path) -> None:
     """The blue of the training pictures is 0: their standard deviation is not divided by."""
-    images = open_folder(folder_name(tree), tree)
+    images = opened(tree)
     assert images.data.channel_statistics()[1][2] == 0
     for view in (*images.views(0), *images.sample(5)):
         assert torch.isfinite(view).all()
 
 
 def test_whole_images_of_both_parts_come_with_their_labels(tree: Path) -> None:
-    images = open_folder(folder_name(tree), tree)
-    for part, labels in (
-        ("train", images.data.train_labels),
-        ("held_out", images.data.test_labels),
-    ):
+    images = opened(tree)
+    data = images.data
+    for part, labels in (("train", data.train_labels), ("held_out", data.test_labels)):
         shown = list(images.whole(part))
         assert torch.equal(torch.cat([right for _, right in shown]), labels)
         assert torch.cat([batch for batch, _ in shown]).shape == (len(labels), 3, 32, 32)
@@ -209,7 +196,7 @@ def test_cifar10_as_a_folder_is_read_whole() -> None:
 
     The means (.4914, .4822, .4465) are those commonly used for its training images.
     """
-    data = load_tree(Path(CIFAR10_FOLDER))
+    data = opened(Path(CIFAR10_FOLDER)).data
     assert data.train_images.shape == (50000, 3, 32, 32)
     assert data.test_images.shape == (10000, 3, 32, 32)
     assert torch.bincount(data.train_labels).tolist() == [5000] * 10

@@ -178,22 +178,6 @@ def test_two_damaged_checkpoints_are_one_sentence_that_names_both(
     assert {each: each.read_bytes() for each in before} == before
 
 
-def test_a_record_of_a_damaged_checkpoint_is_that_of_an_undamaged_run(tmp_path: Path) -> None:
-    machine = machine_in(tmp_path)
-    good = run(RECIPE, 0, machine, tmp_path / "good")
-    path = next(machine.checkpoints.glob("*-s0.pt"))
-    flip(path, data_of_largest(path) + 101)
-    with pytest.warns(RuntimeWarning, match="continuing from the one before it"):
-        again = run(RECIPE, 0, machine, tmp_path / "again")
-    assert good is not None
-    assert again is not None
-    assert (again.metrics, again.curve, again.diagnostics) == (
-        good.metrics,
-        good.curve,
-        good.diagnostics,
-    )
-
-
 def test_always_training_anew_uses_no_checkpoint(finished: Path, tmp_path: Path) -> None:
     path = copy(finished, tmp_path)
     for each in (path, earlier(path)):

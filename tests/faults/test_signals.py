@@ -167,8 +167,8 @@ def test_a_sweep_passes_a_signal_on_and_waits_for_its_workers(tmp_path: Path) ->
 def test_a_preempted_job_of_submitit_saves_and_resumes(tmp_path: Path) -> None:
     """submitit's signal for preemption; a process of this machine stands in for the cluster."""
     pytest.importorskip("submitit")
-    order = order_in(tmp_path, replace(RECIPE, epochs=100))
-    order = order._replace(machine=replace(order.machine, checkpoint_seconds=0.5))
+    order = order_in(tmp_path, replace(RECIPE, epochs=40))
+    order = order._replace(machine=replace(order.machine, checkpoint_seconds=0.1))
     job = by_slurm(order, 1, tmp_path / "logs", cluster="local", timeout_min=5)
     wait_until(order.checkpoint.exists)
     (task,) = subprocess.run(

@@ -131,7 +131,7 @@ def test_the_closing_table_shows_markup_as_it_is_written(colour: bool) -> None:
     assert text.count(word) == 3  # in a cell, of a number without a row, in the note
 
 
-@CLEAN
+@settings(CLEAN, max_examples=40)
 @given(st.text("[]/:abold#^=\\ ", max_size=12))
 def test_no_text_in_square_brackets_breaks_the_closing_table(word: str) -> None:
     assert f"note: {word}".rstrip() in closing(word, word, True) or not word.strip()
