@@ -62,7 +62,7 @@ def progress_of(given: argparse.Namespace, batch_size: int) -> Log | None:
     """A line that changes on a terminal, lines where the output is piped, nothing for JSON."""
     if given.json:
         return None
-    return Live(batch_size) if sys.stdout.isatty() else Log(batch_size, seconds=10.0)
+    return Live(batch_size, 0.25) if sys.stdout.isatty() else Log(batch_size, 10.0)
 
 
 def closing(own: Run, record: Record) -> str:

@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from eqco.config import Machine
 from eqco.data.decode import ImageError
-from eqco.runtime.signals import NAMES, ignore
+from eqco.runtime.signals import NUMBERS, ignore
 
 # Windows knows no fork.
 START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
@@ -43,9 +43,8 @@ def set_apart() -> Iterator[None]:
     is `__main__`.
     """
     main = sys.modules["__main__"]
-    numbers = {getattr(signal, name) for name in NAMES if hasattr(signal, name)}
     blocks = hasattr(signal, "pthread_sigmask")  # not on Windows
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers) if blocks else set()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS) if blocks else set()
     sys.modules["__main__"] = ModuleType("__main__")
     try:
         yield

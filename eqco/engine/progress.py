@@ -51,9 +51,6 @@ class Log:
 class Live(Log):
     """Progress as one line of a terminal, written over itself."""
 
-    def __init__(self, images: int, seconds: float = 0.25) -> None:
-        super().__init__(images, seconds)
-
     def write(self, text: str, last: bool) -> None:
         """Write over the line; what is longer than the terminal is cut."""
         width = shutil.get_terminal_size().columns - 1

@@ -186,23 +186,19 @@ class Trainer(Generic[Task]):
             Stopped: by a signal, at the end of a step, whose state is saved.
         """
         self.resume()
-        with deferred():
-            self.advance(progress)
-
-    def advance(self, progress: Progress | None) -> None:
-        """Train from where the task is; a signal waits for the end of a step."""
         sofar, started = self.seconds, time.monotonic()
         saved = started
-        while self.task.step < self.task.steps:
-            before = self.task.step
-            value = self.task.advance()
-            clock = time.monotonic()
-            self.seconds = sofar + clock - started
-            due, number = self.due(clock - saved, before), self.signal(before)
-            if due or number:
-                self.save()
-                saved = clock
-            if number:
-                self.stop(number)
-            if progress:
-                progress(self.stage, self.task.step, self.task.steps, value)
+        with deferred():
+            while self.task.step < self.task.steps:
+                before = self.task.step
+                value = self.task.advance()
+                clock = time.monotonic()
+                self.seconds = sofar + clock - started
+                due, number = self.due(clock - saved, before), self.signal(before)
+                if due or number:
+                    self.save()
+                    saved = clock
+                if number:
+                    self.stop(number)
+                if progress:
+                    progress(self.stage, self.task.step, self.task.steps, value)

@@ -107,8 +107,7 @@ def wait() -> None:
 
 def broadcast_flag(flag: bool, device: str) -> bool:
     """The first process's flag, on every process."""
-    first = torch.tensor(float(flag and rank() == 0), device=device)
-    return flag if world_size() == 1 else bool(mean_over_ranks(first) > 0)
+    return any_rank(flag and rank() == 0, device)
 
 
 def any_rank(flag: bool, device: str) -> bool:

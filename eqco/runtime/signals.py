@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 NAMES = ("SIGTERM", "SIGINT", "SIGHUP")  # Windows has no SIGHUP
+NUMBERS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 IMPATIENT = 2.0  # seconds; a Ctrl-C that long after the first signal does not wait for the step
 
 
@@ -95,7 +96,7 @@ def catching() -> Iterator[None]:
             yield
         return
     before = {}
-    for number in (getattr(signal, name) for name in NAMES if hasattr(signal, name)):
+    for number in NUMBERS:
         present = signal.getsignal(number)
         if present in (signal.SIG_DFL, signal.default_int_handler):
             before[number] = present
@@ -129,6 +130,5 @@ def pending() -> int:
 
 def ignore() -> None:
     """Ignore the signals in a worker process: the process that needs it decides when to end."""
-    for name in NAMES:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in NUMBERS:
+        signal.signal(number, signal.SIG_IGN)
