@@ -27,7 +27,6 @@ from reproductions.harness.options import OPTIONS
 from reproductions.reports import pages, user_tables
 from reproductions.reports.html import page
 from reproductions.results import compare
-from reproductions.tables import formats
 
 
 def shared(*names: str, **changes: Any) -> dict[str, dict[str, Any]]:
@@ -55,8 +54,11 @@ COMMANDS: dict[str, tuple[Callable[..., int], str, dict[str, dict[str, Any]]]] =
         **shared("records", default=None,
                  help="folder of records (default: runs/records, else the committed ones)"),
         **shared("tables"),
-        "--format": option(known_name("format", formats.FORMATS),
-                           f"one of {', '.join(formats.FORMATS)} (default: md)", default="md"),
+        "--runs": switch("a line a run, instead of one a row (csv, json or parquet)"),
+        "--claims": switch("claims with interval and verdict, instead of rows"),
+        "--format": option(known_name("format", user_tables.FORMS),
+                           f"one of {', '.join(user_tables.FORMS)} (default: md)", default="md"),
+        "--out": option(path_argument, "file to write instead of printing"),
     }),
     "compare": (compare.main, "where two folders of records differ", {
         "a": option(path_argument, "folder of records"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -21,8 +21,11 @@ LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
-    "±": r"$\pm$", "–": "--", "Δ": r"$\Delta$", "α": r"$\alpha$", "≤": r"$\leq$",
+    "±": r"$\pm$", "–": "--", "Δ": r"$\Delta$", "α": r"$\alpha$", "≤": r"$\leq$", "−": "$-$",
 })  # fmt: skip
+
+
+LONG = 16  # characters of a cell that LaTeX may break
 
 
 @dataclass(frozen=True)
@@ -111,22 +114,31 @@ def to_md(grid: Grid) -> str:
 
 
 def to_latex(grid: Grid) -> str:
-    """A table environment of the package booktabs."""
-    frame = grid.frame.map(lambda word: word.translate(LATEX))
+    """A table environment of booktabs that fits a column of two; what all lines share is told once.
+
+    Needs the packages booktabs and array. The first column breaks its lines where it is long.
+    """
+    frame = grid.frame
+    alone = [n for n in frame.columns[1:] if len(frame) > 1 and frame[n].nunique() == 1]
+    shared = [f"{name} {frame[name].iloc[0]}" for name in alone]
+    frame = frame.drop(columns=alone).map(lambda word: word.translate(LATEX))
+    sides = ["r" if name in grid.numbers else "l" for name in frame.columns]
+    if frame.iloc[:, 0].str.len().max() > LONG:
+        width = 0.36 if len(sides) < 5 else 0.24
+        sides[0] = rf">{{\raggedright\arraybackslash}}p{{{width}\linewidth}}"
+    heading = re.sub(r"^Table \d+: ", "", grid.title)  # LaTeX counts its tables itself
+    parts = [f"{part}." for part in (heading, *shared)]
     text: str = frame.to_latex(
         index=False,
-        header=[name.translate(LATEX) for name in grid.header],
+        header=[name.translate(LATEX) for name in frame.columns],
         escape=False,
-        column_format="".join("r" if name in grid.numbers else "l" for name in grid.header),
-        caption=f"{grid.title}. {grid.note}".strip().translate(LATEX),
+        column_format="@{}" + "".join(sides) + "@{}",
+        position="t",
+        caption=" ".join([*parts, grid.note]).strip().translate(LATEX),
+        label=f"tab:{re.sub(r'[^a-z0-9]+', '-', grid.title.lower()).strip('-')}",
     )
-    return text.rstrip()
-
-
-def to_json(grid: Grid) -> str:
-    """An object with title, note and a row for each line."""
-    rows = grid.frame.to_dict("records")
-    return json.dumps({"title": grid.title, "note": grid.note, "rows": rows}, ensure_ascii=False)
+    start = "\\centering\n\\scriptsize\n\\setlength{\\tabcolsep}{3pt}\n\\begin{tabular}"
+    return text.replace("\\begin{tabular}", start, 1).rstrip()
 
 
 def to_html(grid: Grid, shown: Callable[[str], str] = escape) -> str:
@@ -148,16 +160,9 @@ def to_html(grid: Grid, shown: Callable[[str], str] = escape) -> str:
     )
 
 
-FORMATS: dict[str, Callable[[Grid], str]] = {
-    "md": to_md,
-    "latex": to_latex,
-    "csv": lambda grid: grid.frame.to_csv(index=False).rstrip("\n"),
-    "json": to_json,
-    "html": to_html,
-}
+FORMATS: dict[str, Callable[[Grid], str]] = {"md": to_md, "latex": to_latex, "html": to_html}
 
 
 def rendered(grids: Sequence[Grid], form: str) -> str:
-    """Several tables as one document; JSON becomes a list of them."""
-    parts = [FORMATS[form](grid) for grid in grids]
-    return f"[{','.join(parts)}]" if form == "json" else "\n\n".join(parts)
+    """Several tables as one document."""
+    return "\n\n".join(FORMATS[form](grid) for grid in grids)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Callable
@@ -176,18 +174,14 @@ def test_words_stay_in_their_cells_in_every_format(words: tuple[str, str]) -> No
     expected = [plain(word) for word in words]
     for form in FORMATS:
         assert is_calm(rendered([grid], form))
-    assert list(csv.reader(io.StringIO(rendered([grid], "csv"))))[1:] == [expected]
-    assert json.loads(rendered([grid], "json"))[0]["rows"] == [
-        dict(zip("ab", expected, strict=True))
-    ]
     assert cells_of_markdown(rendered([grid], "md")) == expected
     page = Cells()
     page.feed(rendered([grid], "html"))
     assert page.tags == {"table", "caption", "thead", "tbody", "tr", "th", "td"}
     assert [cell.strip() for cell in page.cells[2:]] == [word.strip() for word in expected]
     tex = rendered([grid], "latex").splitlines()
-    assert len(tex) == 10
-    bare = tex[6].replace(r"\textbackslash{}", "").replace(r"\&", "")
+    assert len(tex) == 14
+    bare = tex[10].replace(r"\textbackslash{}", "").replace(r"\&", "")
     assert bare.count("&") == 1
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import io
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from shutil import which
 
+import pandas as pd
 import pytest
 
 from eqco.artifacts.record import Record, now
 from eqco.config import Machine
 from reproductions.__main__ import main
+from reproductions.results.evidence import committed
 from reproductions.scales import SCALES
 from reproductions.tables import table
 
@@ -25,30 +30,66 @@ def records(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("inner", ["", "smoke"])
-def test_a_row_has_mean_spread_and_seeds(
+def test_a_cell_has_mean_spread_and_seeds(
     inner: str, records: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["table", "--scale", "smoke", "--records", str(records / inner), "--format", "json"]
-    assert main([*words, "--tables", "1"]) == 0
-    (found,) = json.loads(capsys.readouterr().out)
-    first, *rest = found["rows"]
-    assert first["linear probe"] == "51.0 ± 1.4 (2)"
-    assert first["kNN"] == "41.0 ± 1.4 (2)"
-    assert all(row["linear probe"] == "–" for row in rest)
+    words = ["table", "--scale", "smoke", "--records", str(records / inner)]
+    assert main([*words, "--tables", "1", "--format", "csv"]) == 0
+    found = pd.read_csv(io.StringIO(capsys.readouterr().out)).set_index("metric")
+    assert list(found["row"].unique()) == [table(1, "smoke").rows[0].name]
+    assert found.loc["linear", ["n", "mean"]].tolist() == [2, 51.0]
+    assert found.loc["knn", "sd"] == pytest.approx(2**0.5)
     assert main(words) == 0  # tables without a number of the user's are left out
-    tables = json.loads(capsys.readouterr().out)
-    recipe = table(1, "smoke").rows[0].recipe
-    assert 1 <= len(tables) < 10
-    assert recipe.num_negatives == int(first["K"])
+    text = capsys.readouterr().out
+    assert "51.0 ± 1.4 (2)" in text
+    assert 1 <= text.count("**Table ") < 10
+
+
+@pytest.mark.parametrize("read", [pd.read_csv, pd.read_json, pd.read_parquet])
+def test_committed_results_are_read_back_with_their_verdicts(
+    read: Callable[..., pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = read.__name__.removeprefix("read_")
+    if form == "parquet":
+        pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    words = ["table", "--tables", "1", "2", "--format", form, "--out", "out"]
+    assert main([*words, "--claims"]) == 0
+    claims = read("out").set_index(["table", "claim", "metric"])
+    verdicts = committed("glyphs").verdicts
+    for (number, name, metric), line in claims.iterrows():
+        verdict = verdicts[number][name][metric]
+        assert line["verdict"] == verdict.status
+        assert line[["estimate", "low", "high"]].tolist() == pytest.approx(
+            [verdict.mean, verdict.low, verdict.high]
+        )
+    assert len(claims) == 2 * sum(map(len, (verdicts[1], verdicts[2])))
+    assert main([*words, "--runs"]) == 0
+    runs = read("out")
+    assert len(runs) == sum(len(committed("glyphs").table_runs(number)) for number in (1, 2))
+    assert not runs.duplicated(["table", "row", "seed"]).any()
+
+
+@pytest.mark.skipif(which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.parametrize("columns", ["", "twocolumn"])
+@pytest.mark.parametrize("kind", [[], ["--claims"]])
+def test_latex_compiles_and_fits_a_column(kind: list[str], columns: str, tmp_path: Path) -> None:
+    assert main(["table", "--format", "latex", "--out", str(tmp_path / "t.tex"), *kind]) == 0
+    text = f"\\documentclass[{columns}]{{article}}\\usepackage{{booktabs,array}}"
+    text += "\\begin{document}\\input{t}\\end{document}"
+    (tmp_path / "d.tex").write_text(text, encoding="utf-8")
+    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "d.tex"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "Overfull" not in done.stdout
 
 
 def test_without_a_folder_the_committed_records_are_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["table", "--tables", "1", "--format", "json"]) == 0
-    (found,) = json.loads(capsys.readouterr().out)
-    assert all(row["linear probe"] == row["committed"] != "–" for row in found["rows"])
+    assert main(["table", "--tables", "1"]) == 0
+    assert "committed" not in capsys.readouterr().out
     assert main(["table", "--scale", "smoke"]) == 2
     assert "holds no record" in capsys.readouterr().err
 
@@ -60,6 +101,8 @@ def test_what_cannot_be_shown_is_named(
         assert main(["table", *words]) == 2
         return capsys.readouterr().err
 
+    assert "is for readers: take csv, json or parquet" in error("--runs", "--format", "latex")
+    assert "--format parquet is no text: add --out FILE" in error("--format", "parquet")
     assert "is no folder" in error("--records", str(tmp_path / "none"))
     assert "holds no record: unknown scale 'glyphs': did you mean smoke?" in error(
         "--records", str(records)

@@ -17,8 +17,9 @@ def test_markdown_escapes_bars_and_latex_its_own_characters() -> None:
     assert r"b\_c \<i\>" in rendered([GRID], "md")
     text = rendered([GRID], "latex")
     assert r"a \& b\_c \textless{}i\textgreater{} & 86.1 $\pm$ 0.3 (5) \\" in text
-    assert r"\begin{tabular}{lr}" in text
-    assert r"\caption{Table 1: 100 \%. A note.}" in text
+    assert r"p{0.36\linewidth}r@{}}" in text
+    assert r"\caption{100 \%. A note.}" in text
+    assert r"\label{tab:table-1-100}" in text
     braces = Grid(pd.DataFrame({"a": ["\\{}"]}))
     assert r"\textbackslash{}\{\} \\" in rendered([braces], "latex")
 
