@@ -10,14 +10,15 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from tests.cli.test_train import write_flat
+from tests.processes import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 # What torch imports itself is allowed; what the suite needs besides is not there.
 BLOCKED = ("PIL", "filelock", "kornia", "matplotlib", "pandas", "rich", "scipy", "seaborn",
            "torchvision")  # fmt: skip
@@ -66,68 +67,58 @@ def test_the_wheel_asks_for_torch_alone(wheel: Path) -> None:
     assert [need.split(">")[0] for need in needs] == ["torch"]
     assert {"suite", "test", "lint", "peers", "slurm"} <= set(metadata.get_all("Provides-Extra"))
     assert "eqco = eqco.__main__:main" in commands
-    assert metadata["Keywords"]
-    assert metadata.get_all("Classifier")
-    assert metadata["Project-URL"].startswith("Paper, https://arxiv.org/")
     assert "eqco/py.typed" in names
     assert not [name for name in names if name.startswith(("tests/", "examples/"))]
 
 
-class Place(NamedTuple):
-    """The Python of an environment, its packages, and the variables to run it with."""
-
-    python: Path
-    packages: Path
-    variables: dict[str, str]
-
-    def run(self, *words: str, folder: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run this Python to the exit status expected."""
-        done = subprocess.run(
-            [self.python, *words], cwd=folder, env=self.variables,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == status, done.stdout + done.stderr
-        return done
+Program = Callable[..., str]
 
 
-def installed(wheel: Path, folder: Path) -> Place:
-    """The wheel in an empty environment, which borrows other packages from this one by a .pth.
+@pytest.fixture
+def installed(wheel: Path, tmp_path: Path) -> tuple[Path, Program]:
+    """The folder of packages of an empty environment with the wheel, and what runs its Python.
 
-    Without the repository: no PYTHONPATH, and no editable install of this tree.
+    It borrows other packages from this one by a .pth. Without the repository: no PYTHONPATH, and no
+    editable install of this tree.
     """
-    venv.create(folder / "own", with_pip=False)
-    found = sysconfig.get_paths("venv", vars={"base": str(folder / "own")})
+    venv.create(tmp_path / "own", with_pip=False)
+    found = sysconfig.get_paths("venv", vars={"base": str(tmp_path / "own")})
     own = Path(found["purelib"])
     with zipfile.ZipFile(wheel) as archive:  # what `pip install --no-deps` does with a pure wheel
         archive.extractall(own)
     (own / "torch.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     variables = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
-    return Place(Path(found["scripts"]) / "python", own, {**variables, "OMP_NUM_THREADS": "1"})
+
+    def run(*words: str, status: int = 0) -> str:
+        done = subprocess.run(
+            [Path(found["scripts"]) / "python", *words], cwd=tmp_path,
+            env={**variables, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return own, run
 
 
-def test_the_installed_loss_needs_torch_alone(wheel: Path, tmp_path: Path) -> None:
-    place = installed(wheel, tmp_path)
-    done = place.run("-c", PROGRAM, folder=tmp_path, status=2)
-    file, value = done.stdout.split()
-    assert Path(file).is_relative_to(place.packages)
+def test_the_installed_loss_needs_torch_alone(installed: tuple[Path, Program]) -> None:
+    own, run = installed
+    file, value, *told = run("-c", PROGRAM, status=2).splitlines()
+    assert Path(file).is_relative_to(own)
     assert float(value) == pytest.approx(1.0024, abs=1e-4)  # log(1 + 256 e^-5)
-    assert "pip install 'eqco[suite]'" in done.stderr
+    assert "pip install 'eqco[suite]'" in told[-1]
 
 
 @pytest.mark.long
 def test_the_installed_command_trains_and_diagnoses_without_the_repository(
-    wheel: Path, tmp_path: Path
+    installed: tuple[Path, Program], tmp_path: Path
 ) -> None:
-    place = installed(wheel, tmp_path)
+    own, run = installed
     write_flat(tmp_path / "photos", 20)
-
-    def eqco(*words: str) -> str:
-        return place.run("-P", "-m", "eqco", *words, folder=tmp_path).stdout
-
     where = "import eqco, sys; print(eqco.__file__, *sys.path)"
-    file, *paths = place.run("-P", "-c", where, folder=tmp_path).stdout.split()
-    assert Path(file).is_relative_to(place.packages)
+    file, *paths = run("-P", "-c", where).split()
+    assert Path(file).is_relative_to(own)
     assert str(ROOT) not in paths
+    eqco = partial(run, "-P", "-m", "eqco")
     assert "1 epochs" in eqco("train", "--data", "photos", "--epochs", "1")
     (checkpoint,) = (tmp_path / "runs" / "checkpoints").glob("*.pt")
     assert "20 images of images:" in eqco("diagnose", str(checkpoint), "--data", "photos")

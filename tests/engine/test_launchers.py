@@ -15,6 +15,7 @@ import pytest
 from eqco.__main__ import main
 from eqco.artifacts.run_files import Run
 from eqco.config import Machine
+from eqco.engine import launchers
 from eqco.engine.launchers import (
     SlurmTask,
     by_slurm,
@@ -114,13 +115,12 @@ def test_options_of_torchrun_are_passed_on() -> None:
     assert command[-4:] == ["-m", "eqco", "run", "x.json"]
 
 
-def test_a_run_that_fails_says_how_to_continue(tmp_path: Path) -> None:
-    order = order_in(tmp_path)
-    path = order.checkpoint
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"half a file")
+def test_a_run_that_fails_says_how_to_continue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launchers, "wait_for", lambda command: 1)
     with pytest.raises(TrainingError, match=r"ended with status 1.*continue with: .*eqco run"):
-        by_torchrun(order, 1)
+        by_torchrun(order_in(tmp_path), 1)
 
 
 def test_a_second_job_on_a_run_ends_with_one_sentence(
