@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from latex2mathml.converter import convert
 from markdown import Extension, Markdown
 from markdown.preprocessors import Preprocessor
 from mkdocs.structure.files import File, Files
@@ -26,6 +27,8 @@ OUTSIDE = {
 BACK = {page: source for source, page in OUTSIDE.items()}
 LINK = re.compile(r"(?P<head>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#]+)(?P<anchor>#[^)]*)?\)")
 PICTURES = (".png", ".svg")
+VERDICT = re.compile(r"<strong>(holds|does not hold|open)(\*?)</strong>")
+NUMBER = re.compile(r"<!--(?:= [^>]+ |/)-->")  # around numbers of sentences
 SHIM = "https://unpkg.com/iframe-worker/shim"  # of the plugin "offline"
 
 
@@ -48,9 +51,16 @@ class OfDoctests(Extension):
         md.preprocessors.register(Doctests(md), "doctests", 60)
 
 
+def equation(source: str, *_: Any, **__: Any) -> str:
+    """A block of LaTeX as MathML, which browsers set without a script."""
+    return f'<div class="equation">{convert(source, display="block")}</div>'
+
+
 def on_config(config: Any) -> Any:
-    """Show doctests of docstrings as code."""
+    """Show doctests of docstrings as code, and `math` as equations."""
     config.markdown_extensions.append(OfDoctests())
+    fences = config.mdx_configs.setdefault("pymdownx.superfences", {})
+    fences["custom_fences"] = [{"name": "math", "class": "math", "format": equation}]
     return config
 
 
@@ -91,9 +101,15 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         place = place_of(posixpath.normpath(posixpath.join(folder, target)))
         if place is None or place == page.file.src_uri:
             return text
-        return f"{found['head']}[{text}]({place}{found['anchor'] or ''})"
+        link = posixpath.relpath(place, posixpath.dirname(page.file.src_uri))
+        return f"{found['head']}[{text}]({link}{found['anchor'] or ''})"
 
-    return LINK.sub(linked, markdown)
+    return LINK.sub(linked, NUMBER.sub("", markdown))
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Verdicts as badges."""
+    return VERDICT.sub(r'<strong class="verdict \1">\1\2</strong>', html)
 
 
 def on_post_page(output: str, **_: Any) -> str:

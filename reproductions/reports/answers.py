@@ -1,6 +1,7 @@
 """The tables of docs/results.md, a section each, and the numbers in its sentences.
 
-A number in a sentence stands between `<!--= what -->` and `<!--/-->`; `value` says what it may be.
+A number in a sentence stands between `<!--= what -->` and `<!--/-->`, not at the start of a line,
+where a comment would begin a block; `VALUES` has what it may be.
 """
 
 from __future__ import annotations
