@@ -69,19 +69,22 @@ def plain_in_batch(query: Tensor, key: Tensor) -> None:
     )
 
 
+def with_positive_first(query: Tensor, key: Tensor, negatives: Tensor) -> None:
+    """Cross-entropy of the positive beside dot products with negatives (N, K), and backward."""
+    positive = torch.einsum("nd,nd->n", query, key)[:, None]
+    logits = torch.cat([positive, negatives], dim=1) / TEMPERATURE
+    step(F.cross_entropy(logits, torch.zeros(len(query), dtype=torch.long)), query)
+
+
 def plain_of_queue(query: Tensor, key: Tensor, queue: Tensor) -> None:
     """InfoNCE over the queue, as in MoCo's own code."""
-    positive = torch.einsum("nd,nd->n", query, key)[:, None]
-    logits = torch.cat([positive, query @ queue.T], dim=1) / TEMPERATURE
-    step(F.cross_entropy(logits, torch.zeros(len(query), dtype=torch.long)), query)
+    with_positive_first(query, key, query @ queue.T)
 
 
 def limit_of_few(query: Tensor, key: Tensor, keys: Tensor, few: int, draw: torch.Generator) -> None:
     """K keys by hand: draw with repeats, take, einsum, cross-entropy."""
     columns = torch.randint(len(keys), (len(query), few), generator=draw)
-    negatives = torch.einsum("nd,nkd->nk", query, keys[columns])
-    logits = torch.cat([(query * key).sum(dim=1, keepdim=True), negatives], dim=1) / TEMPERATURE
-    step(F.cross_entropy(logits, torch.zeros(len(query), dtype=torch.long)), query)
+    with_positive_first(query, key, torch.einsum("nd,nkd->nk", query, keys[columns]))
 
 
 def random_images(count: int, side: int, channels: int = 3) -> Tensor:
@@ -106,11 +109,11 @@ def photograph(draw: np.random.Generator, width: int, height: int) -> Image.Imag
     return Image.fromarray((128 + total).clip(0, 255).astype(np.uint8))
 
 
-def write_jpegs(folder: Path, count: int, width: int = 500, height: int = 375) -> Path:
+def write_jpegs(folder: Path, count: int) -> Path:
     """A tree of `count` JPEG files of ImageNet's usual size in two classes, train/ and val/."""
     draw = np.random.default_rng(0)
     for number in range(count):
-        image = photograph(draw, width, height)
+        image = photograph(draw, 500, 375)
         for split in ("train", "val") if number < 2 else ("train",):
             place = folder / split / "ab"[number % 2]
             place.mkdir(parents=True, exist_ok=True)

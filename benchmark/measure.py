@@ -6,10 +6,14 @@ one after the other then differ by a factor of two, while the ratios within a ro
 
 from __future__ import annotations
 
+import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -19,6 +23,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from eqco.artifacts.environment import installed, processor
 from eqco.runtime.cpu import granted_cores
 
+ROOT = Path(__file__).resolve().parents[1]
 LIBRARIES = ("torch", "torchvision", "kornia", "lightly", "pytorch-metric-learning", "pillow")
 # Processor time where one thread does all the work: what other processes take is not counted.
 CPU_TIME, WALL_TIME = time.process_time, time.perf_counter
@@ -58,6 +63,19 @@ class Measurement:
     values: dict[str, float]
     peers: dict[str, float] = field(default_factory=dict)
     times: dict[str, float] = field(default_factory=dict)
+
+
+def python(*words: str, timeout: float | None = None) -> str:
+    """What a Python process prints that knows this project.
+
+    Raises:
+        subprocess.SubprocessError: it fails, or takes longer than `timeout` seconds.
+    """
+    done = subprocess.run(
+        [sys.executable, *words], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=True, timeout=timeout,
+    )  # fmt: skip
+    return done.stdout
 
 
 def machine() -> dict[str, Any]:

@@ -44,24 +44,16 @@ def backward(loss: Callable[[], Tensor]) -> None:
     loss().backward()  # type: ignore[no-untyped-call]
 
 
-def lightly_nt_xent(query: Tensor, key: Tensor, temperature: float, rounds: int) -> Timed | None:
-    """NTXentLoss of two views, forward and backward."""
+def lightly_nt_xent(
+    query: Tensor, key: Tensor, temperature: float, rounds: int, queue: int = 0
+) -> Timed | None:
+    """NTXentLoss, forward and backward: of two views, or of a memory bank as its MoCo uses it."""
     if not there("lightly"):
         return None
     from lightly.loss import NTXentLoss
 
-    loss = NTXentLoss(temperature)
+    loss = NTXentLoss(temperature, memory_bank_size=(queue, query.shape[1]) if queue else 0)
     return Timed(partial(backward, lambda: loss(query, key)), rounds=rounds)
-
-
-def lightly_queue(query: Tensor, key: Tensor, size: int, temperature: float) -> Timed | None:
-    """NTXentLoss with a memory bank, as its MoCo uses it, forward and backward."""
-    if not there("lightly"):
-        return None
-    from lightly.loss import NTXentLoss
-
-    loss = NTXentLoss(temperature, memory_bank_size=(size, query.shape[1]))
-    return Timed(partial(backward, lambda: loss(query, key)), rounds=5)
 
 
 def metric_learning_nt_xent(query: Tensor, key: Tensor, temperature: float) -> Timed | None:

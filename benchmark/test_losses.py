@@ -10,13 +10,7 @@ import pytest
 import torch
 
 from benchmark import peers
-from benchmark.inputs import (
-    TEMPERATURE,
-    embeddings,
-    limit_of_few,
-    ours_in_batch,
-    plain_in_batch,
-)
+from benchmark.inputs import TEMPERATURE, embeddings, limit_of_few, ours_in_batch, plain_in_batch
 from benchmark.measure import Compare, Measurement, Timed
 from eqco.losses.registry import LOSSES
 

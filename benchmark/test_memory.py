@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-from benchmark.measure import Compare, Measurement
+from benchmark.measure import Compare, Measurement, python
 
 pytestmark = pytest.mark.benchmark(group="memory")
-ROOT = Path(__file__).resolve().parents[1]
 # Measured: ours, plain. N = 4096 in all.
 CASES = {
     "memory N = 4096, K = 16": ("ours-few", "plain-all"),
@@ -23,15 +17,7 @@ CASES = {
 
 def peak(case: str, count: int, queue: int) -> float:
     """MiB that a case takes."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmark.memory", case, str(count), "--queue", str(queue)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return float(done.stdout)
+    return float(python("-m", "benchmark.memory", case, str(count), "--queue", str(queue)))
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -8,13 +8,7 @@ import pytest
 import torch
 
 from benchmark import peers
-from benchmark.inputs import (
-    TEMPERATURE,
-    embeddings,
-    limit_of_few,
-    ours_of_queue,
-    plain_of_queue,
-)
+from benchmark.inputs import TEMPERATURE, embeddings, limit_of_few, ours_of_queue, plain_of_queue
 from benchmark.measure import Compare, Timed
 from eqco.losses.memory_bank import replace_oldest
 from eqco.methods.encoder import BACKBONES, Encoder
@@ -38,7 +32,7 @@ def test_loss_of_the_queue(compare: Compare, few: int) -> None:
         ours=Timed(partial(ours_of_queue, query, key, queue, few or size, draw)),
         plain=Timed(partial(plain_of_queue, query, key, queue)),
         limit=limit,
-        peers={"lightly": peers.lightly_queue(query, key, size, TEMPERATURE)},
+        peers={"lightly": peers.lightly_nt_xent(query, key, TEMPERATURE, 5, size)},
         rounds=9,
         queries=count,
         queue=size,

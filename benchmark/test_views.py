@@ -17,8 +17,7 @@ def two_of(name: str, images: torch.Tensor, crop_scale: float) -> Timed:
     """Two views of whole images of a batch, as training makes them."""
     draw, view = torch.Generator().manual_seed(0), VIEWS[name]
     return Timed(
-        lambda: (view(images, crop_scale, draw), view(images, crop_scale, draw)),
-        images=len(images),
+        lambda: (view(images, crop_scale, draw), view(images, crop_scale, draw)), images=len(images)
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.data import DataLoader, default_collate
 
 from benchmark.inputs import TEMPERATURE, pictures, random_images
 from eqco.artifacts.run_files import Run
@@ -93,6 +95,11 @@ def processor_seconds() -> float:
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
+def transformed(transform: Callable[[Any], Any], images: Iterable[Any]) -> Any:
+    """A batch of the views of some images."""
+    return default_collate([transform(image) for image in images])
+
+
 def lightly_seconds(recipe: Recipe, images: Tensor, steps: int) -> float:
     """Seconds of a step of lightly's documented SimCLR loop on our encoder.
 
@@ -104,12 +111,14 @@ def lightly_seconds(recipe: Recipe, images: Tensor, steps: int) -> float:
     from lightly.transforms.simclr_transform import SimCLRTransform
 
     transform = SimCLRTransform(input_size=images.shape[-1], gaussian_blur=0.0)
-    loader = torch.utils.data.DataLoader(
-        Transformed(pictures(images) * steps, transform),
+    data: Any = pictures(images) * steps
+    loader = DataLoader(
+        data,
         batch_size=recipe.batch_size,
         shuffle=True,
         drop_last=True,
         num_workers=granted_cores(),
+        collate_fn=partial(transformed, transform),
     )
     encoder = build(recipe, 0, "cpu").encoder
     criterion, optimizer = NTXentLoss(), torch.optim.SGD(encoder.parameters(), lr=0.06)
@@ -120,16 +129,3 @@ def lightly_seconds(recipe: Recipe, images: Tensor, steps: int) -> float:
         optimizer.step()
         optimizer.zero_grad()
     return (processor_seconds() - start) / steps
-
-
-class Transformed(torch.utils.data.Dataset[Any]):
-    """Pictures through a transform."""
-
-    def __init__(self, images: list[Any], transform: Any) -> None:
-        self.images, self.transform = images, transform
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, place: int) -> Any:
-        return self.transform(self.images[place])

@@ -6,7 +6,6 @@ python -m benchmark.gpu.correctness OUT DEVICE      losses of a few steps; for t
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmark.measure import python
 from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data import open_images
@@ -33,7 +33,6 @@ STEPS = 20
 TOLERANCE = {"loss": 1e-9, "gradient": 1e-7, "20 steps": 1e-6}
 VIEW_TOLERANCE = 1e-4  # of views made on each device in float32
 LOW_TOLERANCE = 0.05  # of a loss in bfloat16, relative
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def recipe_of(method: str, negatives: int = 4) -> Recipe:
@@ -129,31 +128,19 @@ def variants(report: Any) -> dict[str, Any]:
     return found
 
 
-def several_steps(device: str, steps: int = 5) -> dict[str, list[float]]:
+def several_steps(device: str) -> dict[str, list[float]]:
     """Losses of a few steps of each method, over all processes, in float32."""
-    found = {}
-    for method in METHODS:
-        work = training(recipe_of(method), device)
-        found[method] = [work.advance() for _ in range(steps)]
-    return found
+    works = {method: training(recipe_of(method), device) for method in METHODS}
+    return {method: [work.advance() for _ in range(5)] for method, work in works.items()}
 
 
 def launched(processes: int, out: Path, device: str) -> dict[str, list[float]]:
     """`several_steps` in fresh processes, by torchrun."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += [
-        f"--nproc-per-node={processes}",
-        "-m",
-        "benchmark.gpu.correctness",
-        str(out),
-        device,
-    ]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, check=False, timeout=240,
-    )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError(done.stderr[-400:])
+    torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}")
+    try:
+        python(*torchrun, "-m", "benchmark.gpu.correctness", str(out), device, timeout=240)
+    except subprocess.CalledProcessError as error:
+        raise RuntimeError(error.stderr[-400:]) from error
     found: dict[str, list[float]] = json.loads(out.read_text(encoding="utf-8"))
     return found
 

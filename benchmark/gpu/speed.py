@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.inputs import embeddings, ours_in_batch, plain_in_batch, random_images, write_jpegs
+from benchmark.measure import python
 from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data.image_folder import scan
@@ -26,7 +26,6 @@ from eqco.runtime.cpu import granted_cores
 from reproductions.experiments.throughput import throughput
 from reproductions.scales import SCALES
 
-ROOT = Path(__file__).resolve().parents[2]
 PASSES = 4  # query forward, twice that backward, key forward
 
 
@@ -133,7 +132,7 @@ def table1(report: Any) -> dict[str, Any]:
     Records and checkpoints stay in --out: the same command goes on with them.
     """
     records = report.out / "records"
-    command = [sys.executable, "-m", "pytest", "reproductions", "-k", "table1", "-q"]
+    command = ["-m", "pytest", "reproductions", "-k", "table1", "-q"]
     command += ["--scale", "cifar10", "--device", report.device, "--records", str(records)]
     command += ["--checkpoints", str(report.out / "checkpoints")]
     folder = os.environ.get("EQCO_CIFAR10_FOLDER")
@@ -141,14 +140,11 @@ def table1(report: Any) -> dict[str, Any]:
         command += ["--data", f"folder:{folder}"]
     if report.tiny:
         command += ["--collect-only", "-p", "no:cacheprovider"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     ended, output = "in time", ""
     try:
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-            timeout=max(1.0, report.left),
-        )  # fmt: skip
-        output = done.stdout
+        output = python(*command, timeout=max(1.0, report.left))
+    except subprocess.CalledProcessError as error:
+        output = error.stdout
     except subprocess.TimeoutExpired as error:
         ended = "the time was over; the same command goes on from its checkpoint"
         output = (error.stdout or b"").decode() if isinstance(error.stdout, bytes) else ""
