@@ -74,26 +74,26 @@ LOOKS: dict[str, tuple[str, str, tuple[float, ...]]] = {
     "SiMo": (DARK, "D", SOLID),
     "MoCo v2": (DARK, "^", SOLID),
     "SimCLR": (DARK, "v", SOLID),
-}
-LOOKS |= {
     "holds": (GREEN, "o", SOLID),
     "does not hold": (RED, "X", SOLID),
     "open": (DARK, "D", SOLID),
+    "EqCo jackknife": (GREEN, "^", MIXED),
+    "proportional": (GRAY, "o", SOLID),
+    "not fitted": (GRAY, "o", SOLID),
+    "power law": (DARK, "o", DASHED),
+    "t = 0.1": (RED, "o", SOLID),
+    "t = 0.2": (BLUE, "o", SOLID),
+    "t = 0.5": (ORANGE, "o", SOLID),
 }
-LOOKS["EqCo jackknife"] = (GREEN, "^", MIXED)
-LOOKS["proportional"] = LOOKS["not fitted"] = (GRAY, "o", SOLID)
-LOOKS["power law"] = (DARK, "o", DASHED)
-for temperature, colour in (("0.1", RED), ("0.2", BLUE), ("0.5", ORANGE)):
-    LOOKS[f"t = {temperature}"] = (colour, "o", SOLID)
-for scale, *look in (
+for scale, colour, marker in (
     ("glyphs", BLUE, "o"),
     ("cifar10-quick", ORANGE, "s"),
     ("cifar10-cpu", GREEN, "D"),
     ("cifar10", RED, "^"),
 ):
-    LOOKS[scale] = LOOKS[f"{scale}, measured"] = (look[0], look[1], SOLID)
-    LOOKS[f"{scale}, CV² / 2K"] = (look[0], look[1], DASHED)
-    LOOKS[f"{scale}, leading order"] = (look[0], look[1], DOTTED)
+    LOOKS[scale] = LOOKS[f"{scale}, measured"] = (colour, marker, SOLID)
+    LOOKS[f"{scale}, CV² / 2K"] = (colour, marker, DASHED)
+    LOOKS[f"{scale}, leading order"] = (colour, marker, DOTTED)
 COLOURS = {name: colour for name, (colour, _, _) in LOOKS.items()}
 MARKERS = {name: marker for name, (_, marker, _) in LOOKS.items()}
 DASHES = {name: dashes for name, (_, _, dashes) in LOOKS.items()}
@@ -207,10 +207,8 @@ def hollow(axis: Axes, data: pd.DataFrame, x: str, y: str, by: str, **more: Any)
 
 def key(axis: Axes, coloured: Iterable[str], plain: Iterable[str]) -> None:
     """Entries of a legend where colour and marker differ in meaning; "not fitted" is hollow."""
-    for name, colour in [
-        *((each, COLOURS[each]) for each in coloured),
-        *((p, DARK) for p in plain),
-    ]:
+    colours = {name: COLOURS[name] for name in coloured} | dict.fromkeys(plain, DARK)
+    for name, colour in colours.items():
         look: dict[str, Any] = {"color": colour, "marker": MARKERS[name], "linestyle": "none"}
         (entry,) = axis.plot([], [], label=name, **look)
         if name == "not fitted":
@@ -298,12 +296,6 @@ def save(figure: Figure, name: str, folder: Path) -> None:
     plt.close(figure)
 
 
-def remove(name: str, out: Path) -> None:
-    """Take a figure away that no record stands behind."""
-    for ending in ("csv", "pdf", "png"):
-        (out / f"{name}.{ending}").unlink(missing_ok=True)
-
-
 def compared(frame: pd.DataFrame, groups: str | list[str], column: str) -> pd.DataFrame:
     """The groups in which `column` has two values at least: a single one is no comparison."""
     return frame[frame.groupby(groups)[column].transform("nunique") > 1]
@@ -330,28 +322,20 @@ def build(
     parser = argparse.ArgumentParser(prog=f"python -m figures.{name}", description=draw.__doc__)
     parser.add_argument("--out", type=path_argument, default=OUT, help="folder to write to")
     out = parser.parse_args().out
-    status = run_cli(lambda: build_into(out, name, compute, draw, needed, report))
-    if status:
+
+    def write_all() -> None:
+        frame = compute()
+        if frame.empty:
+            for ending in ("csv", *PICTURES):
+                (out / f"{name}.{ending}").unlink(missing_ok=True)
+            why = needed() or "more seeds are needed"
+            print(f"{name}: not drawn, too few records are behind it; {why}")
+            return
+        write(frame, out / f"{name}.csv")
+        save(drawn(draw, pd.read_csv(out / f"{name}.csv")), name, out)
+        if report:
+            print(report(frame))
+        print(f"{name}: .csv, .pdf and .png in {out}")
+
+    if status := run_cli(write_all):
         sys.exit(status)
-
-
-def build_into(
-    out: Path,
-    name: str,
-    compute: Callable[[], pd.DataFrame],
-    draw: Callable[[pd.DataFrame], Figure],
-    needed: Callable[[], str],
-    report: Callable[[pd.DataFrame], str] | None,
-) -> None:
-    """`build` of a figure of that name, into a folder."""
-    frame = compute()
-    if frame.empty:
-        remove(name, out)
-        why = needed() or "more seeds are needed"
-        print(f"{name}: not drawn, too few records are behind it; {why}")
-        return
-    write(frame, out / f"{name}.csv")
-    save(drawn(draw, pd.read_csv(out / f"{name}.csv")), name, out)
-    if report:
-        print(report(frame))
-    print(f"{name}: .csv, .pdf and .png in {out}")

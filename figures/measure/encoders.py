@@ -58,10 +58,10 @@ def losses_and_gradients(
     return loss.detach(), gradient
 
 
-def random_embeddings(dim: int = 128) -> tuple[Tensor, Tensor]:
+def random_embeddings() -> tuple[Tensor, Tensor]:
     """Random queries and keys of length 1, shape (N, D) each."""
     draw = torch.Generator().manual_seed(0)
-    query, key = (torch.randn(IMAGES, dim, generator=draw) for _ in "qk")
+    query, key = (torch.randn(IMAGES, 128, generator=draw) for _ in "qk")
     return F.normalize(query, dim=1), F.normalize(key, dim=1)
 
 
