@@ -7,7 +7,7 @@ from figures import style
 from reproductions.experiments import missing
 from reproductions.results.evidence import committed, lost_against, shown_scales
 from reproductions.tables import table
-from reproductions.tables.predictions import losses
+from reproductions.tables.claims import predicted_losses
 
 NAMES = ["panel", "loss", "num_negatives", "draws", "seed", "points", "predicted"]
 
@@ -17,7 +17,7 @@ def compute() -> pd.DataFrame:
     frames = []
     for scale in shown_scales():
         found, full = committed(scale).table_runs(7), table(7, scale).rows[0]
-        known = losses(table(7, scale).claims, full) if scale == "glyphs" else {}
+        known = predicted_losses(table(7, scale).claims, full) if scale == "glyphs" else {}
         found = lost_against(found, full.name).assign(predicted=found["row"].map(known))
         panels = scale + ", K = " + found["num_negatives"].astype(str)
         found = found.assign(panel=panels, loss=found["loss_title"])

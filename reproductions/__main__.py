@@ -14,14 +14,7 @@ from eqco.cli.errors import run_cli, set_up_output
 from eqco.cli.options import option, switch
 from eqco.runtime.cpu import granted_cores
 from eqco.runtime.validation import known_name, path_argument, whole
-from reproductions.experiments import (
-    check_images,
-    imagenet,
-    plan,
-    submissions,
-    sweep,
-    throughput,
-)
+from reproductions.experiments import check_images, imagenet, plan, submissions, sweep, throughput
 from reproductions.experiments.grid import PARTS
 from reproductions.harness.options import OPTIONS
 from reproductions.reports import pages, user_tables

@@ -88,48 +88,31 @@ def expected_failure(why: str | None) -> list[pytest.MarkDecorator]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Cells and claims of all tables at the scale asked for; ids such as table1-simo-eqco-k16."""
     session = metafunc.config.stash[SESSION]
+    tables = {number: session.table(number) for number in TABLES}
+    rows = [(number, row.name) for number, table in tables.items() for row in table.rows]
     if "row" in metafunc.fixturenames:
-        cases = [(number, row.name) for number in TABLES for row in session.table(number).rows]
-        metafunc.parametrize("row", cases, ids=case_name)
+        metafunc.parametrize("row", rows, ids=case_name)
     if "published_row" in metafunc.fixturenames:
-        cases = [
-            (number, row.name)
-            for number in TABLES
-            for row in session.table(number).rows
-            if session.base.data == "imagenet" and published.number_for(number, row.name)
-        ]
+        whole = session.base.data == "imagenet"
+        cases = [case for case in rows if whole and published.number_for(*case)]
         why = "published numbers are compared at scale imagenet alone, on the whole of it"
         none = pytest.param((0, ""), id="needs-imagenet", marks=pytest.mark.skip(reason=why))
-        if cases:
-            metafunc.parametrize("published_row", cases, ids=case_name)
-        else:
-            metafunc.parametrize("published_row", [none])
+        metafunc.parametrize("published_row", cases or [none], ids=case_name)
     if "claim" in metafunc.fixturenames:
         contradicted = contradictions(session.scale)
-        metafunc.parametrize(
-            "claim",
-            [
-                pytest.param(
-                    (number, claim.name),
-                    id=case_name((number, claim.name)),
-                    marks=expected_failure(contradicted.get((number, claim.name))),
-                )
-                for number in TABLES
-                for claim in session.table(number).claims
-            ],
-        )
+        claims = [
+            (number, claim.name) for number, table in tables.items() for claim in table.claims
+        ]
+        marked = [
+            pytest.param(case, marks=expected_failure(contradicted.get(case))) for case in claims
+        ]
+        metafunc.parametrize("claim", marked, ids=case_name)
 
 
 @pytest.fixture
 def session(request: pytest.FixtureRequest) -> Session:
     """Options and results of this session."""
     return request.config.stash[SESSION]
-
-
-def done(record: Record | None) -> Record:
-    """The record of a single-process run, for which `run` always returns one."""
-    assert record is not None
-    return record
 
 
 class Bar:
@@ -147,31 +130,29 @@ class Bar:
         """Show what other processes print."""
         return self.capture.global_and_fixture_disabled() if self.capture else nullcontext()
 
-    def train(self, session: Session, job: Run) -> Record:
+    def train(self, session: Session, job: Run) -> Record | None:
         """Run a job, showing its steps, loss and the time that is left."""
         again = session.policy == "always"
-        if not self.visible or self.capture is None:
-            return done(run(*job, again=again))
-        with self.capture.global_and_fixture_disabled():
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(20),
-                TextColumn("{task.fields[state]}"),
-                TimeRemainingColumn(),
-            )
-            with Progress(*columns, console=Console(), transient=True) as progress:
-                name = f"{job.recipe.method} {job.recipe.loss} K={job.recipe.num_negatives}"
-                task = progress.add_task(
-                    f"{name} seed {job.seed}", total=None, state="loading data"
-                )
+        if not self.visible:
+            return run(*job, again=again)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(20),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+        )
+        with self.uncaptured(), Progress(*columns, console=Console(), transient=True) as progress:
+            recipe = job.recipe
+            name = f"{recipe.method} {recipe.loss} K={recipe.num_negatives} seed {job.seed}"
+            task = progress.add_task(name, total=None, state="loading data")
 
-                def show(stage: str, step: int, steps: int, loss: float) -> None:
-                    state = f"{stage} {step}/{steps} loss {loss:.3f}"
-                    if step == steps and stage == "training":
-                        state = "probing"
-                    progress.update(task, completed=step, total=steps, state=state)
+            def show(stage: str, step: int, steps: int, loss: float) -> None:
+                state = f"{stage} {step}/{steps} loss {loss:.3f}"
+                if step == steps and stage == "training":
+                    state = "probing"
+                progress.update(task, completed=step, total=steps, state=state)
 
-                return done(run(*job, show, again=again))
+            return run(*job, show, again=again)
 
 
 def made(session: Session, bar: Bar, job: Run) -> Record | None:

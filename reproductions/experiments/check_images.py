@@ -16,7 +16,7 @@ from pathlib import Path
 from eqco.data.decode import decode
 from eqco.data.image_folder import identity, scan
 from eqco.runtime.cpu import granted_cores
-from eqco.runtime.validation import home_expanded
+from reproductions.experiments.resolve import data_folder
 
 SHOWN = 20
 
@@ -48,10 +48,7 @@ def main(given: argparse.Namespace) -> int:
     Raises:
         ValueError: the tree is not one of images.
     """
-    kind, _, path = given.data.partition(":")
-    if kind not in ("folder", "part") or not path:
-        raise ValueError(f"--data takes folder:PATH or part:PATH, got {given.data!r}")
-    folder = home_expanded(path)
+    _, folder = data_folder(given.data)
     tree = scan(folder)
     paths = tree.train.paths() + tree.held_out.paths()
     processes = granted_cores() if given.workers is None else max(1, given.workers)

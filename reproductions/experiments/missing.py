@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from functools import cache
 
-from eqco.artifacts.record import Record
 from eqco.engine.progress import duration
 from eqco.recipe import Recipe
 from reproductions.experiments.grid import GRID_SEEDS, jobs
-from reproductions.experiments.plan import Price, price_from_records, stated
+from reproductions.experiments.plan import Price, price_by
 from reproductions.results.evidence import committed
 from reproductions.scales import SCALES
-from reproductions.tables.base import Row
 
 FIRST = "glyphs"  # the scale of commands without --scale
-
-
-def price_by(records: Sequence[Record], scale: str) -> Price | None:
-    """Price of a run by records of a scale, else the stated one of the paper's own scale."""
-    found = price_from_records(records)
-    return stated() if found is None and SCALES[scale].paper else found
 
 
 @cache
 def price(scale: str) -> Price | None:
     """Price of a run by the committed records of a scale."""
-    return price_by(committed(scale).records, scale)
+    return price_by(scale, committed(scale).records)
 
 
 def cost(scale: str, recipes: Collection[Recipe]) -> str:
     """`10 runs, 12 min a seed`; without records of the scale, what a run costs in words."""
-    distinct, known = set(recipes), price(scale)
+    distinct = set(recipes)
     runs = "1 run" if len(distinct) == 1 else f"{len(distinct)} runs"
-    if known is None:
-        return f"{runs} a seed; a run: {SCALES[scale].run}"
-    return f"{runs}, {duration(3600 * sum(map(known.hours, distinct)))} a seed"
+    if price(scale) is None:
+        return f"{runs} a seed; {total(scale, distinct)}"
+    return f"{runs}, {total(scale, distinct)} a seed"
 
 
-def total(scale: str, runs: Collection[tuple[Recipe, int]]) -> str:
-    """The price of some runs, each a recipe and a seed."""
+def total(scale: str, runs: Iterable[Recipe]) -> str:
+    """The price of some runs; what one costs in words without records of the scale."""
     known = price(scale)
     if known is None:
         return f"a run: {SCALES[scale].run}"
-    return duration(3600 * sum(known.hours(recipe) for recipe, _ in runs))
+    return duration(3600 * sum(map(known.hours, runs)))
 
 
 def options(scale: str) -> str:
@@ -57,12 +49,6 @@ def table_command(number: int, scale: str) -> str:
     return f"pytest reproductions/ -k table{number}{options(scale)}"
 
 
-def without_runs(number: int, scale: str) -> list[Row]:
-    """Rows of a table that have no committed record at a scale."""
-    found = committed(scale)
-    return [row for row in found.tables[number].rows if not found.of(row)]
-
-
 def not_run(scale: str, recipes: Collection[Recipe], command: str, what: str = "") -> str:
     """`not run: 3 of 8 rows; `pytest ...` makes them (3 runs, 4 min a seed)`; "" for none."""
     if not recipes:
@@ -73,7 +59,9 @@ def not_run(scale: str, recipes: Collection[Recipe], command: str, what: str = "
 
 def table_not_run(number: int, scale: str) -> str:
     """What of a table has no record; "" where all rows have one."""
-    rows, left = committed(scale).tables[number].rows, without_runs(number, scale)
+    found = committed(scale)
+    rows = found.tables[number].rows
+    left = [row for row in rows if not found.of(row)]
     what = "" if len(left) == len(rows) else f"{len(left)} of {len(rows)} rows"
     recipes = {row.recipe for row in left}
     return not_run(scale, recipes, table_command(number, scale), what)
@@ -84,7 +72,7 @@ def sentence_of_missing(scale: str) -> str:
     seeds, found = len(GRID_SEEDS), committed(scale)
     wanted = jobs(SCALES[scale], found.base, GRID_SEEDS, ("baselines", "grid"))
     known = found.by_recipe
-    left = [(j.recipe, j.seed) for j in wanted if j.seed not in known.get(j.recipe, ())]
+    left = [j.recipe for j in wanted if j.seed not in known.get(j.recipe, ())]
     done = f"Scale {scale}: {len(wanted) - len(left)} of {len(wanted)} runs of {seeds} seeds."
     if not left:
         return done

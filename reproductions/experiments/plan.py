@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -70,8 +70,8 @@ def price_from_records(found: Sequence[Record]) -> Price | None:
     return Price(hours("train", "epochs"), hours("probe", "probe_epochs"), origin)
 
 
-def price_from_measurement(path: Path) -> Price:
-    """Price from a file of `python -m reproductions throughput`, for all of ImageNet.
+def price_from_measurement(path: Path, images: int = IMAGENET[1]) -> Price:
+    """Price from a file of `python -m reproductions throughput`, for so many training images.
 
     Raises:
         ValueError: the file is no such measurement.
@@ -80,7 +80,7 @@ def price_from_measurement(path: Path) -> Price:
         found: dict[str, Any] = read_json(path)
         rates = found["images_per_second"]
         processes = COUNT.check("processes", found["processes"])
-        hours = IMAGENET[1] * processes / 3600
+        hours = images * processes / 3600
         for name in ("training", "probing"):
             positive_finite(name, rates[name])
         origin = plain(f"measured {found['date'][:10]} on {processes} x {found['device']}")
@@ -92,17 +92,17 @@ def price_from_measurement(path: Path) -> Price:
         ) from error
 
 
-def stated() -> Price:
+def stated(images: int = IMAGENET[1]) -> Price:
     """Price from the stated time of the official code; the probe by its share of the passes."""
-    training = STATED_HOURS / 200
+    training = STATED_HOURS / 200 * images / IMAGENET[1]
     origin = "stated: 53 h on 8 V100 for 200 epochs of MoCo v2; the probe derived, a pass of four"
     return Price(training, training / PASSES, origin)
 
 
-def scaled_price(price: Price, images: int) -> Price:
-    """The price on a tree with that many training images instead of ImageNet's."""
-    share = images / IMAGENET[1]
-    return replace(price, training=price.training * share, probing=price.probing * share)
+def price_by(scale: str, *records: Sequence[Record], images: int = IMAGENET[1]) -> Price | None:
+    """Price by the first records with a trained run, else the stated one of the paper's scale."""
+    found = next(filter(None, map(price_from_records, records)), None)
+    return stated(images) if found is None and SCALES[scale].paper else found
 
 
 def best_price(
@@ -117,15 +117,18 @@ def best_price(
         images: number of training images, where images are read from files.
     """
     if measurement is not None:
-        return scaled_price(price_from_measurement(measurement), images)
-    for found in (records.all(), committed(scale).records):
-        if price := price_from_records(found):
-            return price
-    return scaled_price(stated(), images) if SCALES[scale].paper else None
+        return price_from_measurement(measurement, images)
+    return price_by(scale, records.all(), committed(scale).records, images=images)
 
 
-def run_state(job: Run, records: Records) -> str:
-    """ "done", "running", "begun" (a checkpoint waits) or "missing"."""
+def run_state(job: Run, records: Records, committed: Collection[str] = ()) -> str:
+    """ "done", "running", "begun" (a checkpoint waits), "missing", or "committed" instead.
+
+    Args:
+        job: with the machine whose checkpoints count.
+        records: of this user.
+        committed: names of the runs whose records the project has.
+    """
     if records.find(job.recipe, job.seed) is not None:
         return "done"
     if job.lock.exists():
@@ -133,7 +136,9 @@ def run_state(job: Run, records: Records) -> str:
             job.check_free()
         except Busy:
             return "running"
-    return "begun" if job.has_checkpoint else "missing"
+    if job.has_checkpoint:
+        return "begun"
+    return "committed" if job.run_id in committed else "missing"
 
 
 def alphas_of(wanted: Sequence[Run]) -> list[str]:
@@ -146,17 +151,6 @@ def alphas_of(wanted: Sequence[Run]) -> list[str]:
     if len(known) == len({each[:3] for each in known}):
         return []
     return ["" if recipe.alpha is None else f"{recipe.alpha:g}" for recipe in recipes]
-
-
-def states_of(
-    wanted: Sequence[Run], records: Records, committed: Collection[str]
-) -> dict[str, str]:
-    """State by run: that of `run_state`; "committed" where the evidence has a missing one."""
-    states = {job.run_id: run_state(job, records) for job in wanted}
-    return {
-        name: "committed" if state == "missing" and name in committed else state
-        for name, state in states.items()
-    }
 
 
 def plan(
@@ -175,7 +169,7 @@ def plan(
         unit: of the price, hours of one device.
         committed: names of the runs whose records the project has.
     """
-    states = states_of(wanted, records, committed)
+    states = {job.run_id: run_state(job, records, committed) for job in wanted}
     hours = [price.hours(job.recipe) if price else math.nan for job in wanted]
     columns = {"run": list(states), "alpha": alphas_of(wanted), "state": list(states.values())}
     columns[unit] = [f"{each:,.2f}" for each in hours]

@@ -8,6 +8,7 @@ Rows are named by what differs between them; a comparison is a weighted sum of r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -39,20 +40,20 @@ def recovers(few: str, eqco: str, full: str, predicted: Prediction) -> Compariso
     """EqCo recovers at least half of what InfoNCE loses with few negatives."""
     weights = {eqco: 1.0, few: -0.5, full: -0.5}
     statement = f"{eqco} recovers at least half of what {few} loses against {full}"
-    return Comparison(statement, weights, 0.0, None, predicted)
+    return Comparison(statement, weights, 0.0, math.inf, predicted)
 
 
 def remains(eqco: str, full: str, predicted: Prediction) -> Comparison:
     """What remains between EqCo and all negatives is less than half a point."""
     statement = f"{full} minus {eqco} is at most 0.5 points"
-    return Comparison(statement, {full: 1.0, eqco: -1.0}, None, RELEVANT, predicted)
+    return Comparison(statement, {full: 1.0, eqco: -1.0}, -math.inf, RELEVANT, predicted)
 
 
 def remains_at(rate: float, most: float, predicted: Prediction) -> Comparison:
     """What remains between EqCo 16 and EqCo 255 at a learning rate is at most some points."""
     statement = f"at {rate}, EqCo 255 minus EqCo 16 is at most {most} points"
     weights = {f"EqCo 255 at {rate}": 1.0, f"EqCo 16 at {rate}": -1.0}
-    return Comparison(statement, weights, None, most, predicted)
+    return Comparison(statement, weights, -math.inf, most, predicted)
 
 
 def as_eqco(rate: float, k: int, scale: float, predicted: Prediction) -> Comparison:
@@ -207,7 +208,7 @@ EXPERIMENTS: dict[str, Experiment] = {
                     "InfoNCE 16 at 0.06": -0.5,
                 },
                 0.0,
-                None,
+                math.inf,
                 (0.7, 0.3, 1.1),
             ),
             as_eqco(0.06, 16, 3.2, (0.0, -0.5, 0.5)),
@@ -230,7 +231,7 @@ EXPERIMENTS: dict[str, Experiment] = {
                 {"EqCo 255 at 0.4": 1, "EqCo 16 at 0.4": -1}
                 | {"EqCo 255 at 0.025": -1, "EqCo 16 at 0.025": 1},
                 0.0,
-                None,
+                math.inf,
                 (0.9, 0.3, 1.5),
             ),
         ),

@@ -18,6 +18,18 @@ from eqco.runtime.validation import home_expanded
 from reproductions.scales import Scale
 
 
+def data_folder(option: str) -> tuple[str, Path]:
+    """The two parts of --data folder:PATH or part:PATH.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    kind, _, path = option.partition(":")
+    if kind not in ("folder", "part") or not path:
+        raise ValueError(f"--data takes folder:PATH or part:PATH, got {option!r}")
+    return kind, home_expanded(path)
+
+
 def choose_data(option: str, data_dir: Path, scale: Scale) -> tuple[Recipe, Path]:
     """The baseline with the data that --data asks for, and where that data lies.
 
@@ -34,16 +46,13 @@ def choose_data(option: str, data_dir: Path, scale: Scale) -> tuple[Recipe, Path
         if scale.needs_folder:
             raise ValueError("this scale needs --data folder:PATH with train/ and val/ or test/")
         return base, data_dir
-    kind, _, path = option.partition(":")
-    if kind not in ("folder", "part") or not path:
-        raise ValueError(f"--data takes folder:PATH or part:PATH, got {option!r}")
+    kind, folder = data_folder(option)
     if base.data == "glyphs":
         raise ValueError("--data goes with --scale cifar10-quick, cifar10-cpu, cifar10 or imagenet")
     if kind == "part" and not base.from_files:
         raise ValueError("--data part:PATH goes with --scale imagenet, others take folder:PATH")
     source = SOURCES["imagenet" if base.from_files and kind == "folder" else kind]
     assert source.identify
-    folder = home_expanded(path)
     return replace(base, data=source.identify(folder)), folder
 
 

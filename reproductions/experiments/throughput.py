@@ -13,7 +13,6 @@ import argparse
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,7 +31,7 @@ from eqco.evaluation.linear_on_crops import STEPS_AT_ONCE, CropProbe
 from eqco.recipe import Recipe
 from eqco.runtime import distributed
 from eqco.runtime.files import check_writable, write_atomically
-from reproductions.experiments.resolve import choose_workers
+from reproductions.experiments.resolve import choose_workers, data_folder
 from reproductions.scales import SCALES
 
 WARM_UP = 3  # steps that are not timed: workers start, kernels are chosen
@@ -96,12 +95,9 @@ def main(given: argparse.Namespace) -> int:
         ValueError: the scale does not read files, or the data is no image tree.
     """
     recipe, size = SCALES[given.scale].base, given.batch_size
-    kind, _, path = given.data.partition(":")
-    if not recipe.from_files or kind not in ("folder", "part") or not path:
-        raise ValueError(
-            f"throughput is of scale imagenet with --data folder:PATH or part:PATH, got "
-            f"{given.scale} and {given.data!r}"
-        )
+    if not recipe.from_files:
+        raise ValueError(f"throughput is of scale imagenet, got {given.scale}")
+    _, folder = data_folder(given.data)
     recipe = replace(recipe, batch_size=size, num_negatives=min(255, size - 1))
     machine = Machine(
         device=choose_device(given.device),
@@ -113,7 +109,7 @@ def main(given: argparse.Namespace) -> int:
         check_writable(given.out.parent)
     machine = replace(machine, device=distributed.start(machine.device))
     try:
-        found = throughput(recipe, scan(Path(path).expanduser()), machine, given.steps)
+        found = throughput(recipe, scan(folder), machine, given.steps)
         if distributed.rank() > 0:
             return 0
     finally:

@@ -27,10 +27,7 @@ BEFORE = Path(__file__).parents[1] / "verdicts_before.csv"
 
 
 def row_grid(
-    evidence: Evidence,
-    number: int,
-    more: Mapping[str, Iterable[str]],
-    metrics: Iterable[str] = (),
+    evidence: Evidence, number: int, more: Mapping[str, Iterable[str]], metrics: Iterable[str] = ()
 ) -> Grid:
     """Rows of a table with mean, spread and count of their metrics.
 

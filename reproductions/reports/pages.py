@@ -9,12 +9,12 @@ A page has sections between `<!-- name -->` and `<!-- /name -->`; PAGES says wha
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
+
+import pandas as pd
 
 from eqco.engine.progress import duration
 from eqco.engine.run import untrained
@@ -139,15 +139,14 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
 
 def contradicted() -> str:
     """Claims that do not hold by the committed records, as CSV: the suite's expected failures."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("scale", "table", "claim", "verdict"))
-    for scale in judged_scales():
-        for number in TABLES:
-            for name, by in committed(scale).verdicts[number].items():
-                if PRIMARY in by and by[PRIMARY].status == FAILS:
-                    writer.writerow((scale, number, name, str(by[PRIMARY])))
-    return stream.getvalue()
+    lines = [
+        (scale, number, claim.name, str(by[PRIMARY]))
+        for scale in judged_scales()
+        for number, claim, by in committed(scale).judged()
+        if PRIMARY in by and by[PRIMARY].status == FAILS
+    ]
+    found = pd.DataFrame(lines, columns=["scale", "table", "claim", "verdict"])
+    return found.to_csv(index=False, lineterminator="\n")
 
 
 def filled(page: Path, sections: dict[str, str]) -> str:

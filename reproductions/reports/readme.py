@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from reproductions.experiments import missing
 from reproductions.results.bound_and_gradient import worst
-from reproductions.results.evidence import committed, shown_scales
+from reproductions.results.evidence import Evidence, committed, shown_scales
 from reproductions.results.shares import share_at
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import FAILS, HOLDS, LEAST_SEEDS, OPEN, Verdict
@@ -26,12 +26,11 @@ def first_table(paper: str) -> int:
     return next(n for n in TABLES if any(c.paper == paper for c in table(n, GLYPHS).claims))
 
 
-def paper_verdicts(paper: str) -> list[tuple[Claim, Verdict]]:
-    """Claims of that table at scale glyphs that test it and were run, with their verdicts."""
-    number = first_table(paper)
-    claims = [c for c in table(number, GLYPHS).claims if c.paper == paper]
-    found = committed(GLYPHS).verdicts[number]
-    pairs = [(claim, found[claim.name].get(PRIMARY)) for claim in claims]
+def paper_verdicts(paper: str, found: Evidence | None = None) -> list[tuple[Claim, Verdict]]:
+    """Claims of that table that test it and were run, with their verdicts; of glyphs by default."""
+    found, number = found or committed(GLYPHS), first_table(paper)
+    claims = [claim for claim in found.tables[number].claims if claim.paper == paper]
+    pairs = [(claim, found.verdicts[number][claim.name].get(PRIMARY)) for claim in claims]
     return [(claim, verdict) for claim, verdict in pairs if verdict]
 
 

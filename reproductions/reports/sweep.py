@@ -95,12 +95,7 @@ def diagnostics_of(runs: Runs) -> str:
     return by_rate(runs, lambda r: f"{r['one_minus_pi0'].mean():.2f} / {r['cv2'].mean():.1f}")
 
 
-DIFFERENCES = (
-    "K",
-    "lost: full − InfoNCE",
-    "given back: EqCo − InfoNCE",
-    "remains: full − EqCo",
-)
+DIFFERENCES = ("K", "lost: full − InfoNCE", "given back: EqCo − InfoNCE", "remains: full − EqCo")
 
 
 def compared(accuracies: Iterable[dict[int, float]]) -> list[str]:
@@ -109,7 +104,9 @@ def compared(accuracies: Iterable[dict[int, float]]) -> list[str]:
     texts = []
     for left, right in ((full, plain), (eqco, plain), (full, eqco)):
         sums = weighted_sums([left, right], [1, -1], GRID_SEEDS)
-        texts.append(points(judge(sums, None, None, len(GRID_SEEDS))) if len(sums) else NOT_RUN)
+        texts.append(
+            points(judge(sums, -math.inf, math.inf, len(GRID_SEEDS))) if len(sums) else NOT_RUN
+        )
     return texts
 
 

@@ -62,17 +62,12 @@ def ranges(scale: str) -> pd.DataFrame:
     found = values(scale)
     if found.empty:
         return found
-    means = found.groupby(CELL)[["bound", "gradient"]].mean().reset_index()
-    lines: list[dict[str, object]] = []
-    for (method, rate, loss), part in means.groupby(CELL[:3]):
-        if len(part) > 1:
-            spans = {name: part[name].max() - part[name].min() for name in ("bound", "gradient")}
-            k = part["num_negatives"]
-            lines.append(
-                {"method": method, "learning_rate": rate, "loss": loss, "least": k.min(),
-                 "most": k.max(), **spans}
-            )  # fmt: skip
-    return pd.DataFrame(lines)
+    means = found.groupby(CELL)[["bound", "gradient"]].mean().reset_index("num_negatives")
+    cells = means.groupby(CELL[:3])
+    spans = (cells.max() - cells.min())[["bound", "gradient"]]
+    counts = cells["num_negatives"].agg(least="min", most="max")
+    both: pd.DataFrame = counts.join(spans)[cells.size() > 1].reset_index()
+    return both
 
 
 def worst(scales: Sequence[str], name: str, loss: str) -> float:

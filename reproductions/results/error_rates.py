@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from reproductions.statistics.verdicts import LEVEL
-from reproductions.tables.base import Claim, Table
+from reproductions.tables.base import Table
 
 SHARED, OWN = 0.55, 0.55  # standard deviations, points
 TABLES = 10_000
@@ -28,14 +28,6 @@ def decisions(
     mean, half = sums.mean(axis=1), reach * sums.std(axis=1, ddof=1)
     low, high = mean - half, mean + half
     return (bounds[0] < low) & (high < bounds[1]), (high < bounds[0]) | (bounds[1] < low)
-
-
-def bounds_of(claim: Claim) -> tuple[float, float]:
-    """The bounds of a claim, infinite where it has none."""
-    return (
-        -math.inf if claim.low is None else claim.low,
-        math.inf if claim.high is None else claim.high,
-    )
 
 
 def rates(
@@ -56,7 +48,7 @@ def rates(
     wrong, decided = {}, 0.0
     for claim in table.claims:
         places, weights = [rows[row.name] for row in claim.rows], np.array(claim.weights)
-        bounds, sums = bounds_of(claim), runs[:, :, places] @ weights
+        bounds, sums = (claim.low, claim.high), runs[:, :, places] @ weights
         holds, fails = np.zeros((2, TABLES), dtype=bool)
         for n in looks:
             now, never = decisions(sums[:, :n], bounds, table.simultaneous(claim))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from reproductions.scales import SCALES
 from reproductions.statistics.intervals import prediction_intervals
 from reproductions.statistics.verdicts import mean_interval
 from reproductions.tables import TABLES
-from reproductions.tables.base import Row, Table
+from reproductions.tables.base import Claim, Row, Table
 from reproductions.tables.claims import PRIMARY, Verdicts, judge_claims
 
 UNTRAINED = "untrained"
@@ -116,6 +116,12 @@ class Evidence:
         """Verdicts on the claims of each table, by claim, then by metric."""
         return {n: judge_claims(each, self.values, self.planned) for n, each in self.tables.items()}
 
+    def judged(self) -> Iterator[tuple[int, Claim, Verdicts]]:
+        """Each claim with the number of its table and its verdicts by metric."""
+        for number, each in self.tables.items():
+            for claim in each.claims:
+                yield number, claim, self.verdicts[number][claim.name]
+
     def predictions(self, number: int) -> dict[str, tuple[float, float]]:
         """Where a new run of each row of a table falls, percent; rows of one seed are left out."""
         rows = self.tables[number].rows
@@ -172,9 +178,9 @@ def judged_scales() -> list[str]:
     return [name for name, each in SCALES.items() if each.evidence and committed(name).records]
 
 
-def shown_scales(first: str = "glyphs") -> list[str]:
+def shown_scales() -> list[str]:
     """Scales that pages show: the first one in any case, others where they have records."""
-    return [first, *(name for name in judged_scales() if name != first)]
+    return list(dict.fromkeys(["glyphs", *judged_scales()]))
 
 
 def by_seed(found: pd.DataFrame, metric: str = "linear", **where: object) -> dict[int, float]:

@@ -37,14 +37,14 @@ class Comparison:
     Attributes:
         statement: the claim.
         weights: by row; they sum to 0.
-        low, high: the claim is that the mean lies between them; None is without bound.
+        low, high: the claim is that the mean lies between them; infinite without bound.
         predicted: the mean, and the interval it should fall in, before any run.
     """
 
     statement: str
     weights: Mapping[str, float]
-    low: float | None
-    high: float | None
+    low: float
+    high: float
     predicted: tuple[float, float, float]
 
     def sums(self, values: Values, seeds: Sequence[int]) -> np.ndarray:
@@ -104,27 +104,21 @@ def mean_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, floa
     return float(values.mean() - half), float(values.mean() + half)
 
 
-def status_of(interval: tuple[float, float], low: float | None, high: float | None) -> str:
+def status_of(interval: tuple[float, float], low: float, high: float) -> str:
     """The status of a claim that a mean lies between two bounds, from its interval."""
-    least, most = -math.inf if low is None else low, math.inf if high is None else high
-    if least < interval[0] and interval[1] < most:
+    if low < interval[0] and interval[1] < high:
         return HOLDS
-    return FAILS if interval[1] < least or most < interval[0] else OPEN
+    return FAILS if interval[1] < low or high < interval[0] else OPEN
 
 
 def judge(
-    sums: np.ndarray,
-    low: float | None,
-    high: float | None,
-    planned: int,
-    *,
-    simultaneous: int = 1,
+    sums: np.ndarray, low: float, high: float, planned: int, *, simultaneous: int = 1
 ) -> Verdict:
     """The verdict on a claim that a mean lies between two bounds.
 
     Args:
         sums: weighted sums by seed, points, shape (n,).
-        low, high: the bounds; None is without bound.
+        low, high: the bounds, which may be infinite.
         planned: number of seeds at which it is judged.
         simultaneous: of how many claims the intervals hold together.
     """

@@ -47,10 +47,3 @@ def word(verdict: Verdict | None) -> str:
     if verdict is None:
         return "–"
     return verdict.status + "*" * verdict.passed_by_infonce
-
-
-def short(verdict: Verdict | None) -> str:
-    """`+0.30 [-0.10, +0.70] n=5: **open**`, in Markdown."""
-    if verdict is None:
-        return NOT_RUN
-    return f"{points(verdict)} {count(verdict)}: **{word(verdict).replace('*', chr(92) + '*')}**"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,21 +10,7 @@ from typing import Any
 from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
-from reproductions.statistics.verdicts import (
-    RELEVANT,
-    Verdict,
-    judge,
-    unless_passed,
-    weighted_sums,
-)
-
-# What a claim about K compares; the front page groups claims by it.
-ASPECTS = {
-    "recovers": "EqCo recovers half of what InfoNCE loses at K",
-    "level": "EqCo at K equals all negatives",
-    "falls": "InfoNCE at K is worse than with all",
-    "better": "EqCo beats InfoNCE at K",
-}
+from reproductions.statistics.verdicts import RELEVANT, Verdict, judge, unless_passed, weighted_sums
 
 
 @dataclass(frozen=True)
@@ -60,9 +47,11 @@ class Claim:
         name: part of a test's id.
         statement: what is claimed.
         rows: those compared; two rows are left - right.
-        low, high: bounds of the mean, points; None is without bound.
+        low, high: bounds of the mean, points; infinite without bound.
         paper: the paper's claim that it tests, such as "C1", or "".
-        aspect: what of it, a key of ASPECTS.
+        aspect: what of it, by which the front page groups claims: "recovers" (EqCo recovers half of
+            what InfoNCE loses at K), "level" (EqCo at K equals all negatives), "falls" (InfoNCE at
+            K is worse than with all), "better" (EqCo beats InfoNCE at K), or "".
         predicted: the mean, in points, that was predicted at the glyphs scale before any run; None
             where nothing was.
         weights: of the rows.
@@ -72,8 +61,8 @@ class Claim:
     name: str
     statement: str
     rows: tuple[Row, ...]
-    low: float | None
-    high: float | None
+    low: float
+    high: float
     paper: str = ""
     aspect: str = ""
     predicted: float | None = None
@@ -183,31 +172,32 @@ def equals(name: str, statement: str, left: Row, right: Row, **about: Any) -> Cl
 
 def beats(name: str, statement: str, left: Row, right: Row, **about: Any) -> Claim:
     """The left row is more accurate."""
-    return Claim(name, statement, (left, right), 0.0, None, **about)
+    return Claim(name, statement, (left, right), 0.0, math.inf, **about)
 
 
 def not_worse(name: str, statement: str, left: Row, right: Row, **about: Any) -> Claim:
     """The left row is not worse by as much as matters."""
     whole = f"{statement}, by a margin of {RELEVANT} points"
-    return Claim(name, whole, (left, right), -RELEVANT, None, **about)
+    return Claim(name, whole, (left, right), -RELEVANT, math.inf, **about)
 
 
-def recovers(name: str, eqco: Row, few: Row, full: Row, where: str = "", **about: Any) -> Claim:
+def recovers(name: str, eqco: Row, few: Row, full: Row, **about: Any) -> Claim:
     """EqCo recovers at least half of what InfoNCE loses with few negatives.
 
     Args:
         name: of the claim.
         eqco, few: EqCo and InfoNCE with the same few negatives.
         full: all negatives.
-        where: what all rows have in common, for the statement.
         about: other fields of the claim.
     """
     k, every = few.recipe.num_negatives, full.recipe.num_negatives
     statement = (
-        f"{where}EqCo with K={k} recovers at least half of what InfoNCE loses with {k} of "
+        f"EqCo with K={k} recovers at least half of what InfoNCE loses with {k} of "
         f"{every} negatives"
     )
-    return Claim(name, statement, (eqco, few, full), 0.0, None, weights=(1.0, -0.5, -0.5), **about)
+    return Claim(
+        name, statement, (eqco, few, full), 0.0, math.inf, weights=(1.0, -0.5, -0.5), **about
+    )
 
 
 def against_full(
@@ -226,12 +216,7 @@ def against_full(
         k = plain.recipe.num_negatives
         claims += [
             recovers(
-                f"{prefix}eqco-k{k}-recovers",
-                eqco,
-                plain,
-                eqco_full,
-                paper="C1",
-                aspect="recovers",
+                f"{prefix}eqco-k{k}-recovers", eqco, plain, eqco_full, paper="C1", aspect="recovers"
             ),
             not_worse(
                 f"{prefix}eqco-k{k}-equals-full",

@@ -1,9 +1,9 @@
-"""Verdicts on all claims of a table, on two metrics."""
+"""All claims of a table: verdicts on two metrics, and what was predicted."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -56,6 +56,29 @@ def inside(claim: Claim, verdict: Verdict | None) -> bool | None:
     if claim.predicted is None or verdict is None or verdict.n < LEAST_SEEDS:
         return None
     return verdict.low <= claim.predicted <= verdict.high
+
+
+def predicted_losses(claims: Sequence[Claim], full: Row) -> dict[str, float]:
+    """Predicted points of `full` over each row that predictions link to it, by the row's name.
+
+    The first link found, in the order of the claims, stands.
+
+    Args:
+        claims: of a table; `predicted` is the left row minus the right one.
+        full: the row with all negatives, which loses nothing.
+    """
+    known = {full.name: 0.0}
+    linked = True
+    while linked:
+        linked = False
+        for claim in (each for each in claims if each.predicted is not None):
+            left, right = claim.left.name, claim.right.name
+            assert claim.predicted is not None
+            if left in known and right not in known:
+                known[right], linked = known[left] + claim.predicted, True
+            elif right in known and left not in known:
+                known[left], linked = known[right] - claim.predicted, True
+    return known
 
 
 def tally(verdicts: Iterable[Verdict]) -> str:

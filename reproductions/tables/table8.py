@@ -51,8 +51,5 @@ def build(scale: Scale, base: Recipe) -> Table:
             )
     ordered = sorted(rows, key=lambda key: (list(LOSSES).index(key[0]), key[1]))
     return Table(
-        "few negatives without bias",
-        tuple(rows[key] for key in ordered),
-        tuple(claims),
-        PRIMARY,
+        "few negatives without bias", tuple(rows[key] for key in ordered), tuple(claims), PRIMARY
     )

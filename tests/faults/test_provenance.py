@@ -16,7 +16,7 @@ from eqco.artifacts.record import Record, checksum
 from eqco.cli.show import in_words
 from eqco.config import Machine
 from eqco.recipe import Recipe
-from reproductions.reports.html.provenance import marks
+from reproductions.reports.html.runs import marks
 from reproductions.results import compare
 from tests.reproductions.reports.test_terminal import make_record
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pandas as pd
 from markupsafe import Markup, escape
 
@@ -12,8 +10,7 @@ from reproductions.reports.grids import claim_grid
 from reproductions.results.evidence import Evidence
 from reproductions.statistics.verdicts import LEAST_SEEDS, RELEVANT, Verdict
 from reproductions.statistics.wording import NOT_RUN, SYMBOLS, points
-from reproductions.tables.base import Claim
-from reproductions.tables.claims import PRIMARY, Verdicts, tally
+from reproductions.tables.claims import PRIMARY, tally
 from reproductions.tables.formats import Grid
 
 LEAST_REACH = 2.0  # points, of the axis of intervals
@@ -51,16 +48,9 @@ def effect(verdict: Verdict | None, reach: float) -> Markup:
     )  # fmt: skip
 
 
-def judged(evidence: Evidence) -> Iterator[tuple[int, Claim, Verdicts]]:
-    """Each claim with the number of its table and its verdicts."""
-    for number, table in evidence.tables.items():
-        for claim in table.claims:
-            yield number, claim, evidence.verdicts[number][claim.name]
-
-
 def reach_of(evidence: Evidence) -> float:
     """Points at the ends of an axis that has all means, and the intervals from three seeds on."""
-    found = [by[PRIMARY] for _, _, by in judged(evidence) if PRIMARY in by]
+    found = [by[PRIMARY] for _, _, by in evidence.judged() if PRIMARY in by]
     ends = [end for v in found if v.n >= LEAST_SEEDS for end in (v.low, v.high)]
     return max(LEAST_REACH, *(abs(end) for end in (*ends, *(v.mean for v in found))), 0.0)
 
@@ -73,7 +63,7 @@ def of_paper(sources: dict[str, Evidence]) -> list[Grid]:
     methods: dict[str, dict[str, dict[str, str]]] = {}
     for source, evidence in sources.items():
         reach = reach_of(evidence)
-        for _, claim, verdicts in judged(evidence):
+        for _, claim, verdicts in evidence.judged():
             if claim.paper and claim.aspect != "better":  # "recovers" says more
                 lines = methods.setdefault(METHODS[claim.left.recipe.method].title, {})
                 text = f"{claim.paper}: {claim.statement}"
@@ -93,6 +83,6 @@ def every_claim(evidence: Evidence) -> Grid:
     """All claims of a scale."""
     grids = {number: claim_grid(evidence, number) for number in evidence.tables}
     frame = pd.concat([grid.frame.assign(table=str(n)) for n, grid in grids.items()])
-    verdicts = [by[PRIMARY] for _, _, by in judged(evidence) if PRIMARY in by]
+    verdicts = [by[PRIMARY] for _, _, by in evidence.judged() if PRIMARY in by]
     title = f"Scale {evidence.scale}: {tally(verdicts)}, {len(frame) - len(verdicts)} {NOT_RUN}"
     return Grid(frame.fillna("–"), grids[1].numbers, title)

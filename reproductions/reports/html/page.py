@@ -21,17 +21,16 @@ from eqco.artifacts.environment import commit
 from eqco.artifacts.record import now
 from eqco.engine.progress import duration
 from eqco.runtime.files import write_atomically
-from reproductions.experiments.missing import options, price_by
+from reproductions.experiments.missing import options
+from reproductions.experiments.plan import price_by
 from reproductions.reports import readme
 from reproductions.reports.figures import PICTURES
 from reproductions.reports.grids import published_grid, row_grid
-from reproductions.reports.html import claims, curves, text
-from reproductions.reports.html.provenance import every_run, made_with
+from reproductions.reports.html import claims, runs, text
 from reproductions.results.evidence import Evidence, committed, read
 from reproductions.results.records import RECORDS
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import LEAST_SEEDS
-from reproductions.tables.claims import PRIMARY
 from reproductions.tables.formats import Grid, to_html
 
 HERE = Path(__file__).parent
@@ -43,13 +42,6 @@ PAGES = {
     "Departures from the paper": "docs/deviations.md",
     "Log": "log/README.md",
 }
-
-
-def answer(found: Evidence) -> str:
-    """The answer of the records of a scale."""
-    number = readme.first_table("C1")
-    judged = [(claim, by.get(PRIMARY)) for n, claim, by in claims.judged(found) if n == number]
-    return readme.answer([(c, v) for c, v in judged if v], found.scale)
 
 
 def tables(found: Evidence) -> Iterator[Grid]:
@@ -74,7 +66,7 @@ def not_run(found: Evidence, folder: Path | None) -> str:
     lacking = {recipe: count for recipe, count in lacking.items() if count > 0}
     if not lacking:
         return ""
-    price, scale = price_by(found.records, found.scale), SCALES[found.scale]
+    price, scale = price_by(found.scale, found.records), SCALES[found.scale]
     cost = f"a run: {scale.run}"
     if price:
         hours = sum(count * price.hours(recipe) for recipe, count in lacking.items())
@@ -82,8 +74,8 @@ def not_run(found: Evidence, folder: Path | None) -> str:
         cost += f"; {price.origin}"
     words = f"{options(found.scale)} --seeds {max(planned.values())}"
     words += f" --records {shlex.quote(str(folder))}" if folder else ""
-    runs = f"{sum(lacking.values()):,} of {sum(planned.values()):,} planned runs"
-    return f"{runs} ({cost}): `pytest reproductions/{words}`"
+    count = f"{sum(lacking.values()):,} of {sum(planned.values()):,} planned runs"
+    return f"{count} ({cost}): `pytest reproductions/{words}`"
 
 
 def context(folder: Path, shown: Path | None) -> dict[str, Any]:
@@ -100,9 +92,13 @@ def context(folder: Path, shown: Path | None) -> dict[str, Any]:
         sources[name] = each
         if shown and committed(name).records:
             sources[f"{name}, committed"] = committed(name)
+    answers = {
+        name: readme.answer(readme.paper_verdicts("C1", each), each.scale)
+        for name, each in sources.items()
+    }
     missing = {name: not_run(each, shown) for name, each in scales.items()}
     return {
-        "answers": {name: text.inline(answer(each)) for name, each in sources.items()},
+        "answers": {name: text.inline(words) for name, words in answers.items()},
         "lead": text.picture(ROOT / "figures" / "out" / f"{LEAD}.png", PICTURES[LEAD]),
         "methods": claims.of_paper(sources),
         "missing": {name: text.inline(words) for name, words in missing.items() if words},
@@ -111,11 +107,11 @@ def context(folder: Path, shown: Path | None) -> dict[str, Any]:
             "Every claim": list(map(claims.every_claim, found.values())),
             "Tables": [*(g for each in found.values() for g in tables(each)), published_grid()],
             "Every run": [
-                *map(made_with, found.values()),
-                *map(every_run, found.values()),
+                *map(runs.made_with, found.values()),
+                *map(runs.every_run, found.values()),
             ],
         },
-        "curves": {name: curves.plots(each) for name, each in found.items()},
+        "curves": {name: runs.plots(each) for name, each in found.items()},
         "pages": {title: text.page(ROOT / name) for title, name in PAGES.items()},
         "paper": PAPER,
         "least_seeds": LEAST_SEEDS,

@@ -57,10 +57,15 @@ def test_the_command_writes_a_measurement_that_the_plan_reads(
 
 
 @pytest.mark.parametrize(
-    "words", [["--scale=glyphs", "--data=part:/x"], ["--data=/x"], ["--data=folder:"]], ids=repr
+    ("words", "message"),
+    [
+        (["--scale=glyphs", "--data=part:/x"], "throughput is of scale imagenet, got glyphs"),
+        (["--data=/x"], "--data takes folder:PATH or part:PATH, got '/x'"),
+        (["--data=folder:"], "--data takes folder:PATH or part:PATH, got 'folder:'"),
+    ],
 )
 def test_throughput_of_other_data_is_an_error(
-    words: list[str], capsys: pytest.CaptureFixture[str]
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["throughput", *words]) == 2
-    assert "throughput is of scale imagenet with --data folder:PATH" in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -14,8 +14,7 @@ from eqco.recipe import Recipe
 from eqco.runtime.text import plain
 from reproductions.__main__ import main
 from reproductions.reports.html import claims, page, text
-from reproductions.reports.html.curves import ceiling
-from reproductions.reports.html.provenance import differences, every_run, marks
+from reproductions.reports.html.runs import ceiling, differences, every_run, marks
 from reproductions.results.evidence import read
 from reproductions.statistics.wording import SYMBOLS, status
 from reproductions.tables import table
@@ -24,7 +23,7 @@ from tests.reproductions.reports.test_terminal import make_record
 HOSTILE = "<script>alert(1)</script><img src=//evil.example/x onerror=alert(2)>\"'&{{ 7*7 }}"
 FOLDED = [
     "Every claim", "Tables", "Every run", "Training curves", "Figures", "Departures from the paper",
-    "Findings",
+    "Log",
 ]  # fmt: skip
 SEEDS = 5
 CURVE = {"step": [0.0, 10.0, 20.0], "loss": [5.5, 3.0, 2.0]}
@@ -194,7 +193,7 @@ def test_a_run_says_what_speaks_against_it_and_how_its_recipe_differs(folder: Pa
 def test_verdicts_of_the_page_are_those_of_the_judge(folder: Path) -> None:
     found = read(folder, "glyphs")
     lines = claims.every_claim(found).frame
-    judged = [by.get("linear") for _, _, by in claims.judged(found)]
+    judged = [by.get("linear") for _, _, by in found.judged()]
     assert list(lines["verdict"]) == list(map(status, judged))
     badge = claims.cell("open (InfoNCE passes too)")
     assert "</span> open</span> <small>InfoNCE passes too</small>" in badge

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reproductions.results.error_rates import bounds_of, decisions, rates
+from reproductions.results.error_rates import decisions, rates
 from reproductions.statistics.verdicts import FAILS, HOLDS, judge
 from reproductions.tables import table
 
@@ -16,7 +16,7 @@ def test_decisions_are_those_of_single_verdicts() -> None:
     sums = np.random.default_rng(0).normal(0.3, 0.8, (200, 6))
     for claim in TABLE.claims[:4]:
         several = TABLE.simultaneous(claim)
-        holds, fails = decisions(sums, bounds_of(claim), several)
+        holds, fails = decisions(sums, (claim.low, claim.high), several)
         for row, now, never in zip(sums, holds, fails, strict=True):
             status = judge(row, claim.low, claim.high, 6, simultaneous=several).status
             assert (now, never) == (status == HOLDS, status == FAILS)

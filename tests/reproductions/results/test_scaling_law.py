@@ -8,7 +8,7 @@ import pytest
 from figures.law import between
 from reproductions.results import scaling_law
 from reproductions.tables import table
-from reproductions.tables.predictions import losses
+from reproductions.tables.claims import predicted_losses
 from tests import synthetic
 
 
@@ -86,7 +86,7 @@ def test_cells_are_of_the_encoder_with_all_negatives(monkeypatch: pytest.MonkeyP
 
 
 def test_predictions_of_a_table_are_put_together_from_its_claims() -> None:
-    found = losses(table(7, "glyphs").claims, table(7, "glyphs").rows[0])
+    found = predicted_losses(table(7, "glyphs").claims, table(7, "glyphs").rows[0])
     assert found["simo-eqco-k16"] == pytest.approx(0.5 + 0.1 + 0.5)
     assert found["simo-eqco-k4"] == pytest.approx(2.0 + 0.2 + 1.8)
     assert found["simo-eqco_jackknife-k16-draws15"] == pytest.approx(0.1)

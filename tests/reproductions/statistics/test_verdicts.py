@@ -21,9 +21,9 @@ from reproductions.statistics.verdicts import (
     weighted_sums,
 )
 
-MORE = Comparison("a is more accurate", {"a": 1, "b": -1}, 0.0, None, (1.0, 0.5, 1.5))
+MORE = Comparison("a is more accurate", {"a": 1, "b": -1}, 0.0, math.inf, (1.0, 0.5, 1.5))
 SAME = Comparison("a is b within half a point", {"a": 1, "b": -1}, -0.5, 0.5, (0.0, -0.5, 0.5))
-HALF = Comparison("half", {"a": 1, "b": -0.5, "c": -0.5}, 0.0, None, (0.5, 0.0, 1.0))
+HALF = Comparison("half", {"a": 1, "b": -0.5, "c": -0.5}, 0.0, math.inf, (0.5, 0.0, 1.0))
 
 
 def values(**rows: list[float]) -> dict[str, dict[int, float]]:

@@ -1,14 +1,20 @@
-"""Where the numbers come from: every run with its recipe, commit and time, and what made them."""
+"""Runs on the page: recipe, commit and time of each, what made them, and their training curves.
+
+A curve stands in the range in which its loss is expected.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import math
+from dataclasses import asdict, dataclass
 
 import pandas as pd
 
 from eqco.artifacts.record import Record
 from eqco.engine.progress import duration
 from eqco.evaluation.metrics import METRICS
+from eqco.losses.registry import LOSSES
+from eqco.methods import METHODS
 from eqco.recipe import Recipe
 from reproductions.results.compare import origins
 from reproductions.results.evidence import Evidence
@@ -67,3 +73,61 @@ def every_run(evidence: Evidence) -> Grid:
         lines.append(line)
     numbers = [metric.title for metric in METRICS.values()]
     return Grid(pd.DataFrame(lines), numbers, f"Scale {evidence.scale}: {len(lines)} runs")
+
+
+def ceiling(recipe: Recipe) -> float | None:
+    """log(1 + alpha), or log(1 + K) without alpha: the loss where all similarities are equal.
+
+    None for losses that have none there (DCL, FlatNCE, SogCLR) or scale it (dual temperature).
+    """
+    loss = LOSSES[recipe.loss]
+    if loss.limit is not None or loss.setting == "second_temperature":
+        return None
+    return math.log1p(loss.effective_negatives(recipe.num_negatives, recipe.alpha))
+
+
+@dataclass(frozen=True)
+class Plot:
+    """The curves of a row.
+
+    Attributes:
+        title: method, loss and K.
+        text: first and last loss, and the expected range.
+        ceiling: upper end of the expected range, 0 where none is known.
+        steps, top: ends of the axes.
+        lines: points of each seed's curve as SVG has them, the loss upwards.
+    """
+
+    title: str
+    text: str
+    ceiling: float
+    steps: float
+    top: float
+    lines: list[str]
+
+
+def plots(evidence: Evidence) -> list[Plot]:
+    """A plot for each recipe of the tables that has trained runs with a curve."""
+    found = []
+    for recipe, (row, _) in evidence.rows.items():
+        records = evidence.of(row).values()
+        curves = [each.curve for each in records if len(each.curve.get("step", ())) > 1]
+        if not curves:
+            continue
+        expected, losses = ceiling(recipe), [curve["loss"] for curve in curves]
+        start, end = (sum(each[place] for each in losses) / len(losses) for place in (0, -1))
+        steps = max(curve["step"][-1] for curve in curves)
+        text = f"mean loss from {start:.2f} to {end:.2f} in {steps:,.0f} steps; "
+        text += "no expected range" if expected is None else f"expected 0 to {expected:.2f}"
+        pairs = [zip(curve["step"], curve["loss"], strict=True) for curve in curves]
+        found.append(
+            Plot(
+                title=f"{METHODS[recipe.method].title}, {row.title}, K = {recipe.num_negatives}",
+                text=text,
+                ceiling=expected or 0.0,
+                steps=steps,
+                top=1.05 * max(expected or 0.0, *map(max, losses)),
+                lines=[" ".join(f"{s:.0f},{-loss:.2f}" for s, loss in each) for each in pairs],
+            )
+        )
+    return found
