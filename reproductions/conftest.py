@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -10,20 +11,19 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from eqco.artifacts.record import Record, RecordError
+from eqco.artifacts.run_files import SESSION as LOCK_SESSION
 from eqco.artifacts.run_files import Busy, Run
 from eqco.cli.errors import set_up_output
+from eqco.engine.progress import Live
 from eqco.engine.run import run, untrained
 from eqco.recipe import Recipe
 from eqco.runtime.signals import Stopped
 from eqco.runtime.text import plain
-from reproductions.harness.launching import launched, write_job
+from reproductions.harness.launching import Wait, busy_line, give_up, launched, write_job
 from reproductions.harness.options import add_free_options
-from reproductions.harness.outcomes import Outcomes, Wait, busy_line, give_up, same_session
-from reproductions.harness.session import Session, read_session
+from reproductions.harness.session import Outcomes, Session, read_session
 from reproductions.reports.terminal import Cells, Judged, closing
 from reproductions.results import published
 from reproductions.results.evidence import other_images
@@ -61,7 +61,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.keyword = whole_tables(config.option.keyword)
     config.stash[SESSION] = read_session(config)
     config.stash[TERMINAL] = sys.stdout.isatty()  # later, pytest's capture stands in between
-    same_session(getattr(config, "workerinput", None))
+    if workerinput := getattr(config, "workerinput", None):
+        # processes of pytest-xdist have one session, for locks of runs
+        os.environ[LOCK_SESSION] = str(workerinput["testrunuid"])
     config.pluginmanager.register(Outcomes(config.stash[SESSION]), "eqco-outcomes")
 
 
@@ -115,10 +117,24 @@ def session(request: pytest.FixtureRequest) -> Session:
     return request.config.stash[SESSION]
 
 
-class Bar:
-    """A progress bar that bypasses pytest's capture; silent without a terminal.
+class RunLine(Live):
+    """The steps, loss and time left of a run as one line of a terminal."""
 
-    FORCE_COLOR asks for colours in a file, not for the frames of a bar.
+    def __init__(self, job: Run) -> None:
+        recipe = job.recipe
+        super().__init__(recipe.batch_size)
+        self.name = f"{recipe.method} {recipe.loss} K={recipe.num_negatives} seed {job.seed}"
+        self.write("loading data", False)
+
+    def write(self, text: str, last: bool) -> None:
+        """Write over the line; the probe follows the last step of training."""
+        super().write(f"{self.name}  {'probing' if last else text}", False)
+
+
+class Display:
+    """Runs and what they print, past pytest's capture; a line of progress in a terminal alone.
+
+    FORCE_COLOR asks for colours in a file, not for lines that are written over.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -131,31 +147,18 @@ class Bar:
         return self.capture.global_and_fixture_disabled() if self.capture else nullcontext()
 
     def train(self, session: Session, job: Run) -> Record | None:
-        """Run a job, showing its steps, loss and the time that is left."""
+        """Run a job, showing its progress."""
         again = session.policy == "always"
         if not self.visible:
             return run(*job, again=again)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(20),
-            TextColumn("{task.fields[state]}"),
-            TimeRemainingColumn(),
-        )
-        with self.uncaptured(), Progress(*columns, console=Console(), transient=True) as progress:
-            recipe = job.recipe
-            name = f"{recipe.method} {recipe.loss} K={recipe.num_negatives} seed {job.seed}"
-            task = progress.add_task(name, total=None, state="loading data")
-
-            def show(stage: str, step: int, steps: int, loss: float) -> None:
-                state = f"{stage} {step}/{steps} loss {loss:.3f}"
-                if step == steps and stage == "training":
-                    state = "probing"
-                progress.update(task, completed=step, total=steps, state=state)
-
-            return run(*job, show, again=again)
+        with self.uncaptured():
+            try:
+                return run(*job, RunLine(job), again=again)
+            finally:
+                print("\r\x1b[K", end="", flush=True)
 
 
-def made(session: Session, bar: Bar, job: Run) -> Record | None:
+def made(session: Session, display: Display, job: Run) -> Record | None:
     """The record of a job that is trained now; None where it was submitted to a cluster.
 
     A cluster does every run: this host may have no GPU. torchrun does not share the probe of
@@ -163,9 +166,9 @@ def made(session: Session, bar: Bar, job: Run) -> Record | None:
     """
     shared = job.recipe.epochs or job.recipe.from_files
     if session.launcher == "slurm" or (session.launcher == "torchrun" and shared):
-        with bar.uncaptured():
+        with display.uncaptured():
             return launched(session, job)
-    return bar.train(session, job)
+    return display.train(session, job)
 
 
 @pytest.fixture
@@ -174,7 +177,7 @@ def train(request: pytest.FixtureRequest, session: Session) -> Train:
 
     None where the job was submitted to a cluster or written to a file: its record comes later.
     """
-    bar = Bar(request.config)
+    display = Display(request.config)
 
     def obtain(recipe: Recipe, seed: int) -> Record | None:
         known = session.records.find(recipe, seed)
@@ -191,7 +194,7 @@ def train(request: pytest.FixtureRequest, session: Session) -> Train:
         try:
             while True:
                 try:
-                    return made(session, bar, job)
+                    return made(session, display, job)
                 except Busy as error:
                     if not wait.goes_on():
                         give_up(session, request.node, job, error)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from eqco.config import Machine
 from eqco.data import SOURCES
 from eqco.data.image_folder import scan
 from eqco.engine.precision import emulation
@@ -105,11 +104,6 @@ def choose_workers(given: int | None, base: Recipe, processes: int, launcher: st
     return max(1, min(16, cores // processes))
 
 
-def checkpoint_seconds(base: Recipe) -> float:
-    """Seconds between checkpoints; longer for ImageNet, where a checkpoint has 300 MB."""
-    return 300.0 if base.from_files else Machine.checkpoint_seconds
-
-
 def check_launcher(option: Callable[[str], Any]) -> tuple[str, ...]:
     """The words of --launcher-options, after a check of what goes with a launcher.
 
@@ -130,8 +124,3 @@ def check_launcher(option: Callable[[str], Any]) -> tuple[str, ...]:
     if option("run") == "always" and launcher != "here":
         raise ValueError("--run always works in this process only: leave --launcher out")
     return options
-
-
-def is_dry_run(option: Callable[[str], Any]) -> bool:
-    """Whether jobs of a cluster are tried on this machine, by submitit's local executor."""
-    return option("launcher") == "slurm" and "cluster=local" in option("launcher_options").split()

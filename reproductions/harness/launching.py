@@ -1,16 +1,22 @@
-"""Runs of a session in other processes: launched, submitted to a cluster, or written to files."""
+"""Runs of a session in other processes: launched, submitted, written to files, or waited for."""
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from eqco.artifacts.record import Record
-from eqco.artifacts.run_files import Run
+from eqco.artifacts.run_files import SESSION, Busy, Run
 from eqco.engine.launchers import by_slurm, by_torchrun
 from eqco.engine.slurm import queue_state
 from eqco.runtime.validation import TrainingError
 from reproductions.harness.session import Session
+
+PAUSE = 0.2  # seconds between two looks at a run that another process holds
 
 
 def launched(session: Session, job: Run) -> Record | None:
@@ -60,3 +66,40 @@ def write_job(session: Session, job: Run) -> None:
     if job.run_id not in session.submitted:
         session.job_files.append(job.write_job())
         session.submitted.add(job.run_id)
+
+
+class Wait:
+    """Waits for a run that another process of this session holds."""
+
+    def __init__(self, job: Run) -> None:
+        self.job, self.unnamed = job, 0
+
+    def goes_on(self) -> bool:
+        """After a pause, whether to ask for the run again: its holder is of this session.
+
+        A holder without a name has just taken the run or just left it, unless it stays so.
+        """
+        own = os.environ.get(SESSION)
+        holder = self.job.holder()
+        self.unnamed += not holder
+        if not own or holder not in ("", own) or self.unnamed > 10:
+            return False
+        time.sleep(PAUSE)
+        return True
+
+
+def give_up(session: Session, node: pytest.Item, job: Run, error: Busy) -> None:
+    """Skip a test whose run another process holds; fail where --strict-busy asks for it."""
+    node.user_properties.append(("busy", job.run_id))
+    if session.strict_busy:
+        pytest.fail(str(error), pytrace=False)
+    pytest.skip(str(error))
+
+
+def busy_line(session: Session) -> str:
+    """What the closing lines say about runs of other processes; "" where there are none."""
+    if not session.busy:
+        return ""
+    some = ", ".join(sorted(session.busy)[:3]) + (", ..." if len(session.busy) > 3 else "")
+    runs = "1 run is" if len(session.busy) == 1 else f"{len(session.busy)} runs are"
+    return f"{runs} being run by another process and not counted here: {some}"

@@ -1,4 +1,4 @@
-"""A session of the tables: its options checked as a whole before any work starts."""
+"""A session of the tables: its options, checked before any work starts, and its outcomes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,9 @@ from reproductions.experiments.resolve import (
     check_batch,
     check_launcher,
     check_speed,
-    checkpoint_seconds,
     choose_data,
     choose_precision,
     choose_workers,
-    is_dry_run,
 )
 from reproductions.harness.options import OTHER_DEST
 from reproductions.results import evidence
@@ -102,6 +100,29 @@ class Session:
         return Evidence(self.scale, records, other=self.base)
 
 
+class Outcomes:
+    """A plugin that puts into the session what the reports of tests say; they cross processes."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the status of each cell, the claims judged, and the runs not waited for."""
+        told: dict[str, list[Any]] = {}
+        for name, value in report.user_properties:
+            told.setdefault(name, []).append(value)
+        called = report.when == "call"
+        for number, name in told.get("row", ()):
+            if called or report.outcome != "passed":
+                status = {"skipped": "not run"}.get(report.outcome, report.outcome)
+                self.session.statuses[number, name] = status
+                self.session.judged.pop(number, None)  # before its records were there
+        if called:
+            claims = told.get("claim", ())
+            self.session.claims += [(number, name) for number, name in claims]
+            self.session.busy |= {str(run) for run in told.get("busy", ())}
+
+
 def recorded_base(records: Records, scale: Scale) -> Recipe:
     """The baseline of a scale with the data of some records, for sessions without data.
 
@@ -141,13 +162,16 @@ def machine_of(option: Callable[[str], Any], base: Recipe, data_dir: Path) -> Ma
     Raises:
         ValueError: the device is not here.
     """
-    launcher = "torchrun" if is_dry_run(option) else option("launcher")
+    launcher = option("launcher")
+    if launcher == "slurm" and "cluster=local" in option("launcher_options").split():
+        launcher = "torchrun"  # submitit's local executor: jobs of a cluster tried on this machine
     return Machine(
         device=choose_device(option("device"), launcher),
         threads=option("threads"),
         data_dir=data_dir,
         checkpoints=option("checkpoints"),
-        checkpoint_seconds=checkpoint_seconds(base),
+        # a checkpoint of ImageNet has 300 MB
+        checkpoint_seconds=300.0 if base.from_files else Machine.checkpoint_seconds,
         workers=choose_workers(option("workers"), base, option("processes"), launcher),
         compile=option("compile"),
     )

@@ -160,7 +160,7 @@ def test_force_color_writes_no_frames_into_a_file(tmp_path: Path) -> None:
     done = python(*command, FORCE_COLOR="1")
     assert "\x1b[" in done.stdout  # colours, as asked for
     assert "loading data" not in done.stdout
-    assert "\x1b[2K" not in done.stdout  # a line that is written over
+    assert "\x1b[K" not in done.stdout  # a line that is written over
     assert "━" not in done.stdout.partition("Table 1")[0]
 
 
