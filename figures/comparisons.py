@@ -35,15 +35,15 @@ def compute() -> pd.DataFrame:
     lines = []
     for scale in shown_scales():
         found = committed(scale)
-        for number, made in found.tables.items():
-            for claim in made.claims:
-                verdict = found.verdicts[number][claim.name].get(PRIMARY)
-                if verdict is None or math.isnan(verdict.low):
-                    continue
-                question = QUESTIONS.get(claim.aspect, f"table {number}: {made.title}")
-                named = (question, label(scale, claim), claim.num_negatives == HEADLINE_K)
-                measured = (verdict.status, verdict.mean, verdict.low, verdict.high, verdict.n)
-                lines.append((*named, *measured))
+        for number, claim, by in found.judged():
+            verdict = by.get(PRIMARY)
+            if verdict is None or math.isnan(verdict.low):
+                continue
+            title = f"table {number}: {found.tables[number].title}"
+            question = QUESTIONS.get(claim.aspect, title)
+            named = (question, label(scale, claim), claim.num_negatives == HEADLINE_K)
+            measured = (verdict.status, verdict.mean, verdict.low, verdict.high, verdict.n)
+            lines.append((*named, *measured))
     return pd.DataFrame(lines, columns=NAMES)
 
 

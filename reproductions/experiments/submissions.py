@@ -137,22 +137,6 @@ def places(folder: Path) -> dict[str, Records]:
     return {name: records for name, records in found.items() if records}
 
 
-def submissions(folder: Path) -> list[Submission]:
-    """What becomes of the records in a folder, by scale; prints it.
-
-    Raises:
-        ValueError: there is no record.
-    """
-    found = []
-    for scale, records in places(folder).items():
-        if SCALES[scale].evidence:
-            found.append(submission(scale, records))
-            print("\n".join(found[-1].lines()))
-        else:
-            print(f"{scale}: left out: no claim is judged at this scale")
-    return found
-
-
 def main(given: argparse.Namespace) -> int:
     """Say which records can stand beside the committed ones, or put them there, all or none.
 
@@ -162,7 +146,13 @@ def main(given: argparse.Namespace) -> int:
     Raises:
         ValueError: there is no record.
     """
-    found = submissions(given.folder)
+    found = []
+    for scale, records in places(given.folder).items():
+        if SCALES[scale].evidence:
+            found.append(submission(scale, records))
+            print("\n".join(found[-1].lines()))
+        else:
+            print(f"{scale}: left out: no claim is judged at this scale")
     refused = any(each.refused for each in found)
     if refused and given.action == "add":
         print("nothing was added: move the refused records away, or leave them out")

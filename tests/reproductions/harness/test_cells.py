@@ -48,7 +48,6 @@ def without_records(
     folder = tmp_path_factory.mktemp("blocked")
     (folder / "records").write_text("a file", encoding="utf-8")
     words = {each: ["-k", each, "--collect-only", "-q"] for each in SELECTIONS}
-    words["never"] = ["--run", "never", "--scale", "smoke"]
     words["missing"] = ["--scale", "smoke", "-k", "table1"]
     outcomes = sessions([["reproductions", *each] for each in words.values()], folder)
     return dict(zip(words, outcomes, strict=True)), folder
@@ -63,19 +62,6 @@ def test_k_selects_cells_and_claims(
     wanted = [f"{word}-" if word.startswith("table") else word for word in words.split(" and ")]
     assert found == [i for i in ids("glyphs") if all(word in i for word in wanted)]
     assert found
-
-
-def test_run_never_without_any_record_is_an_error_of_one_sentence(
-    without_records: tuple[dict[str, tuple[int, str]], Path],
-) -> None:
-    outcomes, folder = without_records
-    status, text = outcomes["never"]
-    assert status == 4
-    words = " ".join(text.split())
-    assert "records/smoke has no record of a table's row, seeds 0 to 0: leave --run never" in words
-    assert "skipped" not in text
-    assert "Traceback" not in text
-    assert [path.name for path in folder.iterdir()] == ["records"]
 
 
 def test_a_records_folder_that_cannot_be_written_is_an_error_of_one_sentence(

@@ -35,7 +35,7 @@ MISTAKES = {
     "argument --launcher: unknown launcher 'torchrunn': did you mean torchrun":
         ["--launcher", "torchrunn"],
     "needs --data folder:PATH": ["--scale", "cifar10-quick"],
-    "glyphs has no record of a table's row": ["--run", "never"],
+    "glyphs has no record of a table's row, seeds 0 to 0: leave --run never": ["--run", "never"],
     "cifar10-quick has no record of a table's row": ["--run", "never", "--scale", "cifar10-quick"],
     "--data takes folder:PATH or part:PATH, got '/x'": ["--scale=cifar10-quick", "--data=/x"],
     "--data part:PATH goes with --scale imagenet": ["--scale=cifar10-quick", "--data=part:/x"],
