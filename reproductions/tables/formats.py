@@ -46,8 +46,12 @@ class Grid:
 
     def __post_init__(self) -> None:
         clean = {name: plain(getattr(self, name)) for name in ("title", "note")}
-        cells = self.frame.map(lambda word: word if isinstance(word, Markup) else plain(word))
-        for name, value in {**clean, "frame": cells}.items():
+        cells = {
+            name: [word if isinstance(word, Markup) else plain(word) for word in self.frame[name]]
+            for name in self.frame
+        }
+        frame = pd.DataFrame(cells, dtype=object)  # pandas' texts of pyarrow are no Markup
+        for name, value in {**clean, "frame": frame}.items():
             object.__setattr__(self, name, value)
 
     @property

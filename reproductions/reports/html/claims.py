@@ -73,7 +73,7 @@ def of_paper(sources: dict[str, Evidence]) -> list[Grid]:
                 lines.setdefault(text, {"claim": text})[source] = cell
     grids = []
     for name, lines in methods.items():
-        frame = pd.DataFrame(lines.values()).fillna("–")
+        frame = pd.DataFrame(lines.values(), dtype=object).fillna("–")
         run = [title for title in frame if set(frame[title]) != {badge(NOT_RUN)}]
         grids.append(Grid(frame[run], title=name))
     return grids
