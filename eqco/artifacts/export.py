@@ -1,4 +1,4 @@
-"""Export of backbones with the parameter names of torchvision or of facebookresearch/moco."""
+"""Export of backbones with the parameter names of torchvision, timm or facebookresearch/moco."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eqco.recipe import Recipe
 from eqco.runtime.files import check_writable
 from eqco.runtime.validation import TrainingError, check_name
 
-LAYOUTS = ("torchvision", "moco", "own")
+LAYOUTS = ("torchvision", "timm", "moco", "own")  # torchvision and timm have the same
 SMALL_IMAGES = "-small-images"  # end of the names of ResNets with a stem for 32 pixels
 STEM = (
     "model.conv1 = torch.nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)",
@@ -44,19 +44,19 @@ class Written:
         """Lines of Python that load the file."""
         if self.layout == "moco":
             return (f"# main_lincls.py -a {self.backbone} --pretrained {self.path}",)
-        load = f'model.load_state_dict(torch.load("{self.path}"), strict=False)  # all but fc'
+        load = f'model.load_state_dict(torch.load("{self.path}"))'
         if self.layout == "own":
             return (
                 "from eqco.methods.encoder import BACKBONES",
                 f'model = BACKBONES["{self.backbone}"]()',
-                f'model.load_state_dict(torch.load("{self.path}"))',
+                load,
             )
         arch, small = self.backbone.removesuffix(SMALL_IMAGES), SMALL_IMAGES in self.backbone
-        return (
-            f"model = torchvision.models.{arch}()  # or timm.create_model('{arch}', num_classes=0)",
-            *(STEM if small else ()),
-            load,
-        )
+        timm = f"timm.create_model('{arch}', num_classes=0)"
+        made = timm if self.layout == "timm" else f"torchvision.models.{arch}()  # or {timm}"
+        if self.layout == "torchvision":
+            load = f"{load[:-1]}, strict=False)  # all but fc"
+        return (f"model = {made}", *(STEM if small else ()), load)
 
     def __str__(self) -> str:
         named = "this suite's own" if self.layout == "own" else f"{self.layout}'s"
@@ -97,10 +97,10 @@ def chosen_layout(name: str, layout: str | None) -> str:
         ValueError: the backbone does not have the layout.
     """
     resnets = [each for each in BACKBONES if each.startswith("resnet")]
-    if layout in ("torchvision", "moco") and name not in resnets:
+    if layout not in (None, "own") and name not in resnets:
         raise ValueError(
-            f"backbone {name!r} is not torchvision's: only {', '.join(resnets)} have its names; "
-            "leave --to out for our own"
+            f"backbone {name!r} is not torchvision's, nor timm's: train with --backbone "
+            f"{', '.join(resnets[:-1])} or {resnets[-1]}, or leave --to out for our own names"
         )
     if layout == "moco" and name.endswith(SMALL_IMAGES):
         raise ValueError(

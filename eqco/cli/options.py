@@ -132,7 +132,7 @@ COMMANDS = {
         {
             "checkpoint": option(path, "of a run"),
             "out": option(path, "file to write"),
-            "--to": option(str, "parameter names: torchvision (also timm's), moco or own (default: "
+            "--to": option(str, "parameter names: torchvision, timm, moco or own (default: "
                            "torchvision where the backbone is one of its, else own)"),
             "--json": JSON,
         },

@@ -15,8 +15,9 @@ from eqco.artifacts.run_files import Run
 from eqco.cli.options import print_json
 from eqco.cli.train_defaults import default_recipe
 from eqco.config import Machine
+from eqco.data.image_folder import scan_unlabelled
 from eqco.engine.launchers import choose_device
-from eqco.engine.progress import Live, Log, duration
+from eqco.engine.progress import Live, Log, curve, duration
 from eqco.engine.run import run
 from eqco.recipe import Recipe
 from eqco.runtime.cpu import granted_cores
@@ -65,22 +66,35 @@ def progress_of(given: argparse.Namespace, batch_size: int) -> Log | None:
     return Live(batch_size, 0.25) if sys.stdout.isatty() else Log(batch_size, 10.0)
 
 
+def pictures(recipe: Recipe, data: Path) -> str:
+    """How many images there are, and what is made of them."""
+    if recipe.data == "glyphs":
+        return "drawn glyphs of 24 × 24"
+    count = f"{len(scan_unlabelled(data).train):,} images"
+    if recipe.image_size:
+        return f"{count}, crops of {recipe.image_size} × {recipe.image_size} read from the files"
+    return f"{count}, made 32 × 32; --image-size 96 reads them larger"
+
+
 def closing(own: Run, record: Record) -> str:
     """What was done, where it lies, and what may come next."""
     recipe, checkpoint = own.recipe, own.checkpoint
     lacks = lacking(checkpoint, record.steps)
     place = "" if recipe.data == "glyphs" else f" --data {own.machine.data_dir}"
     linear = record.metrics.get("linear")
+    losses = record.curve["loss"]
     lines = [
         f"{record.run_id}: {record.steps} steps of {recipe.batch_size} images, "
-        f"{duration(record.seconds['train'])}, loss {record.curve['loss'][-1]:.3f}"
+        f"{duration(record.seconds['train'])}, loss {losses[-1]:.3f}"
         + ("" if linear is None else f", linear probe {linear:.2f} %"),
+        f"  loss        {curve(losses)} {losses[0]:.3f} to {losses[-1]:.3f}",
         f"  record      {own.record_file}",
         f"  checkpoint  {lacks or checkpoint}",
     ]
     following = [
         f"  next        eqco diagnose {checkpoint}{place}",
-        f"              eqco probe {checkpoint} --data LABELLED",
+        f"              eqco probe {checkpoint} --data LABELLED  (CLASS/*, or train/CLASS/* and "
+        "val/CLASS/*)",
         f"              eqco export {checkpoint} backbone.pt",
     ]
     return "\n".join(lines if lacks else lines + following)
@@ -113,6 +127,7 @@ def main(given: argparse.Namespace) -> None:
     if not given.json:
         passes = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
         alpha = "" if recipe.alpha is None else f", alpha {recipe.alpha:g}"
+        print(pictures(recipe, given.data))
         print(
             f"{recipe.data}: {recipe.method} with {recipe.loss}, K {recipe.num_negatives}{alpha}, "
             f"{recipe.backbone}, batches of {recipe.batch_size}, {passes}, rate "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 Progress = Callable[[str, int, int, float], None]  # stage, step, steps, loss
 
@@ -14,6 +14,17 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def curve(losses: Sequence[float]) -> str:
+    """Losses as a line of blocks, the highest one eight times as high as the lowest.
+
+    >>> curve([3.0, 2.0, 1.0])
+    '█▅▁'
+    """
+    low = min(losses)
+    height = (max(losses) - low) or 1.0
+    return "".join("▁▂▃▄▅▆▇█"[int(7 * (loss - low) / height + 0.5)] for loss in losses)
 
 
 class Log:

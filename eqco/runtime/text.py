@@ -53,6 +53,7 @@ HANDLER = "eqco"
 ONE = dict(zip("–—−‑→←↑↓√Δα·•×…’‘“”✓✗≈", "----><^vVDa.*x.''\"\"vx~", strict=True))
 TWO = {"±": "+-", "≥": ">=", "≤": "<="}  # they take the place of the space behind them
 BOX, BLOCKS = range(0x2500, 0x2580), range(0x2580, 0x25A0)
+RISING = dict(zip("▁▂▃▄▅▆▇", "_.-:=+*", strict=True))  # a full block is "#"
 RAW = range(0xDC80, 0xDD00)  # bytes of file names that are not UTF-8, as Python keeps them
 
 
@@ -67,7 +68,7 @@ def ascii_lookalike(character: str) -> str:
         name = unicodedata.name(character)
         return "-" if name.endswith("HORIZONTAL") else "|" if name.endswith("VERTICAL") else "+"
     if code in BLOCKS:
-        return "#"
+        return RISING.get(character, "#")
     if code in RAW:
         return f"\\x{code - 0xDC00:02x}"
     plain = unicodedata.normalize("NFKD", character)[0]

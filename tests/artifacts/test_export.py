@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -70,17 +71,32 @@ def checkpoint_of(backbone: str, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("backbone", ["resnet18", "resnet18-small-images", "tiny-gray"])
+def create_model(name: str, num_classes: int) -> torch.nn.Module:
+    """As timm's: its ResNets have torchvision's parameters, and none of a classifier here."""
+    assert num_classes == 0
+    model = torchvision.models.get_model(name)
+    model.fc = torch.nn.Identity()
+    return model
+
+
+@pytest.mark.parametrize(
+    ("backbone", "layout"),
+    [
+        ("resnet18", []), ("resnet18-small-images", []), ("tiny-gray", []),
+        ("resnet18", ["--to", "timm"]), ("resnet18-small-images", ["--to", "timm"]),
+    ],
+)  # fmt: skip
 def test_the_lines_that_export_prints_load_what_it_wrote(
-    backbone: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    backbone: str, layout: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, out = checkpoint_of(backbone, tmp_path), tmp_path / "backbone.pt"
-    assert main(["export", str(path), str(out)]) == 0
+    assert main(["export", str(path), str(out), *layout]) == 0
     told, *lines = capsys.readouterr().out.splitlines()
     assert told.startswith(f"wrote {out}: {backbone}, ")
     code = [line.strip() for line in lines if line.startswith("    ")]
     assert sum("conv1" in line or "maxpool" in line for line in code) == 2 * ("small-" in backbone)
     names: dict[str, Any] = {"torch": torch, "torchvision": torchvision}
+    names["timm"] = SimpleNamespace(create_model=create_model)
     exec("\n".join(code), names)
     own = build_encoder(backbone, 16, seed=0).backbone.state_dict()
     loaded = names["model"].state_dict()
@@ -96,11 +112,13 @@ def test_an_impossible_export_ends_with_one_sentence(
     assert main(["export", str(missing), str(out)]) == 2
     assert "none.pt cannot be read" in capsys.readouterr().err
     path = checkpoint_of("tiny-gray", tmp_path)
-    assert main(["export", str(path), str(out), "--to", "torchvision"]) == 2
-    assert "backbone 'tiny-gray' is not torchvision's" in capsys.readouterr().err
+    for layout in ("torchvision", "timm", "moco"):
+        assert main(["export", str(path), str(out), "--to", layout]) == 2
+        told = "backbone 'tiny-gray' is not torchvision's, nor timm's: train with --backbone resnet"
+        assert told in capsys.readouterr().err
     path = checkpoint_of("resnet18-small-images", tmp_path)
     assert main(["export", str(path), str(out), "--to", "moco"]) == 2
     assert "has a stem of 3x3 for images of 32 pixels" in capsys.readouterr().err
-    assert main(["export", str(checkpoint[0]), str(out), "--to", "timm"]) == 2
-    assert "unknown layout 'timm'" in capsys.readouterr().err
+    assert main(["export", str(checkpoint[0]), str(out), "--to", "keras"]) == 2
+    assert "unknown layout 'keras'" in capsys.readouterr().err
     assert not out.exists()

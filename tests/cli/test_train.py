@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,9 @@ def test_300_odd_sized_files_in_one_folder_train_by_one_command(
     words = ["train", "--data", str(write_flat(tmp_path / "flat", 300)), "--epochs", "1", *places]
     assert main(words) == 0
     out = capsys.readouterr().out
+    assert out.startswith("300 images, made 32 × 32; --image-size 96 reads them larger\n")
+    assert re.search(r"\n  loss        [▁▂▃▄▅▆▇█]{4} \d\.\d{3} to \d\.\d{3}\n", out)
+    assert "--data LABELLED  (CLASS/*, or train/CLASS/* and val/CLASS/*)" in out
     assert "batches of 64" in out
     assert "images/s" in out
     assert " left" in out
@@ -70,8 +74,10 @@ def test_images_are_read_from_files_at_another_size(
     tmp_path: Path, places: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = write_tree(tmp_path / "tree", each=4)
-    words = ["--image-size", "40", "--epochs", "1", "--workers", "0", "--json"]
+    words = ["--image-size", "40", "--epochs", "1", "--workers", "0"]
     assert main(["train", "--data", str(data), *words, *places]) == 0
+    assert "16 images, crops of 40 × 40 read from the files\n" in capsys.readouterr().out
+    assert main(["train", "--data", str(data), *words, *places, "--json"]) == 0
     body = json.loads(capsys.readouterr().out)
     assert body["recipe"]["data"].startswith("files:")
     assert body["recipe"]["image_size"] == 40

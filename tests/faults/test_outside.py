@@ -93,6 +93,7 @@ def test_a_table_keeps_its_columns_on_ascii() -> None:
     assert told[2] == " 16 | 86.1 +-0.3"
     assert encoded("caf\udce9.JPEG", "utf-8") == r"caf\xe9.JPEG"
     assert ascii_lookalike("中") == r"\u4e2d"
+    assert "".join(map(ascii_lookalike, "▁▂▃▄▅▆▇█")) == "_.-:=+*#"  # a curve still rises
 
 
 COMMANDS = {
