@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from eqco.losses.bias_corrected import eqco_jackknife
     from eqco.losses.functional import eqco_info_nce, info_nce, margin
+    from eqco.losses.logits import similarities
     from eqco.losses.modules import (
         DCLJackknifeLoss,
         DCLLoss,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
         HardInfoNCELoss,
         InfoNCELoss,
     )
-    from eqco.losses.similarity import similarities
     from eqco.losses.supervised import LabelLoss
 
 __version__ = "0.1.0"

@@ -21,10 +21,9 @@ from eqco.data.in_memory import Dataset, InMemory
 from eqco.data.streaming import FromFiles
 from eqco.evaluation import metrics
 from eqco.evaluation.features import Frozen
-from eqco.losses.log_sum_exp import LogSumExp
 from eqco.losses.registry import LOSSES
 from eqco.losses.sampling import DRAWINGS
-from eqco.losses.similarity import Similarities
+from eqco.losses.similarity import LogSumExp, Similarities
 from eqco.methods import METHODS, build
 from eqco.methods.base import Method
 from eqco.recipe import Recipe

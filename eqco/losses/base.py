@@ -7,27 +7,27 @@ are the other images' embeddings, or a queue of earlier keys.
 from __future__ import annotations
 
 import inspect
-import warnings
 from dataclasses import KW_ONLY, dataclass, fields
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from eqco.losses.functional import REDUCTIONS, reduced, with_arguments
+from eqco.losses.functional import REDUCTIONS, reduced
+from eqco.losses.interface import with_arguments
 from eqco.losses.logits import (
     ContrastiveLogits,
-    ExplicitSimilarities,
     MaskedSimilarities,
     WithNegatives,
+    similarities,
 )
 from eqco.losses.memory_bank import KeyQueue, in_backward
+from eqco.losses.plateau import Expected, range_of, watch
 from eqco.losses.registry import LOSSES
 from eqco.losses.sampling import draw_allowed, draw_columns
 from eqco.losses.similarity import (
     FEW_WITH_GRADIENT,
     Similarities,
-    similarities,
     to_both_views,
     to_other_images,
 )
@@ -35,22 +35,7 @@ from eqco.losses.tensors import check_embeddings, check_finite, full_precision, 
 from eqco.runtime import distributed
 from eqco.runtime.validation import COUNT, Number, check_name, shown
 
-STUCK, CLOSE = 100, 0.01  # steps at the plateau, and how near to it, before a loss warns
 QUEUE_SIZE = Number(0, 2**24, whole=True)  # 8 GiB at 128 dimensions
-
-
-class Expected(NamedTuple):
-    """Values of a loss of one query.
-
-    Attributes:
-        lowest: the key is the query, all negatives are opposite to it.
-        plateau: all similarities are equal, as before training or after a collapse.
-        highest: the key is opposite to the query, all negatives are the query.
-    """
-
-    lowest: float
-    plateau: float
-    highest: float
 
 
 @dataclass(eq=False, repr=False)
@@ -188,7 +173,8 @@ class ContrastiveLoss(nn.Module):
             )
         check_embeddings(query, key)
         temperature = self.temperature if logit_scale is None else 1 / logit_scale
-        temperature_of(temperature, "temperature" if logit_scale is None else "1 / logit_scale")
+        if logit_scale is not None or isinstance(temperature, Tensor):
+            temperature_of(temperature, "temperature" if logit_scale is None else "1 / logit_scale")
         with full_precision(query):
             query, key = unit(query), unit(key)
             keys = distributed.gather(key) if self.gather else key  # (N, D)
@@ -208,7 +194,7 @@ class ContrastiveLoss(nn.Module):
             if self.queue is not None and self.training and loss.requires_grad:
                 self.queue.add(keys, loss)
             if self.warn and self.training:
-                self.watch(loss, with_own)
+                watch(self, loss, with_own)
             return loss
 
     def of_logits(
@@ -284,31 +270,7 @@ class ContrastiveLoss(nn.Module):
             if num_images is None:
                 raise ValueError("all negatives are taken: expected(num_images) needs their number")
             count = (COUNT.check("num_images", num_images) - 1) * (2 if self.two_sided else 1)
-        return self.range_of(count)
-
-    def range_of(self, count: int) -> Expected:
-        """`expected` of K negatives."""
-        own = torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64, device="cpu")
-        with torch.no_grad():
-            at = ExplicitSimilarities(own, -own[:, None].expand(-1, count))
-            temperature = float(self.temperature)
-            return Expected(*self.of_logits(at, "none", temperature).tolist())
-
-    def watch(self, loss: Tensor, logits: ContrastiveLogits) -> None:
-        """Count the steps in a row at the plateau, and tell once when they are many."""
-        count = logits.num_negatives
-        if isinstance(count, int) and not torch.compiler.is_compiling():
-            plateau, mean = self.range_of(count).plateau, float(loss.detach().mean())
-            if self.reduction == "sum":
-                mean /= len(logits.positive)
-            self.stuck = self.stuck + 1 if abs(mean - plateau) < CLOSE * abs(plateau) else 0
-            if self.stuck == STUCK:
-                warnings.warn(
-                    f"{type(self).__name__} has been at {plateau:.2f} for {STUCK} steps, the value "
-                    "of an encoder that cannot tell the positive from the negatives: see "
-                    "docs/faq.md",
-                    stacklevel=5,  # of the call of the module
-                )
+        return range_of(self, count)
 
     def place(self, key: Tensor, device: torch.device | str) -> Tensor:
         """Where the images of this process stand in the batch, shape (n,)."""

@@ -21,7 +21,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from eqco.losses.functional import log_one_plus_exp, log_weight, of_similarities, reduced
+from eqco.losses.functional import log_one_plus_exp, log_weight, reduced
+from eqco.losses.interface import of_similarities
 from eqco.losses.logits import ContrastiveLogits
 
 

@@ -11,18 +11,15 @@ bias of few negatives are in `eqco.losses.bias_corrected`.
 
 from __future__ import annotations
 
-import inspect
 import math
-import re
 from collections.abc import Callable
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.losses.logits import ContrastiveLogits, ExplicitSimilarities
+from eqco.losses.interface import of_similarities
+from eqco.losses.logits import ContrastiveLogits
 from eqco.runtime.validation import (
     HARDNESS,
     SOG_GAMMA,
@@ -38,63 +35,12 @@ REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": lambda losses: losses,
 }
 Average = Callable[[Tensor, float], Tensor]  # (log g of each query, gamma) -> log u, shape (N,)
-Documented = TypeVar("Documented", bound=Callable[..., Any] | type)
-P = ParamSpec("P")
-
-SHARED = re.compile(r"^    others: those of every loss.*\n", re.MULTILINE)  # of docstrings
-ARGUMENTS = """\
-    positive: cosine similarities to the key of the same image, shape (N,).
-    negatives: cosine similarities to keys of other images, shape (N, K).
-    temperature: t, > 0; a tensor of shape () gets a gradient.
-    reduction: "mean", "sum" or "none" over the queries.
-
-Returns:
-    Shape (), or (N,) without reduction; float32, or float64 for float64 input.
-
-Raises:
-    ValueError: shapes do not match, a similarity is not finite, or a number is out of its range.
-"""
-
-
-def with_arguments(documented: Documented, arguments: str = ARGUMENTS) -> Documented:
-    """Write what several losses share into the docstring of one of them."""
-    doc = inspect.cleandoc(documented.__doc__ or "")
-    documented.__doc__ = SHARED.sub(lambda _: arguments, doc)
-    return documented
-
-
-class LossFunction(Protocol[P]):
-    """A loss of positive (N,) and negative (N, K) similarities."""
-
-    of_logits: Callable[Concatenate[ContrastiveLogits, P], Tensor]
-
-    def __call__(
-        self, positive: Tensor, negatives: Tensor, *args: P.args, **settings: P.kwargs
-    ) -> Tensor:
-        """The loss."""
-
-
-def of_similarities(loss: Callable[Concatenate[ContrastiveLogits, P], Tensor]) -> LossFunction[P]:
-    """Make a loss of logits one of similarities; the loss itself is its attribute `of_logits`."""
-
-    @wraps(loss)
-    def function(
-        positive: Tensor, negatives: Tensor, *args: P.args, **settings: P.kwargs
-    ) -> Tensor:
-        return loss(ExplicitSimilarities(positive, negatives), *args, **settings)
-
-    signature, kind = inspect.signature(loss), inspect.Parameter.POSITIONAL_OR_KEYWORD
-    own = [inspect.Parameter(name, kind, annotation="Tensor") for name in ("positive", "negatives")]
-    parameters = [*own, *list(signature.parameters.values())[1:]]
-    function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    function.of_logits = loss  # type: ignore[attr-defined]
-    del function.__wrapped__  # the site would show the loss of logits
-    return cast(LossFunction[P], with_arguments(function))
 
 
 def reduced(losses: Tensor, reduction: str) -> Tensor:
     """The losses of the queries (N,): their mean or sum, shape (), or themselves."""
-    check_name("reduction", reduction, REDUCTIONS)
+    if reduction not in REDUCTIONS:
+        check_name("reduction", reduction, REDUCTIONS)
     return REDUCTIONS[reduction](losses)
 
 
@@ -102,7 +48,7 @@ def log_count(num_negatives: int | Tensor) -> float | Tensor:
     """log K; of each query, shape (N,), where they differ."""
     if isinstance(num_negatives, Tensor):
         return num_negatives.log()
-    return math.log(check_negatives(num_negatives))
+    return math.log(num_negatives if num_negatives > 0 else check_negatives(num_negatives))
 
 
 def log_weight(num_negatives: int | Tensor, alpha: float) -> float | Tensor:
@@ -112,7 +58,8 @@ def log_weight(num_negatives: int | Tensor, alpha: float) -> float | Tensor:
         ValueError: K < 1, or alpha is not finite and above 0.
     """
     count = log_count(num_negatives)
-    return math.log(positive_finite("alpha", alpha)) - count
+    usual = isinstance(alpha, float) and 0 < alpha < math.inf
+    return math.log(alpha if usual else positive_finite("alpha", alpha)) - count
 
 
 def margin(num_negatives: int, *, temperature: float, alpha: float) -> float:

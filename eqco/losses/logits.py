@@ -17,6 +17,7 @@ from eqco.losses.tensors import (
     check_tensors,
     full_precision,
     temperature_of,
+    unit,
     wide,
 )
 
@@ -130,3 +131,62 @@ class WithNegatives:
 ContrastiveLogits: TypeAlias = (
     ExplicitSimilarities | Similarities | MaskedSimilarities | WithNegatives
 )
+
+
+def check_negatives(positive_key: Tensor, negative_keys: Tensor) -> None:
+    """Raise ValueError where the negatives hold the positives: both the first and the last."""
+    if torch.compiler.is_compiling():
+        return
+    own = negative_keys if negative_keys.ndim == 2 else negative_keys[[0, -1]]
+    ends = positive_key[[0, -1], None]  # (2, 1, D)
+    found = (own == ends).all(dim=2).any(dim=1).all()
+    if found and not torch.equal(ends[0], ends[1]):
+        raise ValueError(
+            "negative_keys hold the positive keys too, which would be counted as negatives: leave "
+            "each query's own key out, or call EqCoLoss()(query, key), which does"
+        )
+
+
+def similarities(
+    query: Tensor, positive_key: Tensor, negative_keys: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Cosine similarities of embeddings to negatives of your own, for a loss of
+    `eqco.losses.functional`.
+
+    Args:
+        query: embeddings, shape (N, D), any length.
+        positive_key: keys of the same images, shape (N, D).
+        negative_keys: keys of other images, (K, D) for all queries or (N, K, D) for each its own;
+            the positive keys must not be among them.
+
+    Returns:
+        positive (N,) and negatives (N, K).
+
+    Raises:
+        ValueError: the shapes do not match, or the positive keys are among the negatives.
+
+    >>> from eqco import eqco_info_nce
+    >>> query, key, others = torch.eye(4, 8), torch.eye(4, 8), torch.ones(16, 8)
+    >>> eqco_info_nce(*similarities(query, key, others), temperature=0.2, alpha=256).shape
+    torch.Size([])
+    """
+    check_tensors(query, positive_key, negative_keys)
+    fits = (
+        query.ndim == 2
+        and query.shape[1] > 0
+        and query.shape == positive_key.shape
+        and negative_keys.ndim in (2, 3)
+        and negative_keys.shape[-1] == query.shape[1]
+        and (negative_keys.ndim == 2 or len(negative_keys) == len(query))
+    )
+    if not fits:
+        raise ValueError(
+            "query and positive_key must be (N, D), negative_keys (K, D) or (N, K, D), got "
+            f"{tuple(query.shape)}, {tuple(positive_key.shape)}, {tuple(negative_keys.shape)}"
+        )
+    check_negatives(positive_key, negative_keys)
+    with full_precision(query):
+        query, positive_key, negative_keys = map(unit, (query, positive_key, negative_keys))
+        keys = "kd" if negative_keys.ndim == 2 else "nkd"
+        negatives = torch.einsum(f"nd,{keys}->nk", query, negative_keys)
+        return (query * positive_key).sum(dim=1), negatives

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from eqco.losses import bias_corrected, functional
-from eqco.losses.functional import LossFunction
+from eqco.losses.interface import LossFunction
 from eqco.losses.logits import ContrastiveLogits
 
 

@@ -1,25 +1,137 @@
 """Cosine similarities of queries to their keys, computed no further than a loss needs them.
 
 N queries of a batch, n of them on this process, M keys, K negatives per query, D dimensions. A loss
-needs one number per query and temperature: log sum_i e^{s_i/t} over the negatives, see
-`eqco.losses.log_sum_exp`. Losses that need each negative apart (`relative`) hold the K similarities
-of each query.
+needs one number per query and temperature: log sum_i e^{s_i/t} over the negatives. Where it is
+computed by blocks that fit the cache, its gradient comes with it and no n x M matrix is held.
+Losses that need each negative apart (`relative`) hold the K similarities of each query.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from eqco.losses.log_sum_exp import LogSumExp
 from eqco.losses.sampling import skip
-from eqco.losses.tensors import check_tensors, full_precision, unit, wide
+from eqco.losses.tensors import full_precision, wide
 
 # Taking the K keys of each query costs less than similarities to all keys where K is at most one in
 # so many: measured on a CPU, see benchmark/README.md.
 FEW = 32
 FEW_WITH_GRADIENT = 128  # the same where the keys need a gradient too
 SMALL = 2**17  # similarities; more of them are faster by blocks
+# Similarities in a block. On a CPU a block of 1 MiB stays in the second-level cache.
+BLOCK = {"cpu": 2**18}
+BLOCK_ELSEWHERE = 2**26
+MOST_COLUMNS = 2048
+
+
+def blocks(total: int, size: int) -> Iterator[slice]:
+    """Slices of at most `size` that cover `total`."""
+    return (slice(start, min(start + size, total)) for start in range(0, total, size))
+
+
+def block_shape(query: Tensor, keys: Tensor, columns: Tensor | None) -> tuple[int, int]:
+    """How many queries and keys a block holds."""
+    block = BLOCK.get(query.device.type, BLOCK_ELSEWHERE)
+    if columns is None:
+        width = min(len(keys), MOST_COLUMNS)
+        return max(1, block // width), width
+    width = columns.shape[1]
+    return max(1, block // (width * query.shape[1] // 4 + 1)), width
+
+
+class LogSumExp(torch.autograd.Function):
+    """log sum_i e^{q.k_i} of each query over its negatives, with the gradient by queries and keys.
+
+    The gradient by a query is the softmax-weighted mean of its negatives, which the forward pass
+    computes beside the sum. Only where the keys need a gradient, the backward pass computes the
+    similarities again.
+    """
+
+    @staticmethod
+    def forward(
+        query: Tensor, keys: Tensor, columns: Tensor | None, excluded: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """query (n, D), keys (M, D), columns (n, K) or None for all, excluded (n, E).
+
+        Returns:
+            The sums (n,), and the means of the negatives (n, D).
+        """
+        sums, means = query.new_empty(len(query)), torch.empty_like(query)
+        total: Tensor | None
+        mean: Tensor | None
+        for rows in blocks(len(query), block_shape(query, keys, columns)[0]):
+            total = mean = None
+            for similarity, some, _ in parts(query, keys, columns, excluded, rows):
+                part = torch.logsumexp(similarity, dim=1)
+                share = similarity.sub_(part[:, None]).exp_()
+                own = share @ some if some.ndim == 2 else torch.bmm(share[:, None], some)[:, 0]
+                if total is None or mean is None:
+                    total, mean = part, own
+                    continue
+                both = torch.logaddexp(total, part)
+                mean = mean * (total - both).exp()[:, None] + own * (part - both).exp()[:, None]
+                total = both
+            assert total is not None
+            assert mean is not None
+            sums[rows], means[rows] = total, mean
+        return sums, means
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        """Keep what the backward pass needs: the queue changes before, the keys of a batch not."""
+        query, keys, columns, excluded = inputs
+        needed = (query, keys, columns, excluded) if ctx.needs_input_grad[1] else ()
+        ctx.save_for_backward(*output, *needed)
+        ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor | None, of_means: None) -> tuple[Tensor | None, ...]:
+        """(n,) -> (n, D) and (M, D)."""
+        if gradient is None:
+            return None, None, None, None
+        sums, means, *needed = ctx.saved_tensors
+        of_query = means * gradient[:, None] if ctx.needs_input_grad[0] else None
+        if not ctx.needs_input_grad[1]:
+            return of_query, None, None, None
+        query, keys, columns, excluded = needed
+        of_keys = torch.zeros_like(keys)
+        for rows in blocks(len(query), block_shape(query, keys, columns)[0]):
+            for similarity, _, place in parts(query, keys, columns, excluded, rows):
+                share = similarity.sub_(sums[rows, None]).exp_().mul_(gradient[rows, None])
+                if isinstance(place, slice):
+                    of_keys[place].addmm_(share.T, query[rows])
+                else:
+                    weighted = share[:, :, None] * query[rows, None]  # (r, K, D)
+                    of_keys.index_add_(0, place.flatten(), weighted.flatten(0, 1))
+        return of_query, of_keys, None, None
+
+
+def parts(
+    query: Tensor, keys: Tensor, columns: Tensor | None, excluded: Tensor | None, rows: slice
+) -> Iterator[tuple[Tensor, Tensor, slice | Tensor]]:
+    """Similarities of some queries to parts of the keys, those keys, and which they are."""
+    if columns is not None:
+        some = keys[columns[rows]]  # (r, K, D)
+        yield torch.bmm(some, query[rows, :, None])[:, :, 0], some, columns[rows]
+        return
+    for place in blocks(len(keys), block_shape(query, keys, columns)[1]):
+        some = keys[place]
+        similarity = query[rows] @ some.T
+        if excluded is not None:
+            none = torch.finfo(similarity.dtype).min  # finite: a part may hold excluded keys alone
+            for column in excluded[rows].unbind(dim=1):
+                inside = (column >= place.start) & (column < place.stop)
+                at = (column - place.start).clamp(0, len(some) - 1)[:, None]
+                kept = torch.where(inside[:, None], none, similarity.gather(1, at))
+                similarity.scatter_(1, at, kept)
+        yield similarity, some, place
 
 
 class Similarities:
@@ -196,62 +308,3 @@ def to_both_views(
     columns = skip(skip(columns, image), image + total)
     columns = (columns + total) % (2 * total)
     return Similarities(both, positive, views, columns=columns, draws=draws)
-
-
-def check_negatives(positive_key: Tensor, negative_keys: Tensor) -> None:
-    """Raise ValueError where the negatives hold the positives: both the first and the last."""
-    if torch.compiler.is_compiling():
-        return
-    own = negative_keys if negative_keys.ndim == 2 else negative_keys[[0, -1]]
-    ends = positive_key[[0, -1], None]  # (2, 1, D)
-    found = (own == ends).all(dim=2).any(dim=1).all()
-    if found and not torch.equal(ends[0], ends[1]):
-        raise ValueError(
-            "negative_keys hold the positive keys too, which would be counted as negatives: leave "
-            "each query's own key out, or call EqCoLoss()(query, key), which does"
-        )
-
-
-def similarities(
-    query: Tensor, positive_key: Tensor, negative_keys: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Cosine similarities of embeddings to negatives of your own, for a loss of
-    `eqco.losses.functional`.
-
-    Args:
-        query: embeddings, shape (N, D), any length.
-        positive_key: keys of the same images, shape (N, D).
-        negative_keys: keys of other images, (K, D) for all queries or (N, K, D) for each its own;
-            the positive keys must not be among them.
-
-    Returns:
-        positive (N,) and negatives (N, K).
-
-    Raises:
-        ValueError: the shapes do not match, or the positive keys are among the negatives.
-
-    >>> from eqco import eqco_info_nce
-    >>> query, key, others = torch.eye(4, 8), torch.eye(4, 8), torch.ones(16, 8)
-    >>> eqco_info_nce(*similarities(query, key, others), temperature=0.2, alpha=256).shape
-    torch.Size([])
-    """
-    check_tensors(query, positive_key, negative_keys)
-    fits = (
-        query.ndim == 2
-        and query.shape[1] > 0
-        and query.shape == positive_key.shape
-        and negative_keys.ndim in (2, 3)
-        and negative_keys.shape[-1] == query.shape[1]
-        and (negative_keys.ndim == 2 or len(negative_keys) == len(query))
-    )
-    if not fits:
-        raise ValueError(
-            "query and positive_key must be (N, D), negative_keys (K, D) or (N, K, D), got "
-            f"{tuple(query.shape)}, {tuple(positive_key.shape)}, {tuple(negative_keys.shape)}"
-        )
-    check_negatives(positive_key, negative_keys)
-    with full_precision(query):
-        query, positive_key, negative_keys = map(unit, (query, positive_key, negative_keys))
-        keys = "kd" if negative_keys.ndim == 2 else "nkd"
-        negatives = torch.einsum(f"nd,{keys}->nk", query, negative_keys)
-        return (query * positive_key).sum(dim=1), negatives

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from eqco.analysis import mutual_information, theory
 from eqco.analysis.diagnosis import diagnose, report
-from eqco.losses import log_sum_exp, similarity
+from eqco.losses import similarity
 from eqco.losses.functional import eqco_info_nce
 from eqco.losses.registry import LOSSES
 from eqco.losses.similarity import Similarities
@@ -190,7 +190,7 @@ def test_blocks_and_matrices_are_right_at_the_rim(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(similarity, "SMALL", small)
             patch.setattr(similarity, "FEW", few)
-            patch.setattr(log_sum_exp, "MOST_COLUMNS", 4)
+            patch.setattr(similarity, "MOST_COLUMNS", 4)
             sims = Similarities(query, positive, keys, **which)
             found.append(LOSSES["eqco"].losses(sims, temperature=t, alpha=alpha))
     pair = (sims.positive, sims.negatives())

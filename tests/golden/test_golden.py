@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from eqco.losses.functional import info_nce, of_similarities
+from eqco.losses.functional import info_nce
+from eqco.losses.interface import of_similarities
 from eqco.losses.logits import ContrastiveLogits
 from eqco.losses.registry import LOSSES
 from tests.golden import RECIPES, Outcome, first_losses, kept, outcome, platform_name

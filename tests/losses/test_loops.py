@@ -18,10 +18,11 @@ from torch.utils.checkpoint import checkpoint
 
 from eqco.losses.base import ContrastiveLoss
 from eqco.losses.functional import info_nce
+from eqco.losses.logits import similarities
 from eqco.losses.memory_bank import MovingAverages
 from eqco.losses.modules import EqCoLoss, InfoNCELoss
 from eqco.losses.registry import LOSSES
-from eqco.losses.similarity import Similarities, similarities
+from eqco.losses.similarity import Similarities
 from eqco.methods import MoCo, SimCLR, SiMo
 from eqco.methods.base import Method
 from eqco.methods.encoder import build_encoder

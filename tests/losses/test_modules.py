@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eqco.losses.base import STUCK, ContrastiveLoss
+from eqco.losses.base import ContrastiveLoss
 from eqco.losses.functional import eqco_info_nce
+from eqco.losses.logits import similarities
 from eqco.losses.modules import DCLLoss, EqCoLoss, InfoNCELoss
-from eqco.losses.similarity import similarities
+from eqco.losses.plateau import STUCK
 
 
 @pytest.fixture

@@ -14,10 +14,11 @@ from eqco.analysis import mutual_information, theory
 from eqco.analysis.diagnosis import diagnose
 from eqco.analysis.mutual_information import Gaussians, Symbols, paper_estimate
 from eqco.losses.functional import eqco_info_nce, info_nce, margin
+from eqco.losses.logits import similarities
 from eqco.losses.modules import DualTemperatureLoss, EqCoLoss, InfoNCELoss
 from eqco.losses.registry import LOSSES
 from eqco.losses.sampling import DRAWINGS, draw_columns, off_diagonal
-from eqco.losses.similarity import Similarities, similarities
+from eqco.losses.similarity import Similarities
 from eqco.losses.supervised import LabelLoss
 
 plain = partial(info_nce, temperature=0.2)

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.losses import log_sum_exp, similarity
+from eqco.losses import similarity
 from eqco.losses.functional import eqco_info_nce
-from eqco.losses.log_sum_exp import LogSumExp
-from eqco.losses.similarity import Similarities, similarities
+from eqco.losses.logits import similarities
+from eqco.losses.similarity import LogSumExp, Similarities
 from tests.formulas import as_defined
 from tests.processes import python
 
@@ -55,8 +55,8 @@ def embeddings(generator: torch.Generator) -> list[Tensor]:
 
 def set_blocks(monkeypatch: pytest.MonkeyPatch, block: int, most_columns: int) -> None:
     """So many similarities in a block, of so many keys at most."""
-    monkeypatch.setitem(log_sum_exp.BLOCK, "cpu", block)
-    monkeypatch.setattr(log_sum_exp, "MOST_COLUMNS", most_columns)
+    monkeypatch.setitem(similarity.BLOCK, "cpu", block)
+    monkeypatch.setattr(similarity, "MOST_COLUMNS", most_columns)
     monkeypatch.setattr(similarity, "SMALL", 0)
 
 
@@ -106,9 +106,9 @@ def test_a_block_holds_no_more_similarities_than_it_may(
     embeddings: list[Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The test above would pass with blocks that are never split."""
-    seen, inner = [], log_sum_exp.parts
+    seen, inner = [], similarity.parts
     monkeypatch.setattr(
-        log_sum_exp,
+        similarity,
         "parts",
         lambda *given: (seen.append(part[0].shape) or part for part in inner(*given)),
     )

@@ -15,7 +15,7 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from eqco.losses import log_sum_exp, similarity
+from eqco.losses import similarity
 from eqco.losses.registry import LOSSES
 from eqco.losses.sampling import DRAWINGS, off_diagonal
 from eqco.methods.base import Method
@@ -111,10 +111,10 @@ def test_value_and_gradients_are_those_of_the_matrix_of_all_similarities(
 ) -> None:
     """In float64, blocks are split; of several draws it is the mean of their losses."""
     drawn, several, limits = WAYS[way]
-    monkeypatch.setattr(log_sum_exp, "MOST_COLUMNS", 2)
+    monkeypatch.setattr(similarity, "MOST_COLUMNS", 2)
     for limit, value in limits.items():
         monkeypatch.setattr(similarity, limit, value)
-    monkeypatch.setitem(log_sum_exp.BLOCK, "cpu", 5)
+    monkeypatch.setitem(similarity.BLOCK, "cpu", 5)
     case, draws = CASES[name], DRAWS[name] if several else 1
     count = (2 if several else 3) if drawn else case.available
     method = made(name, num_negatives=count, drawing=drawing, draws=draws)

@@ -18,7 +18,8 @@ from eqco.engine.run import run
 from eqco.evaluation import PROBES
 from eqco.evaluation.features import FeatureProbe
 from eqco.evaluation.metrics import METRICS, Metric
-from eqco.losses.functional import of_similarities, reduced
+from eqco.losses.functional import reduced
+from eqco.losses.interface import of_similarities
 from eqco.losses.logits import ContrastiveLogits
 from eqco.losses.registry import LOSSES, Loss
 from eqco.methods import METHODS, build

@@ -1,0 +1,66 @@
+"""What makes a loss of logits a function of similarities, with the arguments that all share."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+
+from torch import Tensor
+
+from eqco.losses.logits import ContrastiveLogits, ExplicitSimilarities
+
+Documented = TypeVar("Documented", bound=Callable[..., Any] | type)
+P = ParamSpec("P")
+
+SHARED = re.compile(r"^    others: those of every loss.*\n", re.MULTILINE)  # of docstrings
+ARGUMENTS = """\
+    positive: cosine similarities to the key of the same image, shape (N,).
+    negatives: cosine similarities to keys of other images, shape (N, K).
+    temperature: t, > 0; a tensor of shape () gets a gradient.
+    reduction: "mean", "sum" or "none" over the queries.
+
+Returns:
+    Shape (), or (N,) without reduction; float32, or float64 for float64 input.
+
+Raises:
+    ValueError: shapes do not match, a similarity is not finite, or a number is out of its range.
+"""
+
+
+def with_arguments(documented: Documented, arguments: str = ARGUMENTS) -> Documented:
+    """Write what several losses share into the docstring of one of them."""
+    doc = inspect.cleandoc(documented.__doc__ or "")
+    documented.__doc__ = SHARED.sub(lambda _: arguments, doc)
+    return documented
+
+
+class LossFunction(Protocol[P]):
+    """A loss of positive (N,) and negative (N, K) similarities."""
+
+    of_logits: Callable[Concatenate[ContrastiveLogits, P], Tensor]
+
+    def __call__(
+        self, positive: Tensor, negatives: Tensor, *args: P.args, **settings: P.kwargs
+    ) -> Tensor:
+        """The loss."""
+
+
+def of_similarities(loss: Callable[Concatenate[ContrastiveLogits, P], Tensor]) -> LossFunction[P]:
+    """Make a loss of logits one of similarities; the loss itself is its attribute `of_logits`."""
+
+    @wraps(loss)
+    def function(
+        positive: Tensor, negatives: Tensor, *args: P.args, **settings: P.kwargs
+    ) -> Tensor:
+        return loss(ExplicitSimilarities(positive, negatives), *args, **settings)
+
+    signature, kind = inspect.signature(loss), inspect.Parameter.POSITIONAL_OR_KEYWORD
+    own = [inspect.Parameter(name, kind, annotation="Tensor") for name in ("positive", "negatives")]
+    parameters = [*own, *list(signature.parameters.values())[1:]]
+    function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    function.of_logits = loss  # type: ignore[attr-defined]
+    del function.__wrapped__  # the site would show the loss of logits
+    return cast(LossFunction[P], with_arguments(function))
