@@ -98,8 +98,8 @@ COMMANDS = {
         "eqco probe runs/checkpoints/NAME.pt --data PATH\n  eqco probe resnet50.pth --data PATH",
         {
             "checkpoint": option(path, "of a run, or a ResNet's weights with torchvision's names"),
-            "--data": option(path, "tree train/CLASS/* and val/CLASS/* or test/CLASS/* (default: "
-                             "the drawn glyphs, for encoders of glyphs)"),
+            "--data": option(path, "tree train/CLASS/* and val/CLASS/* or test/CLASS/*; CLASS/* "
+                             "alone is split (default: the drawn glyphs, for encoders of glyphs)"),
             "--backbone": option(str, "name of foreign weights' backbone (default: recognised)"),
             "--image-size": option(side, "side of the images (default: the encoder's)"),
             "--neighbours": option(whole(1, 2**31), "of kNN", default=20),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +13,8 @@ from eqco.artifacts.pretrained import PretrainedBackbone, load_backbone
 from eqco.cli.options import print_json
 from eqco.config import Machine
 from eqco.data import Images, in_memory, open_images
-from eqco.data.image_folder import scan
+from eqco.data.image_folder import ImageTree
+from eqco.data.labelled import copies, labelled_tree
 from eqco.data.streaming import FromFiles
 from eqco.engine.launchers import choose_device
 from eqco.evaluation.features import Frozen
@@ -21,35 +22,49 @@ from eqco.evaluation.metrics import METRICS, WHOLE, judge
 from eqco.recipe import Recipe
 
 
-def labelled(
-    loaded: PretrainedBackbone, data: Path | None, image_size: int | None, machine: Machine
+def opened(
+    loaded: PretrainedBackbone, tree: ImageTree | None, image_size: int | None, machine: Machine
 ) -> tuple[Images, str]:
-    """The labelled images as the backbone takes them, and how their pixels are normalised.
+    """Images as the backbone takes them, and how their pixels are normalised.
+
+    Args:
+        loaded: the backbone.
+        tree: the images; None for the glyphs that it was trained on.
+        image_size: their side; None for the encoder's own.
+        machine: where they are held.
 
     Raises:
-        ValueError: there is no such tree, or the backbone takes other images.
+        ValueError: it was not trained on glyphs, or takes other images.
     """
-    recipe = loaded.recipe
-    if data is None:
+    recipe, size = loaded.recipe, image_size or loaded.image_size
+    if tree is None:
         if recipe is None or recipe.data != "glyphs":
-            raise ValueError(
-                "give --data with a tree of labelled images: train/CLASS/*, val/CLASS/*"
-            )
+            raise ValueError("give --data with images: only encoders of glyphs need none")
         return open_images(recipe, loaded.seed, machine), "glyphs"
     if loaded.channels != 3:
         raise ValueError(
             f"backbone {loaded.name} takes images of {loaded.channels} channel, those of --data "
-            "have 3: leave --data out to probe it on the glyphs it was trained on"
+            "have 3: leave --data out for the glyphs it was trained on"
         )
-    size = image_size or loaded.image_size
     if recipe is not None and not recipe.from_files and size == 32:
-        return in_memory.InMemory(
-            in_memory.folder_set(data), recipe, 0, machine
-        ), "of the training images"
+        data = in_memory.read_tree(tree, size)
+        return in_memory.InMemory(data, recipe, loaded.seed, machine), "of the training images"
     known = Recipe(
         data="part:any", image_size=size, views="moco-v2", probe="crops", backbone="resnet18"
     )
-    return FromFiles(scan(data), known, 0, machine), "of ImageNet"
+    return FromFiles(tree, known, loaded.seed, machine), "of ImageNet"
+
+
+def warn_copies(tree: ImageTree) -> int:
+    """Warn of held-out files that are training files too; returns how many there are."""
+    found = copies(tree)
+    if found:
+        warnings.warn(
+            f"{len(found)} of {len(tree.held_out)} held-out files are training files too, such as "
+            f"{found[0]}: accuracies are too high",
+            stacklevel=2,
+        )
+    return len(found)
 
 
 def measured(
@@ -77,14 +92,18 @@ def main(given: argparse.Namespace) -> None:
     machine = Machine(device=device, threads=given.threads, workers=given.workers)
     torch.set_num_threads(given.threads)
     loaded = load_backbone(given.checkpoint, given.backbone)
-    images, pixels = labelled(loaded, given.data, given.image_size, machine)
+    tree = labelled_tree(given.data) if given.data else None
+    images, pixels = opened(loaded, tree, given.image_size, machine)
     found = measured(loaded, images, given.neighbours, device)
+    found["copies"] = warn_copies(tree) if tree else 0
+    found["split"] = "by content" if tree and tree.train.folder == tree.root else "as given"
     if given.json:
         print_json({**found, "checkpoint": str(given.checkpoint), "pixels": pixels})
         return
+    fifth = ", a fifth of each class, chosen by content" if found["split"] == "by content" else ""
     print(
         f"{given.checkpoint.name}: {found['backbone']}, {found['classes']} classes, "
-        f"{found['train']:,} training and {found['held_out']:,} held-out images"
+        f"{found['train']:,} training and {found['held_out']:,} held-out images{fifth}"
     )
     for name, value in found["metrics"].items():
         print(f"  {METRICS[name].title:20s}{value:6.2f} %")

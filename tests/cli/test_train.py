@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from PIL import Image
 from eqco.__main__ import main
 from eqco.artifacts.record import Record
 from eqco.cli.train import with_options
+from eqco.data.labelled import content_hash, labelled_tree
 from eqco.engine.progress import Live
 from tests.trees import write_tree
 
@@ -96,11 +98,60 @@ def test_a_probe_of_foreign_weights(tmp_path: Path, capsys: pytest.CaptureFixtur
     torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "resnet.pth")
     words = ["probe", str(tmp_path / "resnet.pth"), "--image-size", "64", "--threads", "1"]
     assert main(words) == 2
-    assert "give --data with a tree of labelled images" in capsys.readouterr().err
+    assert "give --data with images: only encoders of glyphs need none" in capsys.readouterr().err
     assert main([*words, "--data", str(data)]) == 0
     out = capsys.readouterr().out
     assert "resnet18, 4 classes, 12 training and 8 held-out images" in out
     assert "linear probe" in out
+
+
+def probed(checkpoint: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The JSON of a probe of 32 pixels."""
+    words = ["probe", str(checkpoint), "--image-size", "32", "--threads", "1"]
+    assert main([*words, "--data", str(data), "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_class_folders_alone_are_split_by_content(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "resnet.pth"
+    torch.save(torchvision.models.resnet18().state_dict(), weights)
+    data = write_tree(tmp_path / "tree", each=11) / "train"
+    (data / "n01" / "a copy.JPEG").write_bytes((data / "n01" / "3.JPEG").read_bytes())
+    found = probed(weights, data, capsys)
+    assert (found["split"], found["copies"]) == ("by content", 0)
+    assert found["train"] + found["held_out"] == 45
+    assert found["held_out"] in (8, 9)
+    first = labelled_tree(data)
+    (data / "n02" / "0.JPEG").rename(data / "n02" / "z.JPEG")
+    content = [{content_hash(path) for path in labelled_tree(data).held_out.paths()}]
+    assert content == [{content_hash(path) for path in first.held_out.paths() if path.exists()}]
+    words = ["probe", str(weights), "--data", str(data), "--image-size", "32", "--threads", "1"]
+    assert main(words) == 0
+    assert "held-out images, a fifth of each class, chosen by content\n" in capsys.readouterr().out
+    for path in sorted((data / "n03").iterdir())[1:]:
+        path.unlink()
+    assert main(words) == 2
+    assert "n03 has 1 image(s), 2 are needed" in capsys.readouterr().err
+    assert main([*words[:3], str(data / "n03")]) == 2
+    assert "0 class folder(s), 2 are needed: CLASS/*, or train/CLASS/*" in capsys.readouterr().err
+
+
+def test_held_out_files_that_are_training_files_too_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "resnet.pth"
+    torch.save(torchvision.models.resnet18().state_dict(), weights)
+    data = write_tree(tmp_path / "tree", each=3)
+    found = probed(weights, data, capsys)
+    assert (found["split"], found["copies"]) == ("as given", 0)
+    same = (data / "train" / "n01" / "1.JPEG").read_bytes()
+    (data / "val" / "n02" / "1.JPEG").write_bytes(same)
+    with pytest.warns(UserWarning, match=r"^1 of 8 held-out files are training files too, such"):
+        found = probed(weights, data, capsys)
+    assert found["copies"] == 1
 
 
 def test_a_sentence_about_a_field_names_its_option() -> None:
