@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from eqco.cli import check_output
 from eqco.cli.errors import run_cli, set_up_output
 from eqco.cli.options import option, switch
 from eqco.runtime.cpu import granted_cores
@@ -20,6 +21,7 @@ from reproductions.harness.options import OPTIONS
 from reproductions.reports import pages, user_tables
 from reproductions.reports.html import page
 from reproductions.results import compare
+from reproductions.results.records import RECORDS
 
 
 def shared(*names: str, **changes: Any) -> dict[str, dict[str, Any]]:
@@ -125,7 +127,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser().error(f"unknown options: {' '.join(words)}")
     given_words = sys.argv[1:] if arguments is None else arguments
     command = shlex.join(["python", "-m", "reproductions", *given_words])
-    return run_cli(lambda: given.function(given), command)
+    return run_cli(lambda: run_command(given), command)
+
+
+def run_command(given: argparse.Namespace) -> int:
+    """Do a command, whose output is none of the files that it reads."""
+    _, _, tree = (getattr(given, "data", None) or "").partition(":")
+    check_output(given, RECORDS, *([Path(tree)] if tree else []))
+    return int(given.function(given))
 
 
 if __name__ == "__main__":

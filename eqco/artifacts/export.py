@@ -11,7 +11,7 @@ from torch import Tensor
 from eqco.artifacts.checkpoint import read_trained, write_tensors
 from eqco.methods.encoder import BACKBONES
 from eqco.recipe import Recipe
-from eqco.runtime.files import check_writable
+from eqco.runtime.files import check_apart, check_writable
 from eqco.runtime.validation import TrainingError, check_name
 
 LAYOUTS = ("torchvision", "timm", "moco", "own")  # torchvision and timm have the same
@@ -122,12 +122,14 @@ def export(checkpoint: Path, layout: str | None, out: Path) -> Written:
         What was written, and how it is loaded.
 
     Raises:
-        ValueError: the checkpoint cannot be read, or the backbone does not have the layout.
+        ValueError: the checkpoint cannot be read, the backbone does not have the layout, or `out`
+            is the checkpoint.
     """
     if layout is not None:
         check_name("layout", layout, LAYOUTS)
     if not out.name or out.is_dir():
         raise ValueError(f"export writes a file, {str(out)!r} is a folder: name a file in it")
+    check_apart(out, [checkpoint])
     check_writable(out.parent)
     state, name = backbone_state(checkpoint)
     layout = chosen_layout(name, layout)

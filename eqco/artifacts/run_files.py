@@ -18,15 +18,17 @@ from eqco.config import Machine
 from eqco.recipe import Recipe
 from eqco.runtime.distributed import rank
 from eqco.runtime.files import (
+    check_regular,
     check_writable,
     lock_error,
     read_json,
+    remove,
     remove_temporary,
     write_atomically,
 )
 from eqco.runtime.signals import Stopped
 from eqco.runtime.text import plain
-from eqco.runtime.validation import SEED, Kind, Table, TrainingError, check_folder, first_line
+from eqco.runtime.validation import SEED, Kind, Table, TrainingError, check_folder, sentence
 
 SESSION = "EQCO_SESSION"  # environment: what processes of one session have in common
 JOB = ".job.json"
@@ -112,11 +114,16 @@ class Run(NamedTuple):
             return f"the checkpoint of {self.run_id} is kept"
         return f"{self.run_id} had no checkpoint yet and begins anew"
 
+    @property
+    def checkpoints(self) -> tuple[Path, ...]:
+        """All checkpoints, those before the last ones too; they need not be there."""
+        last = (self.checkpoint, self.probe_checkpoint)
+        return (*last, *map(earlier, last))
+
     def forget(self) -> None:
         """Delete the checkpoints, before a training anew."""
-        for path in (self.checkpoint, self.probe_checkpoint):
+        for path in self.checkpoints:
             path.unlink(missing_ok=True)
-            earlier(path).unlink(missing_ok=True)
 
     @contextmanager
     def hold(self, *, again: bool = False) -> Iterator[None]:
@@ -128,7 +135,8 @@ class Run(NamedTuple):
 
         Raises:
             Busy: another process holds the run.
-            TrainingError: the disk has no file locks, or refuses this one.
+            TrainingError: the disk has no file locks, or refuses this one; a name that is the
+                lock's or the holder's is a link, a pipe or somebody's file.
             Stopped: by a signal.
         """
         try:
@@ -143,20 +151,21 @@ class Run(NamedTuple):
     def locked(self) -> Iterator[None]:
         """`hold` of one process."""
         self.lock.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.lock, timeout=0)
+        lock, holder = FileLock(self.lock, timeout=0), self.beside(".holder")
         try:
+            check_regular(holder)
+            check_regular(self.lock, empty=True)
             lock.acquire()
         except (Timeout, OSError, NotImplementedError) as error:
             raise self.refused(error) from error
-        holder = self.beside(".holder")
         try:
             remove_temporary(unfinished(self.checkpoint), unfinished(self.probe_checkpoint))
             remove_temporary(self.record_file)
             with suppress(OSError):  # of use to readers, not to this run
-                holder.write_text(os.environ.get(SESSION) or "none", encoding="utf-8")
+                write_atomically(holder, os.environ.get(SESSION) or "none")
             yield
         finally:
-            holder.unlink(missing_ok=True)
+            remove(holder)
             lock.release()
 
     def refused(self, error: Exception) -> TrainingError:
@@ -167,7 +176,7 @@ class Run(NamedTuple):
                 "folder on another disk"
             )
         if type(error) is not Timeout:
-            return TrainingError(f"lock {self.lock} cannot be taken ({first_line(error)})")
+            return TrainingError(f"{self.run_id} cannot be held ({sentence(error)})")
         return Busy(f"{self.run_id} is being run by another process: wait for it, or stop it")
 
     def check_free(self) -> None:
@@ -177,9 +186,11 @@ class Run(NamedTuple):
 
     def holder(self) -> str:
         """Session of the process that holds the run, "none" where it has none; "" if unknown."""
+        holder = self.beside(".holder")
         try:
-            return self.beside(".holder").read_text("utf-8")
-        except OSError:
+            check_regular(holder)
+            return holder.read_text("utf-8")
+        except (OSError, ValueError):  # none, or not ours
             return ""
 
     def absolute(self) -> Run:

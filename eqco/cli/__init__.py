@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
 from eqco import __version__
@@ -68,6 +69,22 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return top.parse_args(words, argparse.Namespace(words=words))
 
 
+def check_output(given: argparse.Namespace, *more: Path) -> None:
+    """Raise ValueError where --out is a file that the command reads.
+
+    Args:
+        given: the parsed options; every other path in it counts as read.
+        more: what is read besides.
+    """
+    out = getattr(given, "out", None)
+    if isinstance(out, Path):
+        from eqco.runtime.files import check_apart  # doctor works without its libraries
+
+        paths = [value for name, value in vars(given).items() if name != "out"]
+        check_apart(out, [*more, *(each for each in paths if isinstance(each, Path))])
+
+
 def run_command(given: argparse.Namespace) -> None:
     """Do a command; only here its module, and torch, are loaded."""
+    check_output(given)
     import_module(f"eqco.cli.{given.command}").main(given)

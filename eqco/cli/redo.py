@@ -14,6 +14,7 @@ from eqco.cli.train import progress_of
 from eqco.config import NUMERICS, Machine
 from eqco.engine.launchers import choose_device
 from eqco.engine.run import run
+from eqco.runtime.files import check_apart, remove
 from eqco.runtime.validation import path_argument
 
 COMPARED = ("metrics", "diagnostics", "curve", "correct", "steps", "data_fingerprint")
@@ -99,10 +100,11 @@ def main(given: argparse.Namespace) -> None:
         compile=before.machine.get("compile", False),
     )
     again = Run(before.recipe, before.seed, machine, given.out)
+    check_apart(again.record_file, [path_argument(given.record), given.records])
     after = run(*again, progress_of(given, again.recipe.batch_size))
     assert after is not None  # one process
-    again.forget()
-    again.record_file.unlink()
+    for path in (*again.checkpoints, again.record_file):
+        remove(path)
     different = differences(before, after)
     place = elsewhere(before, after)
     if given.json:

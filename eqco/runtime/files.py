@@ -1,4 +1,4 @@
-"""Atomic writes, and folders that can be written."""
+"""Atomic writes, locks, and folders that can be written."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import errno
 import glob
 import json
 import os
+import stat
 import tempfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,60 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         if isinstance(error, OSError) and error.errno:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+TABLES = (
+    ".csv",
+    ".html",
+    ".md",
+    ".npy",
+    ".npz",
+    ".parquet",
+    ".tex",
+    ".txt",
+)  # no inputs in folders
+
+
+def check_apart(out: Path, inputs: Iterable[Path]) -> None:
+    """Raise ValueError where a file to write is one that is read, also by a link.
+
+    Args:
+        out: the file.
+        inputs: files, and folders of records, checkpoints or images.
+    """
+    if not out.is_file():
+        return
+    place = out.resolve()
+    for each in inputs:
+        inside = each.is_dir() and place.is_relative_to(each.resolve())
+        if (inside and place.suffix not in TABLES) or (each.is_file() and each.samefile(out)):
+            raise ValueError(f"{out} is read from {each} and would be lost: write to another file")
+
+
+def check_regular(path: Path, *, empty: bool = False) -> None:
+    """Raise OSError where something else than a regular file has a name, such as a link.
+
+    Args:
+        path: it may be missing.
+        empty: a file must hold nothing, as that of a lock.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(found.st_mode) or (empty and found.st_size):
+        what = "no empty regular file" if empty else "no regular file"
+        raise OSError(errno.EINVAL, f"is there and is {what}, move it away", str(path))
+
+
+def remove(path: Path) -> None:
+    """Remove a file that is of no more use; a warning, never an error, where that is refused."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")  # the work is done, whatever the user's filter
+            warnings.warn(f"{path} cannot be removed ({error.strerror})", stacklevel=2)
 
 
 def whole_number(digits: str) -> int:
@@ -131,9 +187,11 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
     Raises:
         ValueError: the folder cannot be written, or its disk has no file locks.
+        OSError: see `check_regular`.
     """
     check_writable(folder)
     check_locks(folder)
+    check_regular(folder / ".lock", empty=True)
     with FileLock(folder / ".lock"):
         yield
 

@@ -28,7 +28,7 @@ from eqco.data.in_memory import InMemory
 from eqco.evaluation.features import VIEWS, FeatureProbe
 from eqco.evaluation.metrics import METRICS, percent
 from eqco.recipe import Recipe
-from eqco.runtime.files import check_writable, write_atomically
+from eqco.runtime.files import check_apart, check_writable, write_atomically
 from eqco.runtime.validation import path_argument
 from reproductions.results.evidence import committed
 
@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("checkpoints", type=path_argument)
     parser.add_argument("--out", type=path_argument, default=FILE, help="file to write")
     given = parser.parse_args()
+    check_apart(given.out, [given.checkpoints])
     check_writable(given.out.parent)
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
