@@ -126,6 +126,28 @@ COMMANDS = {
             "--json": JSON,
         },
     ),
+    "embed": Command(
+        "write embeddings of two views, or features, as an array; draw nearest neighbours",
+        "eqco embed runs/checkpoints/NAME.pt --data PATH --out pairs.npy\n"
+        "  eqco embed resnet50.pth --data PATH --features --out features.npy --picture near.png",
+        {
+            "checkpoint": option(path, "of a run; with --features or --picture alone also a "
+                                 "ResNet's weights with torchvision's names"),
+            "--data": option(path, "folder of images; train/ alone where it has one (default: the "
+                             "drawn glyphs, for encoders of glyphs)"),
+            "--out": option(path, "file.npy: shape (2, N, D), which eqco diagnose reads"),
+            "--features": switch("shape (N, F) instead, the backbone's features of whole images, "
+                                 "with the names of their files in file.txt"),
+            "--picture": option(path, "file.png: a few images, each with its nearest neighbours"),
+            "--images": option(whole(3), "queries and keys; features are of all images",
+                               default=2048),
+            "--image-size": option(side, "side of the images (default: the encoder's)"),
+            "--device": DEVICE,
+            "--threads": THREADS,
+            "--workers": option(whole(0, 1024), "processes that decode images", default=0),
+            "--json": JSON,
+        },
+    ),
     "export": Command(
         "write a backbone for other people's code, and say how it loads",
         "eqco export runs/checkpoints/NAME.pt b.pt",

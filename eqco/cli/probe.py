@@ -49,9 +49,14 @@ def opened(
     if recipe is not None and not recipe.from_files and size == 32:
         data = in_memory.read_tree(tree, size)
         return in_memory.InMemory(data, recipe, loaded.seed, machine), "of the training images"
-    known = Recipe(
-        data="part:any", image_size=size, views="moco-v2", probe="crops", backbone="resnet18"
+    known = (
+        recipe
+        if recipe is not None and recipe.from_files
+        else Recipe(
+            data="part:any", image_size=size, views="moco-v2", probe="crops", backbone="resnet18"
+        )
     )
+    known = replace(known, image_size=size)
     return FromFiles(tree, known, loaded.seed, machine), "of ImageNet"
 
 

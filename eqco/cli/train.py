@@ -83,6 +83,7 @@ def closing(own: Run, record: Record) -> str:
     place = "" if recipe.data == "glyphs" else f" --data {own.machine.data_dir}"
     linear = record.metrics.get("linear")
     losses = record.curve["loss"]
+    labelled = " --data LABELLED  (CLASS/*, or train/CLASS/* and val/CLASS/*)"
     lines = [
         f"{record.run_id}: {record.steps} steps of {recipe.batch_size} images, "
         f"{duration(record.seconds['train'])}, loss {losses[-1]:.3f}"
@@ -93,8 +94,8 @@ def closing(own: Run, record: Record) -> str:
     ]
     following = [
         f"  next        eqco diagnose {checkpoint}{place}",
-        f"              eqco probe {checkpoint} --data LABELLED  (CLASS/*, or train/CLASS/* and "
-        "val/CLASS/*)",
+        f"              eqco probe {checkpoint}{place and labelled}",
+        f"              eqco embed {checkpoint}{place} --picture near.png",
         f"              eqco export {checkpoint} backbone.pt",
     ]
     return "\n".join(lines if lacks else lines + following)

@@ -17,11 +17,12 @@ def duration(seconds: float) -> str:
 
 
 def curve(losses: Sequence[float]) -> str:
-    """Losses as a line of blocks, the highest one eight times as high as the lowest.
+    """Losses as a line of 50 blocks or fewer, the highest eight times as high as the lowest.
 
     >>> curve([3.0, 2.0, 1.0])
     '█▅▁'
     """
+    losses = losses[:: -(-len(losses) // 50)]
     low = min(losses)
     height = (max(losses) - low) or 1.0
     return "".join("▁▂▃▄▅▆▇█"[int(7 * (loss - low) / height + 0.5)] for loss in losses)

@@ -6,7 +6,14 @@ import time
 
 import pytest
 
-from eqco.engine.progress import Log, duration
+from eqco.engine.progress import Log, curve, duration
+
+
+def test_a_curve_fits_a_terminal_and_falls_with_the_loss() -> None:
+    drawn = curve([100.0 - step for step in range(99)])
+    assert len(drawn) == 50
+    assert sorted(drawn, reverse=True) == list(drawn)
+    assert (drawn[0], drawn[-1], curve([2.0, 2.0])) == ("█", "▁", "▁▁")
 
 
 def test_a_log_says_where_a_run_is_and_how_long_it_takes(
