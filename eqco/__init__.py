@@ -52,7 +52,7 @@ MODULES = {name: "eqco.losses.modules" for name in __all__ if name != "__version
     "eqco_jackknife": "eqco.losses.bias_corrected",
     "info_nce": "eqco.losses.functional",
     "margin": "eqco.losses.functional",
-    "similarities": "eqco.losses.similarity",
+    "similarities": "eqco.losses.logits",
 }
 
 

@@ -14,6 +14,7 @@ from eqco.cli import check_output
 from eqco.cli.errors import run_cli, set_up_output
 from eqco.cli.options import option, switch
 from eqco.runtime.cpu import granted_cores
+from eqco.runtime.text import plain
 from eqco.runtime.validation import known_name, path_argument, whole
 from reproductions.experiments import check_images, imagenet, plan, submissions, sweep, throughput
 from reproductions.experiments.grid import PARTS
@@ -124,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.function is imagenet.main:  # pytest gets its words, and says itself how to continue
         return run_cli(lambda: imagenet.main(given, words), signals=nullcontext)
     if words:
-        parser().error(f"unknown options: {' '.join(words)}")
+        parser().error(plain(f"unknown options: {' '.join(words)}"))
     given_words = sys.argv[1:] if arguments is None else arguments
     command = shlex.join(["python", "-m", "reproductions", *given_words])
     return run_cli(lambda: run_command(given), command)

@@ -199,7 +199,7 @@ def train(request: pytest.FixtureRequest, session: Session) -> Train:
                     if not wait.goes_on():
                         give_up(session, request.node, job, error)
         except Stopped as stop:
-            pytest.exit(stop.sentence(session.command), returncode=stop.status)
+            pytest.exit(plain(stop.sentence(session.command)), returncode=stop.status)
         except KeyboardInterrupt:
             pytest.exit(f"stopped by Ctrl-C; continue with: {session.command}", returncode=130)
 

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from eqco import __version__
 from eqco.cli.options import COMMANDS, Help
+from eqco.runtime.text import plain
 from eqco.runtime.validation import nearest
 
 EPILOG = """exit status:
@@ -28,7 +29,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one sentence and exit with status 2."""
-        self.exit(2, f"error: {message} ({self.prog} --help)\n")
+        self.exit(2, f"error: {plain(message)} ({self.prog} --help)\n")
 
     def check_options(self, words: Sequence[str]) -> None:
         """End with the nearest option where one is unknown; before argparse misses others."""

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
 from signal import SIGINT
+from typing import Any
 
 from eqco.runtime.signals import Stopped, catching
-from eqco.runtime.text import escape_unencodable
+from eqco.runtime.text import Calm, escape_unencodable, plain
 from eqco.runtime.validation import sentence
 
 PACKAGES = Path(__file__).resolve().parents[2]
 # Errors of the user or the system; others are bugs of this suite.
-USER_ERRORS = (ValueError, RuntimeError, OSError, MemoryError, ModuleNotFoundError)
+USER_ERRORS = (ValueError, RuntimeError, OSError, MemoryError, ModuleNotFoundError, Warning)
 WRONG, BROKEN_PIPE = 2, 141
 
 
@@ -29,16 +31,34 @@ def formatted(
 ) -> str:
     """A warning of this suite as a sentence, without the line of code; others as ever."""
     own = any(Path(filename).is_relative_to(PACKAGES / name) for name in ("eqco", "reproductions"))
-    return f"warning: {message}\n" if own else as_ever(message, category, filename, lineno, line)
+    if own:
+        return f"warning: {plain(str(message))}\n"
+    return as_ever(message, category, filename, lineno, line)
 
 
 as_ever = warnings.formatwarning
+
+
+def calm_streams() -> ExitStack:
+    """Whatever is printed in this context has no control characters, be it of files or names."""
+    streams = ExitStack()
+    if sys.stdout is not None:  # None where the shell closed it
+        streams.enter_context(redirect_stdout(Calm(sys.stdout)))
+    if sys.stderr is not None:
+        streams.enter_context(redirect_stderr(Calm(sys.stderr)))
+    return streams
+
+
+def show_fault(*error: Any) -> None:
+    """Print the traceback of a fault of this suite, without control characters."""
+    print("".join(traceback.format_exception(*error)), end="", file=Calm(sys.stderr))
 
 
 def set_up_output() -> None:
     """Set up the streams and warnings of this process."""
     escape_unencodable()
     warnings.formatwarning = formatted
+    sys.excepthook = show_fault
 
 
 def tell(text: str) -> None:
@@ -63,10 +83,10 @@ def output_is_refused() -> bool:
 
 
 def failure(error: Exception) -> str:
-    """The message of a user or system error."""
+    """The message of a user or system error, on one line."""
     if isinstance(error, ModuleNotFoundError):
         return f"error: {error.name} is not installed: pip install 'eqco[suite]'"
-    return f"error: {sentence(error)}"
+    return f"error: {plain(sentence(error))}"
 
 
 def run_cli(
@@ -86,10 +106,20 @@ def run_cli(
         something; 128 + the number of a signal; 141 where nobody reads the output any more.
     """
     set_up_output()
+    with calm_streams():
+        return status_of(work, command, signals)
+
+
+def status_of(
+    work: Callable[[], int | None],
+    command: str,
+    signals: Callable[[], AbstractContextManager[None]],
+) -> int:
+    """`run_cli`, whose streams are set up."""
     try:
         with signals():
             status = int(work() or 0)
-            if sys.stdout is not None:  # None where the shell closed it
+            if sys.stdout is not None:
                 sys.stdout.flush()
             return status
     except Stopped as stop:

@@ -11,7 +11,6 @@ from eqco.artifacts.checkpoint import read
 from eqco.artifacts.record import Record, RecordError
 from eqco.cli.options import print_json
 from eqco.engine.progress import duration
-from eqco.runtime.text import plain
 from eqco.runtime.validation import TrainingError
 
 JOB, COLLECTED = ".job.json", ".jsonl"
@@ -72,7 +71,7 @@ def main(given: argparse.Namespace) -> None:
             words += [linear, duration(line["seconds"]), line["ended"][:16], line["data"]]
         if line["kind"] == "checkpoint":
             words.append(f"step {line['step']}")
-        print(f"{plain(line['path'])}  {', '.join(words)}")
+        print(f"{line['path']}  {', '.join(words)}")
     kinds = ("record", "checkpoint", "other")
     records, checkpoints, other = (sum(line["kind"] == kind for line in found) for kind in kinds)
     left = f", {other} file(s) that are neither or are damaged: see other" if other else ""

@@ -6,6 +6,8 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 
+from eqco.runtime.text import CLEAR
+
 Progress = Callable[[str, int, int, float], None]  # stage, step, steps, loss
 
 
@@ -66,4 +68,4 @@ class Live(Log):
     def write(self, text: str, last: bool) -> None:
         """Write over the line; what is longer than the terminal is cut."""
         width = shutil.get_terminal_size().columns - 1
-        print(f"\r\x1b[K{text[:width]}", end="\n" if last else "", flush=True)
+        print(f"{CLEAR}{text[:width]}", end="\n" if last else "", flush=True)

@@ -40,6 +40,32 @@ def plain_character(character: str) -> str:
     return "\ufffd" if kind == UNPRINTABLE else character
 
 
+CLEAR = "\r\x1b[K"  # begins a line that is written over the last one
+
+
+class Calm:
+    """A stream that writes each line as `plain` has it; `CLEAR` may stand before one.
+
+    Args:
+        stream: what is written to; whatever else is asked of it goes through.
+
+    >>> print("a\x1b[2J", file=Calm(sys.stdout))
+    a[2J
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text; returns its length."""
+        head = CLEAR if text.startswith(CLEAR) else ""
+        self.stream.write(head + "\n".join(map(plain, text[len(head) :].split("\n"))))
+        return len(text)
+
+
 def plain_texts(value: Any) -> Any:
     """A value of JSON with every text and name in it plain."""
     if isinstance(value, str):

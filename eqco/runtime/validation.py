@@ -13,9 +13,14 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from eqco.runtime.text import plain
+
 
 class TrainingError(RuntimeError):
-    """A run cannot go on; the message says why and what to do."""
+    """A run cannot go on; the message says why and what to do, without control characters."""
+
+    def __init__(self, told: object) -> None:
+        super().__init__(plain(str(told)))
 
 
 LARGEST_WHOLE = 2**63 - 1  # what torch, JSON readers and files take as an integer

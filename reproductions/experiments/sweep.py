@@ -24,6 +24,7 @@ from eqco.engine.launchers import choose_device
 from eqco.engine.run import run
 from eqco.runtime.files import check_locks, check_writable
 from eqco.runtime.signals import Stopped, catching
+from eqco.runtime.text import plain
 from reproductions.experiments.grid import check_choice, chosen_jobs
 from reproductions.experiments.resolve import choose_data
 from reproductions.results.evidence import committed, other_images
@@ -50,7 +51,7 @@ def work(jobs: Sequence[Run]) -> Iterator[str]:
         except Busy:
             continue
         except (ValueError, RuntimeError, OSError) as error:
-            yield f"failed  {error}"
+            yield plain(f"failed  {error}")
             continue
         assert done is not None
         accuracy, seconds = done.metrics["linear"], done.seconds["wall"]

@@ -13,6 +13,7 @@ from eqco.artifacts.record import Record
 from eqco.artifacts.run_files import SESSION, Busy, Run
 from eqco.engine.launchers import by_slurm, by_torchrun
 from eqco.engine.slurm import queue_state
+from eqco.runtime.text import plain
 from eqco.runtime.validation import TrainingError
 from reproductions.harness.session import Session
 
@@ -92,8 +93,8 @@ def give_up(session: Session, node: pytest.Item, job: Run, error: Busy) -> None:
     """Skip a test whose run another process holds; fail where --strict-busy asks for it."""
     node.user_properties.append(("busy", job.run_id))
     if session.strict_busy:
-        pytest.fail(str(error), pytrace=False)
-    pytest.skip(str(error))
+        pytest.fail(plain(str(error)), pytrace=False)
+    pytest.skip(plain(str(error)))
 
 
 def busy_line(session: Session) -> str:

@@ -17,6 +17,7 @@ from eqco.config import Machine
 from eqco.engine.launchers import choose_device
 from eqco.recipe import Recipe
 from eqco.runtime.files import check_locks, check_writable
+from eqco.runtime.text import plain
 from eqco.runtime.validation import sentence
 from reproductions.experiments.resolve import (
     check_batch,
@@ -147,7 +148,7 @@ def read_session(config: pytest.Config) -> Session:
     try:
         return checked_session(config)
     except USER_ERRORS as error:
-        raise pytest.UsageError(sentence(error)) from error
+        raise pytest.UsageError(plain(sentence(error))) from error
 
 
 def own_option(config: pytest.Config, name: str) -> Any:

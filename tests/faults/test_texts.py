@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+import sys
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,16 +17,19 @@ from unittest import mock
 
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eqco.__main__ import main as eqco
-from eqco.artifacts.record import Record, checksum
+from eqco.artifacts.record import Record, RecordError, checksum
 from eqco.artifacts.run_files import Run
+from eqco.cli.errors import run_cli, show_fault
 from eqco.config import Machine
 from eqco.recipe import Recipe
+from eqco.runtime.signals import Stopped
 from eqco.runtime.text import plain
-from eqco.runtime.validation import shown
+from eqco.runtime.validation import TrainingError, shown
 from reproductions.__main__ import main
 from reproductions.experiments.plan import price_from_measurement
 from reproductions.reports import terminal
@@ -30,6 +37,7 @@ from reproductions.results import published
 from reproductions.results.evidence import Evidence, committed
 from reproductions.tables.base import Row
 from reproductions.tables.formats import FORMATS, Grid, rendered
+from tests.faults.damage import train
 from tests.reproductions.reports.test_terminal import make_record
 
 pytestmark = pytest.mark.faults
@@ -96,19 +104,49 @@ def test_commands_show_hostile_records_calmly(
     assert "[2J/" in text  # the folder
 
 
+ERRORS = [ValueError, TrainingError, RecordError, OSError, UserWarning, KeyboardInterrupt]
+
+
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
+def test_whatever_a_command_says_is_calm(
+    kind: type[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> None:
+        print(HOSTILE, file=sys.stdout)
+        print(warnings.formatwarning(HOSTILE, UserWarning, "x", 1), file=sys.stderr)
+        raise Stopped(2, HOSTILE) if kind is KeyboardInterrupt else kind(HOSTILE)
+
+    assert run_cli(work) in (2, 130)
+    show_fault(kind, kind(HOSTILE), None)
+    told = capsys.readouterr()
+    assert is_calm(told.out + told.err)
+    assert told.err.count("<script>") == 3
+
+
 def test_errors_that_quote_a_file_are_calm(
     body: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = seal(tmp_path, body)
     other = path.rename(tmp_path / "\x1b[2J.json")
     seal(tmp_path, {**body, "metrics": {HOSTILE: 1.0}})
-    for each in (other, path):
-        assert eqco(["show", str(each)]) == 2
+    weights, name = tmp_path / "w.pt", f"{tmp_path}/\x1b]0;X\x07.pt"
+    torch.save({"\x1b]0;X\x07\x1b[2J": torch.zeros(3)}, weights)
+    torch.save({"query": torch.eye(8), "key": torch.eye(8)}, name)
+    checkpoint = shutil.copy(train(tmp_path, until=1), f"{tmp_path}/\x1b[2J.pt")
     order = Run(Recipe(), 0, Machine(checkpoints=tmp_path), tmp_path).write_job()
     job = json.loads(order.read_text(encoding="utf-8"))
     order.write_text(json.dumps({**job, HOSTILE: 1}), encoding="utf-8")
-    assert eqco(["run", str(order)]) == 2
-    assert is_calm(capsys.readouterr().err)
+    for words in (
+        ["show", str(other)], ["show", str(path)], ["run", str(order)], ["probe", str(weights)],
+        ["probe", name], ["diagnose", str(weights)], ["export", name, name],
+        ["train", "--data", name], ["probe", str(weights), "--\x1b[2J"],
+    ):  # fmt: skip
+        with suppress(SystemExit):
+            assert eqco(words) == 2
+    assert eqco(["diagnose", name]) == eqco(["export", checkpoint, f"{checkpoint}.pt"]) == 0
+    told = capsys.readouterr()
+    assert is_calm(told.out + told.err)
+    assert "[2J" in told.out
 
 
 def closing(note: str, value: str, colour: bool) -> str:
