@@ -4,21 +4,41 @@ from __future__ import annotations
 
 import argparse
 import os
+import textwrap
 from pathlib import Path
 from typing import Any
 
 from eqco.cli.options import print_json
-from eqco.recipe import IMAGES
 from eqco.runtime.cpu import granted_cores
 
-LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "pandas", "submitit")
+# What each library adds to the losses, which need torch alone.
+ADDS = {
+    "numpy": "embeddings and images as arrays: train, probe, embed, diagnose",
+    "pillow": "pictures: train, probe, embed",
+    "filelock": "runs that no two processes do at once: train, tables",
+    "torchvision": "ResNets, and images read from files",
+    "matplotlib": "the glyphs of the tables, and figures",
+    "seaborn": "figures",
+    "scipy": "intervals and verdicts of the tables",
+    "pandas": "figures and tables as files",
+    "pytest": "tables: pytest reproductions",
+    "jinja2": "the report as a page",
+    "rich": "tables in a terminal",
+    "submitit": "--launcher slurm",
+}
+TRAINING = ("numpy", "pillow", "filelock", "torchvision")  # and to look for data
 
 
 def versions() -> dict[str, str]:
     """Versions of the libraries; "none" for a missing one."""
     from eqco.artifacts.environment import installed
 
-    return {name: installed(name) for name in LIBRARIES}
+    return {name: installed(name) for name in ("torch", *ADDS)}
+
+
+def lacking(found: dict[str, str]) -> list[str]:
+    """The libraries of training that are not there, by the versions of all."""
+    return [name for name in TRAINING if found[name] == "none"]
 
 
 def devices() -> list[str]:
@@ -55,17 +75,18 @@ def report(given: argparse.Namespace) -> dict[str, Any]:
     from eqco.artifacts.environment import processor
     from eqco.engine.precision import reported_units
 
-    units = sorted(reported_units())
+    found, units = versions(), sorted(reported_units())
     gpu = torch.cuda.is_available()
     native = bool(units) or (gpu and torch.cuda.is_bf16_supported(including_emulation=False))
     return {
-        "versions": versions(),
+        "versions": found,
+        "missing": {name: adds for name, adds in ADDS.items() if found[name] == "none"},
         "devices": devices(),
         "processor": processor(),
         "bfloat16": {"native": native, "units": units},
         "cores": {"machine": os.cpu_count(), "granted": granted_cores()},
         "threads": given.threads,
-        "data": data_in(given.data),
+        "data": {} if lacking(found) else data_in(given.data),
     }
 
 
@@ -86,16 +107,20 @@ def words(found: dict[str, Any]) -> list[str]:
     cores, bfloat16 = found["cores"], found["bfloat16"]
     emulated = "emulated, ten times slower than float32: --precision float32"
     units = f"units {', '.join(bfloat16['units'])}" if bfloat16["units"] else "on the GPU"
-    missing = [name for name, version in found["versions"].items() if version == "none"]
+    missing = [f"missing    {name}: {adds}" for name, adds in found["missing"].items()]
+    without = lacking(found["versions"])
     there = [f"{n} {v}" for n, v in found["versions"].items() if v != "none"]
     lines = [
-        f"libraries  {', '.join(there)}",
-        *([f"missing    {', '.join(missing)}: pip install 'eqco[suite,slurm]'"] if missing else []),
+        textwrap.fill(f"libraries  {', '.join(there)}", 79, subsequent_indent=11 * " "),
+        *missing,
+        *(["           pip install 'eqco[suite,slurm]' adds them"] if missing else []),
         f"devices    {', '.join(found['devices'])}",
         f"processor  {found['processor']}, {cores['granted']} of {cores['machine']} cores granted",
         f"threads    {found['threads']}",
         f"bfloat16   {units if bfloat16['native'] else emulated}",
     ]
+    if without:
+        lines += [f"data       no look at data and speed without {', '.join(without)}"]
     return lines + [f"{'data' if not n else '':11s}{k}: {v}" for n, (k, v) in enumerate(
         found["data"].items())]  # fmt: skip
 
@@ -115,11 +140,14 @@ def main(given: argparse.Namespace) -> None:
     found = report(given)
     if not given.json:
         print("\n".join(words(found)), flush=True)
-    if given.seconds:
+    timed = given.seconds and not lacking(found["versions"])
+    if timed:
         found["scales"] = measured(given, found["devices"][0].startswith("cuda"))
     if given.json:
         print_json(found)
-    elif given.seconds:
+    elif timed:
+        from eqco.recipe import IMAGES
+
         seconds = f"training in float32, {given.seconds:g} s"
         print(f"\n{'scale':15s}{'one run':11s}images/s   images ({seconds})")
         for name, each in found["scales"].items():

@@ -156,10 +156,11 @@ def check_negatives(value: int) -> int:
 
 
 def nearest(kind: str, name: object, known: Iterable[str]) -> str:
-    """One sentence for an unknown name, with the known names most like it."""
+    """One sentence for an unknown name, with the known names like it, or all where none is."""
     names = list(known)
-    close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.4) or names
-    return f"unknown {kind} {shown(name)}: did you mean {' or '.join(close)}?"
+    close = difflib.get_close_matches(str(name), names)
+    told = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}"
+    return f"unknown {kind} {shown(name)}: {told}"
 
 
 def check_name(kind: str, name: object, known: Iterable[str]) -> None:

@@ -9,16 +9,17 @@ import pytest
 
 from eqco.__main__ import main
 from eqco.cli import parser, train
-from eqco.cli.doctor import price
+from eqco.cli.doctor import ADDS, price
 from eqco.engine import precision
 from eqco.engine.throughput import SIZES
 from eqco.recipe import BASES, IMAGES
-from tests.processes import ROOT
+from tests.processes import ROOT, python
 from tests.trees import write_tree
 
 COMMANDS = parser()[1]
 WRONG = {
     "command": (["trian"], "unknown command 'trian': did you mean train"),
+    "command, unlike any": (["foo"], "unknown command 'foo': known are train, probe, diagnose, emb"),
     "option": (["train", "--epocs", "3"], "unknown option '--epocs': did you mean --epochs"),
     "option of the top": (["--versoin"], "unknown option '--versoin': did you mean --version"),
     "no command": ([], "the following arguments are required: command"),
@@ -95,6 +96,38 @@ def test_the_report_names_devices_units_cores_and_data(
     if found["devices"] == ["cpu"]:
         assert "emulated, ten times slower than float32" in out
     assert f"tree: none in {tmp_path / 'none'}" in out
+
+
+WITHOUT = """
+import importlib.metadata, importlib.machinery, sys
+missing = sys.argv[1].split(",")
+find, version = importlib.machinery.PathFinder.find_spec, importlib.metadata.version
+
+def find_spec(name, *more):
+    return None if name.replace("PIL", "pillow").split(".")[0] in missing else find(name, *more)
+
+def known_version(name):
+    if name in missing:
+        raise importlib.metadata.PackageNotFoundError(name)
+    return version(name)
+
+importlib.machinery.PathFinder.find_spec = find_spec
+importlib.metadata.version = known_version
+from eqco.__main__ import main
+sys.exit(main(["doctor", "--seconds", "0.01"]))
+"""
+
+
+@pytest.mark.parametrize("missing", [sorted(ADDS), ["rich", "submitit"]], ids=["all", "some"])
+def test_doctor_works_with_torch_alone_and_says_what_is_missing(missing: list[str]) -> None:
+    out = python("-c", WITHOUT, ",".join(missing)).stdout
+    told = [line for line in out.splitlines() if line.startswith("missing")]
+    assert sorted(told) == [f"missing    {name}: {ADDS[name]}" for name in missing]
+    assert "pip install 'eqco[suite,slurm]' adds them" in out
+    assert "devices    " in out
+    whole = "numpy" not in missing
+    assert ("glyphs: drawn characters" in out, "images/s" in out) == (whole, whole)
+    assert whole or "no look at data and speed without numpy, pillow, filelock, torchv" in out
 
 
 def test_every_timed_scale_says_what_its_images_are() -> None:

@@ -104,7 +104,7 @@ def test_what_cannot_be_shown_is_named(
     assert "is for readers: take csv, json or parquet" in error("--runs", "--format", "latex")
     assert "--format parquet is no text: add --out FILE" in error("--format", "parquet")
     assert "is no folder" in error("--records", str(tmp_path / "none"))
-    assert "holds no record: unknown scale 'glyphs': did you mean smoke?" in error(
+    assert "holds no record: unknown scale 'glyphs': known are smoke" in error(
         "--records", str(records)
     )
     Record.of(SCALES["glyphs"].base, 0, Machine(), now(), metrics={}).write(tmp_path / "glyphs")
