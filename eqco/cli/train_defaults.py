@@ -51,6 +51,14 @@ def check_batch(batch_size: int, images: int, data: Path) -> None:
         )
 
 
+def check_channels(backbone: str, data: str) -> None:
+    """Raise ValueError where a backbone of gray images gets colours, or one of colours glyphs."""
+    gray = data == "glyphs"
+    if backbone.endswith("-gray") != gray:
+        own, others = ("gray", "colours") if gray else ("in colour", "gray ones")
+        raise ValueError(f"--backbone {backbone} takes {others}, the images are {own}")
+
+
 def queue_settings(batch_size: int, images: int) -> dict[str, Any]:
     """MoCo's queue, half of the images at most, and the parts of its batch norm."""
     steps = max(1, min(QUEUE, images // 2) // batch_size)
@@ -110,6 +118,7 @@ def default_recipe(data: Path, image_size: int, given: Mapping[str, Any]) -> Rec
         own |= METHODS[method].usual
         own |= {n: queue[n] for n in METHODS[method].own_fields if n in queue}
     wanted = chosen.pop("num_negatives", None)
+    check_channels(chosen.get("backbone", start.backbone), name)
     fields = {k: v for k, v in chosen.items() if k != "alpha"}
     start = replace(start, **{**own, **fields})
     if loss in LOSSES:

@@ -41,9 +41,12 @@ def choose_device(text: str, launcher: str = "here") -> str:
     has_gpu = torch.cuda.is_available() or launcher == "slurm"
     if text == "auto":
         return "cuda" if has_gpu else "cpu"
-    check_name("device", text.partition(":")[0], DEVICES)
-    if text.startswith("cuda") and not has_gpu:
-        raise ValueError(f"--device {text}: torch sees no GPU here, use --device cpu")
+    kind = text.partition(":")[0]
+    check_name("device", kind, DEVICES)
+    here = torch.accelerator.current_accelerator(check_available=True)
+    known = ("cpu", "cuda" if has_gpu else "", here.type if here else "")
+    if kind not in known and launcher != "slurm":
+        raise ValueError(f"--device {text}: torch sees no such device here, use --device cpu")
     return text
 
 

@@ -19,13 +19,15 @@ from tests.trees import write_tree
 COMMANDS = parser()[1]
 WRONG = {
     "command": (["trian"], "unknown command 'trian': did you mean train"),
-    "command, unlike any": (["foo"], "unknown command 'foo': known are train, probe, diagnose, emb"),
+    "command, unlike any": (["foo"], "unknown command 'foo': known are train, probe, dia"),
     "option": (["train", "--epocs", "3"], "unknown option '--epocs': did you mean --epochs"),
     "option of the top": (["--versoin"], "unknown option '--versoin': did you mean --version"),
     "no command": ([], "the following arguments are required: command"),
     "number": (["train", "--data", "x", "--epochs", "0"], "--epochs: must be a whole number"),
     "folder": (["train", "--data", "/nowhere"], "--data /nowhere does not exist"),
     "device": (["train", "--data", "glyphs", "--device", "cdua"], "unknown device 'cdua'"),
+    "no such device": (["train", "--data", "glyphs", "--device", "xpu"], "--device xpu: torch"),
+    "colours": (["train", "--data", "glyphs", "--backbone", "small-rgb"], "--backbone small-rgb"),
     "list": (["ls", "/nowhere"], "folder /nowhere does not exist: records are written by"),
     "run": (["redo", "simo-x", "--records", str(ROOT / "docs")], "simo-x is neither the file of a"),
     "record": (["show", "/nowhere.json"], "record /nowhere.json cannot be opened: No such file"),

@@ -175,7 +175,7 @@ def test_a_cluster_has_gpus_though_this_host_has_none(monkeypatch: pytest.Monkey
     assert choose_workers(None, base, 8, "slurm") == CLUSTER_WORKERS
     assert choose_workers(None, RECIPE, 8, "slurm") == 0
     assert (choose_workers(0, base, 8, "slurm"), choose_workers(3, base, 8, "here")) == (0, 3)
-    with pytest.raises(ValueError, match="--device cuda: torch sees no GPU here"):
+    with pytest.raises(ValueError, match="--device cuda: torch sees no such device here"):
         choose_device("cuda", "torchrun")
 
 
