@@ -21,7 +21,14 @@ from eqco.engine.run import run, untrained
 from eqco.recipe import Recipe
 from eqco.runtime.signals import Stopped
 from eqco.runtime.text import plain
-from reproductions.harness.launching import Wait, busy_line, give_up, launched, write_job
+from reproductions.harness.launching import (
+    Wait,
+    busy_line,
+    check_launcher,
+    give_up,
+    launched,
+    write_job,
+)
 from reproductions.harness.options import add_free_options
 from reproductions.harness.session import Outcomes, Session, read_session
 from reproductions.reports.terminal import Cells, Judged, closing
@@ -109,6 +116,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             pytest.param(case, marks=expected_failure(contradicted.get(case))) for case in claims
         ]
         metafunc.parametrize("claim", marked, ids=case_name)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Find out whether the launcher can do the rows that are selected."""
+    own = session.config.stash[SESSION]
+    if session.config.option.collectonly or own.policy == "never":
+        return
+    calls = (item.callspec for item in session.items if hasattr(item, "callspec"))
+    rows = dict.fromkeys(call.params["row"] for call in calls if "row" in call.params)
+    try:
+        check_launcher(own, (own.run(own.table(n).row(name).recipe, 0) for n, name in rows))
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from eqco.config import DEVICES
 from eqco.engine.progress import Progress
 from eqco.engine.run import run
 from eqco.engine.slurm import outside_of_a_job, remember
+from eqco.recipe import Recipe
 from eqco.runtime import distributed
 from eqco.runtime.files import check_locks, check_writable
 from eqco.runtime.signals import Stopped, catching
@@ -66,9 +67,8 @@ def do_shared(own: Run, progress: Progress | None = None) -> Record | None:
         distributed.stop()
 
 
-def check_processes(run: Run, processes: int) -> None:
-    """Raise ValueError where that number of processes cannot share a run."""
-    recipe = run.recipe
+def check_sharing(recipe: Recipe, processes: int) -> None:
+    """Raise ValueError where that number of processes cannot share the batches of a recipe."""
     if processes < 1:
         raise ValueError(f"processes must be at least 1, got {processes}")
     if recipe.batch_size % processes:
@@ -80,6 +80,11 @@ def check_processes(run: Run, processes: int) -> None:
         raise ValueError(
             f"bn_splits is {recipe.bn_splits}, which {processes} processes cannot share equally"
         )
+
+
+def check_processes(run: Run, processes: int) -> None:
+    """Raise ValueError where that number of processes of this node cannot share a run."""
+    check_sharing(run.recipe, processes)
     gpus = torch.cuda.device_count()
     if run.machine.device.startswith("cuda") and processes > gpus:
         raise ValueError(f"{processes} processes on cuda need as many GPUs, this node has {gpus}")
@@ -200,6 +205,8 @@ def by_slurm(
         raise ValueError('--launcher slurm needs submitit: pip install "eqco[slurm]"') from error
     if cluster == "local":
         check_processes(run, processes)
+    else:
+        check_sharing(run.recipe, processes)
     executor = submitit.AutoExecutor(folder=logs, cluster=cluster)
     cpus = processes * (run.machine.workers + 1)  # one task runs torchrun and its processes
     given = {"name": run.run_id, "nodes": 1, "tasks_per_node": 1, "cpus_per_task": cpus}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,32 @@ import pytest
 
 from eqco.artifacts.record import Record
 from eqco.artifacts.run_files import SESSION, Busy, Run
-from eqco.engine.launchers import by_slurm, by_torchrun
+from eqco.engine.launchers import by_slurm, by_torchrun, check_processes, check_sharing
 from eqco.engine.slurm import queue_state
 from eqco.runtime.text import plain
 from eqco.runtime.validation import TrainingError
 from reproductions.harness.session import Session
 
 PAUSE = 0.2  # seconds between two looks at a run that another process holds
+
+
+def check_launcher(session: Session, jobs: Iterable[Run]) -> None:
+    """Find what a launcher cannot do, once and before any run.
+
+    Raises:
+        ValueError: processes cannot share a run, or there is no cluster here.
+    """
+    here = "cluster=local" in session.launcher_options
+    if session.launcher == "slurm" and not here and not shutil.which("srun"):
+        raise ValueError(
+            "--launcher slurm: this host has no srun: submit on a node of the cluster, or try the "
+            "set-up here by --launcher-options cluster=local"
+        )
+    for job in jobs if session.launcher != "here" else ():
+        if session.launcher == "torchrun" or here:
+            check_processes(job, session.processes)
+        else:
+            check_sharing(job.recipe, session.processes)
 
 
 def launched(session: Session, job: Run) -> Record | None:

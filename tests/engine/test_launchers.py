@@ -102,6 +102,12 @@ def test_processes_that_cannot_share_a_run_raise_an_error(processes: int, messag
         check_processes(Run(RECIPE, 0), processes)
 
 
+def test_a_cluster_is_not_sent_what_cannot_be_shared(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="3 processes cannot share a batch of 64"):
+        by_slurm(Run(RECIPE, 0), 3, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_more_processes_than_gpus_raise_an_error() -> None:
     processes = 64  # more than any node has
     with pytest.raises(ValueError, match="64 processes on cuda need as many GPUs, this node has"):
