@@ -39,6 +39,8 @@ NOT_RUN = {
     "eqco train --data glyphs --epochs 10": "takes minutes; tests/cli/test_train.py",
     "eqco diagnose runs/checkpoints/simo": "of that encoder; tests/analysis/test_diagnosis.py",
     "python -m reproductions sweep": "takes hours; tests/reproductions/experiments/test_sweep.py",
+    "python -m reproductions records check": "of runs/records; the same file",
+    "python -m reproductions check --data folder:PATH": "needs ImageNet",
     "python -m reproductions records add": "tests/reproductions/experiments/test_submissions.py",
     "python -m reproductions pages": "writes pages; tests/reproductions/reports/test_pages.py",
     "pytest reproductions/": "tests/test_docs.py collects the cases of each",
