@@ -26,20 +26,24 @@ from eqco.data.image_folder import ImageTree, scan_unlabelled
 from eqco.engine.launchers import choose_device
 from eqco.evaluation.features import Frozen
 from eqco.losses.tensors import unit
-from eqco.runtime.files import write_atomically
+from eqco.runtime.files import check_apart, check_writable, write_atomically
 from eqco.runtime.validation import one_line
 
 ROWS, COLUMNS, SIDE = 8, 9, 64  # of the picture: images, each with its neighbours; S
+NAMES = ".names.txt"  # in place of .npy
 GAP = 2  # white pixels around each small picture
 
 
 def check_outputs(given: argparse.Namespace) -> None:
-    """Raise ValueError where no file is asked for, or one of another kind."""
+    """Raise ValueError where no file is asked for, one of another kind, or one that is read."""
     if not given.out and not given.picture:
         raise ValueError("give --out FILE.npy, --picture FILE.png or both")
     for name, path, ending in (("out", given.out, ".npy"), ("picture", given.picture, ".png")):
         if path and path.suffix != ending:
             raise ValueError(f"--{name} {path}: the name of its file ends in {ending}")
+        if path:
+            check_writable(path.parent)
+            check_apart(path, [each for each in (given.data, given.checkpoint) if each])
 
 
 def views_of(given: argparse.Namespace, images: Images, device: str) -> tuple[Tensor, str]:
@@ -78,13 +82,13 @@ def draw(places: Tensor, tree: ImageTree | None, path: Path) -> None:
 
 
 def write_array(path: Path, found: Tensor, names: list[Path]) -> None:
-    """Write an array as .npy, and the names of its rows, where there are, as .txt beside it."""
+    """Write an array as .npy, and the names of its rows, where there are, beside it."""
     stream = io.BytesIO()
     np.save(stream, found.cpu().numpy())
     write_atomically(path, stream.getvalue())
     if names:
         lines = "".join(f"{one_line(name)}\n" for name in names)
-        write_atomically(path.with_suffix(".txt"), lines)
+        write_atomically(path.with_suffix(NAMES), lines)
 
 
 def main(given: argparse.Namespace) -> None:
@@ -102,7 +106,7 @@ def main(given: argparse.Namespace) -> None:
         frozen = Frozen(loaded.backbone.to(machine.device))
         features, _ = frozen.of_batches(images.whole("train"))
     if given.out:
-        following = f"the names of its rows are in {given.out.with_suffix('.txt')}"
+        following = f"the names of its rows are in {given.out.with_suffix(NAMES)}"
         if given.features:
             found = features
         else:

@@ -137,7 +137,7 @@ COMMANDS = {
                              "drawn glyphs, for encoders of glyphs)"),
             "--out": option(path, "file.npy: shape (2, N, D), which eqco diagnose reads"),
             "--features": switch("shape (N, F) instead, the backbone's features of whole images, "
-                                 "with the names of their files in file.txt"),
+                                 "with the names of their files in file.names.txt"),
             "--picture": option(path, "file.png: a few images, each with its nearest neighbours"),
             "--images": option(whole(3), "queries and keys; features are of all images",
                                default=2048),

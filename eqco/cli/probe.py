@@ -48,7 +48,8 @@ def opened(
         )
     if recipe is not None and not recipe.from_files and size == 32:
         data = in_memory.read_tree(tree, size)
-        return in_memory.InMemory(data, recipe, loaded.seed, machine), "of the training images"
+        whole = replace(recipe, validation=0)  # the tree has a part to judge on
+        return in_memory.InMemory(data, whole, loaded.seed, machine), "of the training images"
     known = (
         recipe
         if recipe is not None and recipe.from_files

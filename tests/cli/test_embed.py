@@ -59,7 +59,7 @@ def test_features_stand_beside_the_names_of_their_files(
     assert main([*words, "--out", str(out), "--json"]) == 0
     shape = json.loads(capsys.readouterr().out)["shape"]
     assert np.load(out).shape == tuple(shape)
-    names = (tmp_path / "features.txt").read_text(encoding="utf-8").splitlines()
+    names = (tmp_path / "features.names.txt").read_text(encoding="utf-8").splitlines()
     assert names == sorted(str(path) for path in (data / "train").glob("*/*"))
     assert shape[0] == len(names)
 
@@ -81,6 +81,17 @@ def test_a_picture_shows_each_image_before_its_neighbours(
     with Image.open(data / "train" / "n01" / "0.JPEG") as first:
         shade = np.asarray(first.convert("RGB")).mean()
     assert line[GAP:-GAP, GAP : GAP + SIDE].mean() == pytest.approx(shade, abs=3)
+
+
+def test_a_picture_does_not_replace_an_image(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_tree(tmp_path / "tree", each=4) / "train"
+    image = (data / "n01" / "0.JPEG").rename(data / "n01" / "0.png")
+    before = image.read_bytes()
+    assert main(["embed", "no.pt", "--data", str(data), "--picture", str(image)]) == 2
+    assert "would be lost: write to another file" in capsys.readouterr().err
+    assert image.read_bytes() == before
 
 
 def test_neighbours_are_those_of_the_largest_cosine(generator: torch.Generator) -> None:

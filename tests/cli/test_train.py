@@ -14,10 +14,16 @@ import torchvision
 from PIL import Image
 
 from eqco.__main__ import main
+from eqco.artifacts.pretrained import PretrainedBackbone
 from eqco.artifacts.record import Record
+from eqco.cli.probe import opened
 from eqco.cli.train import with_options
+from eqco.config import Machine
+from eqco.data.image_folder import scan
 from eqco.data.labelled import content_hash, labelled_tree
 from eqco.engine.progress import Live
+from eqco.methods.encoder import build_encoder
+from eqco.recipe import Recipe
 from tests.trees import write_tree
 
 
@@ -152,6 +158,16 @@ def test_held_out_files_that_are_training_files_too_are_counted(
     with pytest.warns(UserWarning, match=r"^1 of 8 held-out files are training files too, such"):
         found = probed(weights, data, capsys)
     assert found["copies"] == 1
+
+
+def test_a_probe_judges_on_the_tree_of_the_user_whatever_the_training_left_out(
+    tmp_path: Path,
+) -> None:
+    backbone = build_encoder("small-rgb", 8, seed=0).backbone
+    recipe = Recipe(data="cifar10", backbone="small-rgb", views="photos", validation=5)
+    loaded = PretrainedBackbone(backbone, "small-rgb", recipe)
+    images, _ = opened(loaded, scan(write_tree(tmp_path / "tree", each=3)), None, Machine())
+    assert images.shuffle.total == 12
 
 
 def test_a_sentence_about_a_field_names_its_option() -> None:
