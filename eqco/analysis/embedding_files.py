@@ -11,6 +11,7 @@ from torch import Tensor
 
 from eqco.losses.sampling import off_diagonal
 from eqco.losses.tensors import unit
+from eqco.runtime.tensor_files import check_size, load_tensors
 from eqco.runtime.validation import first_line, shown
 
 NUMPY = (".npy", ".npz")
@@ -28,9 +29,11 @@ def read_content(path: Path) -> Any:
         if path.suffix in NUMPY:
             found = np.load(path, allow_pickle=False)
             return found if path.suffix == ".npy" else dict(found)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return load_tensors(path)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
+    except MemoryError:
+        raise
     except Exception as error:  # both raise many types on damaged files
         raise ValueError(f"{path} cannot be read ({first_line(error)})") from error
 
@@ -38,9 +41,12 @@ def read_content(path: Path) -> Any:
 def checked(path: Path, name: str, values: Any) -> Tensor:
     """Embeddings (..., N, D) of length 1 in float64, or ValueError saying what is wrong."""
     try:
-        found = torch.as_tensor(values, device="cpu").double()
+        found = torch.as_tensor(values, device="cpu")
+        if path.suffix not in NUMPY:  # whose files may be compressed
+            check_size(name, found, path)
+        found = found.double()
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{path}: {name} is no array of numbers, got {shown(values)}") from error
+        raise ValueError(f"{path}: {name} is no array of numbers ({first_line(error)})") from error
     if found.ndim < 2 or found.shape[-2] < 3:
         shape = tuple(found.shape)
         raise ValueError(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import io
 import os
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from eqco.runtime.files import write_atomically
-from eqco.runtime.validation import Table, TrainingError, first_line
+from eqco.runtime.tensor_files import check_size, load_tensors
+from eqco.runtime.validation import Table, TrainingError, first_line, lacks_memory
 
 
 class Damaged(TrainingError):
@@ -66,17 +66,6 @@ PARTS: dict[str, type] = {"digest": str, "seed": int, "step": int}  # other part
 UNSEEN = "averages"  # the part whose entries of images not seen yet are infinite
 
 
-def verify(stream: IO[bytes]) -> None:
-    """Raise ValueError where a part of torch's zip file differs from its checksum.
-
-    `torch.load` does not compare them: a flipped bit in a weight would load silently.
-    """
-    with zipfile.ZipFile(stream) as archive:
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise ValueError(f"{damaged} does not match its checksum")
-
-
 def floats(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
     """Floating-point tensors in nested tables and lists, with their names."""
     if torch.is_tensor(value):
@@ -89,9 +78,10 @@ def floats(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
         yield from floats(inner, f"{name}.{key}" if name else str(key))
 
 
-def check_finite(state: Any) -> None:
-    """Raise ValueError where a state holds a number that is not finite."""
+def check_finite(state: Any, path: Path) -> None:
+    """Raise ValueError where a state holds a number that is not finite, or more than its file."""
     for name, tensor in floats(state, ""):
+        check_size(name, tensor, path)
         allowed = torch.isposinf(tensor) if name.startswith(UNSEEN) else False
         if not (torch.isfinite(tensor) | allowed).all():
             raise ValueError(f"{name} is not finite")
@@ -109,20 +99,17 @@ def read(path: Path, *needed: str) -> dict[str, Any]:
             or holds a weight that is not finite.
     """
     try:
-        with path.open("rb") as stream:
-            verify(stream)
-            stream.seek(0)
-            state: dict[str, Any] = torch.load(stream, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = load_tensors(path, sealed=True)
         if needed:
             kinds = {name: PARTS.get(name, dict) for name in needed}
             Table(kinds, needed=needed, others=object).check("", state)
-        check_finite(state)
+        check_finite(state, path)
     except OSError as error:
         reason = error.strerror or first_line(error)
         raise Damaged(f"checkpoint {path} cannot be read ({reason})") from error
-    except MemoryError:
-        raise
     except Exception as error:  # torch and zipfile raise many types
+        if lacks_memory(error):
+            raise MemoryError(f"checkpoint {path} is too large") from error
         raise Damaged(f"checkpoint {path} cannot be read ({first_line(error)})") from error
     return state
 

@@ -11,16 +11,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eqco.artifacts.checkpoint import is_checkpoint, read, read_trained
+from eqco.artifacts.checkpoint import check_finite, is_checkpoint, read_trained
 from eqco.methods import build
 from eqco.methods.base import Method
 from eqco.methods.encoder import BACKBONES, torchvision_resnet
 from eqco.recipe import Recipe
+from eqco.runtime.tensor_files import load_tensors
+from eqco.runtime.text import plain
 from eqco.runtime.validation import TrainingError, check_name
 
 OTHERS = ("resnet34", "resnet101", "resnet152", "wide_resnet50_2", "resnext50_32x4d")
-WRAPPERS = ("state_dict", "model", "model_state_dict")  # where programs put the weights
-KEY_SIDE = ("_k.", "momentum", "teacher", "target")  # of a second network, which is not the query's
+KEY_SIDE = (
+    "_k.",
+    "momentum",
+    "teacher",
+    "target",
+    "ema.",
+)  # of a second network, which is not the query's
 
 
 def architectures() -> dict[str, Callable[[], nn.Module]]:
@@ -58,13 +65,22 @@ class PretrainedBackbone:
         return 32 if self.name.startswith("small") or self.name.endswith("small-images") else 224
 
 
-def tensors_of(state: Any) -> dict[str, Tensor]:
-    """The tensors in what a file holds; none where it holds no weights."""
-    for name in WRAPPERS:
-        if isinstance(state, dict) and isinstance(state.get(name), dict):
-            state = state[name]
-    items = state.items() if isinstance(state, dict) else ()
-    return {str(key): value for key, value in items if isinstance(value, Tensor)}
+def tensors_of(state: Any, prefix: str = "") -> dict[str, Tensor]:
+    """The tensors in what a file holds, those of inner tables behind the names of these."""
+    found: dict[str, Tensor] = {}
+    for key, value in state.items() if isinstance(state, dict) else ():
+        if isinstance(value, Tensor):
+            found[f"{prefix}{key}"] = value
+        else:
+            found |= tensors_of(value, f"{prefix}{key}.")
+    return found
+
+
+def is_weight(value: Tensor, wanted: Tensor) -> bool:
+    """Whether a tensor of a file can be a weight: an ordinary one of the same shape and kind."""
+    is_plain = value.layout == torch.strided and not (value.is_nested or value.is_quantized)
+    is_real = value.is_floating_point() or not (wanted.is_floating_point() or value.is_complex())
+    return is_plain and is_real and not value.is_meta and value.shape == wanted.shape
 
 
 def prefixes(state: dict[str, Tensor], marker: str) -> Iterator[str]:
@@ -79,13 +95,15 @@ def matched(
 ) -> dict[str, Tensor] | None:
     """The weights of an architecture in a state, under its own names; None where they differ."""
     with torch.device("meta"):
-        shapes = {key: value.shape for key, value in architecture().state_dict().items()}
-    parts = {key.partition(".")[0] for key in shapes}
-    for prefix in prefixes(state, next(iter(shapes))):
+        wanted = architecture().state_dict()
+    parts = {key.partition(".")[0] for key in wanted}
+    # Early versions of torch did not count the batches.
+    needed = {key for key in wanted if not key.endswith("num_batches_tracked")}
+    for prefix in prefixes(state, next(iter(wanted))):
         own = {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
-        inside = {k: v for k, v in own.items() if k in shapes and v.shape == shapes[k]}
+        inside = {k: v for k, v in own.items() if k in wanted and is_weight(v, wanted[k])}
         rest = {key.partition(".")[0] for key in own.keys() - inside.keys()}
-        if inside.keys() == shapes.keys() and not rest & parts:  # a head may stand beside
+        if needed <= inside.keys() and not rest & parts:  # a head may stand beside
             return inside
     return None
 
@@ -94,16 +112,21 @@ def foreign_backbone(path: Path, state: Any, wanted: str | None) -> PretrainedBa
     """A backbone of another program's weights, recognised by names and shapes.
 
     Raises:
-        ValueError: the weights are of no known backbone, or not of the one asked for.
+        ValueError: the weights are of no known backbone, or not of the one asked for; one is not
+            finite.
     """
     weights, known = tensors_of(state), architectures()
     for name in [wanted] if wanted else list(known):
         own = matched(weights, known[name])
         if own is not None:
+            try:
+                check_finite(own, path)
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from error
             backbone = known[name]()
             backbone.load_state_dict(own)
             return PretrainedBackbone(backbone, name)
-    first = ", ".join(list(weights)[:3]) or "no tensor"
+    first = plain(", ".join(list(weights)[:3])) or "no tensor"
     raise ValueError(
         f"{path} holds no weights of {wanted or 'a known backbone'} (it has {first}): known are "
         f"{', '.join(known)} with torchvision's names, under any prefix"
@@ -153,10 +176,14 @@ def load_backbone(path: Path, wanted: str | None = None) -> PretrainedBackbone:
     if wanted:
         check_name("backbone", wanted, architectures())
     try:
-        state = read(path)
-        if is_checkpoint(state):
-            method, recipe, seed = trained_encoder(path)
-            return PretrainedBackbone(method.encoder.backbone, recipe.backbone, recipe, seed)
+        state = load_tensors(path)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ValueError(f"{path} cannot be read ({why})") from error
+    if not is_checkpoint(state):
+        return foreign_backbone(path, state, wanted)
+    try:
+        method, recipe, seed = trained_encoder(path)
     except TrainingError as error:
         raise ValueError(str(error)) from error
-    return foreign_backbone(path, state, wanted)
+    return PretrainedBackbone(method.encoder.backbone, recipe.backbone, recipe, seed)

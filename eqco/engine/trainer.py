@@ -9,15 +9,13 @@ from pathlib import Path
 from signal import SIGTERM
 from typing import Any, Generic, TypeVar
 
-import torch
-
 from eqco.artifacts.checkpoint import Damaged, earlier, load, save, set_aside
 from eqco.artifacts.run_files import Run
 from eqco.engine.progress import Progress
 from eqco.runtime.distributed import any_rank, broadcast_flag, rank, wait, world_size
 from eqco.runtime.resumable import ResumableTask
 from eqco.runtime.signals import Stopped, deferred, pending
-from eqco.runtime.validation import Number, TrainingError, first_line
+from eqco.runtime.validation import Number, TrainingError, first_line, lacks_memory
 
 # On a GPU the processor must not wait for every step's loss, nor processes agree at every step.
 STEPS_BETWEEN_READS = 10
@@ -77,11 +75,11 @@ class Trainer(Generic[Task]):
             resumed = Number(0, whole=True).check("resumed", state.get("resumed", 0))
             self.task.step = step
             self.task.restore(state)
-        except torch.OutOfMemoryError:
-            raise
         except KeyError as error:
             raise Damaged(f"checkpoint {path} is damaged (it does not hold {error})") from error
         except (AttributeError, IndexError, TypeError, ValueError, RuntimeError) as error:
+            if lacks_memory(error):  # the checkpoint is whole
+                raise
             raise Damaged(f"checkpoint {path} is damaged ({first_line(error)})") from error
         self.seconds, self.resumed = seconds, resumed + 1
         return True

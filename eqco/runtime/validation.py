@@ -42,6 +42,15 @@ def one_line(text: object) -> str:
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(text))
 
 
+# Ends of what C, torch and CUDA say where there is too little memory.
+NO_MEMORY = ("can't allocate memory", "out of memory", "Cannot allocate memory")
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory is short, of whatever library it is."""
+    return isinstance(error, MemoryError) or any(each in str(error) for each in NO_MEMORY)
+
+
 def sentence(error: BaseException) -> str:
     """What an exception says: the reason and the path of an OSError, the name where it has no text.
 
@@ -50,8 +59,10 @@ def sentence(error: BaseException) -> str:
     """
     if isinstance(error, OSError) and error.strerror:
         return ": ".join(one_line(each) for each in (error.filename, error.strerror) if each)
-    if isinstance(error, MemoryError):
-        return f"out of memory: {error}".rstrip(": ")
+    if lacks_memory(error):
+        asked = re.search(r"(?:allocate|allocate:) ([\d.]+ (?:bytes|[KMGT]iB))", str(error))
+        why = f"torch asked for {asked[1]}" if asked else first_line(error) if str(error) else ""
+        return f"out of memory: {why}".rstrip(": ")
     return str(error).strip() or type(error).__name__
 
 
