@@ -13,11 +13,12 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import Any
@@ -54,9 +55,34 @@ def set_apart() -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+LONGEST = 60  # characters before the names of sockets, whose paths have 107 at most on Linux
+
+
+def shorten_sockets() -> None:
+    """Put the sockets of this process and its workers below /tmp where TMPDIR is too long.
+
+    Raises:
+        ValueError: /tmp cannot be written.
+    """
+    folder = tempfile.gettempdir()
+    if len(os.fsencode(folder)) <= LONGEST:
+        return
+    tempfile.tempdir = "/tmp"
+    try:
+        util.get_temp_dir()  # is asked once, workers inherit it
+    except OSError as error:
+        raise ValueError(
+            f"TMPDIR {folder} is too long for the sockets of workers: set a shorter one, or give "
+            "--workers 0"
+        ) from error
+    finally:
+        tempfile.tempdir = folder
+
+
 def start_server() -> None:
     """Let the fork server import while this process builds its model; later calls do nothing."""
     if START == "forkserver":
+        shorten_sockets()
         forkserver.set_forkserver_preload(PRELOADED)
         with set_apart():  # of its own: a start of the tracker ends with signals let through
             resource_tracker.ensure_running()

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from eqco.runtime.plotting import load_matplotlib
+
 TRAIN_STYLES = (
     "DejaVuSans",
     "DejaVuSans-Bold",
@@ -37,14 +39,13 @@ FINGERPRINT = "cfe67955ef90f6c6"
 
 def font_folder() -> Path:
     """Folder of the DejaVu typefaces inside the installed matplotlib."""
-    from matplotlib import get_data_path
-
-    return Path(get_data_path()) / "fonts" / "ttf"
+    return Path(load_matplotlib().get_data_path()) / "fonts" / "ttf"
 
 
 @cache
 def candidates() -> tuple[int, ...]:
     """Letters, numbers, punctuation and symbols that all twelve typefaces can draw, ascending."""
+    load_matplotlib()
     from matplotlib.ft2font import FT2Font
 
     paths = (str(font_folder() / f"{style}.ttf") for style in TRAIN_STYLES + TEST_STYLES)

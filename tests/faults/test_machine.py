@@ -23,6 +23,7 @@ from eqco.runtime.validation import check_folder, home_expanded
 from reproductions.__main__ import main, parser
 from tests.faults.damage import RECIPE
 from tests.processes import ROOT, python
+from tests.trees import write_tree
 
 pytestmark = pytest.mark.faults
 
@@ -194,6 +195,28 @@ def test_what_is_no_path_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> 
         with pytest.raises(SystemExit, match="2"):
             command(words)
         assert "error: " in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_sockets_of_workers_have_short_names_where_the_temporary_folder_has_not(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    tree = write_tree(tmp_path / "tree")
+    code = (
+        "from eqco.config import Machine; from eqco.data import open_images; "
+        "from tests.trees import files_recipe; from pathlib import Path; "
+        f"tree = Path({str(tree)!r}); machine = Machine(threads=1, workers=1, data_dir=tree); "
+        "print(open_images(files_recipe(tree), 0, machine).views(0)[0].shape[1])"
+    )
+    assert python("-c", code, TMPDIR=str(folder)).stdout == "3\n"
+
+
+def test_tox_never_takes_the_pip_of_the_host() -> None:
+    """tox-uv makes environments without pip, unless it is told to seed them."""
+    lines = (ROOT / "tox.ini").read_text(encoding="utf-8").splitlines()
+    assert "uv_seed = true" in lines
+    assert not [line for line in lines if line.strip().startswith("pip ")]
 
 
 def recreate() -> ModuleType:

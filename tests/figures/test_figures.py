@@ -29,6 +29,7 @@ from reproductions.reports.figures import PICTURES
 from reproductions.statistics import verdicts
 from reproductions.tables import table
 from tests import synthetic
+from tests.processes import python
 
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = {
@@ -142,6 +143,19 @@ def test_the_same_figure_gives_the_same_bytes(name: str, tmp_path: Path) -> None
     for ending in ("png", "pdf"):
         one = saved(name).with_suffix(f".{ending}")
         assert one.read_bytes() == (tmp_path / one.name).read_bytes()
+
+
+def test_settings_of_the_user_change_no_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tmp_path / "matplotlibrc"
+    settings.write_text("lines.linewidth: 9\nfont.size: 20\nsavefig.bbox: tight\n")
+    user = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "LC_ALL": "C"}
+    for name, given in (("users", {"MATPLOTLIBRC": str(settings), **user}), ("own", {})):
+        python("-m", "figures.law", "--out", tmp_path / name, **given)
+    for ending in ("csv", "png", "pdf"):
+        one, other = (tmp_path / name / f"law.{ending}" for name in ("users", "own"))
+        assert one.read_bytes() == other.read_bytes()
 
 
 @pytest.mark.parametrize("name", FIGURES)
