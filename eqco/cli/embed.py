@@ -49,7 +49,7 @@ def check_outputs(given: argparse.Namespace) -> None:
 def views_of(given: argparse.Namespace, images: Images, device: str) -> tuple[Tensor, str]:
     """Embeddings (2, N, D) of two random views, of length 1, and the command that reads them."""
     method, recipe, _ = trained_encoder(given.checkpoint)
-    following = f"eqco diagnose {given.out} --temperature {recipe.temperature:g}"
+    following = f"next: eqco diagnose {given.out} --temperature {recipe.temperature:g}"
     return torch.stack(embed(method.to(device), images, given.images)), following
 
 
@@ -106,7 +106,7 @@ def main(given: argparse.Namespace) -> None:
         frozen = Frozen(loaded.backbone.to(machine.device))
         features, _ = frozen.of_batches(images.whole("train"))
     if given.out:
-        following = f"the names of its rows are in {given.out.with_suffix(NAMES)}"
+        following = f"its rows are named in {given.out.with_suffix(NAMES)}"
         if given.features:
             found = features
         else:
@@ -121,6 +121,6 @@ def main(given: argparse.Namespace) -> None:
         return
     if given.out:
         shape = ", ".join(map(str, told["shape"]))
-        print(f"{given.out}: ({shape}); next: {following}")
+        print(f"{given.out}: ({shape}); {following}")
     if given.picture:
         print(f"{given.picture}: a line for each of a few images, nearest neighbours behind it")

@@ -83,7 +83,7 @@ def closing(own: Run, record: Record) -> str:
     place = "" if recipe.data == "glyphs" else f" --data {own.machine.data_dir}"
     linear = record.metrics.get("linear")
     losses = record.curve["loss"]
-    labelled = " --data LABELLED  (CLASS/*, or train/CLASS/* and val/CLASS/*)"
+    labelled = " --data LABELLED  # CLASS/*, or train/CLASS/* and val/CLASS/*"
     lines = [
         f"{record.run_id}: {record.steps} steps of {recipe.batch_size} images, "
         f"{duration(record.seconds['train'])}, loss {losses[-1]:.3f}"

@@ -56,6 +56,9 @@ def test_features_stand_beside_the_names_of_their_files(
     out = tmp_path / "features.npy"
     words = ["embed", str(checkpoint), "--data", str(data), "--features", "--threads", "1"]
     capsys.readouterr()
+    assert main([*words, "--out", str(out)]) == 0
+    named = f"; its rows are named in {tmp_path / 'features.names.txt'}\n"
+    assert capsys.readouterr().out.endswith(named)
     assert main([*words, "--out", str(out), "--json"]) == 0
     shape = json.loads(capsys.readouterr().out)["shape"]
     assert np.load(out).shape == tuple(shape)

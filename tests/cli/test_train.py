@@ -54,7 +54,7 @@ def test_300_odd_sized_files_in_one_folder_train_by_one_command(
     out = capsys.readouterr().out
     assert out.startswith("300 images, made 32 × 32; --image-size 96 reads them larger\n")
     assert re.search(r"\n  loss        [▁▂▃▄▅▆▇█]{4} \d\.\d{3} to \d\.\d{3}\n", out)
-    assert "--data LABELLED  (CLASS/*, or train/CLASS/* and val/CLASS/*)" in out
+    assert "--data LABELLED  # CLASS/*, or train/CLASS/* and val/CLASS/*\n" in out
     assert "batches of 64" in out
     assert "images/s" in out
     assert " left" in out
