@@ -6,7 +6,7 @@ import csv
 import os
 import re
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -19,8 +19,10 @@ from eqco.cli.errors import set_up_output
 from eqco.engine.progress import Live
 from eqco.engine.run import run, untrained
 from eqco.recipe import Recipe
-from eqco.runtime.signals import Stopped
+from eqco.runtime.signals import Stopped, catching
 from eqco.runtime.text import plain
+from eqco.runtime.validation import TrainingError
+from reproductions.experiments.pool import Lines, OneLine, work_in_parallel
 from reproductions.harness.launching import (
     Wait,
     busy_line,
@@ -33,9 +35,10 @@ from reproductions.harness.options import add_free_options
 from reproductions.harness.session import Outcomes, Session, read_session
 from reproductions.reports.terminal import Cells, Judged, closing
 from reproductions.results import published
-from reproductions.results.evidence import other_images
+from reproductions.results.evidence import NEGATIVE_WEIGHT, other_images
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES
+from reproductions.tables.claims import PRIMARY
 
 HERE = Path(__file__).parent
 taken: list[str] = []  # options whose names another plugin has
@@ -200,13 +203,14 @@ def train(request: pytest.FixtureRequest, session: Session) -> Train:
     display = Display(request.config)
 
     def obtain(recipe: Recipe, seed: int) -> Record | None:
-        known = session.records.find(recipe, seed)
-        if known is not None and session.policy != "always":
+        known, job = session.records.find(recipe, seed), session.run(recipe, seed)
+        if known is not None and (session.policy != "always" or job.run_id in session.fresh):
             return known
+        if job.run_id in session.failed:
+            raise TrainingError(session.failed[job.run_id])
         if session.policy == "never":
             price = SCALES[session.scale].run
             pytest.skip(f"not run: leave --run never out to train it ({price})")
-        job = session.run(recipe, seed)
         if session.write_jobs:
             write_job(session, job)
             return None
@@ -224,6 +228,51 @@ def train(request: pytest.FixtureRequest, session: Session) -> Train:
             pytest.exit(f"stopped by Ctrl-C; continue with: {session.command}", returncode=130)
 
     return obtain
+
+
+def missing_jobs(session: Session, items: Sequence[pytest.Item]) -> list[Run]:
+    """Runs that selected cells need and that this session makes itself, each once."""
+    rows = [item.callspec.params["row"] for item in items if is_cell(item)]  # type: ignore[attr-defined]
+    recipes = [session.table(number).row(name).recipe for number, name in rows]
+    pairs = [
+        (recipe, seed)
+        for seed in session.seeds
+        for recipe in dict.fromkeys([*recipes, untrained(session.base)])
+    ]
+    again = session.policy == "always"
+    return [session.run(*pair) for pair in pairs if again or not session.records.has(*pair)]
+
+
+def is_cell(item: pytest.Item) -> bool:
+    """Whether a test is of a row of a table."""
+    return "row" in getattr(getattr(item, "callspec", None), "params", {})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Make the missing runs of the selected cells before their tests, several at once."""
+    config, own = session.config, session.config.stash[SESSION]
+    here = own.jobs > 1 and own.policy != "never" and not own.write_jobs
+    if not here or config.option.collectonly or hasattr(config, "workerinput"):
+        return
+    jobs = missing_jobs(own, session.items)
+    if len(jobs) < 2 or not any(map(is_cell, session.items)):
+        return
+    display = Display(config)
+    show = (OneLine if display.visible else Lines)(len(jobs))
+    again = own.policy == "always"
+    with display.uncaptured():
+        print(f"\n{len(jobs)} runs, {min(own.jobs, len(jobs))} at once")
+        try:
+            with catching():
+                for status in work_in_parallel(jobs, own.jobs, show, again=again):
+                    print(f"a process of runs ended with status {status}; theirs are made anew")
+        except Stopped as stop:
+            pytest.exit(plain(stop.sentence(own.command)), returncode=stop.status)
+        finally:
+            print("\r\x1b[K" if display.visible else "", end="", flush=True)
+    own.failed = show.failed
+    own.fresh = {job.run_id for job in jobs} - own.failed.keys()
 
 
 @pytest.fixture
@@ -312,5 +361,6 @@ def closing_text(session: Session, number: int, width: int, colour: bool) -> str
         for claim in table.claims
         if (number, claim.name) in session.claims
     ]
-    cells = Cells(number, table.rows, own, evidence, evidence.predictions(number), statuses)
+    ranges, weights = (evidence.predictions(number, m) for m in (PRIMARY, NEGATIVE_WEIGHT))
+    cells = Cells(number, table.rows, own, evidence, ranges, weights, statuses)
     return closing(cells, claims, width=width, colour=colour)

@@ -36,21 +36,31 @@ PRELOADED = ["eqco.data.streaming", "torchvision.transforms.v2"]
 
 
 @contextmanager
-def set_apart() -> Iterator[None]:
-    """Processes started in this block are deaf to the signals that end a run.
+def without_main() -> Iterator[None]:
+    """Processes started in this block do not import the user's program again.
 
-    The fork server must live until the last step has its images. Nor do the processes import the
-    user's program again, which they need nothing of: it may do its work without asking whether it
-    is `__main__`.
+    They need nothing of it, and it may do its work without asking whether it is `__main__`.
     """
     main = sys.modules["__main__"]
-    blocks = hasattr(signal, "pthread_sigmask")  # not on Windows
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS) if blocks else set()
     sys.modules["__main__"] = ModuleType("__main__")
     try:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+@contextmanager
+def set_apart() -> Iterator[None]:
+    """Processes started in this block are deaf to the signals that end a run, see `without_main`.
+
+    The fork server must live until the last step has its images.
+    """
+    blocks = hasattr(signal, "pthread_sigmask")  # not on Windows
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS) if blocks else set()
+    try:
+        with without_main():
+            yield
+    finally:
         if blocks:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -13,96 +13,19 @@ add` puts its records among the committed ones.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from eqco.artifacts.run_files import Busy, Run
 from eqco.config import Machine
 from eqco.engine.launchers import choose_device
-from eqco.engine.run import run
 from eqco.runtime.files import check_locks, check_writable
-from eqco.runtime.signals import Stopped, catching
-from eqco.runtime.text import plain
+from eqco.runtime.signals import Stopped
 from reproductions.experiments.grid import check_choice, chosen_jobs
+from reproductions.experiments.pool import Lines, missing, work_in_parallel
 from reproductions.experiments.resolve import choose_data
 from reproductions.results.evidence import committed, other_images
-from reproductions.results.records import Records, is_committed
+from reproductions.results.records import is_committed
 from reproductions.scales import SCALES
-
-
-def missing(jobs: Sequence[Run]) -> list[Run]:
-    """Those that have no record in their folder."""
-    records = {job.folder: Records(job.folder) for job in jobs}
-    return [job for job in jobs if records[job.folder].find(job.recipe, job.seed) is None]
-
-
-def work(jobs: Sequence[Run]) -> Iterator[str]:
-    """Do the missing runs in order, except those that another process is doing.
-
-    Yields a line for each run done here.
-    """
-    for job in jobs:
-        if not missing([job]):
-            continue
-        try:
-            done = run(*job)
-        except Busy:
-            continue
-        except (ValueError, RuntimeError, OSError) as error:
-            yield plain(f"failed  {error}")
-            continue
-        assert done is not None
-        accuracy, seconds = done.metrics["linear"], done.seconds["wall"]
-        yield f"done  {job.run_id}  linear {accuracy:.2f} %  {seconds:.0f} s"
-
-
-def work_and_print(jobs: Sequence[Run]) -> None:
-    """Print each line of `work` at once; stop after the current run where the parent was killed."""
-    parent = multiprocessing.parent_process()
-    for line in work(jobs):
-        print(line, flush=True)
-        if parent is not None and not parent.is_alive():
-            return
-
-
-def worker(jobs: Sequence[Run]) -> None:
-    """`work_and_print` of a process; a signal ends it with 128 + its number, its run saved."""
-    try:
-        with catching():
-            work_and_print(jobs)
-    except Stopped as stop:
-        print(stop.sentence(), flush=True)
-        sys.exit(stop.status)
-
-
-def work_in_parallel(jobs: Sequence[Run], at_once: int) -> None:
-    """Do the missing runs with several processes.
-
-    On a CPU, a run of one thread on each core finishes more runs an hour than one on all cores.
-    """
-    if at_once == 1:
-        work_and_print(jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    team = [context.Process(target=worker, args=(jobs,)) for _ in range(at_once)]
-    try:
-        for each in team:
-            each.start()
-        for each in team:
-            each.join()
-    except Stopped as stop:
-        for each in team:
-            if each.pid and each.is_alive():
-                os.kill(each.pid, stop.number)
-        for each in team:
-            if each.pid:
-                each.join()
-        raise
-    for each in team:
-        if each.exitcode:
-            print(f"a worker ended with status {each.exitcode}, before its runs were done")
 
 
 def closing(wanted: Sequence[Run], *, strict_busy: bool) -> int:
@@ -157,7 +80,8 @@ def main(given: argparse.Namespace) -> int:
         print(other)
     print(f"{len(missing(wanted))} of {len(wanted)} runs are missing in {folder}")
     try:
-        work_in_parallel(wanted, given.at_once)
+        for status in work_in_parallel(wanted, given.at_once, Lines(len(wanted))):
+            print(f"a worker ended with status {status}, before its runs were done")
     except Stopped as stop:
         left = f"{len(missing(wanted))} of {len(wanted)} runs have no record in {folder}"
         raise Stopped(stop.number, stop.kept or left) from stop

@@ -30,6 +30,7 @@ from eqco.engine.throughput import ReadyViews, seconds_per_call
 from eqco.evaluation.linear_on_crops import STEPS_AT_ONCE, CropProbe
 from eqco.recipe import Recipe
 from eqco.runtime import distributed
+from eqco.runtime.cpu import default_threads
 from eqco.runtime.files import check_writable, write_atomically
 from reproductions.experiments.resolve import choose_workers, data_folder
 from reproductions.scales import SCALES
@@ -101,7 +102,7 @@ def main(given: argparse.Namespace) -> int:
     recipe = replace(recipe, batch_size=size, num_negatives=min(255, size - 1))
     machine = Machine(
         device=choose_device(given.device),
-        threads=given.threads,
+        threads=given.threads or default_threads(),
         workers=choose_workers(given.workers, recipe, 1, "here"),
         compile=given.compile,
     )

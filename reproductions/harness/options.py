@@ -37,7 +37,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "checkpoints": option(path_argument, "folder of checkpoints (default: runs/checkpoints)",
                           default=Path("runs/checkpoints")),
     "device": DEVICE,
-    "threads": THREADS,
+    "threads": {**THREADS, "default": None, "help": "CPU threads of torch (default: 1 where "
+                "several runs are made at once, else OMP_NUM_THREADS or the granted cores)"},
+    "jobs": option(whole(), "runs at once (default: the granted cores, 2 at least, each run with "
+                   "one thread; 1 on a GPU and at scale smoke)"),
     "workers": option(workers, "processes that decode images (default: all cores)", default="auto"),
     "precision": option(known_name("precision", PRECISION), "auto (default: the scale's own, an "
                         "error where this CPU emulates it), float32 or bfloat16; each has records "

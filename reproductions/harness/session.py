@@ -16,6 +16,7 @@ from eqco.cli.errors import USER_ERRORS
 from eqco.config import Machine
 from eqco.engine.launchers import choose_device
 from eqco.recipe import Recipe
+from eqco.runtime.cpu import default_threads, granted_cores
 from eqco.runtime.files import check_locks, check_writable
 from eqco.runtime.text import plain
 from eqco.runtime.validation import sentence
@@ -47,6 +48,7 @@ class Session:
     machine: Machine
     folder: Path
     command: str
+    jobs: int = 1  # runs at once
     launcher: str = "here"
     processes: int = 1
     launcher_options: tuple[str, ...] = ()
@@ -57,6 +59,8 @@ class Session:
     claims: list[tuple[int, str]] = field(default_factory=list)  # those selected
     strict_busy: bool = False
     busy: set[str] = field(default_factory=set)  # runs that another process holds
+    fresh: set[str] = field(default_factory=set)  # runs made by this session, several at once
+    failed: dict[str, str] = field(default_factory=dict)  # of these, with their errors
     judged: dict[int, Evidence] = field(default_factory=dict)  # own records, by table
 
     @cached_property
@@ -168,7 +172,7 @@ def machine_of(option: Callable[[str], Any], base: Recipe, data_dir: Path) -> Ma
         launcher = "torchrun"  # submitit's local executor: jobs of a cluster tried on this machine
     return Machine(
         device=choose_device(option("device"), launcher),
-        threads=option("threads"),
+        threads=option("threads") or default_threads(),
         data_dir=data_dir,
         checkpoints=option("checkpoints"),
         # a checkpoint of ImageNet has 300 MB
@@ -176,6 +180,12 @@ def machine_of(option: Callable[[str], Any], base: Recipe, data_dir: Path) -> Ma
         workers=choose_workers(option("workers"), base, option("processes"), launcher),
         compile=option("compile"),
     )
+
+
+def default_jobs(option: Callable[[str], Any], machine: Machine) -> int:
+    """Runs at once: one for each core, two at least; one where a run is short, or has a GPU."""
+    alone = option("launcher") != "here" or machine.device != "cpu"
+    return 1 if alone or option("scale") == "smoke" else max(2, granted_cores())
 
 
 def checked_session(config: pytest.Config) -> Session:
@@ -195,6 +205,9 @@ def checked_session(config: pytest.Config) -> Session:
         base, data_dir = choose_data(option("data"), option("data_dir"), scale)
     base = choose_precision(option("precision"), base, option("scale"))
     machine = machine_of(option, base, data_dir)
+    jobs = option("jobs") or default_jobs(option, machine)
+    if jobs > 1 and not option("threads"):
+        machine = replace(machine, threads=1)
     given = [word for word in config.invocation_params.args if not word.startswith("-q")]
     session = Session(
         scale=option("scale"),
@@ -202,6 +215,7 @@ def checked_session(config: pytest.Config) -> Session:
         seeds=range(option("seeds")),
         base=base,
         machine=machine,
+        jobs=jobs,
         folder=folder,
         command=shlex.join(["pytest", *map(str, given)]),
         launcher=option("launcher"),

@@ -33,6 +33,7 @@ class Cells:
         rows: all of the table, also those not selected.
         own, committed: records of the session, and the committed ones beside them.
         ranges: where a run falls by the committed ones, by row; they may be silent of some.
+        weights: the same of its 1 - pi_0.
         statuses: "passed", "failed", "not run", or how many of the seeds there are, by row.
     """
 
@@ -41,6 +42,7 @@ class Cells:
     own: Evidence
     committed: Evidence
     ranges: Mapping[str, tuple[float, float]]
+    weights: Mapping[str, tuple[float, float]]
     statuses: Mapping[str, str]
 
     def agrees(self, row: Row) -> bool | None:
@@ -48,8 +50,21 @@ class Cells:
         values = self.own.values(row).values()
         if row.name not in self.ranges or not values:
             return None
-        low, high = self.ranges[row.name]
-        return all(low <= value <= high for value in values)
+        both = (
+            (values, self.ranges[row.name]),
+            (self.own.diagnostic(row).values(), self.weights.get(row.name, (0.0, 1.0))),
+        )
+        return all(low <= value <= high for found, (low, high) in both for value in found)
+
+    def equal_runs(self) -> int:
+        """How many runs have the metrics of the committed one of the same seed, to the bit."""
+        pairs = [(self.own.of(row), self.committed.of(row)) for row in self.rows]
+        return sum(
+            record.metrics == known[seed].metrics
+            for own, known in pairs
+            for seed, record in own.items()
+            if seed in known
+        )
 
 
 def difference(own: Evidence, row: Row, reference: Row | None) -> str:
@@ -85,7 +100,8 @@ NUMBERS = ("K", "linear %", "kNN", "Δ base", "evidence", "predicted", "time")
 OPTIONAL = ("published", "time", "Δ base", "kNN")  # left out first where columns do not fit
 LEGEND = {
     "Δ base": "Δ base: points against InfoNCE with all negatives, paired by seed.",
-    "predicted": "predicted: where a run of the row falls by the committed evidence (99 %).",
+    "predicted": "predicted: where a run of the row falls by the committed evidence (99 %);\n"
+    "in?: it does, and so does its 1 - pi_0, which shows whether the factor alpha / K is on.",
 }
 
 
@@ -121,7 +137,8 @@ def agreement(cells: Cells) -> str:
     runs = sum(len(cells.own.of(row)) for row in compared)
     yours = "your run agrees" if runs == 1 else f"your {runs} runs agree"
     told = f"{sum(map(bool, agrees.values()))} of {len(compared)} cells"
-    return f"{yours} with the evidence in {told}" if runs else ""
+    same = f", {cells.equal_runs()} of {runs} runs are equal to the bit" if runs else ""
+    return f"{yours} with the evidence in {told}{same}" if runs else ""
 
 
 @dataclass(frozen=True)

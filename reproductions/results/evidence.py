@@ -24,6 +24,7 @@ from reproductions.tables.base import Claim, Row, Table
 from reproductions.tables.claims import PRIMARY, Verdicts, judge_claims
 
 UNTRAINED = "untrained"
+NEGATIVE_WEIGHT = "one_minus_pi0"  # 1 - pi_0, to which the mean gradient is proportional
 DIAGNOSTICS = ("cv2", "one_minus_pi0", "rho2_cv2")
 OTHER_COLUMNS = ("digest", "seed", "loss_title", "method_title", "seconds", *DIAGNOSTICS)
 
@@ -122,10 +123,20 @@ class Evidence:
             for claim in each.claims:
                 yield number, claim, self.verdicts[number][claim.name]
 
-    def predictions(self, number: int) -> dict[str, tuple[float, float]]:
-        """Where a new run of each row of a table falls, percent; rows of one seed are left out."""
+    def diagnostic(self, row: Row, name: str = NEGATIVE_WEIGHT) -> dict[int, float]:
+        """A diagnostic of the trained encoders of a row, by seed."""
+        found = self.of(row).items()
+        return {s: r.diagnostics[name] for s, r in found if name in r.diagnostics}
+
+    def predictions(self, number: int, metric: str = PRIMARY) -> dict[str, tuple[float, float]]:
+        """Where a new run of each row of a table falls; rows of one seed are left out.
+
+        By a metric in percent, or by `NEGATIVE_WEIGHT`, which tells more: it is what the factor
+        alpha / K changes, and runs differ little in it.
+        """
+        read = self.diagnostic if metric == NEGATIVE_WEIGHT else self.values
         rows = self.tables[number].rows
-        return prediction_intervals({row.name: list(self.values(row).values()) for row in rows})
+        return prediction_intervals({row.name: list(read(row, metric).values()) for row in rows})
 
     @cached_property
     def frame(self) -> pd.DataFrame:

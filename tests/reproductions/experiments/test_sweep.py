@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from eqco.recipe import Recipe
 from eqco.runtime.validation import TrainingError
 from reproductions.__main__ import main
 from reproductions.experiments import grid as wanted
-from reproductions.experiments import sweep
+from reproductions.experiments import pool
 from reproductions.results.records import RECORDS
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
@@ -120,15 +121,15 @@ def jobs_in(folder: Path) -> list[Run]:
 
 def test_missing_runs_are_those_without_a_record(tmp_path: Path) -> None:
     make_record(BASE, 1).write(tmp_path)
-    assert [job.seed for job in sweep.missing(jobs_in(tmp_path))] == [0, 2, 3]
+    assert [job.seed for job in pool.missing(jobs_in(tmp_path))] == [0, 2, 3]
 
 
 def test_work_skips_done_and_held_runs_and_reports_failed_ones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[int] = []
 
-    def run(recipe: Recipe, seed: int, *_: object) -> Record:
+    def run(recipe: Recipe, seed: int, *_: object, **__: object) -> Record:
         asked.append(seed)
         if seed == 1:
             raise Busy("held")
@@ -136,11 +137,27 @@ def test_work_skips_done_and_held_runs_and_reports_failed_ones(
             raise TrainingError("diverged")
         return make_record(recipe, seed)
 
-    monkeypatch.setattr(sweep, "run", run)
+    monkeypatch.setattr(pool, "run", run)
     make_record(BASE, 0).write(tmp_path)
-    lines = list(sweep.work(jobs_in(tmp_path)))
+    lines = pool.Lines(4)
+    pool.work_in_parallel(jobs_in(tmp_path), 1, lines)
     assert asked == [1, 2, 3]
-    assert lines == ["failed  diverged", f"done  {BASE.run_id(3)}  linear 83.00 %  40 s"]
+    assert lines.failed == {BASE.run_id(2): "diverged"}
+    assert capsys.readouterr().out.splitlines() == [
+        f"failed  {BASE.run_id(2)}  diverged",
+        f"done  {BASE.run_id(3)}  linear 83.00 %  40 s",
+    ]
+
+
+def test_one_line_of_a_terminal_tells_of_all_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    line = pool.OneLine(8)
+    for state, name, share in ((pool.STEP, "a", 0.5), (pool.STEP, "b", 0.25), (pool.DONE, "a", 0)):
+        line(pool.Message(state, name, "linear 80.00 %", share))
+    shown = re.sub(r"\x1b\[K", "", capsys.readouterr().out).split("\r")
+    assert shown[1].startswith("0 of 8 runs done, 1 running (50 %)")
+    assert shown[2].startswith("0 of 8 runs done, 2 running (50 %, 25 %)")
+    assert shown[3:] == ["done  a  linear 80.00 %\n", shown[4]]
+    assert shown[4].startswith("1 of 8 runs done, 1 running (25 %)")
 
 
 @pytest.fixture
@@ -148,7 +165,10 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the runs that a command does; their records are made, nothing is trained."""
     names: list[str] = []
 
-    def run(recipe: Recipe, seed: int, machine: Machine, folder: Path) -> Record:
+    def run(
+        recipe: Recipe, seed: int, machine: Machine, folder: Path, *_: object, again: bool
+    ) -> Record:
+        assert not again
         assert (machine.device, machine.threads) == ("cpu", 1)
         assert folder == tmp_path / "glyphs"
         names.append(recipe.run_id(seed))
@@ -156,7 +176,7 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         record.write(folder)
         return record
 
-    monkeypatch.setattr(sweep, "run", run)
+    monkeypatch.setattr(pool, "run", run)
     return names
 
 

@@ -65,7 +65,10 @@ def test_one_seed_ends_in_the_verdicts_of_the_evidence(
 ) -> None:
     status, text = printed["one"]
     assert status == 0, text
-    start = "your 8 runs agree with the evidence in 8 of 8 cells; claims: "
+    start = (
+        "your 8 runs agree with the evidence in 8 of 8 cells, 8 of 8 runs are equal to the bit; "
+    )
+    start += "claims: "
     sentence = last_sentence(text)
     assert sentence.startswith(start)
     assert sentence.endswith(f"are open (evidence, {seeds('glyphs')})")
@@ -102,7 +105,7 @@ def test_three_seeds_have_a_verdict_of_their_own_beside_it(
     status, text = printed["three"]
     assert status == 0, text
     assert text.count("  yours, n=3 ") == len(table(1, "glyphs").claims)
-    assert "your 24 runs agree with the evidence in 8 of 8 cells; claims: " in last_sentence(text)
+    assert "in 8 of 8 cells, 24 of 24 runs are equal to the bit; claims: " in last_sentence(text)
     assert re.search(r"are open \(yours, n=3\); \d hold", last_sentence(text))
     assert "short test summary" not in text
 

@@ -15,7 +15,8 @@ from reproductions.harness.options import OF_PYTEST, OPTIONS, workers
 
 # Commands whose default differs on purpose: --help shows it.
 OWN_DEFAULTS = {
-    ("sweep", "seeds"), ("throughput", "scale"), ("report", "records"), ("table", "records")
+    ("sweep", "seeds"), ("throughput", "scale"), ("report", "records"), ("table", "records"),
+
 }  # fmt: skip
 
 

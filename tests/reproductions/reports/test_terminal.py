@@ -65,7 +65,7 @@ def cells_of(
     own, known = evidence_of(accuracies, scale), evidence_of(committed or {}, scale)
     ranges = {row.name: predicted for row in committed or {}}
     statuses = {row.name: status if values else "not run" for row, values in accuracies.items()}
-    return Cells(1, tuple(accuracies), own, known, ranges, statuses)
+    return Cells(1, tuple(accuracies), own, known, ranges, {}, statuses)
 
 
 def closing(cells: Cells, claims: Sequence[Judged] = ()) -> str:

@@ -1,0 +1,211 @@
+"""Runs in several processes at once, of one thread each.
+
+On a CPU, a run of one thread on each core finishes more runs an hour than one on all cores. Each
+process takes the next run that is missing; what it does goes to the first process as messages.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any, cast
+
+from eqco.artifacts.run_files import Busy, Run
+from eqco.data.dataloader import without_main
+from eqco.engine.progress import Progress, duration
+from eqco.engine.run import run
+from eqco.runtime.signals import Stopped, catching
+from eqco.runtime.text import plain
+from reproductions.results.records import Records
+
+DONE, FAILED, STEP, BUSY, STOPPED = "done", "failed", "step", "busy", "stopped"
+SECOND = 1.0  # between two messages on the steps of a run
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a process tells of a run.
+
+    Attributes:
+        state: one of the words above.
+        run_id: of the run; "" where the process itself was stopped.
+        text: accuracy and time, the error, or the sentence on the signal.
+        share: of the steps that are done, from 0 to 1.
+    """
+
+    state: str
+    run_id: str
+    text: str = ""
+    share: float = 0.0
+
+
+Show = Callable[[Message], None]
+
+
+def missing(jobs: Sequence[Run]) -> list[Run]:
+    """Those that have no record in their folder."""
+    records = {job.folder: Records(job.folder) for job in jobs}
+    return [job for job in jobs if records[job.folder].find(job.recipe, job.seed) is None]
+
+
+def steps(run_id: str, show: Show) -> Progress:
+    """A progress that shows the share of steps once a second."""
+    last = 0.0
+
+    def progress(stage: str, step: int, total: int, loss: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= SECOND:
+            last = time.monotonic()
+            show(Message(STEP, run_id, stage, step / max(total, 1)))
+
+    return progress
+
+
+def work(jobs: Iterator[Run], show: Show, *, again: bool = False) -> None:
+    """Do runs that have no record, or all of them `again`, but for those of other processes."""
+    for job in jobs:
+        if not again and not missing([job]):
+            continue
+        try:
+            done = run(*job, steps(job.run_id, show), again=again)
+        except Busy as error:
+            show(Message(BUSY, job.run_id, str(error)))
+        except (ValueError, RuntimeError, OSError) as error:
+            show(Message(FAILED, job.run_id, plain(str(error))))
+        else:
+            assert done is not None
+            accuracy, seconds = done.metrics["linear"], done.seconds["wall"]
+            show(Message(DONE, job.run_id, f"linear {accuracy:.2f} %  {seconds:.0f} s"))
+
+
+def worker(jobs: Sequence[Run], counter: Any, tell: Connection, again: bool) -> None:
+    """`work` of a process; a signal ends it with 128 + its number, its run saved."""
+
+    def taken() -> Iterator[Run]:
+        parent = multiprocessing.parent_process()
+        while parent is None or parent.is_alive():
+            with counter.get_lock():
+                place = counter.value
+                counter.value += 1
+            if place >= len(jobs):
+                return
+            yield jobs[place]
+
+    try:
+        with catching():
+            work(taken(), tell.send, again=again)
+    except Stopped as stop:
+        tell.send(Message(STOPPED, "", stop.sentence()))
+        sys.exit(stop.status)
+    except BrokenPipeError:  # the first process was killed
+        return
+
+
+def work_in_parallel(
+    jobs: Sequence[Run], at_once: int, show: Show, *, again: bool = False
+) -> list[int]:
+    """Do runs with several processes.
+
+    Args:
+        jobs: in the order in which they are taken.
+        at_once: processes; 1 takes this one.
+        show: called in this process with each message.
+        again: do them also where they have a record.
+
+    Returns:
+        Statuses of processes that ended before their runs were done.
+
+    Raises:
+        Stopped: by a signal, which went to all processes; their runs are saved.
+    """
+    if at_once == 1:
+        work(iter(jobs), show, again=again)
+        return []
+    context = multiprocessing.get_context("spawn")
+    counter, team, readers = context.Value("i", 0), [], []
+    try:
+        for _ in range(min(at_once, len(jobs))):
+            reader, writer = context.Pipe(duplex=False)
+            each = context.Process(target=worker, args=(jobs, counter, writer, again))
+            with without_main():
+                each.start()
+            writer.close()  # so that the reader ends with the process
+            team.append(each)
+            readers.append(reader)
+        listen(readers, show)
+    except Stopped as stop:
+        for each in team:
+            if each.pid and each.is_alive():
+                os.kill(each.pid, stop.number)
+        listen(readers, show)
+        raise
+    finally:
+        for each in team:
+            each.join()
+    return [each.exitcode for each in team if each.exitcode]
+
+
+def listen(readers: Sequence[Connection], show: Show) -> None:
+    """Show the messages of all processes until each has ended."""
+    left: list[Any] = list(readers)
+    while left:
+        for reader in cast(list[Any], wait(left)):
+            try:
+                show(reader.recv())
+            except (EOFError, OSError):
+                left.remove(reader)
+
+
+class Lines:
+    """A line of text for each run that is done or failed."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.ended, self.failed = total, 0, dict[str, str]()
+
+    def __call__(self, message: Message) -> None:
+        """Print a message that is no step."""
+        if message.state in (DONE, FAILED):
+            self.ended += 1
+            if message.state == FAILED:
+                self.failed[message.run_id] = message.text
+        if message.state in (DONE, FAILED, STOPPED):
+            words = (message.state * bool(message.run_id), message.run_id, message.text)
+            self.write("  ".join(filter(None, words)))
+        self.steps(message)
+
+    def write(self, text: str) -> None:
+        """Print a line."""
+        print(text, flush=True)
+
+    def steps(self, message: Message) -> None:
+        """Nothing: who reads a file wants no line a second."""
+
+
+class OneLine(Lines):
+    """What all runs do as one line of a terminal, beneath the lines of those that are done."""
+
+    def __init__(self, total: int) -> None:
+        super().__init__(total)
+        self.since, self.shares = time.monotonic(), dict[str, float]()
+
+    def write(self, text: str) -> None:
+        """Print a line above the one that is written over."""
+        super().write(f"\r\x1b[K{text}")
+
+    def steps(self, message: Message) -> None:
+        """Write over the line: runs done, those that run, and the time left."""
+        if message.state == STEP:
+            self.shares[message.run_id] = message.share
+        else:
+            self.shares.pop(message.run_id, None)
+        share = (self.ended + sum(self.shares.values())) / self.total
+        past = time.monotonic() - self.since
+        left = f", {duration(past * (1 - share) / share)} left" if share > 0.02 else ""
+        parts = ", ".join(f"{100 * each:.0f} %" for each in self.shares.values())
+        text = f"{self.ended} of {self.total} runs done, {len(self.shares)} running ({parts}){left}"
+        print(f"\r\x1b[K{text[:79]}", end="", flush=True)
