@@ -64,9 +64,10 @@ def small_pictures(tree: ImageTree | None, rows: list[int]) -> Tensor:
 def neighbours(features: Tensor) -> Tensor:
     """Places (R, C) of a few images and of those with the most similar features (N, F)."""
     directions, total = unit(features), len(features)
-    rows = torch.arange(min(ROWS, total)) * total // min(ROWS, total)
+    count = min(ROWS, total)
+    rows = torch.arange(count, device=features.device) * total // count
     cosines = directions[rows] @ directions.T
-    cosines[torch.arange(len(rows)), rows] = 2.0  # each image first, whatever copies there are
+    cosines.scatter_(1, rows[:, None], 2.0)  # each image first, whatever copies there are
     return cosines.topk(min(COLUMNS, total)).indices
 
 
