@@ -1,7 +1,9 @@
 """Figures of what the records say; the same bytes whatever the user's settings are."""
 
+from eqco.runtime.memory import end_without_memory
 from eqco.runtime.plotting import load_matplotlib
 
+end_without_memory()
 matplotlib = load_matplotlib()
 matplotlib.rcdefaults()  # not the user's matplotlibrc
 matplotlib.use("Agg")

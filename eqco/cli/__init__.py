@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from eqco import __version__
 from eqco.cli.options import COMMANDS, Help
+from eqco.runtime.memory import check_memory
 from eqco.runtime.text import plain
 from eqco.runtime.validation import nearest
 
@@ -87,5 +88,6 @@ def check_output(given: argparse.Namespace, *more: Path) -> None:
 
 def run_command(given: argparse.Namespace) -> None:
     """Do a command; only here its module, and torch, are loaded."""
+    check_memory()
     check_output(given)
     import_module(f"eqco.cli.{given.command}").main(given)

@@ -160,7 +160,7 @@ def check_classes(train: Path, held_out: Path, skipped: SkippedEntries) -> tuple
 
 def inside(folder: Path, skipped: SkippedEntries) -> list[str]:
     """What was left out below a folder."""
-    every = (*skipped.hidden, *skipped.other, *skipped.beside)
+    every = (*skipped.hidden, *skipped.system, *skipped.other, *skipped.beside)
     return [path for path in every if path.startswith(f"{folder}{os.sep}")]
 
 

@@ -172,9 +172,10 @@ class ContrastiveLoss(nn.Module):
                 "own call loss(query, key, negatives=…)"
             )
         check_embeddings(query, key)
-        temperature = self.temperature if logit_scale is None else 1 / logit_scale
-        if logit_scale is not None or isinstance(temperature, Tensor):
-            temperature_of(temperature, "temperature" if logit_scale is None else "1 / logit_scale")
+        if logit_scale is not None:
+            temperature = 1 / temperature_of(logit_scale, "logit_scale")
+        else:
+            temperature = temperature_of(self.temperature)
         with full_precision(query):
             query, key = unit(query), unit(key)
             keys = distributed.gather(key) if self.gather else key  # (N, D)
@@ -222,6 +223,8 @@ class ContrastiveLoss(nn.Module):
         """`logits` where embeddings of one id are no negatives of each other."""
         if self.queue is not None:
             raise ValueError("ids are of the batch, the keys of a queue have none: leave ids out")
+        if not isinstance(ids, Tensor):
+            raise ValueError(f"ids must be a tensor, got {type(ids).__name__}: torch.tensor(ids)")
         if ids.shape != (len(query),) or ids.is_floating_point():
             raise ValueError(
                 f"ids must be integers of shape ({len(query)},), one for each image, got "

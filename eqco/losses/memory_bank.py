@@ -5,6 +5,7 @@ N queries, n images of this process in a batch, Q keys in a queue, D dimensions,
 
 from __future__ import annotations
 
+import gc
 import math
 from functools import cache
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.optimizer import (
+    Optimizer,
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
 )
@@ -21,6 +23,7 @@ from torch.optim.optimizer import (
 from eqco.runtime.distributed import gather
 
 SEED = 0x6571636F  # of the first keys: nobody's own seed, whose embeddings they would repeat
+LARGEST = 2**33  # bytes of a queue: 8 GiB
 
 
 def random_keys(size: int, dim: int, generator: torch.Generator | None) -> Tensor:
@@ -75,7 +78,8 @@ class KeyQueue(nn.Module):
     place: Tensor
     waiting: Tensor | None = None
     ended: bool = False  # whether the step of the waiting keys has
-    stepped: bool = False  # whether an optimizer has stepped since this queue exists
+    stepped: bool = False  # whether an optimizer has stepped since this queue exists, or will
+    looked: bool = False  # whether an optimizer was looked for
 
     def __init__(self, size: int, dim: int | None = None) -> None:
         super().__init__()
@@ -92,7 +96,17 @@ class KeyQueue(nn.Module):
         watch_optimizers(self)
 
     def first_keys(self, dim: int) -> Tensor:
-        """Unit vectors to begin with; the same in every process."""
+        """Unit vectors to begin with; the same in every process.
+
+        Raises:
+            ValueError: they would take more than LARGEST.
+        """
+        if 4 * self.size * dim > LARGEST:
+            raise ValueError(
+                f"a queue of {self.size} keys of {dim} dimensions takes "
+                f"{4 * self.size * dim / 2**30:,.0f} GiB: give a queue_size of at most "
+                f"{LARGEST // (4 * dim)}"
+            )
         # torch.compile traces torch's own generator alone.
         draw = None if torch.compiler.is_compiling() else torch.Generator("cpu").manual_seed(SEED)
         return random_keys(self.size, dim, draw)
@@ -126,6 +140,8 @@ class KeyQueue(nn.Module):
     def add(self, key: Tensor, loss: Tensor) -> None:
         """Let the keys of a call (N, D) wait for the end of the step; `loss` is what it returns."""
         key = key.detach()
+        if not (self.stepped or self.looked or torch.compiler.is_compiling()):
+            self.looked, self.stepped = True, has_optimizer(loss)
         if self.waiting is None:
             self.waiting = key
         elif not (in_backward() and self.holds(key)):
@@ -159,7 +175,12 @@ class KeyQueue(nn.Module):
 
     def _load_from_state_dict(self, state: Any, prefix: str, *more: Any) -> None:
         """Load a state whose D this queue may not know yet."""
-        loaded = state.get(f"{prefix}keys")
+        loaded, place = state.get(f"{prefix}keys"), state.get(f"{prefix}place")
+        if loaded is None and "keys" not in self._buffers and place is not None and place.any():
+            more[-1].append(
+                f"{prefix}keys are not in the state, whose queue was in use: torch.distributed."
+                "checkpoint loads what is there already, so give queue_size=(Q, D)"
+            )
         self.waiting, self.ended = None, False
         if "keys" not in self._buffers:
             self.keys = None if loaded is None else loaded.detach().clone()
@@ -169,6 +190,20 @@ class KeyQueue(nn.Module):
     def extra_repr(self) -> str:
         """What `print` shows."""
         return f"size={self.size}"
+
+
+def has_optimizer(loss: Tensor) -> bool:
+    """Whether an optimizer of torch has a tensor that a loss depends on: its step is to come."""
+    functions, seen, leaves = [loss.grad_fn], set(), set()
+    while functions:
+        function = functions.pop()
+        if function is not None and function not in seen:
+            seen.add(function)
+            leaves.add(id(getattr(function, "variable", None)))
+            functions += [each for each, _ in function.next_functions]
+    optimizers = [each for each in gc.get_objects() if issubclass(type(each), Optimizer)]
+    groups = [group for each in optimizers for group in getattr(each, "param_groups", ())]
+    return any(id(tensor) in leaves for group in groups for tensor in group["params"])
 
 
 QUEUES: WeakSet[KeyQueue] = WeakSet()

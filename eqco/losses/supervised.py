@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from eqco.losses.base import ContrastiveLoss
 from eqco.losses.logits import MaskedSimilarities
 from eqco.losses.sampling import draw_allowed
-from eqco.losses.tensors import full_precision, unit
+from eqco.losses.tensors import check_tensors, full_precision, unit
 
 
 class LabelLoss(nn.Module):
@@ -133,6 +133,9 @@ class LabelLoss(nn.Module):
 
 def check_labels(name: str, embeddings: Tensor, of: str, labels: Tensor) -> None:
     """Raise ValueError where there is not one label for each embedding."""
+    check_tensors(embeddings)
+    if not isinstance(labels, Tensor):
+        raise ValueError(f"{of} must be a tensor, got {type(labels).__name__}: torch.tensor({of})")
     if embeddings.ndim != 2 or labels.ndim != 1 or len(labels) != len(embeddings):
         raise ValueError(
             f"{name} must be (N, D) and {of} (N,), got {tuple(embeddings.shape)} and "

@@ -88,9 +88,17 @@ def check_embeddings(query: Tensor, key: Tensor) -> None:
 
 
 def check_tensors(*values: object) -> None:
-    """Raise ValueError where these are not tensors of real floating-point numbers."""
+    """Raise ValueError where these are no ordinary tensors of real numbers, on one device."""
     for value in values:
         if not isinstance(value, Tensor):
             raise ValueError(f"expected a tensor of numbers, got {type(value).__name__}")
         if not value.is_floating_point():
             raise ValueError(f"expected real floating-point numbers, got {value.dtype}")
+        if value.is_nested or value.layout != torch.strided:
+            kind = "a nested tensor" if value.is_nested else f"one of {value.layout}"
+            raise ValueError(f"expected an ordinary tensor, got {kind}: make it dense")
+        if value.dtype.itemsize < 2:
+            raise ValueError(f"expected numbers of 16 bits at least, got {value.dtype}")
+    places = {str(value.device): None for value in values if isinstance(value, Tensor)}
+    if len(places) > 1:
+        raise ValueError(f"expected tensors on one device, got {' and '.join(places)}")

@@ -52,10 +52,34 @@ class Gather(torch.autograd.Function):
         return gradient.chunk(world_size())[rank()]
 
 
+def check_same_shape(local: Tensor) -> None:
+    """Raise ValueError, on every rank, where the ranks' tensors differ in shape.
+
+    gloo would end the processes without a word. On a GPU the check would wait for it.
+    """
+    if local.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    own = torch.tensor([*local.shape, *[-1] * (8 - local.ndim)], device="cpu")
+    parts = [torch.empty_like(own) for _ in range(world_size())]
+    dist.all_gather(parts, own)
+    shapes = [tuple(size for size in part.tolist() if size >= 0) for part in parts]
+    if len(set(shapes)) > 1:
+        told = ", ".join(map(str, shapes))
+        raise ValueError(
+            f"the processes bring tensors of shapes {told}: they must have batches of one size, as "
+            "drop_last=True gives them"
+        )
+
+
 def gather(local: Tensor) -> Tensor:
-    """All ranks' tensors (N, ...) from each rank's (n, ...), with gradient."""
+    """All ranks' tensors (N, ...) from each rank's (n, ...), with gradient.
+
+    Raises:
+        ValueError: see `check_same_shape`.
+    """
     if world_size() == 1:
         return local
+    check_same_shape(local)
     return Gather.apply(local)  # type: ignore[no-any-return]
 
 

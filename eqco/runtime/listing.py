@@ -13,6 +13,21 @@ from pathlib import Path
 
 from eqco.runtime.validation import one_line
 
+# What systems put beside data: servers (NAS), archives, trash, previews. In small letters.
+NOT_DATA = {
+    "@eadir", "@recently-snapshot", "@recycle", "@tmp", "#recycle", "#snapshot", "$recycle.bin",
+    "__macosx", "__pycache__", "desktop.ini", "ehthumbs.db", "icon\r", "lost+found",
+    "network trash folder", "recycler", "system volume information", "temporary items",
+    "thumbs.db",
+}  # fmt: skip
+ENDINGS = ("@synoeastream", "@synoresource", ".ds_store")
+
+
+def is_of_a_system(name: str) -> bool:
+    """Whether a name is one that servers, archives and trash give; it is no data."""
+    name = name.lower()
+    return name in NOT_DATA or name.endswith(ENDINGS)
+
 
 @dataclass
 class SkippedEntries:
@@ -21,6 +36,7 @@ class SkippedEntries:
     Attributes:
         root: the folder.
         hidden: entries whose names begin with a dot, not those inside of them.
+        system: folders and files of servers, archives and trash, not those inside of them.
         other: files that are not of the kind that was asked for.
         beside: images beside the class folders, which have no class.
         dangling: links to nothing, or back to a folder around them.
@@ -28,6 +44,7 @@ class SkippedEntries:
 
     root: Path
     hidden: list[str] = field(default_factory=list)
+    system: list[str] = field(default_factory=list)
     other: list[str] = field(default_factory=list)
     beside: list[str] = field(default_factory=list)
     dangling: list[str] = field(default_factory=list)
@@ -48,6 +65,7 @@ class SkippedEntries:
         """How many entries were left out, with one of each kind; "" where none was."""
         kinds = (
             (self.hidden, "hidden (a dot before the name)"),
+            (self.system, "of a server, an archive or trash"),
             (self.other, "that are no image files"),
             (self.beside, "beside the class folders"),
         )
@@ -84,6 +102,8 @@ def entries(folder: str, takes: NameFilter, skipped: SkippedEntries) -> tuple[li
             for entry in found:
                 if entry.name.startswith("."):
                     skipped.hidden.append(entry.path)
+                elif is_of_a_system(entry.name):
+                    skipped.system.append(entry.path)
                 elif entry.is_symlink() and not os.path.exists(entry.path):
                     skipped.dangling.append(entry.path)
                 elif entry.is_dir():

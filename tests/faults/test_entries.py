@@ -42,10 +42,17 @@ HIDDEN = (
     "train/.ipynb_checkpoints/0.JPEG", "train/a/._0.JPEG", "train/a/.ipynb_checkpoints/0.JPEG",
     "val/.git/a.png", "val/a/.DS_Store", "val/.Trash-0/files/b.jpg", "train/b/.0.JPEG.swp",
 )  # fmt: skip
-OTHER = ("train/a/notes.txt", "val/labels.csv", "train/a/boxes/0.xml", "val/b/Thumbs.db")
+OTHER = ("train/a/notes.txt", "val/labels.csv", "train/a/boxes/0.xml", "val/b/x.ini")
+SYSTEM = (
+    "train/a/@eaDir/0.JPEG/THUMB_M.jpg", "train/@eaDir/0.JPEG", "val/b/Thumbs.db",
+    "train/__MACOSX/a/0.JPEG", "val/#recycle/0.JPEG", "train/$RECYCLE.BIN/S-1/0.JPEG",
+    "train/lost+found/0.JPEG", "val/a/desktop.ini",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("names", [*((name,) for name in (*HIDDEN, *OTHER)), HIDDEN + OTHER])
+@pytest.mark.parametrize(
+    "names", [(HIDDEN[0],), (OTHER[0],), *((name,) for name in SYSTEM), HIDDEN + OTHER + SYSTEM]
+)
 def test_what_is_no_image_changes_nothing_and_is_counted(
     names: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -64,7 +71,9 @@ def test_what_is_no_image_changes_nothing_and_is_counted(
     assert len(told) == 1
     hidden = [name for name in names if name in HIDDEN]
     assert (f"{len(hidden)} hidden" in told[0]) == bool(hidden)
-    other = len(names) - len(hidden)
+    entries = {name.partition("@eaDir/")[0] for name in names if name in SYSTEM}
+    assert (f"{len(entries)} of a server, an archive or trash" in told[0]) == bool(entries)
+    other = len([name for name in names if name in OTHER])
     assert (f"{other} that are no image files" in told[0]) == bool(other)
     assert scan(root) is after  # the second use says nothing
 
@@ -170,7 +179,7 @@ def test_every_name_is_taken_or_counted(
     written = len(os.listdir(folder))
     skipped = SkippedEntries(folder)
     taken = list(files_below(str(folder), lambda name: name.endswith(".png"), skipped))
-    assert len(taken) + len(skipped.hidden) + len(skipped.other) == written
+    assert len(taken) + len(skipped.hidden + skipped.system + skipped.other) == written
     assert not [path for path in taken if Path(path).name.startswith(".")]
     skipped.sentence().encode()  # can be written anywhere
 

@@ -197,6 +197,18 @@ def test_what_is_no_path_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> 
         assert "error: " in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.parametrize("words", ["eqco doctor", "reproductions tables", "figures.law"])
+def test_too_little_memory_for_torch_is_one_sentence(words: str, tmp_path: Path) -> None:
+    """With less than half of what it needs, where torch raises; with a little more it aborts."""
+    code = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, (2 * 10**9,) * 2); "
+        f"sys.argv = {words.split()!r}; runpy.run_module(sys.argv[0], run_name='__main__')"
+    )
+    told = python("-c", code, status=2, OUT=str(tmp_path)).stderr
+    assert told.startswith("error: out of memory: torch cannot start with 1.9 GiB of addresses")
+    assert told.count("\n") == 1
+
+
 def test_sockets_of_workers_have_short_names_where_the_temporary_folder_has_not(
     tmp_path: Path,
 ) -> None:

@@ -42,6 +42,13 @@ USER_ERRORS: list[tuple[BaseException, str]] = [
     (PermissionError(errno.EACCES, "Permission denied", "y"), "error: y: Permission denied"),
     (UnicodeEncodeError("ascii", "\xe9", 0, 1, "bad"), "error: 'ascii' codec can't encode"),
     (MemoryError(), "error: out of memory"),
+    (
+        RuntimeError(
+            "[x] DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes.\nmore"
+        ),
+        "error: out of memory: torch asked for 99 bytes",
+    ),
+    (UserWarning("told"), "error: told"),
     (RuntimeError("first"), "error: first"),
     (ModuleNotFoundError(name="nothing"), "error: nothing is not installed"),
     (KeyboardInterrupt(), "stopped by SIGINT"),

@@ -6,12 +6,14 @@ import copy
 import io
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed.checkpoint
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
@@ -56,9 +58,8 @@ class Loop:
 
 @pytest.mark.parametrize("backward", ["once", "each"])
 def test_keys_of_a_step_are_no_negatives_of_it_and_enter_once(views: Tensor, backward: str) -> None:
-    """Both views in two calls, as a symmetric MoCo has them; from the second step on for each."""
+    """Both views in two calls, as a symmetric MoCo has them, also in the first step."""
     loop, loss = Loop(), InfoNCELoss(queue_size=64)
-    loop.optimizer.step()
     for step in range(3):
         query, key = views.roll(step, 1) + step
         calls = []
@@ -324,3 +325,27 @@ def test_the_measurement_finds_a_matrix_that_is_kept(generator: torch.Generator)
     query = F.normalize(torch.randn(600, 8, generator=generator), dim=1).requires_grad_()
     found = Similarities(query, query, query.detach(), excluded=torch.arange(600)[:, None])
     assert kept(lambda: found.relative(0.2).logsumexp(dim=1).sum()) >= 600 * 599
+
+
+def test_a_queue_of_unknown_width_is_not_lost_in_a_distributed_checkpoint(
+    views: Tensor, tmp_path: Path
+) -> None:
+    """`torch.distributed.checkpoint` fills what the state of a new module has already."""
+    for size, refused in ((64, True), ((64, 16), False)):
+        saved, made = InfoNCELoss(queue_size=size), InfoNCELoss(queue_size=size)
+        saved(views[0].requires_grad_(), views[1]).backward()
+        distributed.checkpoint.save(saved.state_dict(), checkpoint_id=tmp_path / str(refused))
+        state = made.state_dict()
+        distributed.checkpoint.load(state, checkpoint_id=tmp_path / str(refused))
+        if refused:
+            with pytest.raises(RuntimeError, match=r"give queue_size=\(Q, D\)"):
+                made.load_state_dict(state)
+        else:
+            made.load_state_dict(state)
+            assert torch.equal(made.queue.keys, saved.queue.keys)
+
+
+def test_a_loss_with_a_queue_can_be_exported(views: Tensor) -> None:
+    loss = InfoNCELoss(queue_size=(64, 16)).eval()
+    exported = torch.export.export(loss, tuple(views)).module()
+    torch.testing.assert_close(exported(*views), loss(*views))

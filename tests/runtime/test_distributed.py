@@ -106,6 +106,13 @@ def test_no_thread_of_gloo_outlives_its_process_group() -> None:
     assert python("-m", "tests.programs.leave_group", **launched).stdout == "KeyError\n"
 
 
+def test_batches_of_different_sizes_are_one_sentence_on_each_process() -> None:
+    """gloo would end both with SIGABRT."""
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    told = python(*launch, "-m", "tests.programs.uneven").stdout
+    assert told.count("shapes (16, 4), (15, 4): they must have batches of one size") == 2
+
+
 def test_one_process_gathers_nothing() -> None:
     local = torch.ones(3, requires_grad=True)
     for same in (distributed.gather, distributed.gather_uneven, distributed.mean_over_ranks):

@@ -1,0 +1,45 @@
+"""Too little memory, told before torch is loaded: it aborts where it gets none."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+# What a command does first: load torch, and start its threads.
+START = "import torch; torch.ones(256, 256) @ torch.ones(256, 256)"
+
+
+def limit_of_addresses() -> int | None:
+    """Bytes of addresses that this process may have (ulimit -v); None where there is no limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def check_memory() -> None:
+    """Raise MemoryError where a limit of addresses is too small for torch.
+
+    A process of its own tries it, since torch ends the process that it fails in. Without a limit,
+    or where torch is loaded, nothing is done.
+    """
+    limit = limit_of_addresses()
+    if limit is None or "torch" in sys.modules:
+        return
+    tried = subprocess.run([sys.executable, "-c", START], capture_output=True, check=False)
+    if tried.returncode and b"No module named" not in tried.stderr:
+        raise MemoryError(
+            f"torch cannot start with {limit / 2**30:.1f} GiB of addresses, as ulimit -v has it: "
+            "ulimit -v unlimited, or ask your cluster for more memory"
+        )
+
+
+def end_without_memory() -> None:
+    """End the process with a sentence where `check_memory` raises, before a package is imported."""
+    try:
+        check_memory()
+    except MemoryError as error:
+        print(f"error: out of memory: {error}", file=sys.stderr)
+        sys.exit(2)
