@@ -185,8 +185,12 @@ def other_images(scale: str, base: Recipe) -> str:
 
 
 def judged_scales() -> list[str]:
-    """Scales at which claims are judged and records are committed."""
-    return [name for name, each in SCALES.items() if each.evidence and committed(name).records]
+    """Scales at which claims are judged and runs of the tables are committed."""
+    return [
+        name
+        for name, each in SCALES.items()
+        if each.evidence and committed(name).rows.keys() & committed(name).by_recipe.keys()
+    ]
 
 
 def shown_scales() -> list[str]:
