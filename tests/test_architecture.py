@@ -89,3 +89,10 @@ def test_every_dependency_has_its_lowest_version(tmp_path: Path) -> None:
     other.write_text(PROJECT.read_text().replace('"pillow>=10"', '"pillow"'))
     with pytest.raises(ValueError, match=r"'pillow'.*has no lower bound"):
         lowest(other)
+
+
+def test_tox_never_takes_the_pip_of_the_host() -> None:
+    """tox-uv makes environments without pip, unless it is told to seed them."""
+    lines = (ROOT / "tox.ini").read_text(encoding="utf-8").splitlines()
+    assert "uv_seed = true" in lines
+    assert not [line for line in lines if line.strip().startswith("pip ")]

@@ -71,19 +71,25 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return top.parse_args(words, argparse.Namespace(words=words))
 
 
+OUTPUTS = ("out", "picture")  # options that name files to write
+
+
 def check_output(given: argparse.Namespace, *more: Path) -> None:
-    """Raise ValueError where --out is a file that the command reads.
+    """Raise ValueError where a file to write is one that the command reads.
 
     Args:
-        given: the parsed options; every other path in it counts as read.
+        given: the parsed options; all paths but OUTPUTS count as read.
         more: what is read besides.
     """
-    out = getattr(given, "out", None)
-    if isinstance(out, Path):
+    files = [getattr(given, name, None) for name in OUTPUTS]
+    outputs = [each for each in files if isinstance(each, Path)]
+    if outputs:
         from eqco.runtime.files import check_apart  # doctor works without its libraries
 
-        paths = [value for name, value in vars(given).items() if name != "out"]
-        check_apart(out, [*more, *(each for each in paths if isinstance(each, Path))])
+        others = [value for name, value in vars(given).items() if name not in OUTPUTS]
+        inputs = [*more, *(each for each in others if isinstance(each, Path))]
+        for each in outputs:
+            check_apart(each, inputs)
 
 
 def run_command(given: argparse.Namespace) -> None:

@@ -82,11 +82,15 @@ class Session:
         return table(number, self.scale, self.base)
 
     def seeds_to_judge(self, recipe: Recipe, baseline: Recipe) -> list[int]:
-        """All seeds where runs may be made; with --run never those that both recipes have."""
+        """All seeds where runs may be made; with --run never those that both recipes have.
+
+        Raises:
+            RecordError: with --run never, a record cannot be trusted.
+        """
         if self.policy != "never":
             return list(self.seeds)
-        both, has = (recipe, baseline), self.records.has
-        return [seed for seed in self.seeds if all(has(each, seed) for each in both)]
+        both, find = (recipe, baseline), self.records.find
+        return [seed for seed in self.seeds if all([find(each, seed) for each in both])]
 
     def own(self, number: int) -> Evidence:
         """Own records of a table's rows, selected or not: intervals of claims hold together."""

@@ -23,7 +23,6 @@ from eqco.runtime.validation import check_folder, home_expanded
 from reproductions.__main__ import main, parser
 from tests.faults.damage import RECIPE
 from tests.processes import ROOT, python
-from tests.trees import write_tree
 
 pytestmark = pytest.mark.faults
 
@@ -68,26 +67,6 @@ def test_a_quota_is_found_wherever_the_group_is(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     assert cpu.granted_cores() == expected
     assert provenance(Machine())["cores"] == expected
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity masks here")
-def test_a_mask_of_one_core_counts_one() -> None:
-    code = "from eqco.runtime.cpu import granted_cores; print(granted_cores())"
-    core = min(os.sched_getaffinity(0))
-    done = python("-c", f"import os; os.sched_setaffinity(0, [{core}]); {code}")
-    assert done.stdout == "1\n"
-
-
-def test_no_module_counts_the_cores_itself() -> None:
-    allowed = {"eqco/runtime/cpu.py", "eqco/cli/doctor.py"}  # doctor shows both numbers
-    packages = ("eqco", "reproductions", "figures", "benchmark", "examples")
-    files = [file for name in packages for file in (ROOT / name).rglob("*.py")]
-    counting = {
-        file.relative_to(ROOT).as_posix()
-        for file in files
-        if any(word in file.read_text("utf-8") for word in ("cpu_count", "sched_getaffinity"))
-    }
-    assert counting <= allowed
 
 
 @pytest.mark.parametrize("mask", [0o002, 0o027, 0o077], ids=oct)
@@ -195,40 +174,6 @@ def test_what_is_no_path_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> 
         with pytest.raises(SystemExit, match="2"):
             command(words)
         assert "error: " in capsys.readouterr().err.splitlines()[-1]
-
-
-@pytest.mark.parametrize("words", ["eqco doctor", "reproductions tables", "figures.law"])
-def test_too_little_memory_for_torch_is_one_sentence(words: str, tmp_path: Path) -> None:
-    """With less than half of what it needs, where torch raises; with a little more it aborts."""
-    code = (
-        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, (2 * 10**9,) * 2); "
-        f"sys.argv = {words.split()!r}; runpy.run_module(sys.argv[0], run_name='__main__')"
-    )
-    told = python("-c", code, status=2, OUT=str(tmp_path)).stderr
-    assert told.startswith("error: out of memory: torch cannot start with 1.9 GiB of addresses")
-    assert told.count("\n") == 1
-
-
-def test_sockets_of_workers_have_short_names_where_the_temporary_folder_has_not(
-    tmp_path: Path,
-) -> None:
-    folder = tmp_path / ("x" * 100)
-    folder.mkdir()
-    tree = write_tree(tmp_path / "tree")
-    code = (
-        "from eqco.config import Machine; from eqco.data import open_images; "
-        "from tests.trees import files_recipe; from pathlib import Path; "
-        f"tree = Path({str(tree)!r}); machine = Machine(threads=1, workers=1, data_dir=tree); "
-        "print(open_images(files_recipe(tree), 0, machine).views(0)[0].shape[1])"
-    )
-    assert python("-c", code, TMPDIR=str(folder)).stdout == "3\n"
-
-
-def test_tox_never_takes_the_pip_of_the_host() -> None:
-    """tox-uv makes environments without pip, unless it is told to seed them."""
-    lines = (ROOT / "tox.ini").read_text(encoding="utf-8").splitlines()
-    assert "uv_seed = true" in lines
-    assert not [line for line in lines if line.strip().startswith("pip ")]
 
 
 def recreate() -> ModuleType:

@@ -24,7 +24,6 @@ from eqco.artifacts.checkpoint import earlier, read, write_tensors
 from eqco.artifacts.record import Record
 from eqco.artifacts.run_files import Run
 from eqco.cli.errors import run_cli
-from eqco.recipe import Recipe
 from eqco.runtime.files import write_atomically
 from eqco.runtime.text import ascii_lookalike, escape_unencodable
 from figures import style
@@ -32,8 +31,6 @@ from reproductions.__main__ import main
 from reproductions.experiments.plan import price_from_measurement
 from tests.faults.damage import train
 from tests.processes import python
-from tests.reproductions.reports.test_terminal import make_record
-from tests.trees import write_tree
 
 pytestmark = pytest.mark.faults
 
@@ -43,10 +40,8 @@ USER_ERRORS: list[tuple[BaseException, str]] = [
     (UnicodeEncodeError("ascii", "\xe9", 0, 1, "bad"), "error: 'ascii' codec can't encode"),
     (MemoryError(), "error: out of memory"),
     (
-        RuntimeError(
-            "[x] DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes.\nmore"
-        ),
-        "error: out of memory: torch asked for 99 bytes",
+        RuntimeError("can't allocate memory: tried to allocate 9 bytes"),
+        "error: out of memory: torch",
     ),
     (UserWarning("told"), "error: told"),
     (RuntimeError("first"), "error: first"),
@@ -243,33 +238,6 @@ def test_a_full_disk_does_not_end_a_training(
     assert end or "the work goes on without it" in sentences[-1]
     assert read(path, "step")["step"] == kept
     assert earlier(path).exists()
-
-
-def places(folder: Path) -> list[tuple[Callable[[list[str]], int], list[str], Path]]:
-    """Commands whose output is what they read: words, and the file."""
-    checkpoint, record = train(folder, until=1), make_record(Recipe(), 0, 80.0).write(folder / "r")
-    picture = write_tree(folder / "tree") / "train" / "n02" / "3.JPEG"
-    (folder / "link.pt").symlink_to(checkpoint)
-    os.link(checkpoint, folder / "hard.pt")
-    around = f"{checkpoint.parent}/../{checkpoint.parent.name}/{checkpoint.name}"
-    export, redo = ["export", str(checkpoint)], ["redo", str(record), f"--out={record.parent}"]
-    exports = (checkpoint, folder / "link.pt", folder / "hard.pt", around)
-    table, report = ("table", "--scale=glyphs", "--format=json"), ("report",)
-    rate = ["throughput", f"--data=part:{folder / 'tree'}", f"--out={picture}"]
-    own = [*((eqco, [*export, str(out)], checkpoint) for out in exports), (eqco, redo, record)]
-    own += [(main, [*w, f"--records={record.parent}", f"--out={record}"], record)
-            for w in (table, report)]  # fmt: skip
-    return [*own, (main, rate, picture)]
-
-
-def test_no_command_overwrites_what_it_reads(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for command, words, file in places(tmp_path):
-        before = file.read_bytes()
-        assert command(words) == 2, words
-        assert "would be lost: write to another file" in capsys.readouterr().err
-        assert file.read_bytes() == before
 
 
 # Outputs that are pipes, closed or read by nobody.

@@ -7,7 +7,6 @@ import fcntl
 import os
 import signal
 import subprocess
-import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -57,55 +56,6 @@ def test_a_disk_without_file_locks_is_named_and_is_not_busy(
     assert main([*words, f"--checkpoints={machine.checkpoints}"]) == 2
 
 
-def test_the_holder_of_a_run_is_named_beside_its_lock(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    machine = machine_in(tmp_path)
-    assert Run(RECIPE, 0, machine).holder() == ""
-    for session, expected in (("", "none"), ("abc", "abc")):
-        monkeypatch.setenv("EQCO_SESSION", session)
-        with Run(RECIPE, 0, machine).hold():
-            assert Run(RECIPE, 0, machine).holder() == expected
-    assert Run(RECIPE, 0, machine).holder() == ""
-
-
-FOREIGN: dict[str, Callable[[Path, Path], None]] = {
-    "link": Path.symlink_to,
-    "pipe": lambda path, _: os.mkfifo(path),
-    "folder": lambda path, _: path.mkdir(),
-}
-
-
-@pytest.mark.parametrize("kind", [*FOREIGN, "content"])
-@pytest.mark.parametrize("ending", [".holder", ".lock"])
-def test_nothing_is_written_where_somebody_else_has_the_name(
-    ending: str, kind: str, tmp_path: Path
-) -> None:
-    own, victim = Run(RECIPE, 0, machine_in(tmp_path)), tmp_path / "victim"
-    victim.write_text("kept")
-    own.machine.checkpoints.mkdir()
-    path = own.beside(ending)
-    FOREIGN.get(kind, lambda path, _: path.write_bytes(b"\xff"))(path, victim)
-    assert own.holder() == ""
-    if (ending, kind) == (".holder", "content"):  # as a killed process leaves it
-        own.check_free()
-    else:
-        with pytest.raises(TrainingError, match=rf"{ending}: is there and is no .*regular file"):
-            own.check_free()
-    assert victim.read_text() == "kept"
-
-
-def test_a_holder_that_cannot_be_removed_is_a_warning(tmp_path: Path) -> None:
-    own = Run(RECIPE, 0, machine_in(tmp_path))
-    with warnings.catch_warnings(record=True) as told, own.hold():
-        warnings.simplefilter("error")
-        holder = own.beside(".holder")
-        holder.unlink()
-        (holder / "full").mkdir(parents=True)
-    assert "cannot be removed" in str(told[0].message)
-    assert Run(RECIPE, 1, machine_in(tmp_path)).check_free() is None
-
-
 def held_lock(recipe: Recipe, folder: Path) -> subprocess.Popen[str]:
     """A process that holds a run of the sweep in a folder."""
     machine = Machine(checkpoints=folder / "checkpoints")
@@ -115,13 +65,6 @@ def held_lock(recipe: Recipe, folder: Path) -> subprocess.Popen[str]:
     assert child.stdout is not None
     child.stdout.readline()
     return child
-
-
-def test_only_that_matches_no_run_is_an_error(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(sweep_in(tmp_path, "--only", "nothing")) == 2
-    assert "--only 'nothing' is in no name of" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [TrainingError("diverged"), ValueError("bad image"), OSError()])

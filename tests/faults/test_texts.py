@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import sys
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -22,14 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eqco.__main__ import main as eqco
-from eqco.artifacts.record import Record, RecordError, checksum
+from eqco.artifacts.record import Record, checksum
 from eqco.artifacts.run_files import Run
-from eqco.cli.errors import run_cli, show_fault
 from eqco.config import Machine
 from eqco.recipe import Recipe
-from eqco.runtime.signals import Stopped
 from eqco.runtime.text import plain
-from eqco.runtime.validation import TrainingError, shown
+from eqco.runtime.validation import shown
 from reproductions.__main__ import main
 from reproductions.experiments.plan import price_from_measurement
 from reproductions.reports import terminal
@@ -102,25 +98,6 @@ def test_commands_show_hostile_records_calmly(
     assert is_calm(text)
     assert f"note: {SHOWN}" in text
     assert "[2J/" in text  # the folder
-
-
-ERRORS = [ValueError, TrainingError, RecordError, OSError, UserWarning, KeyboardInterrupt]
-
-
-@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
-def test_whatever_a_command_says_is_calm(
-    kind: type[BaseException], capsys: pytest.CaptureFixture[str]
-) -> None:
-    def work() -> None:
-        print(HOSTILE, file=sys.stdout)
-        print(warnings.formatwarning(HOSTILE, UserWarning, "x", 1), file=sys.stderr)
-        raise Stopped(2, HOSTILE) if kind is KeyboardInterrupt else kind(HOSTILE)
-
-    assert run_cli(work) in (2, 130)
-    show_fault(kind, kind(HOSTILE), None)
-    told = capsys.readouterr()
-    assert is_calm(told.out + told.err)
-    assert told.err.count("<script>") == 3
 
 
 def test_errors_that_quote_a_file_are_calm(

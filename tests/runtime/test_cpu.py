@@ -7,7 +7,7 @@ import os
 import pytest
 
 from eqco.runtime import cpu
-from tests.processes import python
+from tests.processes import ROOT, python
 
 # Says what torch finds in the environment when it is first imported.
 SPY = """
@@ -54,3 +54,23 @@ def test_a_policy_is_chosen_where_the_user_has_none(
 def test_torch_is_loaded_after_the_policy_is_set(command: str) -> None:
     done = python("-c", SPY + COMMANDS[command], **dict.fromkeys(cpu.POLICIES, ""))
     assert "torch finds ['passive', '-']" in done.stderr, done.stderr[-2000:]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity masks here")
+def test_a_mask_of_one_core_counts_one() -> None:
+    code = "from eqco.runtime.cpu import granted_cores; print(granted_cores())"
+    core = min(os.sched_getaffinity(0))
+    done = python("-c", f"import os; os.sched_setaffinity(0, [{core}]); {code}")
+    assert done.stdout == "1\n"
+
+
+def test_no_module_counts_the_cores_itself() -> None:
+    allowed = {"eqco/runtime/cpu.py", "eqco/cli/doctor.py"}  # doctor shows both numbers
+    packages = ("eqco", "reproductions", "figures", "benchmark", "examples")
+    files = [file for name in packages for file in (ROOT / name).rglob("*.py")]
+    counting = {
+        file.relative_to(ROOT).as_posix()
+        for file in files
+        if any(word in file.read_text("utf-8") for word in ("cpu_count", "sched_getaffinity"))
+    }
+    assert counting <= allowed

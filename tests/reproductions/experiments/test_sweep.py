@@ -22,6 +22,7 @@ from reproductions.experiments import pool
 from reproductions.results.records import RECORDS
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
+from tests.faults.damage import sweep_in
 from tests.reproductions.conftest import Commit
 
 GLYPHS = SCALES["glyphs"]
@@ -219,3 +220,10 @@ def test_the_command_leaves_out_what_is_committed_and_never_writes_beside_it(
 def test_a_wrong_table_leaves_no_folder_behind(tmp_path: Path, done: list[str]) -> None:
     assert command(tmp_path / "records", "--tables", "99") == 2
     assert list(tmp_path.iterdir()) == done == []
+
+
+def test_only_that_matches_no_run_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(sweep_in(tmp_path, "--only", "nothing")) == 2
+    assert "--only 'nothing' is in no name of" in capsys.readouterr().err

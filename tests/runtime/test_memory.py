@@ -1,0 +1,21 @@
+"""Too little memory is told before torch is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.processes import python
+
+
+@pytest.mark.parametrize("words", ["eqco doctor", "reproductions tables", "figures.law"])
+def test_too_little_memory_for_torch_is_one_sentence(words: str, tmp_path: Path) -> None:
+    """With less than half of what it needs, where torch raises; with a little more it aborts."""
+    code = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, (2 * 10**9,) * 2); "
+        f"sys.argv = {words.split()!r}; runpy.run_module(sys.argv[0], run_name='__main__')"
+    )
+    told = python("-c", code, status=2, OUT=str(tmp_path)).stderr
+    assert told.startswith("error: out of memory: torch cannot start with 1.9 GiB of addresses")
+    assert told.count("\n") == 1
