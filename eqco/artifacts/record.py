@@ -231,6 +231,8 @@ class Record:
         path = record_path(folder, recipe, seed)
         if not path.exists():
             return None
+        if not path.is_file():  # a pipe would be waited for
+            raise RecordError(f"record {path} is no regular file: {AGAIN}")
         record = cls.read(path)
         if record.numerics != NUMERICS:
             raise RecordError(f"record {path} has other numerics: {AGAIN}")

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from eqco.artifacts.record import RecordError
 from eqco.artifacts.run_files import Run
+from eqco.engine.run import untrained
 from eqco.runtime.validation import TrainingError
+from reproductions.harness.session import Session
 from tests.faults.damage import RECIPE, machine_in
 
 FOREIGN: dict[str, Callable[[Path, Path], None]] = {
@@ -60,3 +63,22 @@ def test_the_holder_of_a_run_is_named_beside_its_lock(
         with Run(RECIPE, 0, machine).hold():
             assert Run(RECIPE, 0, machine).holder() == expected
     assert Run(RECIPE, 0, machine).holder() == ""
+
+
+def test_what_is_no_file_of_a_record_is_not_waited_for(tmp_path: Path) -> None:
+    own = Run(RECIPE, 0, machine_in(tmp_path), tmp_path)
+    os.mkfifo(own.record_file)
+    with pytest.raises(RecordError, match="is no regular file: move it away"):
+        own.record()
+
+
+def test_a_damaged_record_is_an_error_where_nothing_is_run(tmp_path: Path) -> None:
+    session = Session(
+        scale="smoke", policy="never", seeds=range(1), base=RECIPE,
+        machine=machine_in(tmp_path), folder=tmp_path, command="pytest", launcher="here",
+    )  # fmt: skip
+    baseline = untrained(RECIPE)
+    assert session.seeds_to_judge(RECIPE, baseline) == []
+    session.run(RECIPE, 0).record_file.write_text('{"a": 1}')
+    with pytest.raises(RecordError, match="holds no record"):
+        session.seeds_to_judge(RECIPE, baseline)
