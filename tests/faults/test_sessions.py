@@ -23,7 +23,7 @@ from eqco.runtime.files import check_locks
 from eqco.runtime.validation import TrainingError
 from reproductions import conftest
 from reproductions.__main__ import main
-from reproductions.experiments import sweep
+from reproductions.experiments import pool
 from reproductions.scales import SCALES
 from reproductions.tables import table
 from tests.faults.damage import RECIPE, machine_in, sweep_in
@@ -74,10 +74,10 @@ def test_a_run_that_fails_sets_the_status_of_a_sweep(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def run(*_: object) -> None:
+    def run(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(sweep, "run", run)
+    monkeypatch.setattr(pool, "run", run)
     assert main(sweep_in(tmp_path, "--only", "eqco-k16", "--at-once", "1")) == 1
     assert "1 of 1 runs have no record: simo-eqco-k16-" in capsys.readouterr().out
 
