@@ -38,14 +38,16 @@ def draw_few(
         return torch.randint(available, shape, generator=generator, device=generator.device)
 
     columns = numbers(num_queries, num_negatives)
-    while True:
-        order, places = columns.sort(dim=1)
-        twice = torch.zeros_like(columns, dtype=torch.bool)
+    rows = torch.arange(num_queries, device=generator.device)  # those that may have duplicates
+    while len(rows):
+        some = columns[rows]
+        order, places = some.sort(dim=1)
+        twice = torch.zeros_like(some, dtype=torch.bool)
         twice.scatter_(1, places[:, 1:], order[:, 1:] == order[:, :-1])
-        again = int(twice.sum())
-        if not again:
-            return columns
-        columns[twice] = numbers(again)
+        some[twice] = numbers(int(twice.sum()))
+        columns[rows] = some
+        rows = rows[twice.any(dim=1)]
+    return columns
 
 
 def draw_independent(
