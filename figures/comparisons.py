@@ -1,7 +1,5 @@
 """Forest plot of every comparison of the tables, by question."""
 
-import math
-
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -12,10 +10,10 @@ from reproductions.tables.base import Claim
 from reproductions.tables.claims import HEADLINE_K, PRIMARY
 
 QUESTIONS = {
-    "falls": "what few negatives cost: all − InfoNCE",
-    "better": "what EqCo gives back: EqCo − InfoNCE",
-    "recovers": "is half recovered? EqCo − mean of InfoNCE and all",
-    "level": "what remains: EqCo − all",
+    "falls": "InfoNCE with few is less accurate: all − InfoNCE",
+    "better": "EqCo is more accurate: EqCo − InfoNCE",
+    "recovers": "EqCo recovers at least half: EqCo − mean of InfoNCE and all",
+    "level": "what remains is at most half a point: all − EqCo",
 }
 NAMES = ["question", "label", "headline", "status", "mean", "low", "high", "n"]
 
@@ -28,7 +26,7 @@ def label(scale: str, claim: Claim) -> str:
 
 
 def compute() -> pd.DataFrame:
-    """Every comparison of the tables that has an interval; a table asks what has no other question.
+    """Every comparison with its planned seeds; what has no question of its own is of its table.
 
     `headline` says whether it is at the K of the paper's headline.
     """
@@ -37,13 +35,15 @@ def compute() -> pd.DataFrame:
         found = committed(scale)
         for number, claim, by in found.judged():
             verdict = by.get(PRIMARY)
-            if verdict is None or math.isnan(verdict.low):
+            if verdict is None or verdict.n < verdict.planned:
                 continue
             title = f"table {number}: {found.tables[number].title}"
             question = QUESTIONS.get(claim.aspect, title)
             named = (question, label(scale, claim), claim.num_negatives == HEADLINE_K)
-            measured = (verdict.status, verdict.mean, verdict.low, verdict.high, verdict.n)
-            lines.append((*named, *measured))
+            ends = (verdict.mean, verdict.low, verdict.high)
+            if claim.aspect == "level":  # what is lost, as in the first question
+                ends = (-verdict.mean, -verdict.high, -verdict.low)
+            lines.append((*named, verdict.status, *ends, verdict.n))
     return pd.DataFrame(lines, columns=NAMES)
 
 
@@ -53,11 +53,13 @@ def draw(frame: pd.DataFrame) -> Figure:
     names = [*(text for text in QUESTIONS.values() if text in parts), *parts]
     ordered = {text: parts[text].reset_index(drop=True) for text in dict.fromkeys(names)}
     figure, axes = style.stacked({text: len(part) for text, part in ordered.items()})
-    for axis, part in zip(axes, ordered.values(), strict=True):
+    for axis, (question, part) in zip(axes, ordered.items(), strict=True):
         named = part["label"] + " (n = " + part["n"].astype(str) + ")"
-        style.forest(axis, part.assign(label=named), RELEVANT)
-    axes[-1].set_xlabel("points of accuracy")
-    style.legend_below(figure, "bar: 95 % interval of the paired difference; band: half a point")
+        band = RELEVANT if question == QUESTIONS["level"] else 0.0
+        style.forest(axis, part.assign(label=named), band)
+    axes[-1].set_xlabel("points of accuracy; a number after a loss is its K")
+    title = "bar: 95 % interval of the paired difference; colour: verdict on the title"
+    style.legend_below(figure, title)
     return figure
 
 

@@ -37,6 +37,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         style.ranges(axis, part, "learning rate", "scale", RANGE)
         style.curves(axis, part, "learning rate", "value", "scale", errorbar=None)
         style.level(axis, 1.0, "all of it")
+        style.level(axis, 0.5, "half")
         style.level(axis, 0.0, "nothing")
         style.pointer(axis, PAPER)
         style.log_axis(axis, part["learning rate"], "share of the loss recovered")

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from figures import comparisons, style
 
-ASKED = ("falls", "recovers", "level")
+ASKED = ("falls", "better", "recovers")
 
 
 def compute() -> pd.DataFrame:
@@ -16,7 +16,7 @@ def compute() -> pd.DataFrame:
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    """What 16 negatives cost, whether half of it is recovered, and what remains."""
+    """What 16 negatives cost, what EqCo gives back, and whether it is half."""
     return comparisons.draw(frame)
 
 

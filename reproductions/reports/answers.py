@@ -132,6 +132,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     ),
     "family": partial(
         claims,
+        (4, "alpha256-beats-alpha16-k255"),
         (4, "alpha256-beats-alpha16-k16"),
         (4, "alpha65536-equals-alpha256-k16"),
         (5, "dcl-beats-infonce-k16"),

@@ -167,7 +167,7 @@ def test_the_answer_and_the_claims_have_the_numbers_of_the_verdicts() -> None:
     assert falls is not None
     assert level is not None
     assert f"loses {falls.mean:.1f} points" in readme.answer()
-    assert f"[{-level.high:.1f}, {-level.low:.1f}] remain" in readme.answer()
+    assert f"[{-level.high:.1f}, {-level.low:.1f}] below EqCo with all" in readme.answer()
     assert f"| C4 | 16 negatives are enough | **{level.status}** |" in readme.paper_claims()
     assert "not run: 2 of 5 rows; `pytest reproductions/ -k table3`" in readme.paper_claims()
 
