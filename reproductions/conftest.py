@@ -252,7 +252,7 @@ def is_cell(item: pytest.Item) -> bool:
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Make the missing runs of the selected cells before their tests, several at once."""
     config, own = session.config, session.config.stash[SESSION]
-    here = own.jobs > 1 and own.policy != "never" and not own.write_jobs
+    here = own.launcher == "here" and own.jobs > 1 and own.policy != "never" and not own.write_jobs
     if not here or config.option.collectonly or hasattr(config, "workerinput"):
         return
     jobs = missing_jobs(own, session.items)
@@ -266,13 +266,13 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         try:
             with catching():
                 for status in work_in_parallel(jobs, own.jobs, show, again=again):
-                    print(f"a process of runs ended with status {status}; theirs are made anew")
+                    print(f"a process ended with status {status}: tests make its runs")
         except Stopped as stop:
             pytest.exit(plain(stop.sentence(own.command)), returncode=stop.status)
         finally:
             print("\r\x1b[K" if display.visible else "", end="", flush=True)
     own.failed = show.failed
-    own.fresh = {job.run_id for job in jobs} - own.failed.keys()
+    own.fresh = show.done
 
 
 @pytest.fixture

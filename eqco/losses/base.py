@@ -250,9 +250,10 @@ class ContrastiveLoss(nn.Module):
         self, logits: Similarities | MaskedSimilarities, query: Tensor, key: Tensor, given: Tensor
     ) -> WithNegatives:
         """Logits with the similarities of further negatives, (H, D) or (N, H, D), added."""
+        check_finite(given, "negatives")
         views = [query, key] if self.two_sided else [query]
         return WithNegatives(
-            logits, torch.cat([similarities(each, key, given)[1] for each in views])
+            logits, torch.cat([similarities(each, key, unit(given))[1] for each in views])
         )
 
     def expected(self, num_images: int | None = None) -> Expected:

@@ -43,9 +43,12 @@ def watch(loss: ContrastiveLoss, value: Tensor, logits: ContrastiveLogits) -> No
     count = logits.num_negatives
     if not isinstance(count, int) or torch.compiler.is_compiling():
         return
-    plateau, mean = range_of(loss, count).plateau, float(value.detach().mean())
+    lowest, plateau, highest = range_of(loss, count)
+    mean = float(value.detach().mean())
+    if lowest == highest:  # FlatNCE has one value
+        return
     if loss.reduction == "sum":
-        mean /= len(logits.positive)
+        mean /= len(logits.positive) * (2 if loss.cross_modal else 1)
     loss.stuck = loss.stuck + 1 if abs(mean - plateau) < CLOSE * abs(plateau) else 0
     if loss.stuck == STUCK:
         warnings.warn(

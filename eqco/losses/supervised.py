@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from eqco.losses.base import ContrastiveLoss
 from eqco.losses.logits import MaskedSimilarities
 from eqco.losses.sampling import draw_allowed
-from eqco.losses.tensors import check_tensors, full_precision, unit
+from eqco.losses.tensors import check_finite, check_tensors, full_precision, unit
 
 
 class LabelLoss(nn.Module):
@@ -108,6 +108,7 @@ class LabelLoss(nn.Module):
         loss = self.loss
         with full_precision(query):
             similarity = unit(query) @ unit(keys).T  # (N, M)
+            check_finite(similarity, "embeddings or ref_emb")
             there = negative.any(dim=1)[row]
             if counted is None:  # outside of a compiled graph shapes may depend on the data
                 row, column = row[there], column[there]
@@ -124,7 +125,8 @@ class LabelLoss(nn.Module):
                 if counted is None:
                     losses = losses.new_zeros(len(there)).index_put((there,), losses)
                 else:
-                    losses = losses.where(there := there & counted, 0.0)
+                    there = there & counted
+                    losses = losses.where(there, 0.0)
             if loss.reduction == "none":
                 return losses
             total = losses.sum()

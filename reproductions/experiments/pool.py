@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -139,15 +141,25 @@ def work_in_parallel(
             readers.append(reader)
         listen(readers, show)
     except Stopped as stop:
-        for each in team:
-            if each.pid and each.is_alive():
-                os.kill(each.pid, stop.number)
+        signal_all(team, stop.number)
         listen(readers, show)
+        raise
+    except BaseException:  # as where what is shown cannot be written
+        signal_all(team, signal.SIGTERM)
+        for reader in readers:
+            reader.close()
         raise
     finally:
         for each in team:
             each.join()
     return [each.exitcode for each in team if each.exitcode]
+
+
+def signal_all(team: Sequence[Any], number: int) -> None:
+    """Send a signal to the processes that still work."""
+    for each in team:
+        if each.pid and each.is_alive():
+            os.kill(each.pid, number)
 
 
 def listen(readers: Sequence[Connection], show: Show) -> None:
@@ -156,23 +168,28 @@ def listen(readers: Sequence[Connection], show: Show) -> None:
     while left:
         for reader in cast(list[Any], wait(left)):
             try:
-                show(reader.recv())
-            except (EOFError, OSError):
+                message = reader.recv()
+            except (EOFError, OSError):  # the process has ended
                 left.remove(reader)
+            else:
+                show(message)
 
 
 class Lines:
     """A line of text for each run that is done or failed."""
 
     def __init__(self, total: int) -> None:
-        self.total, self.ended, self.failed = total, 0, dict[str, str]()
+        self.total, self.ended = total, 0
+        self.done, self.failed = set[str](), dict[str, str]()
 
     def __call__(self, message: Message) -> None:
         """Print a message that is no step."""
         if message.state in (DONE, FAILED):
             self.ended += 1
-            if message.state == FAILED:
-                self.failed[message.run_id] = message.text
+        if message.state == DONE:
+            self.done.add(message.run_id)
+        if message.state == FAILED:
+            self.failed[message.run_id] = message.text
         if message.state in (DONE, FAILED, STOPPED):
             words = (message.state * bool(message.run_id), message.run_id, message.text)
             self.write("  ".join(filter(None, words)))
@@ -208,4 +225,5 @@ class OneLine(Lines):
         left = f", {duration(past * (1 - share) / share)} left" if share > 0.02 else ""
         parts = ", ".join(f"{100 * each:.0f} %" for each in self.shares.values())
         text = f"{self.ended} of {self.total} runs done, {len(self.shares)} running ({parts}){left}"
-        print(f"\r\x1b[K{text[:79]}", end="", flush=True)
+        width = shutil.get_terminal_size().columns - 1
+        print(f"\r\x1b[K{text[:width]}", end="", flush=True)

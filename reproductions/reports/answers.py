@@ -40,10 +40,10 @@ def claim_value(scale: str, number: str, claim: str, expected: str = "") -> str:
         return NOT_RUN
     if expected and verdict.status != expected.replace("-", " "):
         raise ValueError(
-            f"docs/results.md: a sentence rests on “{expected}” of {claim}, table {number}, scale "
+            f"a sentence rests on “{expected}” of {claim}, table {number}, scale "
             f"{scale}; the records say “{verdict.status}”: write the sentence anew"
         )
-    return f"{abs(verdict.mean):.1f}"
+    return f"{abs(verdict.mean) if expected else verdict.mean:.1f}"
 
 
 def share_value(scale: str, method: str, rate: str) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from eqco.losses.base import ContrastiveLoss
 from eqco.losses.functional import eqco_info_nce
 from eqco.losses.logits import similarities
-from eqco.losses.modules import DCLLoss, EqCoLoss, InfoNCELoss
+from eqco.losses.modules import DCLLoss, EqCoLoss, FlatNCELoss, InfoNCELoss
 from eqco.losses.plateau import STUCK
 
 
@@ -189,6 +189,20 @@ def test_a_loss_that_stays_at_its_plateau_warns_once() -> None:
     (told,) = caught
     assert "has been at 5.55 for 100 steps" in str(told.message)
     assert told.filename == __file__
+
+
+def test_a_sum_over_both_directions_is_at_its_plateau_and_flatnce_has_none() -> None:
+    line = torch.ones(10, 8)
+    both = EqCoLoss(4, cross_modal=True, reduction="sum", warn=True)
+    flat = FlatNCELoss(4, warn=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(STUCK):
+            flat(line, line)
+        assert not caught
+        for _ in range(STUCK):
+            both(line, line)
+    assert len(caught) == 1
 
 
 def test_a_loss_prints_its_settings_and_has_no_parameters() -> None:
