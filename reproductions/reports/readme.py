@@ -76,7 +76,7 @@ def answer(judged: Sequence[tuple[Claim, Verdict]] | None = None, scale: str = G
         f"{base.num_negatives} negatives InfoNCE loses {falls.mean:.1f} points of accuracy. EqCo "
         f"gives back {better.mean:.1f} [{better.low:.1f}, {better.high:.1f}]. It stays "
         f"{-level.mean:.1f} [{-level.high:.1f}, {-level.low:.1f}] below EqCo with all negatives "
-        f"(SiMo, linear probe, 95 % intervals, n = {level.n})."
+        f"(SiMo, linear probe, 95 % intervals that hold together, n = {level.n})."
     )
 
 
@@ -92,8 +92,8 @@ def rate_sentence() -> str:
         if each
     )
     return (
-        f"**At {LOW_RATE:g}, near the paper's learning rate of 0.03, EqCo gives back {near} of the "
-        f"lost accuracy; at {rates[1]:g}, {usual}.**"
+        f"**It depends on the learning rate: EqCo gives back {near} of the lost accuracy at "
+        f"{LOW_RATE:g} and {usual} at {rates[1]:g}, that of the tables.** The paper's is 0.03."
     )
 
 
@@ -139,9 +139,7 @@ def paper_claims() -> str:
     found = {
         "C1": by_k or table_not_run("C1"),
         "C2": level_in_k(
-            "bound",
-            "**does not hold** as a bound: its value",
-            "a bound only where alpha is at most K",
+            "bound", "its value", "**does not hold** for a bound, which needs alpha ≤ K"
         ),
         "C3": level_in_k(
             "gradient",
