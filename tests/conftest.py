@@ -33,9 +33,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(skipped)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Sums are bit-identical from run to run only where the number of threads is."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """One thread before each test and its fixtures: commands set another number in this process.
+
+    Sums are bit-identical from run to run only where the number of threads is.
+    """
     torch.set_num_threads(1)
 
 

@@ -53,7 +53,7 @@ def test_the_lines_of_the_figure_pass_through_what_is_fitted(points_a_nat: float
     drawn = between(scaling_law.fit(exact(points_a_nat)))
     expected = points_a_nat * drawn["nats"].to_numpy()
     assert drawn["height"].to_numpy() == pytest.approx(expected)
-    assert set(drawn["fit"]) == {"line", "curve"}
+    assert set(drawn["fit"]) == {"proportional", "power law"}
 
 
 def test_cells_of_another_data_set_are_predicted_and_not_fitted() -> None:
