@@ -57,7 +57,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         named = part["label"] + " (n = " + part["n"].astype(str) + ")"
         band = RELEVANT if question == QUESTIONS["level"] else 0.0
         style.forest(axis, part.assign(label=named), band)
-    axes[-1].set_xlabel("points of accuracy; all: all negatives; a number after a loss: its K")
+    axes[-1].set_xlabel("points; all: all negatives; number: K")
     title = "bar: 95 % interval of the paired difference; colour: verdict on the title"
     style.legend_below(figure, title)
     return figure
