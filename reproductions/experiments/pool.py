@@ -224,6 +224,7 @@ class OneLine(Lines):
         past = time.monotonic() - self.since
         left = f", {duration(past * (1 - share) / share)} left" if share > 0.02 else ""
         parts = ", ".join(f"{100 * each:.0f} %" for each in self.shares.values())
-        text = f"{self.ended} of {self.total} runs done, {len(self.shares)} running ({parts}){left}"
+        running = f", {len(self.shares)} running ({parts})" if parts else ""
+        text = f"{self.ended} of {self.total} runs done{running}{left}"
         width = shutil.get_terminal_size().columns - 1
         print(f"\r\x1b[K{text[:width]}", end="", flush=True)

@@ -101,7 +101,7 @@ OPTIONAL = ("published", "time", "Δ base", "kNN")  # left out first where colum
 LEGEND = {
     "Δ base": "Δ base: points against InfoNCE with all negatives, paired by seed.",
     "predicted": "predicted: where a run of the row falls by the committed evidence (99 %);\n"
-    "in?: it does, and so does its 1 - pi_0, which shows whether the factor alpha / K is on.",
+    "in?: it does, and so does its 1 - pi_0, which shows whether alpha / K is on.",
 }
 
 
