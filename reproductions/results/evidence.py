@@ -103,6 +103,11 @@ class Evidence:
                 found.setdefault(row.recipe, (row, []))[1].append(number)
         return found
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether any record is of a row of a table."""
+        return bool(self.rows.keys() & self.by_recipe.keys())
+
     def of(self, row: Row) -> dict[int, Record]:
         """Records of a row by seed."""
         return self.by_recipe.get(row.recipe, {})
@@ -186,11 +191,7 @@ def other_images(scale: str, base: Recipe) -> str:
 
 def judged_scales() -> list[str]:
     """Scales at which claims are judged and runs of the tables are committed."""
-    return [
-        name
-        for name, each in SCALES.items()
-        if each.evidence and committed(name).rows.keys() & committed(name).by_recipe.keys()
-    ]
+    return [name for name, each in SCALES.items() if each.evidence and committed(name).has_rows]
 
 
 def shown_scales() -> list[str]:

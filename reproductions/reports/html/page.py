@@ -89,7 +89,8 @@ def context(folder: Path, shown: Path | None) -> dict[str, Any]:
     found = {name: each for name, each in scales.items() if each.records}
     sources = {}
     for name, each in found.items():
-        sources[name] = each
+        if each.has_rows or shown:
+            sources[name] = each
         if shown and committed(name).records:
             sources[f"{name}, committed"] = committed(name)
     answers = {
