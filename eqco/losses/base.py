@@ -174,24 +174,23 @@ class ContrastiveLoss(nn.Module):
         check_embeddings(query, key)
         if logit_scale is not None:
             temperature = 1 / temperature_of(logit_scale, "logit_scale")
-        else:
+        elif isinstance(self.temperature, Tensor):  # it may have changed since
             temperature = temperature_of(self.temperature)
+        else:
+            temperature = self.temperature
         with full_precision(query):
             query, key = unit(query), unit(key)
             keys = distributed.gather(key) if self.gather else key  # (N, D)
             logits = self.logits(query, key, keys, ids)
             check_finite(logits.positive, "query or key")
-            with_own = (
-                logits if negatives is None else self.with_negatives(logits, query, key, negatives)
-            )
+            with_own = self.with_negatives(logits, query, key, negatives)
             if not self.cross_modal:
                 loss = self.of_logits(with_own, self.reduction, temperature)
             else:
-                back = self.logits(
-                    key, query, distributed.gather(query) if self.gather else query, ids
-                )
-                parts = [self.of_logits(each, "none", temperature) for each in (with_own, back)]
-                loss = reduced(torch.cat(parts), self.reduction)
+                queries = distributed.gather(query) if self.gather else query
+                both = with_own, self.logits(key, query, queries, ids)
+                losses = torch.cat([self.of_logits(each, "none", temperature) for each in both])
+                loss = reduced(losses, self.reduction)
             if self.queue is not None and self.training and loss.requires_grad:
                 self.queue.add(keys, loss)
             if self.warn and self.training:
@@ -247,9 +246,15 @@ class ContrastiveLoss(nn.Module):
         return MaskedSimilarities(query @ others.T, allowed, positive)
 
     def with_negatives(
-        self, logits: Similarities | MaskedSimilarities, query: Tensor, key: Tensor, given: Tensor
-    ) -> WithNegatives:
-        """Logits with the similarities of further negatives, (H, D) or (N, H, D), added."""
+        self,
+        logits: Similarities | MaskedSimilarities,
+        query: Tensor,
+        key: Tensor,
+        given: Tensor | None,
+    ) -> ContrastiveLogits:
+        """Logits with the similarities of further negatives, (H, D) or (N, H, D), if any."""
+        if given is None:
+            return logits
         check_finite(given, "negatives")
         views = [query, key] if self.two_sided else [query]
         return WithNegatives(

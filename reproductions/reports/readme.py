@@ -92,8 +92,8 @@ def rate_sentence() -> str:
         if each
     )
     return (
-        f"**It depends on the learning rate: EqCo gives back {near} of the lost accuracy at "
-        f"{LOW_RATE:g} and {usual} at {rates[1]:g}, that of the tables.** The paper's is 0.03."
+        f"**It depends on the learning rate.** At {LOW_RATE:g} EqCo gives back {near} of the lost "
+        f"accuracy. At {rates[1]:g}, as in the tables, it gives back {usual}. The paper's is 0.03."
     )
 
 
