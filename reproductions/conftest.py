@@ -7,7 +7,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,13 @@ from eqco.artifacts.record import Record, RecordError
 from eqco.artifacts.run_files import SESSION as LOCK_SESSION
 from eqco.artifacts.run_files import Busy, Run
 from eqco.cli.errors import set_up_output
-from eqco.engine.progress import Live
-from eqco.engine.run import run, untrained
+from eqco.engine.run import untrained
 from eqco.recipe import Recipe
 from eqco.runtime.signals import Stopped, catching
 from eqco.runtime.text import plain
 from eqco.runtime.validation import TrainingError
 from reproductions.experiments.pool import Lines, OneLine, work_in_parallel
+from reproductions.harness.display import TERMINAL, Display
 from reproductions.harness.launching import (
     Wait,
     busy_line,
@@ -53,7 +52,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 SESSION = pytest.StashKey[Session]()
-TERMINAL = pytest.StashKey[bool]()
 
 
 def whole_tables(keyword: str) -> str:
@@ -138,47 +136,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def session(request: pytest.FixtureRequest) -> Session:
     """Options and results of this session."""
     return request.config.stash[SESSION]
-
-
-class RunLine(Live):
-    """The steps, loss and time left of a run as one line of a terminal."""
-
-    def __init__(self, job: Run) -> None:
-        recipe = job.recipe
-        super().__init__(recipe.batch_size)
-        self.name = f"{recipe.method} {recipe.loss} K={recipe.num_negatives} seed {job.seed}"
-        self.write("loading data", False)
-
-    def write(self, text: str, last: bool) -> None:
-        """Write over the line; the probe follows the last step of training."""
-        super().write(f"{self.name}  {'probing' if last else text}", False)
-
-
-class Display:
-    """Runs and what they print, past pytest's capture; a line of progress in a terminal alone.
-
-    FORCE_COLOR asks for colours in a file, not for lines that are written over.
-    """
-
-    def __init__(self, config: pytest.Config) -> None:
-        self.capture = config.pluginmanager.getplugin("capturemanager")
-        markup = bool(config.get_terminal_writer().hasmarkup)
-        self.visible = markup and config.stash[TERMINAL]
-
-    def uncaptured(self) -> AbstractContextManager[None]:
-        """Show what other processes print."""
-        return self.capture.global_and_fixture_disabled() if self.capture else nullcontext()
-
-    def train(self, session: Session, job: Run) -> Record | None:
-        """Run a job, showing its progress."""
-        again = session.policy == "always"
-        if not self.visible:
-            return run(*job, again=again)
-        with self.uncaptured():
-            try:
-                return run(*job, RunLine(job), again=again)
-            finally:
-                print("\r\x1b[K", end="", flush=True)
 
 
 def made(session: Session, display: Display, job: Run) -> Record | None:
