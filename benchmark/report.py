@@ -72,6 +72,7 @@ GOALS = (
     *(Goal(f"step, K = {few}", "limit", 1.05, "≤") for few in ("16", "64", "all")),
     *(Goal(f"photo loop, {name}", "lightly", 6) for name in METHODS),
     # Images.
+    Goal("JPEG, two crops of 224", "plain", 1.1),
     Goal("JPEG, two views of 224", "plain", 1.5),
 )
 

@@ -6,6 +6,7 @@ processes, n of them on this one, V views of each, side S.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,15 +20,45 @@ from eqco.data.dataloader import loader, start_server
 from eqco.data.decode import decode
 from eqco.data.image_folder import ImageTree, Split
 from eqco.runtime.distributed import first_index, rank, world_size
-from eqco.runtime.rng import RankSlice, Shuffle, generator_for, sample_rows, seed_for
+from eqco.runtime.rng import RankSlice, Shuffle, generator_for, sample_rows
 
 VIEW_NAMES = ("query", "key")
 PROBE_CROP_SCALE = 0.08
+SIDES = (3 / 4, 4 / 3)  # width by height of a random crop
 CHUNK = 256  # whole images through a backbone at once
 
 # Of ImageNet's training pixels in [0, 1], as everybody uses them.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def random_box(
+    height: int, width: int, crop_scale: float, generator: torch.Generator
+) -> tuple[int, int, int, int]:
+    """Top, left, height and width of a random part of an image, in pixels.
+
+    The numbers of torchvision's `RandomResizedCrop`, which knows torch's own generator alone.
+    """
+
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.empty(1, device="cpu", dtype=torch.float32).uniform_(
+            low, high, generator=generator
+        )
+
+    def integer(end: int) -> int:
+        return int(torch.randint(end, (1,), generator=generator, device="cpu"))
+
+    low, high = torch.tensor(SIDES, device="cpu", dtype=torch.float32).log().tolist()
+    for _ in range(10):
+        area = height * width * uniform(crop_scale, 1.0).item()
+        sides = uniform(low, high).exp().item()
+        w, h = round(math.sqrt(area * sides)), round(math.sqrt(area / sides))
+        if 0 < w <= width and 0 < h <= height:
+            return integer(height - h + 1), integer(width - w + 1), h, w
+    # None fits: the middle, as much of it as the ratio of the sides allows.
+    w = min(width, round(height * SIDES[1]))
+    h = min(height, round(width / SIDES[0]))
+    return (height - h) // 2, (width - w) // 2, h, w
 
 
 class RandomCropDataset(Dataset[tuple[Tensor, int]]):
@@ -53,21 +84,25 @@ class RandomCropDataset(Dataset[tuple[Tensor, int]]):
         flip: bool = False,
     ) -> None:
         self.split, self.seed, self.names = split, seed, tuple(names)
-        from torchvision.transforms import v2  # takes a second
+        self.size, self.crop_scale, self.flip = size, crop_scale, flip
 
-        crop = v2.RandomResizedCrop(size, (crop_scale, 1.0), antialias=True)
-        self.transform = v2.Compose([crop, v2.RandomHorizontalFlip()]) if flip else crop
+    def crop(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        """A random part of an image (3, H, W), resized to (3, S, S)."""
+        from torchvision.transforms.v2 import functional  # takes a second
+
+        height, width = image.shape[1:]
+        box = random_box(height, width, self.crop_scale, generator)
+        crop: Tensor = functional.resized_crop_image(image, *box, [self.size] * 2, antialias=True)
+        mirrored = self.flip and torch.rand(1, generator=generator, device="cpu").item() < 0.5
+        return crop.flip(-1) if mirrored else crop
 
     def __getitem__(self, place: tuple[int, int]) -> tuple[Tensor, int]:
         """Crops (V, 3, S, S) of an image, uint8, and its label."""
         epoch, index = place
         image = decode(self.split.path(index))
-        crops = []
-        with torch.random.fork_rng(devices=[]):
-            for name in self.names:
-                torch.manual_seed(seed_for(self.seed, name, epoch, index))
-                crops.append(self.transform(image))
-        return torch.stack(crops), int(self.split.labels[index])
+        generators = (generator_for(self.seed, name, epoch, index) for name in self.names)
+        crops = torch.stack([self.crop(image, each) for each in generators])
+        return crops, int(self.split.labels[index])
 
 
 class CenterCropDataset(Dataset[tuple[Tensor, int]]):

@@ -8,14 +8,21 @@ from itertools import islice
 import pytest
 import torch
 from torch import Tensor
+from torchvision.transforms import v2
 
 from eqco.config import Machine
 from eqco.data.dataloader import loader
 from eqco.data.decode import decode
 from eqco.data.image_folder import ImageTree, identity
-from eqco.data.streaming import CenterCropDataset, FromFiles, RandomCropDataset, StepBatchSampler
+from eqco.data.streaming import (
+    CenterCropDataset,
+    FromFiles,
+    RandomCropDataset,
+    StepBatchSampler,
+    random_box,
+)
 from eqco.recipe import Recipe
-from eqco.runtime.rng import Shuffle
+from eqco.runtime.rng import Shuffle, seed_for
 from reproductions.scales import SCALES
 
 
@@ -49,6 +56,38 @@ def test_a_crop_depends_on_seed_epoch_index_and_view_alone(tree: ImageTree) -> N
     assert torch.equal(again, torch.stack([query, key]))
     others = [key, crops[2, 7][0][0], crops[1, 8][0][0], make_crops(tree, seed=1)[1, 7][0][0]]
     assert not any(torch.equal(query, other) for other in others)
+
+
+@pytest.mark.parametrize("flip", [False, True], ids=["as-it-is", "mirrored"])
+def test_a_crop_is_torchvisions_without_torchs_own_generator(
+    tree: ImageTree, flip: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crop = v2.RandomResizedCrop(32, (0.2, 1.0), antialias=True)
+    transform = v2.Compose([crop, v2.RandomHorizontalFlip()]) if flip else crop
+    crops = RandomCropDataset(
+        tree.train, size=32, crop_scale=0.2, seed=3, names=("query", "key"), flip=flip
+    )
+    wanted = []
+    for name in crops.names:
+        torch.manual_seed(seed_for(3, name, 2, 5))
+        wanted.append(transform(decode(tree.train.path(5))))
+
+    def seeded(_: int) -> None:
+        raise AssertionError("torch.manual_seed asks for a traceback to seed CUDA later")
+
+    monkeypatch.setattr(torch, "manual_seed", seeded)
+    assert torch.equal(crops[2, 5][0], torch.stack(wanted))
+
+
+@pytest.mark.parametrize(
+    "shape", [(375, 500), (9, 400), (400, 9), (2, 2)], ids="{0[0]}x{0[1]}".format
+)
+def test_a_random_box_is_torchvisions(shape: tuple[int, int]) -> None:
+    for seed in range(50):
+        found = random_box(*shape, 0.2, torch.Generator().manual_seed(seed))
+        torch.manual_seed(seed)
+        image = torch.empty(3, *shape)
+        assert found == v2.RandomResizedCrop.get_params(image, [0.2, 1.0], [3 / 4, 4 / 3])
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
