@@ -18,5 +18,5 @@ METHODS: dict[str, type[Method]] = {"simo": SiMo, "moco": MoCo, "simclr": SimCLR
 def build(recipe: Settings, seed: int, device: str) -> Method:
     """The method of a recipe with fresh weights, on a device."""
     encoder = build_encoder(recipe.backbone, recipe.embedding_dim, seed, recipe.projector)
-    method = METHODS[recipe.method].of(encoder, recipe, seed, device)
+    method = METHODS[recipe.method].of(encoder, recipe, seed)
     return method.to(device).to(memory_format=torch.channels_last)

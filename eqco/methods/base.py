@@ -63,9 +63,9 @@ class Method(nn.Module, ABC):
         """Raise ValueError where the method's own fields do not fit together."""
 
     @classmethod
-    def of(cls, encoder: Encoder, recipe: Settings, seed: int, device: str) -> Self:
+    def of(cls, encoder: Encoder, recipe: Settings, seed: int) -> Self:
         """The method of a recipe around a fresh encoder, whose batch norm spans all processes."""
-        use_synced_batch_norm(encoder, device)
+        use_synced_batch_norm(encoder)
         return cls(encoder, **{name: getattr(recipe, name) for name in cls.arguments})
 
     @abstractmethod

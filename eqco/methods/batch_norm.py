@@ -3,16 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.modules._functions import SyncBatchNorm
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from eqco.runtime.distributed import Sum, world_size
+from eqco.runtime.distributed import Sum, concatenated, world_size
+
+
+class SyncedOnGpu(SyncBatchNorm):
+    """torch's batch norm over processes, without its masks: here no process has an empty batch.
+
+    The masks make the processor wait for the GPU three times a layer. The backward pass is torch's.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor, *settings: Any) -> Tensor:
+        """(n, C, ...), normalised by the statistics of all (N, C, ...); the running ones move.
+
+        Args:
+            ctx: what torch's backward pass reads.
+            input: (n, C, ...) on a GPU.
+            weight: (C,).
+            bias: (C,).
+            settings: running mean and variance (C,), epsilon, momentum, group and its size.
+        """
+        running_mean, running_var, eps, momentum, ctx.process_group, processes = settings
+        if not input.is_contiguous(memory_format=torch.channels_last):
+            input = input.contiguous()
+        own = torch.stack(torch.batch_norm_stats(input, eps))  # mean and 1 / deviation, (2, C)
+        means, inverses = concatenated(own[None]).unbind(dim=1)  # (processes, C) each
+        counts = means.new_full((processes,), input.numel() // input.shape[1])
+        mean, inverse = torch.batch_norm_gather_stats_with_counts(
+            input, means, inverses, running_mean, running_var, momentum, eps, counts
+        )
+        if any(ctx.needs_input_grad):
+            ctx.save_for_backward(input, weight, mean, inverse, counts.int())
+        return torch.batch_norm_elemt(input, weight, bias, mean, inverse, eps)
 
 
 class SyncedBatchNorm(_BatchNorm):
-    """Batch norm over the images of all processes, on any device; torch's own needs a GPU."""
+    """Batch norm over the images of all processes, which have equally many; on any device."""
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Every shape (n, C, ...) is allowed."""
@@ -21,6 +55,19 @@ class SyncedBatchNorm(_BatchNorm):
         """(n, C, ...), normalised by the statistics of all (N, C, ...)."""
         if not self.training or world_size() == 1:
             return super().forward(input)
+        momentum = 0.1 if self.momentum is None else self.momentum
+        on_gpu = input.device.type == "cuda"
+        return self.on_gpu(input, momentum) if on_gpu else self.in_parts(input, momentum)
+
+    def on_gpu(self, input: Tensor, momentum: float) -> Tensor:
+        """`forward` of several processes, in torch's operations for GPUs."""
+        running = (self.running_mean, self.running_var, self.eps, momentum)
+        group = (dist.group.WORLD, world_size())
+        out: Tensor = SyncedOnGpu.apply(input, self.weight, self.bias, *running, *group)
+        return out
+
+    def in_parts(self, input: Tensor, momentum: float) -> Tensor:
+        """`forward` of several processes, in operations that every device has."""
         narrow, input = input.dtype, input.to(torch.promote_types(input.dtype, torch.float32))
         axes = [0, *range(2, input.ndim)]
         shape = [1, -1] + [1] * (input.ndim - 2)
@@ -31,7 +78,6 @@ class SyncedBatchNorm(_BatchNorm):
         with torch.no_grad():
             assert self.running_mean is not None
             assert self.running_var is not None
-            momentum = 0.1 if self.momentum is None else self.momentum
             self.running_mean.lerp_(mean, momentum)
             self.running_var.lerp_(variance * count / (count - 1), momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
@@ -97,11 +143,9 @@ def use_split_batch_norm(module: nn.Module, splits: int) -> None:
     replace_batch_norms(module, make)
 
 
-def use_synced_batch_norm(module: nn.Module, device: str) -> None:
+def use_synced_batch_norm(module: nn.Module) -> None:
     """Normalise over the images of all processes; a single process keeps its layers."""
-    if device.startswith("cuda") and world_size() > 1:
-        nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
-    elif world_size() > 1:
+    if world_size() > 1:
         replace_batch_norms(
             module, lambda layer: SyncedBatchNorm(layer.num_features, layer.eps, layer.momentum)
         )

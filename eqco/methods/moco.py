@@ -13,7 +13,7 @@ from eqco.losses.similarity import Similarities
 from eqco.methods.base import Method, check_embedding_dim, places
 from eqco.methods.batch_norm import use_split_batch_norm
 from eqco.methods.encoder import Encoder
-from eqco.runtime.distributed import gather
+from eqco.runtime.distributed import gather, world_size
 
 
 class MoCo(Method):
@@ -87,13 +87,16 @@ class MoCo(Method):
             )
 
     @classmethod
-    def of(cls, encoder: Encoder, recipe: Settings, seed: int, device: str) -> Self:
+    def of(cls, encoder: Encoder, recipe: Settings, seed: int) -> Self:
         """MoCo v2 of a recipe."""
         return cls(encoder, seed=seed, **{name: getattr(recipe, name) for name in cls.arguments})
 
     def keys(self, key_view: Tensor, generator: torch.Generator) -> Tensor:
         """Update the key encoder in training, then encode the shuffled key view: (N, D)."""
         self.update_key_encoder()
+        device = key_view.device.type
+        if world_size() > 1 and torch.is_autocast_enabled(device):  # as the encoder will see them
+            key_view = key_view.to(torch.get_autocast_dtype(device))
         images = gather(key_view)  # (N, C, H, W)
         shuffled = torch.randperm(len(images), generator=generator, device="cpu")
         shuffled = shuffled.to(images.device)

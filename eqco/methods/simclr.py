@@ -9,7 +9,7 @@ from eqco.config import Settings
 from eqco.losses.similarity import Similarities, to_both_views
 from eqco.methods.base import Method, places
 from eqco.methods.encoder import Encoder
-from eqco.runtime.distributed import gather
+from eqco.runtime.distributed import gather, world_size
 
 
 class SimCLR(Method):
@@ -54,7 +54,8 @@ class SimCLR(Method):
         embedding = self.encoder(torch.cat([query_view, key_view]))  # (2n, D)
         self.look(embedding)
         query, key = embedding.chunk(2)  # (n, D) each
-        queries, keys = gather(query), gather(key)  # (N, D), with gradient
+        parts = gather(embedding).view(world_size(), 2, len(query), -1)  # with gradient
+        queries, keys = parts.transpose(0, 1).flatten(1, 2)  # (N, D) each
         total, own = len(keys), places(len(query))
         place = torch.cat([own, own + total])  # of this process's 2n queries among the 2N
         others = 2 * (total - 1)

@@ -34,15 +34,30 @@ def first_index(count: int) -> int:
     return rank() * count
 
 
+# torch 2.14 renames the function, 2.9 needs the old name.
+all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+
+
+def concatenated(local: Tensor) -> Tensor:
+    """All ranks' tensors of one shape, (n, ...) -> (N, ...), no gradient."""
+    whole = local.new_empty((world_size() * len(local), *local.shape[1:]))
+    all_gather(whole, local.contiguous())
+    return whole
+
+
 class Gather(torch.autograd.Function):
     """All ranks' tensors, concatenated; the gradient is summed over the ranks."""
 
     @staticmethod
     def forward(ctx: Any, local: Tensor) -> Tensor:
-        """(n, ...) -> (N, ...)."""
-        parts = [torch.empty_like(local) for _ in range(world_size())]
-        dist.all_gather(parts, local.contiguous())
-        return torch.cat(parts)
+        """(n, ...) -> (N, ...); images stay in channels_last.
+
+        A backend is given contiguous tensors alone: with others, what it does has changed between
+        versions of torch.
+        """
+        if local.ndim == 4:
+            return concatenated(local.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return concatenated(local)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:

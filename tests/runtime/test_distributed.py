@@ -113,6 +113,12 @@ def test_batches_of_different_sizes_are_one_sentence_on_each_process() -> None:
     assert told.count("shapes (16, 4), (15, 4): they must have batches of one size") == 2
 
 
+def test_what_is_gathered_and_batch_norm_as_on_gpus() -> None:
+    """Three channels: with one, as of glyphs, both layouts of memory are the same."""
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    python(*launch, "-m", "tests.programs.two_ranks")
+
+
 def test_one_process_gathers_nothing() -> None:
     local = torch.ones(3, requires_grad=True)
     for same in (distributed.gather, distributed.gather_uneven, distributed.mean_over_ranks):

@@ -1,0 +1,55 @@
+"""What the processes of a step do together, counted in a group of eight on fake CUDA tensors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from eqco.methods import METHODS, build
+from eqco.methods.batch_norm import SyncedBatchNorm
+from reproductions.scales import SCALES
+from tests.fake_cuda import FakeCuda, is_on_device, on_device
+from tests.fake_group import Counted, group_of
+
+# As in tests/test_devices.py.
+if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 14):
+    pytest.skip("fake CUDA tensors are tried with torch 2.14 and later", allow_module_level=True)
+
+OWN = 8  # images of a process, of 64
+LAYERS = 8  # batch norms of an encoder of the scale "smoke" with SiMo's projector
+GATHERED = {"simo": 2 * LAYERS + 1, "simclr": LAYERS + 1, "moco": 2, "synco": 2}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_collectives_of_a_forward_pass(name: str, generator: torch.Generator) -> None:
+    """Batch norm gathers once a layer and pass; so do keys, both views, or images and keys."""
+    recipe = SCALES["smoke"].baseline(name)
+    if recipe.bn_splits > 1:
+        recipe = replace(recipe, bn_splits=8)
+    with group_of(8), FakeCuda():
+        method = build(recipe, 0, "cpu")
+        on_device(method)
+        method.looked = True
+        views = torch.empty(2, OWN, 1, 24, 24, device="cuda").unbind()
+        for _ in range(2):
+            with Counted() as counted:
+                found = method(*views, generator)
+        assert is_on_device(found.negatives())
+    assert counted.collectives == {"_allgather_base_": GATHERED[name]}
+
+
+def test_batch_norm_over_gpus_asks_nothing_of_them() -> None:
+    """torch's own layer ends here: it picks processes by a mask, whose length the GPU knows."""
+    images = (4, 3, 8, 8)
+    with group_of(8), FakeCuda():
+        layer = on_device(SyncedBatchNorm(3).requires_grad_(False))  # as in the key encoder
+        with Counted() as counted:
+            out = layer(torch.empty(*images, device="cuda"))
+        assert is_on_device(out)
+        assert out.shape == images
+        assert counted.launched == 6
+        with pytest.raises(RuntimeError, match="nonzero"):
+            on_device(nn.SyncBatchNorm(3))(torch.empty(*images, device="cuda"))
