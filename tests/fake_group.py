@@ -17,9 +17,10 @@ from torch import Tensor
 from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils._python_dispatch import TorchDispatchMode
 
+VIEWS = ("as_strided_", "detach", "expand", "split", "t", "unbind", "unsqueeze", "view")
 LAUNCH_NOTHING = {
-    "prim.device",
-    *(f"aten.{name}" for name in ("detach", "empty", "new_empty", "unbind", "unsqueeze", "view")),
+    *("prim.device", "aten.empty", "aten.new_empty", "aten.promote_types"),
+    *(f"aten.{name}" for name in VIEWS),
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules._functions import SyncBatchNorm
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -109,7 +110,15 @@ class SplitBatchNorm(_BatchNorm):
                 f"{len(input)} images do not split into {self.splits} equal parts for batch norm: "
                 "choose bn_splits that divides the batch of a process"
             )
-        return torch.cat([super(SplitBatchNorm, self).forward(p) for p in input.chunk(self.splits)])
+        parts = input.chunk(self.splits)
+        if self.momentum is None:  # a mean over all batches, which needs the count at each part
+            return torch.cat([super(SplitBatchNorm, self).forward(part) for part in parts])
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(self.splits)
+        state = (self.running_mean, self.running_var, self.weight, self.bias)
+        return torch.cat(
+            [F.batch_norm(part, *state, True, self.momentum, self.eps) for part in parts]
+        )
 
 
 def replace_batch_norms(module: nn.Module, make: Callable[[_BatchNorm], _BatchNorm]) -> None:
@@ -134,6 +143,8 @@ def use_split_batch_norm(module: nn.Module, splits: int) -> None:
             f"bn_splits is {splits}, but {world_size()} processes train together: choose a "
             f"multiple of {world_size()}"
         )
+    if splits == world_size():
+        return  # one part a process: its layers, which copy nothing
 
     def make(layer: _BatchNorm) -> _BatchNorm:
         split = SplitBatchNorm(layer.num_features, layer.eps, layer.momentum)

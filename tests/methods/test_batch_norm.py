@@ -6,22 +6,40 @@ import pytest
 import torch
 
 from eqco.methods import batch_norm
-from eqco.methods.batch_norm import SplitBatchNorm, SyncedBatchNorm
+from eqco.methods.batch_norm import SplitBatchNorm, SyncedBatchNorm, use_split_batch_norm
+from eqco.methods.encoder import build_encoder
 from eqco.runtime import distributed
 
 SIZE = 8
 
 
-def test_split_batch_norm_is_batch_norm_of_each_part(generator: torch.Generator) -> None:
+@pytest.mark.parametrize("momentum", [0.1, None], ids=str)
+def test_split_batch_norm_is_batch_norm_of_each_part(
+    momentum: float | None, generator: torch.Generator
+) -> None:
     images = torch.randn(SIZE, 3, 5, 5, generator=generator)
-    split = SplitBatchNorm(3)
+    split, plain = SplitBatchNorm(3, momentum=momentum), torch.nn.BatchNorm2d(3, momentum=momentum)
     split.splits = 4
-    plain = torch.nn.BatchNorm2d(3)
-    expected = torch.cat([plain(part) for part in images.chunk(4)])
-    torch.testing.assert_close(split(images), expected)
+    for _ in range(2):
+        out = split(images)
+        expected = torch.cat([plain(part) for part in images.chunk(4)])
+        assert torch.equal(out, expected)
+        for each in (out, expected):
+            (each**3).sum().backward()
+        assert torch.equal(split.weight.grad, plain.weight.grad)
+    for name, value in plain.state_dict().items():
+        assert torch.equal(split.state_dict()[name], value), name
     split.eval()
     plain.eval()
     torch.testing.assert_close(split(images), plain(images))
+
+
+def test_one_part_is_the_plain_layer() -> None:
+    """Else each layer would copy what it normalises."""
+    encoder = build_encoder("tiny-gray", 16, seed=0)
+    before = list(encoder.modules())
+    use_split_batch_norm(encoder, 1)
+    assert list(encoder.modules()) == before
 
 
 def test_a_batch_that_does_not_split_raises_an_error(generator: torch.Generator) -> None:

@@ -1,4 +1,4 @@
-"""What the processes of a step do together, counted in a group of eight on fake CUDA tensors."""
+"""Operations of a GPU, and of eight together, counted on fake CUDA tensors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from eqco.methods import METHODS, build
-from eqco.methods.batch_norm import SyncedBatchNorm
+from eqco.methods.batch_norm import SyncedBatchNorm, use_split_batch_norm
+from eqco.methods.encoder import build_encoder
 from reproductions.scales import SCALES
 from tests.fake_cuda import FakeCuda, is_on_device, on_device
 from tests.fake_group import Counted, group_of
@@ -53,3 +54,23 @@ def test_batch_norm_over_gpus_asks_nothing_of_them() -> None:
         assert counted.launched == 6
         with pytest.raises(RuntimeError, match="nonzero"):
             on_device(nn.SyncBatchNorm(3))(torch.empty(*images, device="cuda"))
+
+
+# Batch norm of eight parts is 8 operations and one that joins them; batches are counted once.
+OPERATIONS = {
+    ("resnet18-small-images", 1): 97,
+    ("resnet18-small-images", 8): 253,
+    ("resnet50", 1): 237,
+    ("resnet50", 8): 657,
+}
+
+
+@pytest.mark.parametrize(("backbone", "splits"), OPERATIONS)
+def test_operations_of_an_encoder_whose_batch_norm_is_split(backbone: str, splits: int) -> None:
+    encoder = build_encoder(backbone, 128, seed=0, projector="mlp")
+    use_split_batch_norm(encoder, splits)
+    with FakeCuda():
+        on_device(encoder)
+        with Counted() as counted:
+            encoder(torch.empty(16, 3, 32, 32, device="cuda"))
+    assert counted.launched <= OPERATIONS[backbone, splits]
