@@ -26,6 +26,22 @@ def check_count(num_negatives: int, available: int, draws: int = 1) -> None:
         )
 
 
+def has_known(order: Tensor, where: Tensor, new: Tensor, available: int) -> Tensor:
+    """Whether a number is in its row already, or twice among the new ones of it, shape (R,).
+
+    Args:
+        order: the rows, sorted, shape (R, K).
+        where: the row of each new number, shape (P,).
+        new: the new numbers, below `available`, shape (P,).
+        available: M; row r is moved by r M, so that all rows are one sorted row.
+    """
+    first = available * torch.arange(len(order), device=order.device)
+    known, new = (order + first[:, None]).flatten(), (new + first[where]).sort().values
+    twice = known[torch.searchsorted(known, new).clamp_(max=len(known) - 1)] == new
+    twice[1:] |= new[1:] == new[:-1]
+    return torch.zeros_like(first, dtype=torch.bool).index_fill_(0, new[twice] // available, True)
+
+
 def draw_few(
     num_queries: int, available: int, num_negatives: int, generator: torch.Generator
 ) -> Tensor:
@@ -44,9 +60,10 @@ def draw_few(
         order, places = some.sort(dim=1)
         twice = torch.zeros_like(some, dtype=torch.bool)
         twice.scatter_(1, places[:, 1:], order[:, 1:] == order[:, :-1])
-        some[twice] = numbers(int(twice.sum()))
+        where = twice.nonzero()[:, 0]
+        some[twice] = new = numbers(len(where))
         columns[rows] = some
-        rows = rows[twice.any(dim=1)]
+        rows = rows[has_known(order, where, new, available)]
     return columns
 
 

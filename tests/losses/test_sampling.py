@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from scipy import stats
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from eqco.losses import sampling
 from eqco.losses.sampling import DRAWINGS, FEW, draw_columns, draw_few, off_diagonal
@@ -61,6 +65,55 @@ def test_few_are_drawn_again_and_many_are_sorted(
         assert all(len(set(row)) == num_negatives for row in keys.tolist())
         assert keys.min() >= 0
         assert keys.max() < available
+
+
+def drawn_by_sorting_every_row(
+    queries: int, available: int, num_negatives: int, generator: torch.Generator
+) -> Tensor:
+    """The definition of `draw_few`: sort every row, draw duplicates again, until there is none."""
+    columns = torch.randint(available, (queries, num_negatives), generator=generator)
+    while True:
+        order, places = columns.sort(dim=1)
+        twice = torch.zeros_like(columns, dtype=torch.bool)
+        twice.scatter_(1, places[:, 1:], order[:, 1:] == order[:, :-1])
+        if not twice.any():
+            return columns
+        columns[twice] = torch.randint(available, (int(twice.sum()),), generator=generator)
+
+
+SHAPES = [(1, 3, 2), (256, 255, 16), (256, 511, 64), (7, 40, 40), (32, 4096, 256), (9, 65536, 1024)]
+
+
+@pytest.mark.parametrize(("queries", "available", "num_negatives"), SHAPES, ids=str)
+def test_few_are_those_of_sorting_every_row_again(
+    queries: int, available: int, num_negatives: int, generator: torch.Generator
+) -> None:
+    state = generator.get_state()
+    found = [draw_few(queries, available, num_negatives, generator), generator.get_state()]
+    generator.set_state(state)
+    by_sorting = drawn_by_sorting_every_row(queries, available, num_negatives, generator)
+    assert torch.equal(found[0], by_sorting)
+    assert torch.equal(found[1], generator.get_state())
+
+
+class CountsSorted(TorchDispatchMode):
+    """Counts the numbers that are sorted."""
+
+    total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if str(func).startswith("aten.sort."):
+            self.total += max(each.numel() for each in args if isinstance(each, Tensor))
+        return func(*args, **(kwargs or {}))
+
+
+def test_most_numbers_are_sorted_once(generator: torch.Generator) -> None:
+    """Nearly every row of 1024 of 65,536 has duplicates, so that a second time doubles the work."""
+    with CountsSorted() as counts:
+        draw_few(256, 65536, 1024, generator)
+    assert 1 <= counts.total / (256 * 1024) < 1.3
 
 
 @EITHER_DRAWING
