@@ -90,15 +90,21 @@ def report(given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def measured(given: argparse.Namespace, cuda: bool) -> dict[str, dict[str, float]]:
-    """Images a second and minutes of a run, by scale."""
+def measured(given: argparse.Namespace, cuda: bool) -> dict[str, dict[str, Any]]:
+    """Images a second, minutes of a run and the precision of both, by scale."""
     from eqco.config import Machine
+    from eqco.engine.precision import fast_precision
     from eqco.engine.throughput import SIZES, images_per_second, minutes
 
     machine, found = Machine(device="cuda" if cuda else "cpu", threads=given.threads), {}
     for name, size in SIZES.items():
         rate = images_per_second(size, machine, given.seconds / len(SIZES))
-        found[name] = {"images_per_second": rate, "minutes": minutes(size, rate)}
+        precision = fast_precision(size.recipe.precision, machine.device)
+        found[name] = {
+            "images_per_second": rate,
+            "minutes": minutes(size, rate),
+            "precision": precision,
+        }
     return found
 
 
@@ -148,8 +154,8 @@ def main(given: argparse.Namespace) -> None:
     elif timed:
         from eqco.recipe import IMAGES
 
-        seconds = f"training in float32, {given.seconds:g} s"
-        print(f"\n{'scale':15s}{'one run':11s}images/s   images ({seconds})")
+        print(f"\n{'scale':15s}{'one run':11s}images/s  precision  images ({given.seconds:g} s)")
         for name, each in found["scales"].items():
             rate = f"{each['images_per_second']:,.{0 if each['images_per_second'] > 10 else 2}f}"
-            print(f"{name:15s}{price(each['minutes']):11s}{rate:>8s}   {IMAGES[name]}")
+            cells = f"{price(each['minutes']):11s}{rate:>8s}  {each['precision']:11s}"
+            print(f"{name:15s}{cells}{IMAGES[name]}")

@@ -41,3 +41,8 @@ def emulation(precision: str, device: str) -> str:
         "training in bfloat16 on this CPU, which reports no units for it, takes about ten times "
         "as long as in float32"
     )
+
+
+def fast_precision(precision: str, device: str) -> str:
+    """The precision of a recipe, or float32 where the machine only emulates it."""
+    return "float32" if emulation(precision, device) else precision

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from eqco.artifacts.run_files import Run
 from eqco.config import Machine
+from eqco.engine.precision import fast_precision
 from eqco.engine.pretrain import Pretraining
 from eqco.recipe import BASES, Recipe
 from eqco.runtime.rng import Shuffle, generator_for
@@ -100,8 +101,7 @@ def seconds_per_call(
 
     def finished() -> float:
         """The time when the device has done all of its work."""
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
+        torch.get_device_module(device).synchronize()  # does nothing on a CPU
         return clock()
 
     for _ in range(warm_up):
@@ -114,7 +114,9 @@ def seconds_per_call(
 
 
 def images_per_second(size: Size, machine: Machine, seconds: float) -> float:
-    """Images of training a second: a step that is not timed, then steps for some seconds.
+    """Images of training a second, in the recipe's precision where it is not emulated.
+
+    A step is not timed, then steps for some seconds.
 
     Args:
         size: what is trained.
@@ -123,7 +125,8 @@ def images_per_second(size: Size, machine: Machine, seconds: float) -> float:
     """
     torch.set_num_threads(machine.threads)
     batch = size.batch if machine.device == "cpu" else size.recipe.batch_size
-    recipe = replace(size.recipe, batch_size=batch, num_negatives=batch - 1, precision="float32")
+    precision = fast_precision(size.recipe.precision, machine.device)
+    recipe = replace(size.recipe, batch_size=batch, num_negatives=batch - 1, precision=precision)
     work = Pretraining(Run(recipe, 0, machine), noise(size, batch, machine.device))
     return batch / seconds_per_call(work.advance, machine.device, seconds=seconds)
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+from types import SimpleNamespace
 
+import pytest
+import torch
+
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data import in_memory
 from eqco.data.glyphs import SIDE
 from eqco.data.image_folder import IMAGENET
+from eqco.engine import precision, throughput
+from eqco.engine.precision import fast_precision
 from eqco.engine.throughput import SIZES, Size, images_per_second, minutes, seconds_per_call
 from eqco.recipe import Recipe
 
@@ -27,6 +33,35 @@ def test_minutes_follow_the_rate() -> None:
 def test_a_rate_is_measured_in_one_step_at_least() -> None:
     size = Size(Recipe(backbone="tiny-gray"), 24, 1, 1000, 8)
     assert images_per_second(size, Machine(threads=1), 0.0) > 0
+
+
+@pytest.mark.parametrize("units", [set(), {"amx_bf16"}], ids=["emulated", "native"])
+def test_a_price_is_of_the_recipes_precision_where_it_is_not_emulated(
+    units: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "reported_units", lambda: units)
+    made: list[str] = []
+
+    def training(run: Run, _: object) -> SimpleNamespace:
+        made.append(run.recipe.precision)
+        return SimpleNamespace(advance=lambda: 0.0)
+
+    monkeypatch.setattr(throughput, "Pretraining", training)
+    for name in ("glyphs", "imagenet"):
+        images_per_second(SIZES[name], Machine(threads=1), 0.0)
+    assert made == ["float32", "bfloat16" if units else "float32"]
+    assert fast_precision("bfloat16", "cuda") == "bfloat16"
+
+
+@pytest.mark.parametrize("device", ["cuda:1", "mps", "cpu"])
+def test_only_the_device_that_works_is_waited_for(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[str] = []
+    for module in (torch.cuda, torch.mps):
+        monkeypatch.setattr(module, "synchronize", lambda each=module: waits.append(each.__name__))
+    seconds_per_call(int, device)
+    assert waits == {"cuda:1": ["torch.cuda"] * 2, "mps": ["torch.mps"] * 2, "cpu": []}[device]
 
 
 @pytest.mark.parametrize(("rounds", "seconds", "timed"), [(5, 0.0, 5), (1, 7.0, 4)])
