@@ -63,6 +63,10 @@ def do_shared(own: Run, progress: Progress | None = None) -> Record | None:
     device = distributed.start(own.machine.device)
     try:
         return run(*own._replace(machine=replace(own.machine, device=device)), progress)
+    except RuntimeError as error:
+        if why := distributed.lost(error):
+            raise TrainingError(f"{own.run_id} cannot go on, {why}; {own.kept()}") from error
+        raise
     finally:
         distributed.stop()
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -46,6 +48,21 @@ def learning_rate_at(step: int, steps: int, warmup_steps: float, peak: float) ->
     return peak * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
+def readable(value: Tensor) -> Callable[[], float]:
+    """A function that reads a number; until it is called, the processor does not wait for a GPU."""
+    if value.device.type != "cuda":
+        return value.item
+    number = value.to("cpu", non_blocking=True)  # into pinned memory
+    copied = torch.cuda.current_stream().record_event()
+
+    def read() -> float:
+        """The number, as soon as it is copied."""
+        copied.synchronize()
+        return number.item()
+
+    return read
+
+
 class Pretraining(ResumableTask):
     """Encoder, optimiser and a step of a recipe; work for `eqco.engine.trainer`."""
 
@@ -72,7 +89,11 @@ class Pretraining(ResumableTask):
         if world_size() > 1:  # averages the gradient over the processes
             with warnings.catch_warnings():  # torch 2.14 renames the option, 2.9 needs the old name
                 warnings.simplefilter("ignore", FutureWarning)
-                self.forward = DistributedDataParallel(self.method, broadcast_buffers=False)
+                # No static_graph: what DDP would have to see is inside Similarities, and the
+                # processes' gradients would differ without an error.
+                self.forward = DistributedDataParallel(
+                    self.method, broadcast_buffers=False, gradient_as_bucket_view=True
+                )
         if machine.compile:
             for encoder in {self.method.encoder, self.method.key_encoder}:
                 encoder.compile()
@@ -88,6 +109,8 @@ class Pretraining(ResumableTask):
             self.averages = MovingAverages(total).to(machine.device)
         self.curve: list[tuple[int, float]] = []
         self.value = math.nan
+        self.lag = 0 if machine.device == "cpu" else STEPS_BETWEEN_READS
+        self.unread = deque[tuple[int, Callable[[], float]]]()
 
     def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:
         """The loss of this step's views."""
@@ -115,7 +138,7 @@ class Pretraining(ResumableTask):
         return on_cpu or self.is_point(self.step) or self.step % STEPS_BETWEEN_READS == 0
 
     def advance(self) -> float:
-        """One optimiser step; returns the loss before it, or on a GPU that of a few steps ago.
+        """One optimiser step; returns the loss before it, or on a GPU that of some steps ago.
 
         Raises:
             TrainingError: the loss is not finite.
@@ -127,30 +150,42 @@ class Pretraining(ResumableTask):
             group["lr"] = rate
         views = self.images.views(self.step)
         loss = self.loss(views)
-        if self.reads_loss:
-            self.value = mean_over_ranks(loss).item()
-            if not math.isfinite(self.value):
-                raise self.diverged(f"the loss is {self.value}")
         self.optimizer.zero_grad(set_to_none=True)
         (loss * self.recipe.loss_scale).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        if self.is_point(self.step):
-            self.curve.append((self.step, self.value))
+        if self.reads_loss:
+            self.unread.append((self.step, readable(mean_over_ranks(loss.detach()))))
         self.step += 1
+        first = math.isnan(self.value)  # of this session
+        self.read_losses(self.step if first else self.step - self.lag)
         return self.value
+
+    def read_losses(self, before: int) -> None:
+        """Read the losses of the steps before one, into the curve where they are points of it.
+
+        Raises:
+            TrainingError: a loss is not finite.
+        """
+        while self.unread and self.unread[0][0] < before:
+            step, read = self.unread.popleft()
+            self.value = read()
+            if not math.isfinite(self.value):
+                raise self.diverged(f"the loss is {self.value}", step)
+            if self.is_point(step):
+                self.curve.append((step, self.value))
 
     def check_weights(self) -> None:
         """Raise TrainingError where a weight is not finite: such a state is never saved."""
         for name, value in self.method.encoder.state_dict().items():
             if not torch.isfinite(value).all():
-                raise self.diverged(f"{name} is not finite")
+                raise self.diverged(f"{name} is not finite", self.step)
 
-    def diverged(self, why: str) -> TrainingError:
-        """The error of a run with a loss or weight that is not finite."""
+    def diverged(self, why: str, step: int) -> TrainingError:
+        """The error of a run with a loss or weight that is not finite after some steps."""
         path = self.run.checkpoint
         kept = f"{path} is of an earlier step" if path.exists() else "it has no checkpoint"
         return TrainingError(
-            f"{self.run.run_id} diverged at step {self.step} of {self.steps} "
+            f"{self.run.run_id} diverged at step {step} of {self.steps} "
             f"({why}), and the same recipe would again: lower learning_rate "
             f"{self.recipe.learning_rate:g} in another one (eqco train --learning-rate); {kept}"
         )
@@ -159,8 +194,9 @@ class Pretraining(ResumableTask):
         """What a resumed run needs besides the step; running statistics become those of all.
 
         Raises:
-            TrainingError: a weight is not finite.
+            TrainingError: a loss or a weight is not finite.
         """
+        self.read_losses(self.step)
         self.check_weights()
         average_buffers(self.method)
         state = {

@@ -72,7 +72,8 @@ def run(
     with own.hold(again=again), catching():
         # Another process may just have ended this run.
         done = None if again else Record.find(folder, recipe, seed)
-        if distributed.broadcast_flag(done is None, machine.device):
+        (todo,) = distributed.any_rank(done is None and distributed.rank() == 0)
+        if todo:
             with settings_of_torch(machine.threads):
                 done = measured(own, progress)
             if done is not None:
@@ -102,6 +103,7 @@ def measured(run: Run, progress: Progress | None) -> Record | None:
     recipe, seed, machine = run.recipe, run.seed, run.machine
     started, clock = now(), time.monotonic()
     images = open_images(recipe, seed, machine)
+    distributed.wait()  # a slow disk is no dead process
     trainer = pretrain(run, images, progress)
     trained = trainer.task
     probe_clock = time.monotonic()

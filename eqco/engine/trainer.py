@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from eqco.artifacts.checkpoint import Damaged, earlier, load, save, set_aside
 from eqco.artifacts.run_files import Run
 from eqco.engine.progress import Progress
-from eqco.runtime.distributed import any_rank, broadcast_flag, rank, wait, world_size
+from eqco.runtime.distributed import any_rank, rank, wait, world_size
 from eqco.runtime.resumable import ResumableTask
 from eqco.runtime.signals import Stopped, deferred, pending
 from eqco.runtime.validation import Number, TrainingError, first_line, lacks_memory
@@ -53,10 +53,8 @@ class Trainer(Generic[Task]):
             TrainingError: there are checkpoints, none of which can be used.
         """
         chosen = self.take_usable() if rank() == 0 else None
-        if not broadcast_flag(chosen is not None, self.run.machine.device):
-            return
-        before = broadcast_flag(chosen == earlier(self.path), self.run.machine.device)
-        if rank() > 0:
+        found, before = any_rank(chosen is not None, chosen == earlier(self.path))
+        if found and rank() > 0:
             self.take(earlier(self.path) if before else self.path)
 
     def take(self, path: Path) -> bool:
@@ -112,28 +110,23 @@ class Trainer(Generic[Task]):
             warnings.warn(f"{first}: {told} {self.task.steps}", RuntimeWarning, stacklevel=2)
         return before if fits else None
 
-    def due(self, seconds: float, before: int) -> bool:
-        """Whether to save now; every process follows the first one's clock."""
-        if self.task.step == self.task.steps:
-            return True
-        if not self.may_agree(before):
-            return False
-        return broadcast_flag(
-            seconds > self.run.machine.checkpoint_seconds, self.run.machine.device
-        )
+    def agreed(self, seconds: float, before: int) -> tuple[bool, int]:
+        """Whether to save now, and the signal that asks the run to stop, or 0; on every process.
 
-    def may_agree(self, before: int) -> bool:
-        """Whether processes agree after this step: on a GPU at every tenth step only."""
-        on_gpu, step = self.run.machine.device != "cpu", self.task.step
-        return not on_gpu or step // STEPS_BETWEEN_READS != before // STEPS_BETWEEN_READS
-
-    def signal(self, before: int) -> int:
-        """The signal that asks the run to stop, of any process; 0 where none does."""
-        if world_size() == 1:
-            return pending()
-        if not self.may_agree(before) or not any_rank(bool(pending()), self.run.machine.device):
-            return 0
-        return pending() or SIGTERM
+        Args:
+            seconds: since the last checkpoint; the first process's clock counts.
+            before: steps done before these. On a GPU processes agree at every tenth step only.
+        """
+        due, number = seconds > self.run.machine.checkpoint_seconds, pending()
+        step = self.task.step
+        if world_size() > 1:
+            on_gpu = self.run.machine.device != "cpu"
+            if on_gpu and step // STEPS_BETWEEN_READS == before // STEPS_BETWEEN_READS:
+                due, number = False, 0
+            else:
+                due, stop = any_rank(due and rank() == 0, number > 0)
+                number = (number or SIGTERM) if stop else 0
+        return due or step == self.task.steps, number
 
     def stop(self, number: int) -> None:
         """Raise Stopped, after the first process has saved."""
@@ -192,7 +185,7 @@ class Trainer(Generic[Task]):
                 value = self.task.advance()
                 clock = time.monotonic()
                 self.seconds = sofar + clock - started
-                due, number = self.due(clock - saved, before), self.signal(before)
+                due, number = self.agreed(clock - saved, before)
                 if due or number:
                     self.save()
                     saved = clock

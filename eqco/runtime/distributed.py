@@ -18,6 +18,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+MINUTES = 10  # until a process that does not answer is taken for dead; `wait` has no such limit
+
 
 def world_size() -> int:
     """Number of processes that train together; 1 where none were started."""
@@ -139,21 +141,21 @@ def gather_uneven(local: Tensor) -> Tensor:
 
 
 def wait() -> None:
-    """Return when every process has called this."""
+    """Return when every process has called this, however long one of them works alone."""
     if world_size() > 1:
-        dist.barrier()
+        assert dist.group.WORLD is not None
+        options = dist.BarrierOptions()
+        options.timeout, options.device = timedelta(days=7), torch.device("cpu")
+        dist.group.WORLD.barrier(options).wait()
 
 
-def broadcast_flag(flag: bool, device: str) -> bool:
-    """The first process's flag, on every process."""
-    return any_rank(flag and rank() == 0, device)
-
-
-def any_rank(flag: bool, device: str) -> bool:
-    """Whether the flag of any process is set, on every process."""
+def any_rank(*flags: bool) -> tuple[bool, ...]:
+    """Whether each flag is set on any process, on every process; no GPU is asked."""
     if world_size() == 1:
-        return flag
-    return bool(mean_over_ranks(torch.tensor(float(flag), device=device)) > 0)
+        return flags
+    counts = torch.tensor(flags, dtype=torch.uint8, device="cpu")
+    dist.all_reduce(counts, dist.ReduceOp.MAX)
+    return tuple(map(bool, counts.tolist()))
 
 
 @torch.no_grad()
@@ -172,13 +174,19 @@ def start(device: str) -> str:
     if device.startswith("cuda"):
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(device)
-    # The first process probes data held in memory alone, which the others wait for.
-    backend = "nccl" if device.startswith("cuda") else "gloo"
+    backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
     # DistributedDataParallel imports this module, whose default arguments keep the process group of
     # the moment of import alive; imported before there is a group, they keep none.
     import_module("torch.distributed.nn.functional")
-    dist.init_process_group(backend, timeout=timedelta(hours=2))
+    dist.init_process_group(backend, timeout=timedelta(minutes=MINUTES))
     return device
+
+
+def lost(error: RuntimeError) -> str:
+    """Why a process is alone, where that is what an error says; "" where it says something else."""
+    if any(each in str(error) for each in ("Timed out waiting", "Connection closed by peer")):
+        return f"another process has ended, or has not answered for {MINUTES} minutes"
+    return ""
 
 
 def stop() -> None:

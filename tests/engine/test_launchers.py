@@ -129,6 +129,24 @@ def test_a_run_that_fails_says_how_to_continue(
         by_torchrun(order_in(tmp_path), 1)
 
 
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        ("Timed out waiting 600000ms for recv", "cannot go on, another process has ended, or has"),
+        ("something else", "^something else$"),
+    ],
+)
+def test_a_run_whose_other_process_is_lost_says_so(
+    error: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*_: object) -> None:
+        raise RuntimeError(error)
+
+    monkeypatch.setattr(launchers, "run", run)
+    with pytest.raises(RuntimeError, match=sentence):
+        launchers.do_shared(order_in(tmp_path))
+
+
 def test_a_second_job_on_a_run_ends_with_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from eqco.artifacts.checkpoint import earlier
 from eqco.artifacts.pretrained import trained_encoder
@@ -17,11 +20,13 @@ from eqco.artifacts.run_files import Busy, Run
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.data.in_memory import InMemory
-from eqco.engine.pretrain import Pretraining, learning_rate_at, pretrain
+from eqco.engine.pretrain import Pretraining, learning_rate_at, pretrain, readable
 from eqco.losses.functional import variance_penalty
 from eqco.recipe import Recipe
 from eqco.runtime.validation import TrainingError
 from reproductions.scales import SCALES
+from tests.fake_cuda import FakeCuda
+from tests.faults.damage import equal
 from tests.processes import start, wait_until
 
 RECIPE = replace(SCALES["smoke"].base, loss="eqco", alpha=64.0, num_negatives=16, epochs=4)
@@ -100,6 +105,56 @@ def test_weights_that_are_not_finite_are_never_saved(images: InMemory, tmp_path:
     for look in (work.check_weights, work.state):
         with pytest.raises(TrainingError, match="is not finite"):
             look()
+
+
+def test_a_number_of_a_gpu_is_waited_for_when_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[bool] = []
+    event = SimpleNamespace(synchronize=lambda: waited.append(True))
+    stream = SimpleNamespace(record_event=lambda: event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    with FakeCuda():
+        read = readable(torch.empty((), device="cuda"))
+        assert not waited
+        with pytest.raises(DataDependentOutputException):  # a fake tensor has no number
+            read()
+    assert waited == [True]
+
+
+LAG = 4  # steps after which a loss is read
+
+
+def late(images: InMemory, folder: Path, recipe: Recipe = RECIPE) -> Pretraining:
+    """Work that reads its losses some steps later, as on a GPU."""
+    work = Pretraining(Run(recipe, 0, machine_in(folder)), images)
+    work.lag = LAG
+    return work
+
+
+def test_losses_that_are_read_later_are_the_same(images: InMemory, tmp_path: Path) -> None:
+    at_once = Pretraining(Run(RECIPE, 0, machine_in(tmp_path)), images)
+    losses = [at_once.advance() for _ in range(10)]
+    work = late(images, tmp_path)
+    told = [work.advance() for _ in range(10)]
+    assert told == losses[:1] * (1 + LAG) + losses[1:-LAG]
+    assert len(work.curve) < len(at_once.curve)
+    assert equal(work.state(), at_once.state())  # which reads the rest
+
+
+@pytest.mark.parametrize("more", [0, LAG], ids=["before a checkpoint", "when it is read"])
+def test_a_loss_that_is_read_later_ends_the_run(
+    more: int, images: InMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights do not show it; the sentence names the step of the loss."""
+    work = late(images, tmp_path)
+    for _ in range(3):
+        work.advance()
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "loss", lambda views: Pretraining.loss(work, views) + math.inf)
+        work.advance()
+    for _ in range(more - 1):
+        work.advance()
+    with pytest.raises(TrainingError, match=r"diverged at step 3 of .*the loss is inf"):
+        work.advance() if more else work.state()
 
 
 def test_the_rate_rises_from_a_thousandth_and_falls_to_zero() -> None:

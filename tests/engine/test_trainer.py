@@ -22,6 +22,7 @@ from eqco.recipe import Recipe
 from eqco.runtime.resumable import ResumableTask
 from eqco.runtime.validation import TrainingError
 from reproductions.scales import SCALES
+from tests.fake_group import Counted, group_of
 from tests.faults.damage import equal, stop_at
 from tests.trees import probe_recipe, write_tree
 
@@ -147,21 +148,29 @@ def test_finished_work_is_not_done_again(often: Machine) -> None:
     assert (again.step, again.total, seen) == (10, sum(range(10)), [])
 
 
-def test_on_a_gpu_processes_agree_at_every_tenth_step_only(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("device", "between"), [("cpu", 1), ("cuda", STEPS_BETWEEN_READS)])
+def test_processes_agree_on_saving_and_stopping_at_once(
+    device: str, between: int, machine: Machine
 ) -> None:
-    """Asking the other processes makes the processor wait for the GPU."""
-    asked: list[bool] = []
-    monkeypatch.setattr(loops, "broadcast_flag", lambda flag, _: asked.append(flag) or flag)
+    """One collective for both, after each step, or every tenth where a GPU runs ahead."""
+    work = Count(100)
+    trainer = trainer_of(work, replace(machine, device=device, checkpoint_seconds=20.0))
+    with group_of(8), Counted() as counted:
+        due = []
+        for work.step in range(1, 3 * STEPS_BETWEEN_READS + 1):
+            due.append(trainer.agreed(60.0, work.step - 1))
+    every = range(between, 3 * STEPS_BETWEEN_READS + 1, between)
+    assert [step for step, now in enumerate(due, start=1) if now == (True, 0)] == [*every]
+    assert counted.collectives == {"allreduce_": len(every)}
+
+
+def test_one_process_asks_no_device(machine: Machine) -> None:
     work = Count(100)
     trainer = trainer_of(work, replace(machine, device="cuda", checkpoint_seconds=20.0))
-    due = []
-    for work.step in range(1, 3 * STEPS_BETWEEN_READS + 1):
-        due.append(trainer.due(60.0, work.step - 1))
-    assert [step for step, now in enumerate(due, start=1) if now] == [
-        STEPS_BETWEEN_READS * times for times in (1, 2, 3)
-    ]
-    assert len(asked) == 3
+    with Counted() as counted:
+        assert trainer.agreed(60.0, 0) == (True, 0)
+        assert trainer.agreed(10.0, 0) == (False, 0)
+    assert not counted.found
 
 
 def test_states_are_saved_as_often_as_the_clock_says(

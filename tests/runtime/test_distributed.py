@@ -113,6 +113,12 @@ def test_batches_of_different_sizes_are_one_sentence_on_each_process() -> None:
     assert told.count("shapes (16, 4), (15, 4): they must have batches of one size") == 2
 
 
+def test_a_process_that_does_not_answer_is_given_up_but_at_a_wait() -> None:
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    told = python(*launch, "-m", "tests.programs.silent").stdout
+    assert told.count("another process has ended, or has not answered for") == 2
+
+
 def test_what_is_gathered_and_batch_norm_as_on_gpus() -> None:
     """Three channels: with one, as of glyphs, both layouts of memory are the same."""
     launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
@@ -124,7 +130,7 @@ def test_one_process_gathers_nothing() -> None:
     for same in (distributed.gather, distributed.gather_uneven, distributed.mean_over_ranks):
         assert same(local) is local
     assert (distributed.world_size(), distributed.rank(), distributed.first_index(5)) == (1, 0, 0)
-    assert [distributed.broadcast_flag(flag, "cpu") for flag in (True, False)] == [True, False]
+    assert distributed.any_rank(True, False) == (True, False)
 
 
 def test_start_does_nothing_without_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
