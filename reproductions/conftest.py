@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import os
 import re
 import sys
@@ -11,13 +12,27 @@ from pathlib import Path
 
 import pytest
 
+from eqco.runtime.signals import Stopped, catching, stop_at_once
+
+
+def show_output() -> None:
+    """End pytest's capture of what is printed; while it loads this file, only frames name it."""
+    frame = inspect.currentframe()
+    while frame and not isinstance(frame.f_locals.get("self"), pytest.PytestPluginManager):
+        frame = frame.f_back
+    if frame and (capture := frame.f_locals["self"].getplugin("capturemanager")):
+        capture.suspend_global_capture()
+
+
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    stop_at_once(show_output)  # what follows loads torch
+
 from eqco.artifacts.record import Record, RecordError
 from eqco.artifacts.run_files import SESSION as LOCK_SESSION
 from eqco.artifacts.run_files import Busy, Run
 from eqco.cli.errors import set_up_output
 from eqco.engine.run import untrained
 from eqco.recipe import Recipe
-from eqco.runtime.signals import Stopped, catching
 from eqco.runtime.text import plain
 from eqco.runtime.validation import TrainingError
 from reproductions.experiments.pool import Lines, OneLine, work_in_parallel
@@ -172,17 +187,12 @@ def train(request: pytest.FixtureRequest, session: Session) -> Train:
             write_job(session, job)
             return None
         wait = Wait(job)
-        try:
-            while True:
-                try:
-                    return made(session, display, job)
-                except Busy as error:
-                    if not wait.goes_on():
-                        give_up(session, request.node, job, error)
-        except Stopped as stop:
-            pytest.exit(plain(stop.sentence(session.command)), returncode=stop.status)
-        except KeyboardInterrupt:
-            pytest.exit(f"stopped by Ctrl-C; continue with: {session.command}", returncode=130)
+        while True:
+            try:
+                return made(session, display, job)
+            except Busy as error:
+                if not wait.goes_on():
+                    give_up(session, request.node, job, error)
 
     return obtain
 
@@ -205,9 +215,20 @@ def is_cell(item: pytest.Item) -> bool:
     return "row" in getattr(getattr(item, "callspec", None), "params", {})
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> None:
-    """Make the missing runs of the selected cells before their tests, several at once."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Make the missing runs before the tests; a signal ends both with the command to continue."""
+    try:
+        with catching():
+            make_missing(session)
+            return (yield)
+    except Stopped as stop:
+        command = session.config.stash[SESSION].command
+        pytest.exit(plain(stop.sentence(command)), returncode=stop.status)
+
+
+def make_missing(session: pytest.Session) -> None:
+    """Make the missing runs of the selected cells, several at once."""
     config, own = session.config, session.config.stash[SESSION]
     here = own.launcher == "here" and own.jobs > 1 and own.policy != "never" and not own.write_jobs
     if not here or config.option.collectonly or hasattr(config, "workerinput"):
@@ -221,11 +242,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     with display.uncaptured():
         print(f"\n{len(jobs)} runs, {min(own.jobs, len(jobs))} at once")
         try:
-            with catching():
-                for status in work_in_parallel(jobs, own.jobs, show, again=again):
-                    print(f"a process ended with status {status}: tests make its runs")
-        except Stopped as stop:
-            pytest.exit(plain(stop.sentence(own.command)), returncode=stop.status)
+            for status in work_in_parallel(jobs, own.jobs, show, again=again):
+                print(f"a process ended with status {status}: tests make its runs")
         finally:
             print("\r\x1b[K" if display.visible else "", end="", flush=True)
     own.failed = show.failed

@@ -5,10 +5,11 @@ Preemption on a cluster, Ctrl-C and a closed terminal are announced by these sig
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -44,12 +45,13 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass
 class Caught:
-    """State of this process: the first signal, when it came, and how many wait for a step's end."""
+    """State of this process: the first signal, when it came, how many wait for a step's end."""
 
     number: int = 0
     since: float = 0.0
     deferring: int = 0
     installed: bool = False
+    before_end: Callable[[], object] = lambda: None
 
 
 caught = Caught()
@@ -66,6 +68,50 @@ def handle(number: int, frame: FrameType | None) -> None:
     insists = number == signal.SIGINT and clock - caught.since > IMPATIENT
     if (first and not caught.deferring) or insists:
         raise Stopped(caught.number)
+
+
+def end_process(number: int, frame: FrameType | None) -> None:
+    """End this process with a sentence: no work of it has begun."""
+    caught.before_end()
+    os.write(2, f"{Stopped(number).sentence()}: nothing had begun\n".encode())
+    os._exit(128 + number)
+
+
+UNHANDLED = (signal.SIG_DFL, signal.default_int_handler, end_process)
+
+
+def stop_at_once(before_end: Callable[[], object] = lambda: None) -> None:
+    """Let signals end this process with a sentence, until `catching`; for the start of a program.
+
+    Its imports take seconds, and an exception within them would be shown with its traceback.
+
+    Args:
+        before_end: called before the sentence is written to stderr.
+    """
+    caught.before_end = before_end
+    if threading.current_thread() is threading.main_thread():
+        for number in NUMBERS:
+            if signal.getsignal(number) in UNHANDLED:
+                signal.signal(number, end_process)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Start processes in this context that take no signal before they `let_through`."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def let_through() -> None:
+    """Take signals again, in a process that was started `held_back`."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)
 
 
 @contextmanager
@@ -98,7 +144,7 @@ def catching() -> Iterator[None]:
     before = {}
     for number in NUMBERS:
         present = signal.getsignal(number)
-        if present in (signal.SIG_DFL, signal.default_int_handler):
+        if present in UNHANDLED:
             before[number] = present
             signal.signal(number, handle)
     caught.installed, caught.number = True, 0

@@ -71,7 +71,13 @@ def listening(*words: object) -> subprocess.Popen[str]:
 
 def stop_in_training(child: subprocess.Popen[str], number: int) -> str:
     """Send a signal once the log says that training began; returns what it printed then."""
-    assert any(line.startswith("training from") for line in child.stdout or ())
+    printed: list[str] = []
+    for line in child.stdout or ():
+        printed.append(line)
+        if line.startswith("training from"):
+            break
+    else:
+        pytest.fail(f"it ended: {printed}")
     time.sleep(0.5)
     child.send_signal(number)
     return child.communicate(timeout=120)[0]
@@ -162,6 +168,38 @@ def test_a_sweep_passes_a_signal_on_and_waits_for_its_workers(tmp_path: Path) ->
     ]  # fmt: skip
     assert told.count("stopped by") == 3, told
     assert not list(tmp_path.glob("checkpoints/*.holder"))
+
+
+def loads_torch(process: int) -> bool:
+    """Whether a process imports torch, or has done so."""
+    try:
+        return "libtorch_cpu" in Path(f"/proc/{process}/maps").read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads what a process loads")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda each: each.name)
+@pytest.mark.parametrize("program", ["pytest", "reproductions", "workers"])
+def test_a_signal_while_a_program_starts_is_one_sentence(
+    program: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    words = ["-m", "pytest", "reproductions", "--scale=smoke", f"--records={tmp_path}"]
+    if program != "pytest":
+        words = ["-m", "reproductions", *sweep_in(tmp_path, "--at-once", "2")]
+    child = listening(*words)
+    wait_until(lambda: loads_torch(child.pid))
+    if program == "workers":
+        children = Path(f"/proc/{child.pid}/task/{child.pid}/children")
+        wait_until(lambda: any(map(loads_torch, map(int, children.read_text().split()))))
+    os.killpg(child.pid, number)  # as a terminal does
+    told = child.communicate(timeout=120)[0]
+    assert child.returncode == SIGNALS[number], told
+    assert "Traceback" not in told
+    last = told.strip().splitlines()[-1]
+    ending = "; continue with: " if program == "workers" else ": nothing had begun"
+    assert f"stopped by {number.name}" in last
+    assert ending in last
 
 
 def test_a_preempted_job_of_submitit_saves_and_resumes(tmp_path: Path) -> None:
