@@ -57,7 +57,8 @@ COMMANDS: dict[str, tuple[Callable[..., int], str, dict[str, dict[str, Any]]]] =
         "--runs": switch("a line a run, instead of one a row (csv, json or parquet)"),
         "--claims": switch("claims with interval and verdict, instead of rows"),
         "--format": option(known_name("format", user_tables.FORMS),
-                           f"one of {', '.join(user_tables.FORMS)} (default: md)", default="md"),
+                           f"one of {', '.join(user_tables.FORMS)} (default: text in a terminal, "
+                           "else md)"),
         "--out": option(path_argument, "file to write instead of printing"),
     }),
     "compare": (compare.main, "where two folders of records differ", {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from eqco.artifacts.checkpoint import read_trained, write_tensors
+from eqco.artifacts.checkpoint import read, read_trained, write_tensors
 from eqco.methods.encoder import BACKBONES
 from eqco.recipe import Recipe
 from eqco.runtime.files import check_apart, check_writable
@@ -110,6 +111,13 @@ def chosen_layout(name: str, layout: str | None) -> str:
     return layout or ("torchvision" if name in resnets else "own")
 
 
+def check_no_checkpoint(out: Path) -> None:
+    """Raise ValueError where a file is a checkpoint, which only its run may replace."""
+    with suppress(TrainingError):
+        read(out, "method", "recipe")
+        raise ValueError(f"{out} is the checkpoint of a run: name another file")
+
+
 def export(checkpoint: Path, layout: str | None, out: Path) -> Written:
     """Write the query backbone of a checkpoint, atomically.
 
@@ -123,13 +131,14 @@ def export(checkpoint: Path, layout: str | None, out: Path) -> Written:
 
     Raises:
         ValueError: the checkpoint cannot be read, the backbone does not have the layout, or `out`
-            is the checkpoint.
+            is the checkpoint, or that of another run.
     """
     if layout is not None:
         check_name("layout", layout, LAYOUTS)
     if not out.name or out.is_dir():
         raise ValueError(f"export writes a file, {str(out)!r} is a folder: name a file in it")
     check_apart(out, [checkpoint])
+    check_no_checkpoint(out)
     check_writable(out.parent)
     state, name = backbone_state(checkpoint)
     layout = chosen_layout(name, layout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from eqco.engine.progress import duration
 from eqco.runtime.validation import TrainingError
 
 JOB, COLLECTED = ".job.json", ".jsonl"
+WIDTH = 80  # of a terminal
 
 
 def about(record: Record) -> dict[str, Any]:
@@ -71,7 +73,9 @@ def main(given: argparse.Namespace) -> None:
             words += [linear, duration(line["seconds"]), line["ended"][:16], line["data"]]
         if line["kind"] == "checkpoint":
             words.append(f"step {line['step']}")
-        print(f"{line['path']}  {', '.join(words)}")
+        name, told = line["path"].removeprefix(f"{given.folder}{os.sep}"), ", ".join(words)
+        apart = "  " if len(name) + len(told) + 2 <= WIDTH else "\n    "
+        print(f"{name}{apart}{told}")
     kinds = ("record", "checkpoint", "other")
     records, checkpoints, other = (sum(line["kind"] == kind for line in found) for kind in kinds)
     left = f", {other} file(s) that are neither or are damaged: see other" if other else ""

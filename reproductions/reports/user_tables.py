@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -113,12 +114,14 @@ def main(given: argparse.Namespace) -> int:
         )
     what = "runs" if given.runs else "claims" if given.claims else "cells"
     numbers = given.tables or [n for n, t in own.tables.items() if any(map(own.of, t.rows))]
-    if given.format == "parquet":
+    readable = "text" if given.out is None and sys.stdout.isatty() else "md"
+    form = given.format or ("csv" if given.runs else readable)
+    if form == "parquet":
         if given.out is None:
             raise ValueError("--format parquet is no text: add --out FILE")
         write_atomically(given.out, as_parquet(FRAMES[what](own, numbers)))
     elif given.out is None:
-        print(as_text(own, numbers, what, given.format))
+        print(as_text(own, numbers, what, form))
     else:
-        write_atomically(given.out, as_text(own, numbers, what, given.format) + "\n")
+        write_atomically(given.out, as_text(own, numbers, what, form) + "\n")
     return 0

@@ -104,6 +104,11 @@ def to_text(grid: Grid, width: int = 10_000, fold: str = "") -> str:
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
+def to_terminal(grid: Grid) -> str:
+    """The table as lines of 80 characters, beneath its title; its first column may be folded."""
+    return "\n".join(filter(None, [grid.title, to_text(grid, 80, grid.header[0]), grid.note]))
+
+
 def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """A Markdown table of cells that may have markup."""
     rule = ["---"] * len(header)
@@ -164,7 +169,9 @@ def to_html(grid: Grid, shown: Callable[[str], str] = escape) -> str:
     )
 
 
-FORMATS: dict[str, Callable[[Grid], str]] = {"md": to_md, "latex": to_latex, "html": to_html}
+FORMATS: dict[str, Callable[[Grid], str]] = {
+    "text": to_terminal, "md": to_md, "latex": to_latex, "html": to_html,
+}  # fmt: skip
 
 
 def rendered(grids: Sequence[Grid], form: str) -> str:

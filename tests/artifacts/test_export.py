@@ -122,3 +122,7 @@ def test_an_impossible_export_ends_with_one_sentence(
     assert main(["export", str(checkpoint[0]), str(out), "--to", "keras"]) == 2
     assert "unknown layout 'keras'" in capsys.readouterr().err
     assert not out.exists()
+    before = path.read_bytes()
+    assert main(["export", str(checkpoint[0]), str(path)]) == 2
+    assert "resnet18-small-images.pt is the checkpoint of a run: name" in capsys.readouterr().err
+    assert path.read_bytes() == before
