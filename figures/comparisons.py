@@ -10,10 +10,10 @@ from reproductions.tables.base import Claim
 from reproductions.tables.claims import HEADLINE_K, PRIMARY
 
 QUESTIONS = {
-    "falls": "InfoNCE with few is less accurate: all − InfoNCE",
-    "better": "EqCo is more accurate: EqCo − InfoNCE",
-    "recovers": "EqCo recovers at least half: EqCo − mean of InfoNCE and all",
-    "level": "what remains is at most half a point: all − EqCo",
+    "falls": "InfoNCE with K negatives is less accurate: with all − with K",
+    "better": "EqCo with K negatives is more accurate: EqCo − InfoNCE",
+    "recovers": "EqCo recovers at least half: EqCo − mean of InfoNCE with K and EqCo with all",
+    "level": "what remains is at most half a point: EqCo with all − EqCo with K",
 }
 NAMES = ["question", "label", "headline", "status", "mean", "low", "high", "n"]
 
@@ -57,7 +57,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         named = part["label"] + " (n = " + part["n"].astype(str) + ")"
         band = RELEVANT if question == QUESTIONS["level"] else 0.0
         style.forest(axis, part.assign(label=named), band)
-    axes[-1].set_xlabel("points; all: all negatives; number: K")
+    axes[-1].set_xlabel("points of top-1 accuracy")
     title = "bar: 95 % interval of the paired difference; colour: verdict on the title"
     style.legend_below(figure, title)
     return figure

@@ -32,7 +32,7 @@ def compute() -> pd.DataFrame:
 def draw(frame: pd.DataFrame) -> Figure:
     """What EqCo gives back falls as the learning rate grows."""
     frame = frame.rename(columns={"learning_rate": "learning rate"})
-    figure, axes = style.panels(frame["method"].unique())
+    figure, axes = style.panels(frame["method"].unique(), across=3)
     for axis, (_, part) in zip(axes, frame.groupby("method", sort=False), strict=True):
         style.ranges(axis, part, "learning rate", "scale", RANGE)
         style.curves(axis, part, "learning rate", "value", "scale", errorbar=None)
@@ -40,10 +40,14 @@ def draw(frame: pd.DataFrame) -> Figure:
         style.level(axis, 0.5, "half")
         style.level(axis, 0.0, "nothing")
         style.pointer(axis, PAPER)
-        style.log_axis(axis, part["learning rate"], "share of the loss recovered")
+        first = axis is axes[0]
+        style.log_axis(axis, part["learning rate"], "share of the loss recovered" if first else "")
+        style.foot(axis, part, "learning rate", "n")
         axis.set_ylim(*RANGE)
-    count = style.seeds_in(frame["n"])
-    title = f"K = 16; bar: 95 % interval (Fieller), {count}; dotted: the paper's learning rate"
+    title = (
+        "K = 16; bar: 95 % interval (Fieller), an arrow where it goes on; at the foot: seeds; "
+        "dotted: the paper's learning rate"
+    )
     style.legend_below(figure, title)
     return figure
 

@@ -106,13 +106,13 @@ BAR: dict[str, Any] = {"elinewidth": 0.8, "capsize": 2}
 INTERVAL = f"bar: {100 * LEVEL:.0f} % interval of the mean"
 
 
-def panels(names: Iterable[str]) -> tuple[Figure, list[Axes]]:
-    """Titled panels, two a row and each as wide as a column; an odd one out has a low row."""
+def panels(names: Iterable[str], across: int = 2) -> tuple[Figure, list[Axes]]:
+    """Titled panels, so many a row, as wide as two columns; an odd one out of two has a low row."""
     names = list(names)
-    rows = [names[i : i + 2] for i in range(0, len(names), 2)]
-    heights = [1 if len(row) == 2 else LOW for row in rows]
+    rows = [names[i : i + across] for i in range(0, len(names), across)]
+    heights = [1 if len(row) == across else LOW for row in rows]
     size = (2 * COLUMN, HEIGHT * sum(heights))
-    cells: Any = [row * (2 // len(row)) for row in rows]
+    cells: Any = [row * (across // len(row)) for row in rows]
     figure, axes = plt.subplot_mosaic(
         cells, figsize=size, height_ratios=heights, layout="constrained"
     )
@@ -147,10 +147,24 @@ def forest(axis: Axes, data: pd.DataFrame, band: float) -> None:
 
 
 def ranges(axis: Axes, data: pd.DataFrame, x: str, by: str, within: tuple[float, float]) -> None:
-    """A thin bar from `low` to `high` of each line of the data, cut at the limits of the axis."""
+    """A thin bar from `low` to `high` of each line of the data; an arrow where an axis cuts it."""
     for name, part in data.groupby(by, sort=False):
         low, high = (part[end].clip(*within) for end in ("low", "high"))
         axis.vlines(part[x], low, high, color=COLOURS[str(name)], lw=0.7)
+        look: Any = {"color": COLOURS[str(name)], "ls": "", "clip_on": False, "in_layout": False}
+        for cut, at, marker in (
+            (part["low"] < within[0], within[0], "v"),
+            (part["high"] > within[1], within[1], "^"),
+        ):
+            axis.plot(part[x][cut], [at] * cut.sum(), marker=marker, **look)
+
+
+def foot(axis: Axes, data: pd.DataFrame, x: str, column: str) -> None:
+    """The value of a column at the lower edge, beneath each point."""
+    at: Any = {"xycoords": axis.get_xaxis_transform(), "textcoords": "offset points"}
+    for place, value in zip(data[x], data[column], strict=True):
+        look: Any = {"ha": "left", "color": DARK, "size": 6, "in_layout": False}
+        axis.annotate(f"{value}", (place, 0), (2, 2), **at, **look)
 
 
 def pointer(axis: Axes, x: float) -> None:
@@ -229,7 +243,7 @@ def level(axis: Axes, value: float, text: str = "") -> None:
     """A thin horizontal line with a text at its left end."""
     axis.axhline(value, color=GRAY, **THIN)
     at: Any = {"xycoords": axis.get_yaxis_transform(), "textcoords": "offset points"}
-    axis.annotate(text, (0, value), (3, 2), **at)
+    axis.annotate(text, (0, value), (3, 2), in_layout=False, **at)
 
 
 def log_axis(axis: Axes, values: Iterable[float], ylabel: str) -> None:

@@ -71,12 +71,11 @@ def answer(judged: Sequence[tuple[Claim, Verdict]] | None = None, scale: str = G
     base = SCALES[scale].base
     enough = OPEN if level.passed_by_infonce else level.status
     return (
-        f"**On `{scale}` at learning rate {base.learning_rate:g}, {HEADLINE_K} negatives "
-        f"{ENOUGH[enough]}: EqCo {RECOVERED[half.status]}.** With {HEADLINE_K} of "
-        f"{base.num_negatives} negatives InfoNCE loses {falls.mean:.1f} points of accuracy. EqCo "
-        f"gives back {better.mean:.1f} [{better.low:.1f}, {better.high:.1f}]. It stays "
-        f"{-level.mean:.1f} [{-level.high:.1f}, {-level.low:.1f}] below EqCo with all negatives "
-        f"(SiMo, linear probe, 95 % intervals that hold together, n = {level.n})."
+        f"**With SiMo on `{scale}` at learning rate {base.learning_rate:g}, {HEADLINE_K} negatives "
+        f"{ENOUGH[enough]}: EqCo {RECOVERED[half.status]}.** With {HEADLINE_K} instead of all "
+        f"{base.num_negatives} negatives, InfoNCE loses {falls.mean:.1f} points of accuracy. With "
+        f"EqCo it is {better.mean:.1f} less [{better.low:.1f}, {better.high:.1f}] (95 % interval, "
+        f"{level.n} seeds)."
     )
 
 
@@ -86,14 +85,11 @@ def rate_sentence() -> str:
     shares = {rate: share_at(GLYPHS, "simo", rate) for rate in rates}
     if not all(shares.values()):
         return ""
-    near, usual = (
-        f"{100 * each.value:.0f} % [{100 * each.low:.0f}, {100 * each.high:.0f}]"
-        for each in shares.values()
-        if each
-    )
+    near, usual = (f"{100 * each.value:.0f} %" for each in shares.values() if each)
     return (
-        f"**It depends on the learning rate.** At {LOW_RATE:g} EqCo gives back {near} of the lost "
-        f"accuracy. At {rates[1]:g}, as in the tables, it gives back {usual}. The paper's is 0.03."
+        f"**It depends on the learning rate.** EqCo recovers {usual} of the lost accuracy at "
+        f"{rates[1]:g}, and {near} at {LOW_RATE:g}; the paper trains at 0.03 "
+        "([by learning rate](docs/results.md#does-it-depend-on-the-learning-rate))."
     )
 
 
@@ -139,17 +135,17 @@ def paper_claims() -> str:
     found = {
         "C1": by_k or table_not_run("C1"),
         "C2": level_in_k(
-            "bound", "its value", "**does not hold** for a bound, which needs alpha ≤ K"
+            "bound", "**holds** for its value, which", "it is no bound where alpha exceeds K"
         ),
         "C3": level_in_k(
             "gradient",
             "**holds** for the mean: 1 − π₀ (the softmax weight of the negatives)",
             "its noise grows as K shrinks",
         ),
-        "C4": told(few(at, "level"), "C1"),
+        "C4": f"{told(few(at, 'level'), 'C1')} at this learning rate",
         "C5": told(with_moco[0] if with_moco else None, "C5"),
     }
     lines = [[name, claim, found[name]] for name, claim in PAPER.items()]
     rate = SCALES[GLYPHS].base.learning_rate
-    header = ["", "claim of the paper", f"here (SiMo, `{GLYPHS}`, learning rate {rate:g})"]
+    header = ["", "claim of the paper", f"here: SiMo, `{GLYPHS}`, learning rate {rate:g}"]
     return markdown_table(header, lines)
