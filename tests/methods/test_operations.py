@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 from eqco.methods import METHODS, build
 from eqco.methods.batch_norm import SyncedBatchNorm, use_split_batch_norm
 from eqco.methods.encoder import build_encoder
+from eqco.recipe import Recipe
 from reproductions.scales import SCALES
 from tests.fake_cuda import FakeCuda, is_on_device, on_device
 from tests.fake_group import Counted, group_of
@@ -24,14 +26,17 @@ LAYERS = 8  # batch norms of an encoder of the scale "smoke" with SiMo's project
 GATHERED = {"simo": 2 * LAYERS + 1, "simclr": LAYERS + 1, "moco": 2, "synco": 2}
 
 
+def smoke(name: str) -> Recipe:
+    """A method at the scale "smoke"; batch norm, where it is split, in eight parts."""
+    recipe = SCALES["smoke"].baseline(name)
+    return replace(recipe, bn_splits=8) if recipe.bn_splits > 1 else recipe
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_collectives_of_a_forward_pass(name: str, generator: torch.Generator) -> None:
     """Batch norm gathers once a layer and pass; so do keys, both views, or images and keys."""
-    recipe = SCALES["smoke"].baseline(name)
-    if recipe.bn_splits > 1:
-        recipe = replace(recipe, bn_splits=8)
     with group_of(8), FakeCuda():
-        method = build(recipe, 0, "cpu")
+        method = build(smoke(name), 0, "cpu")
         on_device(method)
         method.looked = True
         views = torch.empty(2, OWN, 1, 24, 24, device="cuda").unbind()
@@ -54,6 +59,16 @@ def test_batch_norm_over_gpus_asks_nothing_of_them() -> None:
         assert counted.launched == 6
         with pytest.raises(RuntimeError, match="nonzero"):
             on_device(nn.SyncBatchNorm(3))(torch.empty(*images, device="cuda"))
+
+
+@pytest.mark.parametrize("processes", [1, 8])
+@pytest.mark.parametrize("name", METHODS)
+def test_an_encoder_is_one_graph_of_torch_compile(name: str, processes: int) -> None:
+    with group_of(processes) if processes > 1 else nullcontext():
+        method = build(smoke(name), 0, "cpu")
+        torch._dynamo.reset()
+        found = torch._dynamo.explain(method.key_encoder)(torch.zeros(OWN, 1, 24, 24))
+    assert (found.graph_count, found.graph_break_count) == (1, 0)
 
 
 # Batch norm of eight parts is 8 operations and one that joins them; batches are counted once.
