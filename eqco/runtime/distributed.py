@@ -161,10 +161,13 @@ def any_rank(*flags: bool) -> tuple[bool, ...]:
 @torch.no_grad()
 def average_buffers(module: nn.Module) -> None:
     """Replace running statistics by their mean over the ranks: all ranks then hold one encoder."""
-    if world_size() > 1:
-        for buffer in module.buffers():
-            if buffer.is_floating_point():
-                buffer.copy_(mean_over_ranks(buffer))
+    if world_size() == 1:
+        return
+    buffers = [each for each in module.buffers() if each.is_floating_point()]
+    mean = mean_over_ranks(torch.cat([each.flatten() for each in buffers]))
+    parts = torch.split(mean, [each.numel() for each in buffers])
+    for buffer, part in zip(buffers, parts, strict=True):
+        buffer.copy_(part.view_as(buffer))
 
 
 def start(device: str) -> str:

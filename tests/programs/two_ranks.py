@@ -1,4 +1,4 @@
-"""Two processes: what is gathered, and batch norm as on GPUs; fails where one is wrong.
+"""Two processes: gathering, mean buffers, and batch norm as on GPUs; fails where one is wrong.
 
 torch's operations of batch norm over processes exist on GPUs only; here they are written out.
 """
@@ -109,6 +109,14 @@ for images in layouts:
     found = distributed.gather(apart[rank - 1])
     assert torch.equal(found, torch.cat(apart))
     assert images.ndim == 2 or found.is_contiguous(memory_format=torch.channels_last)
+
+held = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm1d(2).double())
+for name, value in held.named_buffers():
+    value.fill_(rank * (1 + len(name)))
+distributed.average_buffers(held)
+for name, value in held.named_buffers():
+    share = 1.5 if value.is_floating_point() else rank
+    assert torch.equal(value, torch.full_like(value, share * (1 + len(name))))
 
 distributed.wait()
 distributed.stop()

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+from eqco.methods.encoder import build_encoder
 from eqco.recipe import Recipe
 from eqco.runtime import distributed
 from reproductions.scales import SCALES
+from tests.fake_group import Counted, group_of
 from tests.processes import python
 
 BASE = replace(
@@ -123,6 +125,12 @@ def test_what_is_gathered_and_batch_norm_as_on_gpus() -> None:
     """Three channels: with one, as of glyphs, both layouts of memory are the same."""
     launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     python(*launch, "-m", "tests.programs.two_ranks")
+
+
+def test_buffers_are_averaged_by_one_collective() -> None:
+    with group_of(8), Counted() as counted:
+        distributed.average_buffers(build_encoder("small-rgb", 16, seed=0))
+    assert counted.collectives == {"allreduce_": 1}
 
 
 def test_one_process_gathers_nothing() -> None:
