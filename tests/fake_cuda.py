@@ -1,19 +1,52 @@
 """Fake CUDA tensors: shapes and devices without numbers, on a machine without a GPU.
 
 Only operations that touch the device are fake. What is drawn on the CPU stays real, so code may
-look at it (`nonzero`, `.item()`) as it does in a run; looking at a tensor of the device ends the
-mode with DataDependentOutputException, for it would make the processor wait for a GPU.
+look at it (`nonzero`, `.item()`) as it does in a run; looking at a tensor of the device would make
+the processor wait for a GPU and raises `Waits`.
 """
 
 from __future__ import annotations
 
+import traceback
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+    unset_fake_temporarily,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+import eqco
+
+PACKAGE = Path(eqco.__path__[0])
+aten = torch.ops.aten
+COPIES = {aten._to_copy.default, aten.copy_.default}
+NO_LAUNCHES = {
+    torch.ops.prim.device.default, aten.empty.memory_format, aten.empty_like.default,
+    aten.empty_strided.default, aten.new_empty.default, aten.new_empty_strided.default,
+}  # fmt: skip
+
+
+def place() -> str:
+    """Where the package called what is being done, or ""."""
+    stack = traceback.extract_stack()
+    ours = [frame for frame in stack if PACKAGE in Path(frame.filename).parents]
+    return f" at {ours[-1].filename}:{ours[-1].lineno}: {ours[-1].line}" if ours else ""
+
+
+class Waits(RuntimeError):
+    """The processor would wait for the device."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why + place())
 
 
 def touches_device(value: Any) -> bool:
@@ -22,12 +55,26 @@ def touches_device(value: Any) -> bool:
     return named or isinstance(value, FakeTensor)
 
 
+def on_cpu(value: Any) -> bool:
+    """Whether an argument is a tensor of the CPU."""
+    return isinstance(value, Tensor) and not isinstance(value, FakeTensor)
+
+
 class FakeCuda(TorchDispatchMode):
-    """Within it, device="cuda" makes fake tensors, and an operation on two devices is an error."""
+    """Within it, device="cuda" makes fake tensors, and an operation on two devices is an error.
+
+    Attributes:
+        may_wait: whether data may go to the device or come from it by a copy that waits.
+        has_float64: whether the device knows the type; MPS does not.
+        launches: operations of the device by name, without views and memory that is not filled.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.fake = FakeTensorMode(allow_non_fake_inputs=True)
+        self.may_wait = self.has_float64 = True
+        self.launches: Counter[str] = Counter()
+        self.pinned: dict[int, Tensor] = {}  # by the address of their memory
 
     def __enter__(self) -> FakeCuda:
         self.fake.__enter__()
@@ -42,10 +89,52 @@ class FakeCuda(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if any(touches_device(value) for value in tree_leaves((args, kwargs))):
-            return func(*args, **kwargs)
+        if func is aten._pin_memory.default:
+            return self.pin(args[0])
+        if not any(touches_device(value) for value in tree_leaves((args, kwargs))):
+            with unset_fake_temporarily():
+                return func(*args, **kwargs)
+        if not self.may_wait:
+            self.check(func, args, kwargs)
+        if not func.is_view and func not in NO_LAUNCHES:
+            self.launches[func.__name__] += 1
+        try:
+            result = func(*args, **kwargs)
+        except (DataDependentOutputException, DynamicOutputShapeException) as error:
+            raise Waits(f"{func} reads the device") from error
+        self.check_types(result)
+        return result
+
+    def pin(self, values: Tensor) -> Tensor:
+        """A copy that counts as page-locked."""
         with unset_fake_temporarily():
-            return func(*args, **kwargs)
+            made = values.clone()
+        self.pinned[made.untyped_storage().data_ptr()] = made
+        return made
+
+    def check(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Raise Waits where CUDA would copy and wait for it."""
+        if func in COPIES:
+            target = kwargs.get("device") or args[0].device
+            if target.type == "cpu":
+                raise Waits("a copy to the CPU")
+            source = args[0] if func is aten._to_copy.default else args[1]
+            if on_cpu(source) and not self.runs_ahead(source, kwargs):
+                raise Waits("a copy to the device that is not of pinned memory and non_blocking")
+        elif func.__name__.startswith("index") and any(map(on_cpu, tree_leaves(args))):
+            raise Waits("an index or value on the CPU")
+
+    def runs_ahead(self, source: Tensor, kwargs: dict[str, Any]) -> bool:
+        """Whether a copy of a CPU tensor is a mere transfer of pinned memory."""
+        pinned = source.untyped_storage().data_ptr() in self.pinned
+        same = kwargs.get("dtype") in (None, source.dtype)
+        return pinned and source.is_contiguous() and same and bool(kwargs.get("non_blocking"))
+
+    def check_types(self, result: Any) -> None:
+        """Raise TypeError where the device does not know a type."""
+        types = {each.dtype for each in tree_leaves(result) if isinstance(each, FakeTensor)}
+        if torch.float64 in types and not self.has_float64:
+            raise TypeError("the device has no float64" + place())
 
 
 def on_device(module: nn.Module) -> nn.Module:

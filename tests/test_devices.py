@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import DataDependentOutputException
 
 import eqco
 from eqco.config import Machine
-from eqco.data import augmentations
+from eqco.data import Images, augmentations
 from eqco.data.in_memory import Dataset, InMemory
 from eqco.data.streaming import FromFiles
 from eqco.evaluation import metrics
@@ -27,9 +27,10 @@ from eqco.losses.similarity import LogSumExp, Similarities
 from eqco.methods import METHODS, build
 from eqco.methods.base import Method
 from eqco.recipe import Recipe
-from eqco.runtime.rng import RankSlice
+from eqco.runtime.rng import RankSlice, generator_for
+from eqco.runtime.transfer import to_device
 from reproductions.scales import SCALES
-from tests.fake_cuda import FakeCuda, is_on_device, on_device
+from tests.fake_cuda import FakeCuda, Waits, is_on_device, on_device
 
 # Of the tests' tool, not of the package: a fake convolution aborts torch 2.9, and works in 2.14.
 if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 14):
@@ -40,14 +41,15 @@ BATCH = 64
 
 @pytest.fixture
 def device() -> Iterator[FakeCuda]:
-    """The mode; real tensors of a test must be made before or on the CPU."""
+    """The mode, in which nothing may wait for the device; real tensors of a test are of the CPU."""
     with FakeCuda() as mode:
+        mode.may_wait = False
         yield mode
 
 
-def made(*shape: int, grad: bool = False) -> Tensor:
+def made(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """A tensor on the device."""
-    return torch.empty(*shape, device="cuda").requires_grad_(grad)
+    return torch.empty(*shape, device="cuda", dtype=dtype)
 
 
 def method_of(
@@ -59,6 +61,11 @@ def method_of(
         recipe = replace(recipe, num_synthetic=0)  # they are made for one draw
     if negatives:
         recipe = replace(recipe, num_negatives=negatives, drawing=drawing, draws=draws)
+    return method_on_device(recipe)
+
+
+def method_on_device(recipe: Recipe) -> Method:
+    """The method of a recipe on the device."""
     method = build(recipe, 0, "cpu")
     on_device(method)
     method.looked = True  # fake tensors have no lengths to look at
@@ -108,8 +115,8 @@ def test_every_loss_of_explicit_similarities(device: FakeCuda, name: str) -> Non
 def test_the_backward_pass_of_the_similarities(device: FakeCuda, way: str) -> None:
     """Autograd's engine needs a device, so its function is called by hand."""
     query, keys = made(8, 16), made(200, 16)
-    columns = torch.zeros(8, 3, dtype=torch.long).to("cuda") if way == "columns" else None
-    excluded = torch.zeros(8, 2, dtype=torch.long).to("cuda") if way == "excluded" else None
+    columns = made(8, 3, dtype=torch.long) if way == "columns" else None
+    excluded = made(8, 2, dtype=torch.long) if way == "excluded" else None
     saved: dict[str, Any] = {}
     context = SimpleNamespace(
         needs_input_grad=(True, True),
@@ -149,26 +156,38 @@ def test_every_view(device: FakeCuda, name: str, part: bool, generator: torch.Ge
     assert view.shape == images.shape
 
 
-def test_views_of_images_in_memory(device: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The statistics of the channels count pixels, which a fake tensor does not have."""
-    monkeypatch.setattr(Dataset, "channel_statistics", lambda _: (made(1), made(1)))
-    images = torch.zeros(128, 1, 24, 24, dtype=torch.uint8)
-    labels = torch.arange(128) % 2
+def in_memory(recipe: Recipe, channels: int, side: int) -> InMemory:
+    """Two batches of images, of which the pixels alone are real."""
+    images = torch.zeros(2 * recipe.batch_size, channels, side, side, dtype=torch.uint8)
+    labels = torch.arange(len(images)) % 2
     data = Dataset(images, labels, images[:8], labels[:8], 2, "none")
-    found = InMemory(data, Recipe(batch_size=BATCH, num_negatives=4), 0, Machine(device="cuda"))
+    return InMemory(data, recipe, 0, Machine(device="cuda"))
+
+
+def from_files(recipe: Recipe) -> FromFiles:
+    """Crops as the loader brings them, pinned, without files."""
+    images = FromFiles.__new__(FromFiles)
+    images.recipe, images.seed, images.machine = recipe, 0, Machine(device="cuda")
+    images.mean = images.std = made(3)
+    crops = torch.zeros(recipe.batch_size, 2, 3, 40, 40, dtype=torch.uint8).pin_memory()
+    images.next_step, images.ahead = 0, itertools.repeat((crops, None))
+    return images
+
+
+def test_images_in_memory(device: FakeCuda) -> None:
+    """Also on a device that has no float64."""
+    device.may_wait, device.has_float64 = True, False
+    found = in_memory(Recipe(batch_size=BATCH, num_negatives=4), 1, 24)
     assert is_on_device(*found.views(0), *found.sample(8))
     for part in ("train", "held_out"):
         for view, right in (*found.whole(part), *found.perturbed(part, 2)):
             assert is_on_device(view, right)
 
 
-def test_views_of_crops_from_files(device: FakeCuda) -> None:
-    images = FromFiles.__new__(FromFiles)  # without files
-    images.recipe, images.seed = replace(SCALES["imagenet"].base, batch_size=16, num_negatives=4), 0
-    images.machine = Machine(device="cuda")
-    images.mean, images.std = made(3), made(3)
-    crops = torch.zeros(16, 3, 40, 40, dtype=torch.uint8)
-    assert is_on_device(images.ready(crops), images.view(made(16, 3, 40, 40), "query", 0))
+def test_images_from_files(device: FakeCuda) -> None:
+    images = from_files(replace(SCALES["imagenet"].base, batch_size=16, num_negatives=4))
+    crops = torch.zeros(16, 3, 40, 40, dtype=torch.uint8).pin_memory()
+    assert is_on_device(images.ready(crops), *images.views(0))
 
 
 @pytest.mark.parametrize("name", metrics.METRICS)
@@ -183,7 +202,8 @@ def test_every_metric(device: FakeCuda, name: str, monkeypatch: pytest.MonkeyPat
         compared.append(weights.grad)
 
     monkeypatch.setattr(torch.optim.LBFGS, "step", step)
-    labels = (torch.arange(40) % 5).to("cuda")
+    device.may_wait = True
+    labels = made(40, dtype=torch.long)
     train, test = ((made(40, 16), labels) for _ in range(2))
     compared.append(metrics.METRICS[name].correct(train, test, 5, Recipe()))
     assert is_on_device(*compared)
@@ -197,12 +217,128 @@ def test_features(device: FakeCuda) -> None:
     assert is_on_device(Frozen(backbone, "bfloat16").features(made(8, 1, 24, 24)))
 
 
+class Operations(NamedTuple):
+    """Operations of the device a step, each of which the processor has to launch.
+
+    Attributes:
+        views: both views of all images.
+        encoders: their embeddings.
+        method: the rest of it: the moving average, the queue, which keys are negatives.
+        loss: its forward pass.
+    """
+
+    views: int
+    encoders: int
+    method: int
+    loss: int
+
+
+# At most, with K = 16 and with all negatives, whatever the size of the batch.
+BUDGET = {
+    ("cifar10", "simo"): Operations(146, 194, 4, 8),
+    ("cifar10", "moco"): Operations(146, 786, 13, 13),
+    ("cifar10", "simclr"): Operations(146, 97, 7, 8),
+    ("cifar10", "synco"): Operations(146, 786, 47, 13),
+    ("imagenet", "simo"): Operations(583, 474, 4, 8),
+    ("imagenet", "moco"): Operations(583, 2056, 13, 13),
+    ("imagenet", "simclr"): Operations(583, 237, 7, 8),
+    ("imagenet", "synco"): Operations(583, 2056, 47, 13),
+}
+
+
+class Step:
+    """Forward passes of training on the device, whose operations are counted."""
+
+    def __init__(self, device: FakeCuda, recipe: Recipe, images: Images) -> None:
+        self.device, self.recipe, self.images = device, recipe, images
+        self.method = method_on_device(recipe)
+        self.in_encoders = 0
+        for encoder in {self.method.encoder, self.method.key_encoder}:
+            encoder.register_forward_pre_hook(lambda *_: self.add(-device.launches.total()))
+            encoder.register_forward_hook(lambda *_: self.add(device.launches.total()))
+
+    def add(self, count: int) -> None:
+        self.in_encoders += count
+
+    def counted(self) -> int:
+        """Operations since the last call."""
+        count = self.device.launches.total()
+        self.device.launches.clear()
+        return count
+
+    def operations(self, step: int) -> Operations:
+        """Those of a step."""
+        self.counted()
+        self.in_encoders = 0
+        views = self.images.views(step)
+        of_views = self.counted()
+        found = self.method(*views, generator_for(0, "negatives", step))
+        of_method = self.counted() - self.in_encoders
+        loss = LOSSES[self.recipe.loss].losses(found, **self.recipe.loss_settings()).mean()
+        assert is_on_device(*views, loss)
+        return Operations(of_views, self.in_encoders, of_method, self.counted())
+
+
+@pytest.mark.parametrize("negatives", [16, None], ids=["k16", "all"])
+@pytest.mark.parametrize(("scale", "method"), BUDGET)
+def test_a_step_never_waits_for_the_device_and_keeps_its_budget(
+    device: FakeCuda, scale: str, method: str, negatives: int | None
+) -> None:
+    """After the first one, which brings images and weights there."""
+    recipe = SCALES[scale].baseline(method)
+    recipe = replace(recipe, num_negatives=negatives or recipe.num_negatives)
+    device.may_wait = True
+    images = in_memory(recipe, 3, 32) if scale == "cifar10" else from_files(recipe)
+    steps = Step(device, recipe, images)
+    steps.operations(0)
+    device.may_wait = False
+    for step in range(1, 5):
+        found = steps.operations(step)._asdict()
+        most = BUDGET[scale, method]._asdict()
+        assert not {part: count for part, count in found.items() if count > most[part]}
+
+
+def test_every_method_has_a_budget() -> None:
+    assert set(BUDGET) == set(itertools.product(("cifar10", "imagenet"), METHODS))
+
+
 # What follows proves that the tests above can fail.
 
 
 def test_a_number_of_the_device_cannot_be_read(device: FakeCuda) -> None:
-    with pytest.raises(DataDependentOutputException):
-        made(3).sum().item()
+    for read in (Tensor.item, Tensor.nonzero, Tensor.cpu, bool):
+        with pytest.raises(Waits):
+            read(made(1))
+    with pytest.raises(Waits, match="reads the device"):
+        made(3)[made(3) > 0]
+
+
+def test_a_copy_that_waits_is_found_at_its_place(device: FakeCuda) -> None:
+    drawn = torch.rand(2, 4)
+    waits: tuple[Callable[[], object], ...] = (
+        lambda: drawn.to("cuda"),
+        lambda: drawn.to("cuda", non_blocking=True),
+        lambda: drawn.pin_memory().to("cuda"),
+        lambda: drawn.pin_memory().T.to("cuda", non_blocking=True),
+        lambda: drawn.pin_memory().to("cuda", torch.float16, non_blocking=True),
+        lambda: torch.tensor([1.0, 2.0], device="cuda"),
+        lambda: made(4).copy_(drawn[0]),
+        lambda: made(4)[torch.tensor([0, 2])],
+    )
+    for copy in waits:
+        with pytest.raises(Waits):
+            copy()
+    with pytest.raises(Waits, match=r"streaming.py:\d+: .*to\(self.machine.device"):
+        from_files(replace(SCALES["imagenet"].base, batch_size=16, num_negatives=4)).ready(
+            torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+        )
+    assert is_on_device(to_device(drawn, torch.device("cuda")))
+
+
+def test_float64_on_a_device_without_it_is_found(device: FakeCuda) -> None:
+    device.has_float64 = False
+    with pytest.raises(TypeError, match="no float64"):
+        made(3).double()
 
 
 def test_a_tensor_left_on_the_cpu_in_a_method_is_found(

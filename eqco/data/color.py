@@ -57,7 +57,7 @@ def adjust_hue(images: Tensor, turn: Tensor) -> Tensor:
     chroma = torch.minimum(red, green)
     torch.minimum(chroma, blue, out=chroma)
     torch.sub(value, chroma, out=chroma)
-    start = 6 * turn[:, None] + torch.tensor([0.0, 2.0, 4.0], device=images.device)
+    start = 6 * turn[:, None] + torch.arange(0, 6, 2, device=images.device)
     of_red, of_green, of_blue = ((start + 3).remainder(6) - 3).view(-1, 3, 1, 1).unbind(dim=1)
     safe = chroma.clamp_min(1e-20)
     near_red = (green - blue).div_(safe).add_(of_red)
@@ -65,7 +65,9 @@ def adjust_hue(images: Tensor, turn: Tensor) -> Tensor:
     near_blue = (red - green).div_(safe).add_(of_blue)
     hue = torch.where(value == green, near_green, near_blue)
     hue = torch.where(value == red, near_red, hue)  # times 6, from -4 to 4
-    share = hue[:, None] - torch.tensor(CENTRES, device=images.device).view(1, 3, 1, 1)
+    share = torch.empty_like(images)
+    for channel, centre in zip(share.unbind(dim=1), CENTRES, strict=True):
+        torch.sub(hue, centre, out=channel)
     share.abs_().sub_(3).abs_().sub_(1).clamp_(0, 1)
     return share.mul_(chroma[:, None]).neg_().add_(value[:, None])
 

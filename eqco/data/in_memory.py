@@ -24,6 +24,7 @@ from eqco.data.image_folder import ImageTree, scan, scan_unlabelled
 from eqco.runtime.distributed import first_index
 from eqco.runtime.files import locked_folder
 from eqco.runtime.rng import RankSlice, Shuffle, generator_for, sample_rows
+from eqco.runtime.transfer import to_device
 
 CHUNK = 1024  # images through a backbone at once
 
@@ -202,14 +203,16 @@ class InMemory:
             data = validation_split(data, recipe.validation)
         self.data, self.recipe, self.seed = data.to(machine.device), recipe, seed
         self.shuffle = Shuffle(len(data.train_images), recipe.batch_size, seed)
-        self.mean, std = self.data.channel_statistics()
-        self.std = torch.where(std > 1e-6, std, 1.0)  # a channel of one value is not divided by 0
+        mean, std = data.channel_statistics()  # on the CPU: not every device has float64
+        std = torch.where(std > 1e-6, std, 1.0)  # a channel of one value is not divided by 0
+        self.mean, self.std = mean.to(machine.device), std.to(machine.device)
         self.num_classes, self.fingerprint = data.num_classes, data.fingerprint
         self.note = data.note
 
     def images(self, rows: Tensor) -> Tensor:
         """Training images (n, C, S, S) in [0, 1]."""
-        return self.data.train_images[rows.to(self.data.train_images.device)].float() / 255
+        images = self.data.train_images
+        return images[to_device(rows, images.device)].float() / 255
 
     def ready(self, images: Tensor) -> Tensor:
         """Images in [0, 1], normalised."""

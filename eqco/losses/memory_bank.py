@@ -21,6 +21,7 @@ from torch.optim.optimizer import (
 )
 
 from eqco.runtime.distributed import gather
+from eqco.runtime.transfer import to_device
 
 SEED = 0x6571636F  # of the first keys: nobody's own seed, whose embeddings they would repeat
 LARGEST = 2**33  # bytes of a queue: 8 GiB
@@ -275,7 +276,7 @@ class MovingAverages(nn.Module):
         Returns:
             log u of each query with its own new estimate in it, shape (N,).
         """
-        rows, log_g = rows.to(self.log_u.device), log_g.detach()
+        rows, log_g = to_device(rows, self.log_u.device), log_g.detach()
         before = self.log_u[rows].repeat(len(log_g) // len(rows))
         kept = before + (math.log1p(-gamma) if gamma < 1 else -math.inf)
         moved = torch.logaddexp(kept, log_g + math.log(gamma))

@@ -115,10 +115,16 @@ class Method(nn.Module, ABC):
             self.looked = True
 
 
+def own_part(count: int) -> slice:
+    """Which images of the whole batch this process's are."""
+    first = first_index(count)
+    return slice(first, first + count)
+
+
 def places(count: int) -> Tensor:
     """Which images of the whole batch this process's are, shape (n,), on the CPU."""
-    first = first_index(count)
-    return torch.arange(first, first + count, device="cpu")
+    own = own_part(count)
+    return torch.arange(own.start, own.stop, device="cpu")
 
 
 def check_unit_length(method: str, embedding: Tensor) -> None:

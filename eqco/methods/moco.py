@@ -10,10 +10,11 @@ from torch import Tensor
 from eqco.config import Settings
 from eqco.losses.memory_bank import random_keys, replace_oldest
 from eqco.losses.similarity import Similarities
-from eqco.methods.base import Method, check_embedding_dim, places
+from eqco.methods.base import Method, check_embedding_dim, own_part, places
 from eqco.methods.batch_norm import use_split_batch_norm
 from eqco.methods.encoder import Encoder
 from eqco.runtime.distributed import gather, world_size
+from eqco.runtime.transfer import all_to_device
 
 
 class MoCo(Method):
@@ -99,10 +100,11 @@ class MoCo(Method):
             key_view = key_view.to(torch.get_autocast_dtype(device))
         images = gather(key_view)  # (N, C, H, W)
         shuffled = torch.randperm(len(images), generator=generator, device="cpu")
-        shuffled = shuffled.to(images.device)
+        order = (shuffled[own_part(len(key_view))], shuffled.argsort())
+        own, back = all_to_device(order, images.device)
         with torch.no_grad():
-            key = gather(self.key_encoder(images[shuffled[places(len(key_view))]]))
-        return key[shuffled.argsort()]
+            key = gather(self.key_encoder(images[own]))
+        return key[back]
 
     def enqueue_pending(self) -> None:
         """Enqueue the keys of the last batch, which wait until its loss has been computed."""
@@ -145,4 +147,5 @@ class MoCo(Method):
         columns = self.draw(len(self.queue), len(keys), place, generator)
         if self.moves:
             self.pending = keys
-        return Similarities(query, keys[place], self.queue, columns=columns, draws=self.draws)
+        own = keys[own_part(len(query))]
+        return Similarities(query, own, self.queue, columns=columns, draws=self.draws)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from eqco.config import Settings
 from eqco.losses.similarity import Similarities, to_other_images
-from eqco.methods.base import Method, places
+from eqco.methods.base import Method, own_part, places
 from eqco.methods.encoder import Encoder
 from eqco.runtime.distributed import gather
 
@@ -74,4 +74,5 @@ class SiMo(Method):
         self.look(query)
         place = places(len(query))
         columns = self.draw(len(keys) - 1, len(keys), place, generator)
-        return to_other_images(query, keys[place], keys, columns, place, self.draws)
+        own = keys[own_part(len(query))]
+        return to_other_images(query, own, keys, columns, place, self.draws)

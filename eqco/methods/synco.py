@@ -16,9 +16,11 @@ from torch import Tensor
 
 from eqco.config import Settings
 from eqco.losses.similarity import Similarities
+from eqco.methods.base import own_part
 from eqco.methods.encoder import Encoder
 from eqco.methods.moco import MoCo
-from eqco.runtime.distributed import first_index, world_size
+from eqco.runtime.distributed import world_size
+from eqco.runtime.transfer import all_to_device
 
 # Six kinds: interpolated, extrapolated, mixed, with noise, perturbed, adversarial.
 SHARES = (4, 4, 4, 1, 1, 1)
@@ -47,14 +49,14 @@ class Draws:
     def of(cls, query: Tensor, count: int, hard: int, generator: torch.Generator) -> Draws:
         """Draw for all N queries and keep those of this process's, (n, D), on their device."""
         total, unit = len(query) * world_size(), count // sum(SHARES)
-        own = slice(first_index(len(query)), first_index(len(query)) + len(query))
+        own = own_part(len(query))
         how: Any = {"generator": generator, "device": generator.device}
         drawn = (
             torch.randint(hard, (total, count + SHARES[2] * unit), **how),
             torch.rand(total, sum(SHARES[:3]) * unit, **how),
             torch.randn(total, SHARES[3] * unit, query.shape[1], **how),
         )
-        return cls(*(each[own].to(query.device) for each in drawn))
+        return cls(*all_to_device([each[own] for each in drawn], query.device))
 
 
 @torch.no_grad()

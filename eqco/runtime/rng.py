@@ -50,16 +50,14 @@ class RankSlice:
 RandomSource = torch.Generator | RankSlice
 
 
-def uniform(
-    count: int, low: float, high: float, source: RandomSource, device: torch.device
-) -> Tensor:
-    """`count` numbers from [low, high), shape (count,), on `device`; drawn on the CPU."""
+def uniform(count: int, low: float, high: float, source: RandomSource) -> Tensor:
+    """`count` numbers from [low, high), shape (count,), on the CPU."""
     if isinstance(source, RankSlice):
         drawn = torch.rand(source.total, generator=source.generator, device="cpu")
         drawn = drawn[source.first : source.first + count]
     else:
         drawn = torch.rand(count, generator=source, device="cpu")
-    return (low + (high - low) * drawn).to(device)
+    return low + (high - low) * drawn
 
 
 class Shuffle:

@@ -13,7 +13,6 @@ from eqco.runtime.rng import uniform
 
 CHANNELS = {"glyphs": 1, "photos": 3}
 EITHER_VIEW = pytest.mark.parametrize("name", sorted(VIEWS))
-CPU = torch.device("cpu")
 
 
 def pictures(name: str, count: int = 6, side: int = 24) -> Tensor:
@@ -21,11 +20,6 @@ def pictures(name: str, count: int = 6, side: int = 24) -> Tensor:
     draw = torch.Generator().manual_seed(5)
     coarse = torch.rand(count, CHANNELS[name], 5, 5, generator=draw)
     return torch.nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
-
-
-def matrix_rows(matrix: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """The two rows of (N, 2, 3) matrices as `warp` takes them."""
-    return tuple(matrix[:, 0].unbind(1)), tuple(matrix[:, 1].unbind(1))
 
 
 @EITHER_VIEW
@@ -90,7 +84,7 @@ def test_warping_is_torchs_affine_grid_and_sample(
     expected = torch.nn.functional.grid_sample(
         images, grid, padding_mode=outside, align_corners=False
     )
-    ours = warp(images, matrix_rows(matrix), outside)
+    ours = warp(images, matrix.permute(1, 2, 0), outside)
     torch.testing.assert_close(ours, expected, atol=1e-5, rtol=0)
 
 
@@ -151,8 +145,8 @@ def test_about_half_of_the_photos_are_flipped(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(
         augmentations,
         "warp",
-        lambda images, rows, outside: (
-            signs.append(rows[0][0].sign()) or inner(images, rows, outside)
+        lambda images, matrices, outside: (
+            signs.append(matrices[0, 0].sign()) or inner(images, matrices, outside)
         ),
     )
     VIEWS["photos"](pictures("photos", count=600, side=8), 1.0, torch.Generator().manual_seed(0))
@@ -186,7 +180,7 @@ def test_glyphs_are_turned_and_sheared_and_not_only_cropped() -> None:
 def test_crops_lie_inside_the_image_and_are_as_large_as_asked(
     crop_scale: float, generator: torch.Generator
 ) -> None:
-    width, height, x, y = random_crops(4000, crop_scale, generator, CPU)
+    width, height, x, y = random_crops(4000, crop_scale, generator)
     for side, centre in ((width, x), (height, y)):
         assert (centre.abs() + side).max() <= 1 + 1e-6
     ratio = width / height
@@ -199,7 +193,7 @@ def test_crops_lie_inside_the_image_and_are_as_large_as_asked(
 
 def test_small_crops_have_a_uniform_area(generator: torch.Generator) -> None:
     """Where no side is cut the mean of the area is the middle of its range."""
-    width, height, _, _ = random_crops(20000, 0.1, generator, CPU)
+    width, height, _, _ = random_crops(20000, 0.1, generator)
     whole = (width < 1) & (height < 1)
     area = (width * height)[whole & (width * height < 0.7)]
     assert area.mean().item() == pytest.approx(0.4, abs=0.01)

@@ -34,7 +34,7 @@ def test_the_jitter_is_torchvisions_in_the_order_drawn(
     keys = [torch.full((6,), each) for each in (0.3, 0.4, 0.1, 0.2)]
     chosen = torch.tensor([0.0] * 5 + [0.9])
     values = iter([chosen, *factors, *keys])
-    monkeypatch.setattr(augmentations, "drawn", lambda *_: next(values))
+    monkeypatch.setattr(augmentations, "uniform", lambda *_: next(values))
     ours = random_jitter(images, torch.Generator())
     theirs = (
         (reference.adjust_saturation, 2), (reference.adjust_hue, 3),
@@ -51,10 +51,10 @@ def test_the_jitter_is_torchvisions_in_the_order_drawn(
 def test_images_jittered_together_are_those_jittered_one_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """All chosen rows at once, as on a device, where an order is one image's own."""
+    """As on a device: those whose next operation is the same."""
     images = torch.rand(40, 3, 16, 16, generator=torch.Generator().manual_seed(2))
     alone = random_jitter(images, torch.Generator().manual_seed(3))
-    monkeypatch.setattr(augmentations, "groups", lambda chosen, _: (chosen.nonzero().squeeze(1),))
+    monkeypatch.setattr(augmentations, "on_cpu", lambda _: False)
     together = random_jitter(images, torch.Generator().manual_seed(3))
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
     assert 20 < int((alone != images).flatten(1).any(dim=1).sum()) < 40
@@ -99,7 +99,7 @@ def test_the_blur_is_torchvisions_gaussian_inside_the_image(
     images: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = iter([torch.zeros(6), torch.full((6,), 1.5)])  # all chosen, one width
-    monkeypatch.setattr(augmentations, "drawn", lambda *_: next(values))
+    monkeypatch.setattr(augmentations, "uniform", lambda *_: next(values))
     ours = random_blur(images, torch.Generator())
     expected = reference.gaussian_blur(images, [17, 17], [1.5, 1.5])
     inner = (

@@ -10,8 +10,6 @@ import torch
 from eqco.runtime import rng
 from eqco.runtime.rng import RankSlice, Shuffle, generator_for, sample_rows, seed_for, uniform
 
-CPU = torch.device("cpu")
-
 
 def test_a_generator_depends_on_seed_and_labels_alone() -> None:
     def first(*labels: int | str) -> int:
@@ -47,10 +45,8 @@ def test_the_seed_of_labels_is_the_one_that_made_the_committed_records() -> None
 
 
 def test_numbers_of_two_parts_are_those_of_the_whole_batch() -> None:
-    whole = uniform(6, -1.0, 2.0, generator_for(0, "x"), CPU)
-    parts = [
-        uniform(3, -1.0, 2.0, RankSlice(generator_for(0, "x"), 6, first), CPU) for first in (0, 3)
-    ]
+    whole = uniform(6, -1.0, 2.0, generator_for(0, "x"))
+    parts = [uniform(3, -1.0, 2.0, RankSlice(generator_for(0, "x"), 6, first)) for first in (0, 3)]
     assert torch.equal(torch.cat(parts), whole)
     assert -1 <= whole.min() < whole.max() < 2
 
