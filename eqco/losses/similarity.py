@@ -9,6 +9,7 @@ Losses that need each negative apart (`relative`) hold the K similarities of eac
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,16 +18,37 @@ from torch.autograd.function import once_differentiable
 
 from eqco.losses.sampling import skip
 from eqco.losses.tensors import full_precision, wide
+from eqco.runtime.transfer import to_device
 
-# Taking the K keys of each query costs less than similarities to all keys where K is at most one in
-# so many: measured on a CPU, see benchmark/README.md.
-FEW = 32
-FEW_WITH_GRADIENT = 128  # the same where the keys need a gradient too
-SMALL = 2**17  # similarities; more of them are faster by blocks
-# Similarities in a block. On a CPU a block of 1 MiB stays in the second-level cache.
-BLOCK = {"cpu": 2**18}
-BLOCK_ELSEWHERE = 2**26
-MOST_COLUMNS = 2048
+
+@dataclass(frozen=True)
+class Sizes:
+    """From which sizes on one way to compute similarities is faster than another.
+
+    Attributes:
+        few: the K keys of each query are taken alone where K is at most one in so many keys.
+        small: similarities; more of them are computed by blocks.
+        block: similarities in a block.
+        most_columns: keys in a block.
+    """
+
+    few: int
+    small: int
+    block: int
+    most_columns: int
+
+
+# Measured, see benchmark/README.md. A block of 1 MiB stays in the second-level cache.
+ON_CPU = Sizes(few=32, small=2**17, block=2**18, most_columns=2048)
+# Not measured. Few launches count, and memory: K keys of 128 dimensions are 128 K numbers, all
+# similarities M; a matrix takes 64 MiB, a block 256.
+ELSEWHERE = Sizes(few=128, small=2**24, block=2**26, most_columns=2**26)
+FEW_WITH_GRADIENT = 128  # `few` on a CPU where the keys need a gradient too
+
+
+def sizes_on(device: torch.device) -> Sizes:
+    """The sizes of a device."""
+    return ON_CPU if device.type == "cpu" else ELSEWHERE
 
 
 def blocks(total: int, size: int) -> Iterator[slice]:
@@ -36,12 +58,12 @@ def blocks(total: int, size: int) -> Iterator[slice]:
 
 def block_shape(query: Tensor, keys: Tensor, columns: Tensor | None) -> tuple[int, int]:
     """How many queries and keys a block holds."""
-    block = BLOCK.get(query.device.type, BLOCK_ELSEWHERE)
+    sizes = sizes_on(query.device)
     if columns is None:
-        width = min(len(keys), MOST_COLUMNS)
-        return max(1, block // width), width
+        width = min(len(keys), sizes.most_columns)
+        return max(1, sizes.block // width), width
     width = columns.shape[1]
-    return max(1, block // (width * query.shape[1] // 4 + 1)), width
+    return max(1, sizes.block // (width * query.shape[1] // 4 + 1)), width
 
 
 class LogSumExp(torch.autograd.Function):
@@ -125,13 +147,30 @@ def parts(
         some = keys[place]
         similarity = query[rows] @ some.T
         if excluded is not None:
-            none = torch.finfo(similarity.dtype).min  # finite: a part may hold excluded keys alone
-            for column in excluded[rows].unbind(dim=1):
-                inside = (column >= place.start) & (column < place.stop)
-                at = (column - place.start).clamp(0, len(some) - 1)[:, None]
-                kept = torch.where(inside[:, None], none, similarity.gather(1, at))
-                similarity.scatter_(1, at, kept)
+            exclude(similarity, excluded[rows], place, len(keys))
         yield similarity, some, place
+
+
+def exclude(similarity: Tensor, excluded: Tensor, place: slice, total: int) -> None:
+    """Set similarities (n, M') to excluded keys to the least number, in place.
+
+    Finite, for a part may hold excluded keys alone.
+
+    Args:
+        similarity: to the keys of a place among all.
+        excluded: among all keys, shape (n, E).
+        place: where the M' keys are.
+        total: M.
+    """
+    least = torch.finfo(similarity.dtype).min
+    if similarity.shape[1] == total:
+        similarity.scatter_(1, excluded, least)
+        return
+    for column in excluded.unbind(dim=1):
+        inside = (column >= place.start) & (column < place.stop)
+        at = (column - place.start).clamp(0, similarity.shape[1] - 1)[:, None]
+        kept = torch.where(inside[:, None], least, similarity.gather(1, at))
+        similarity.scatter_(1, at, kept)
 
 
 class Similarities:
@@ -147,7 +186,7 @@ class Similarities:
             counts as a query: results have n * draws entries, the draws of a query in a row.
 
     Attributes:
-        few: instead of FEW, which rounds as the committed runs did.
+        few: instead of the usual one, which rounds as the committed runs did.
     """
 
     few: int | None = None
@@ -167,8 +206,8 @@ class Similarities:
         with full_precision(query):
             self.query, self.keys = query.to(dtype), keys.to(dtype)
             self.positive = self.for_each_draw((self.query * positive_key.to(dtype)).sum(dim=1))
-        self.columns = None if columns is None else columns.to(query.device)
-        self.excluded = None if excluded is None else excluded.to(query.device)
+        self.columns = None if columns is None else to_device(columns, query.device)
+        self.excluded = None if excluded is None else to_device(excluded, query.device)
         self.version = version(keys)
         if self.num_negatives < 1:
             raise ValueError(f"no negative is left of {len(keys)} key(s)")
@@ -220,9 +259,10 @@ class Similarities:
 
     def uses_matrix(self) -> bool:
         """Whether all similarities at once are faster than blocks, by measured sizes."""
+        sizes = sizes_on(self.query.device)
         if self.columns is not None:
-            return self.columns.shape[1] * (self.few or FEW) > len(self.keys)
-        return len(self.query) * len(self.keys) <= SMALL
+            return self.columns.shape[1] * (self.few or sizes.few) > len(self.keys)
+        return len(self.query) * len(self.keys) <= sizes.small
 
     def negatives(self) -> Tensor:
         """Similarities to the negatives, shape (n * draws, K)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from decimal import Context, Decimal, localcontext
 from typing import Any
 
@@ -188,9 +188,8 @@ def test_blocks_and_matrices_are_right_at_the_rim(
     found = []
     for small, few in ((10**9, 10**9), (0, 0)):  # a matrix; blocks
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(similarity, "SMALL", small)
-            patch.setattr(similarity, "FEW", few)
-            patch.setattr(similarity, "MOST_COLUMNS", 4)
+            sizes = replace(similarity.ON_CPU, few=few, small=small, most_columns=4)
+            patch.setattr(similarity, "ON_CPU", sizes)
             sims = Similarities(query, positive, keys, **which)
             found.append(LOSSES["eqco"].losses(sims, temperature=t, alpha=alpha))
     pair = (sims.positive, sims.negatives())

@@ -12,7 +12,7 @@ from torch import Tensor
 from eqco.losses import similarity
 from eqco.losses.functional import eqco_info_nce
 from eqco.losses.logits import similarities
-from eqco.losses.similarity import LogSumExp, Similarities
+from eqco.losses.similarity import LogSumExp, Similarities, Sizes
 from tests.formulas import as_defined
 from tests.processes import python
 
@@ -55,9 +55,9 @@ def embeddings(generator: torch.Generator) -> list[Tensor]:
 
 def set_blocks(monkeypatch: pytest.MonkeyPatch, block: int, most_columns: int) -> None:
     """So many similarities in a block, of so many keys at most."""
-    monkeypatch.setitem(similarity.BLOCK, "cpu", block)
-    monkeypatch.setattr(similarity, "MOST_COLUMNS", most_columns)
-    monkeypatch.setattr(similarity, "SMALL", 0)
+    few = 10**9 if block == 0 else 0  # no block: the whole matrix
+    sizes = Sizes(few=few, small=few, block=block, most_columns=most_columns)
+    monkeypatch.setattr(similarity, "ON_CPU", sizes)
 
 
 def negatives_of(query: Tensor, keys: Tensor, choice: str) -> Tensor:
@@ -82,10 +82,6 @@ def test_log_odds_and_gradients_are_those_of_the_whole_matrix(
 ) -> None:
     """Also where only queries or only keys need a gradient."""
     set_blocks(monkeypatch, block, most_columns)
-    monkeypatch.setattr(similarity, "FEW", 0)
-    if block == 0:  # the whole matrix
-        for limit in ("FEW", "SMALL"):
-            monkeypatch.setattr(similarity, limit, 10**9)
     weights = torch.randn(QUERIES, generator=generator, dtype=torch.float64)
     for needed in ((0, 1, 2), (0,), (2,)):
         given = [each.detach() for each in embeddings]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -83,12 +83,12 @@ EVERY_DRAWING = pytest.mark.parametrize("drawing", sorted(DRAWINGS))
 
 
 WAYS = {  # whether negatives are drawn, in how many draws, and how similarities are computed
-    "keys": (True, False, {"FEW": 0}),
-    "matrix": (True, False, {"FEW": 10**9}),
-    "all": (False, False, {"FEW": 32, "SMALL": 0}),
-    "all-matrix": (False, False, {"FEW": 32, "SMALL": 10**9}),
-    "draws-keys": (True, True, {"FEW": 0}),
-    "draws-matrix": (True, True, {"FEW": 10**9}),
+    "keys": (True, False, {"few": 0}),
+    "matrix": (True, False, {"few": 10**9}),
+    "all": (False, False, {"small": 0}),
+    "all-matrix": (False, False, {"small": 10**9}),
+    "draws-keys": (True, True, {"few": 0}),
+    "draws-matrix": (True, True, {"few": 10**9}),
 }
 DRAWS = {"simo": 2, "moco": 4, "simclr": 5}  # of 2 negatives: of 5, 9 and 10 that there are
 
@@ -111,10 +111,8 @@ def test_value_and_gradients_are_those_of_the_matrix_of_all_similarities(
 ) -> None:
     """In float64, blocks are split; of several draws it is the mean of their losses."""
     drawn, several, limits = WAYS[way]
-    monkeypatch.setattr(similarity, "MOST_COLUMNS", 2)
-    for limit, value in limits.items():
-        monkeypatch.setattr(similarity, limit, value)
-    monkeypatch.setitem(similarity.BLOCK, "cpu", 5)
+    sizes = replace(similarity.ON_CPU, block=5, most_columns=2, **limits)
+    monkeypatch.setattr(similarity, "ON_CPU", sizes)
     case, draws = CASES[name], DRAWS[name] if several else 1
     count = (2 if several else 3) if drawn else case.available
     method = made(name, num_negatives=count, drawing=drawing, draws=draws)

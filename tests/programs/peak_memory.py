@@ -72,7 +72,7 @@ def measured(case: str) -> int:
         of_batch(case, SIZE)
         return most() - before
     some = QUEUE if case == "queue-all" else 16
-    assert some == QUEUE or some * similarity.FEW <= QUEUE
+    assert some == QUEUE or some * similarity.ON_CPU.few <= QUEUE
     method = MoCo(
         Rows(WIDTH, WIDTH), num_negatives=some, queue_size=QUEUE, key_momentum=0.9, bn_splits=1
     )
