@@ -69,10 +69,18 @@ def processor() -> str:
     return names[0] if names else platform.machine()
 
 
+def tf32() -> dict[str, bool]:
+    """Whether a GPU rounds float32 to 10 bits of mantissa in convolutions and matrix products."""
+    of: Any = torch.backends
+    kinds = {"convolutions": of.cudnn.conv, "products": of.cuda.matmul}
+    return {name: kind.fp32_precision == "tf32" for name, kind in kinds.items()}
+
+
 def provenance(machine: Machine) -> dict[str, Any]:
     """Device, threads, versions and commit of this process; what is unknown is None."""
     cuda = machine.device.startswith("cuda")
     return {
+        **({"tf32": tf32()} if cuda else {}),
         "device": torch.cuda.get_device_name() if cuda else processor(),
         "device_type": machine.device.split(":")[0],
         "threads": machine.threads,

@@ -19,7 +19,8 @@ NAME = "[a-z][a-z0-9_]*"  # of a metric or a diagnostic
 MACHINE: dict[str, Kind] = {
     "device": str, "device_type": str, "threads": COUNT, "workers": WHOLE, "compile": bool,
     "processes": COUNT, "cores": (COUNT, None), "python": str, "system": str,
-    "versions": Table(others=str), "commit": (str, None), "dirty": (bool, None),
+    "versions": Table(others=str), "tf32": Table(others=bool), "commit": (str, None),
+    "dirty": (bool, None),
 }  # fmt: skip
 DIAGNOSTICS = {"cv2": NOT_NEGATIVE, "one_minus_pi0": Number(0, 1), "rho2_cv2": NOT_NEGATIVE}
 # The tables have what readers of a record rely on, or are empty.

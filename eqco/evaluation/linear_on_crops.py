@@ -90,6 +90,18 @@ class CropProbe(ResumableTask):
         self.step += 1
         return loss.detach()
 
+    def next_images(self) -> tuple[Tensor, Tensor, int]:
+        """Crops and labels of several steps, uint8, on the device; images of a step.
+
+        Each batch goes there by itself: it is in pinned memory, where what is joined is not.
+        """
+        if self.batches is None:
+            self.batches = self.images.probe_crops(self.shuffle, self.step, self.steps)
+        parts = zip(*islice(self.batches, STEPS_AT_ONCE), strict=True)
+        there = [[each.to(self.device, non_blocking=True) for each in part] for part in parts]
+        crops, labels = map(torch.cat, there)
+        return crops, labels, len(there[1][0])
+
     def advance(self) -> float:
         """Several steps, whose images go through the backbone at once.
 
@@ -97,12 +109,8 @@ class CropProbe(ResumableTask):
             TrainingError: the loss is not finite.
             ValueError: an image cannot be read.
         """
-        if self.batches is None:
-            self.batches = self.images.probe_crops(self.shuffle, self.step, self.steps)
-        some = list(islice(self.batches, STEPS_AT_ONCE))
-        features = self.frozen.features(self.images.ready(torch.cat([crops for crops, _ in some])))
-        labels = torch.cat([labels for _, labels in some]).to(features.device)
-        size = len(labels) // len(some)
+        crops, labels, size = self.next_images()
+        features = self.frozen.features(self.images.ready(crops))
         for own, right in zip(torch.split(features, size), torch.split(labels, size), strict=True):
             loss = self.fit(own, right)
         value = mean_over_ranks(loss).item()

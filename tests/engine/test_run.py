@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from eqco.artifacts.record import Record
 from eqco.config import Machine
-from eqco.engine.run import peak_memory_mib, run, untrained
+from eqco.engine.run import measured, peak_memory_mib, run, untrained
 from reproductions.scales import SCALES
 from tests.engine.test_pretrain import RECIPE, machine_in
 
@@ -20,14 +21,24 @@ def flushes() -> bool:
     return not (torch.tensor(1e-38) * 0.01).item()
 
 
-def test_a_run_leaves_the_settings_of_torch_as_they_were(tmp_path: Path) -> None:
+def test_a_run_leaves_the_settings_of_torch_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     threads, flushed = torch.get_num_threads(), flushes()
+    within: list[bool] = []
+
+    def look(*given: Any) -> Record | None:
+        within.append(torch.backends.cudnn.benchmark)
+        return measured(*given)
+
+    monkeypatch.setattr("eqco.engine.run.measured", look)
     torch.set_num_threads(2)
     try:
         for flush in (False, True):
             torch.set_flush_denormal(flush)
             assert run(untrained(RECIPE), int(flush), machine_in(tmp_path / "c"), tmp_path / "r")
             assert (torch.get_num_threads(), flushes()) == (2, flush)
+            assert (within.pop(), torch.backends.cudnn.benchmark) == (True, False)
     finally:
         torch.set_num_threads(threads)
         torch.set_flush_denormal(flushed)

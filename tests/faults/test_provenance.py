@@ -9,13 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from eqco.artifacts import environment
 from eqco.artifacts.environment import provenance
 from eqco.artifacts.record import Record, checksum
+from eqco.artifacts.record_schema import MACHINE
 from eqco.cli.show import in_words
 from eqco.config import Machine
 from eqco.recipe import Recipe
+from eqco.runtime.validation import Table
 from reproductions.reports.html.runs import marks
 from reproductions.results import compare
 from tests.reproductions.reports.test_terminal import make_record
@@ -47,6 +50,14 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(tmp_path / "home", "commit", "-qm", "one")
     monkeypatch.setattr(environment, "PACKAGE", folder)
     return folder
+
+
+def test_tf32_is_told_of_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA none")
+    machine = provenance(Machine(device="cuda"))
+    assert machine["tf32"] == {"convolutions": True, "products": False}  # as torch has it
+    Table(MACHINE).check("machine", machine)
+    assert "tf32" not in provenance(Machine())
 
 
 def told() -> tuple[str | None, bool | None]:
