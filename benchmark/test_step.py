@@ -16,7 +16,8 @@ pytestmark = pytest.mark.benchmark(group="step")
 def test_step(compare: Compare, scale: str, method: str) -> None:
     batch = compare.size(256, 32)
     recipe = recipe_of(scale, method, batch=batch)
-    ours, bare = training(recipe, scale), Bare(recipe, scale)
+    ours = training(recipe, scale)
+    bare = Bare(recipe, ours.images.views(0))
     compare(
         f"{scale}, {method}",
         ours=Timed(ours.advance, images=batch),

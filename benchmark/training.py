@@ -56,9 +56,9 @@ class Bare:
     The key encoder follows by a moving average, as it must; nothing is shuffled or drawn.
     """
 
-    def __init__(self, recipe: Recipe, scale: str) -> None:
-        self.recipe, self.method = recipe, build(recipe, 0, "cpu")
-        self.views = training(recipe, scale).images.views(0)
+    def __init__(self, recipe: Recipe, views: tuple[Tensor, Tensor]) -> None:
+        self.recipe, self.views, self.device = recipe, views, views[0].device
+        self.method = build(recipe, 0, str(self.device))
         self.optimizer = torch.optim.SGD(
             self.method.encoder.parameters(), 0.01, momentum=0.9, weight_decay=1e-4
         )
@@ -66,24 +66,26 @@ class Bare:
     def loss(self) -> Tensor:
         """Matrix products and cross-entropy."""
         encoder, (query_view, key_view) = self.method.encoder, self.views
+        own = torch.arange(len(query_view), device=self.device)
         if self.recipe.method == "simclr":
             both = encoder(torch.cat(self.views))
             logits = (both @ both.T / TEMPERATURE).fill_diagonal_(-1e9)
-            half = len(query_view)
-            return F.cross_entropy(logits, (torch.arange(2 * half) + half) % (2 * half))
+            return F.cross_entropy(logits, torch.cat([own + len(own), own]))
         with torch.no_grad():
             momentum_update(encoder, self.method.key_encoder, self.recipe.key_momentum)
             key = self.method.key_encoder(key_view)
         query = encoder(query_view)
         if self.recipe.method == "simo":
-            return F.cross_entropy(query @ key.T / TEMPERATURE, torch.arange(len(query)))
+            return F.cross_entropy(query @ key.T / TEMPERATURE, own)
         queue: Any = self.method.queue
         logits = torch.cat([(query * key).sum(dim=1, keepdim=True), query @ queue.T], dim=1)
-        return F.cross_entropy(logits / TEMPERATURE, torch.zeros(len(query), dtype=torch.long))
+        return F.cross_entropy(logits / TEMPERATURE, torch.zeros_like(own))
 
     def step(self) -> None:
         """One step of SGD."""
-        loss = self.loss()
+        low = self.recipe.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
+            loss = self.loss()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()

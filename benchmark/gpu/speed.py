@@ -6,19 +6,16 @@ import os
 import subprocess
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.inputs import embeddings, ours_in_batch, plain_in_batch, random_images, write_jpegs
+from benchmark.gpu.steps import tree_of
+from benchmark.inputs import embeddings, ours_in_batch, plain_in_batch
 from benchmark.measure import python
-from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data.image_folder import scan
-from eqco.data.in_memory import Dataset, InMemory
-from eqco.engine.pretrain import Pretraining
 from eqco.engine.throughput import seconds_per_call
 from eqco.methods import build
 from eqco.recipe import Recipe
@@ -74,16 +71,6 @@ def large(report: Any) -> Recipe:
     return recipe
 
 
-def tree_of(report: Any) -> tuple[Path, str]:
-    """The given tree of JPEG files, or one made for the purpose; and which it is."""
-    if report.data is not None:
-        return report.data, "given"
-    folder = report.out / "jpegs"
-    if not folder.exists():
-        write_jpegs(folder, 8 if report.tiny else 512)
-    return folder, "made"
-
-
 def resnet50(report: Any) -> dict[str, Any]:
     """Images a second, as `reproductions throughput` measures, and the share of the matrix rate."""
     folder, which = tree_of(report)
@@ -107,23 +94,6 @@ def resnet50(report: Any) -> dict[str, Any]:
         "workers": workers,
         "files": which,
     }
-
-
-def cifar(report: Any) -> dict[str, Any]:
-    """Epochs a minute of 50,000 random images of 32 pixels that lie on the device."""
-    total = 64 if report.tiny else 50_000
-    images, labels = random_images(total, 32), torch.arange(total) % 10
-    data = Dataset(images, labels, images[:10], labels[:10], 10, "random")
-    recipe = replace(SCALES["cifar10"].base, num_negatives=16)
-    if report.tiny:
-        recipe = replace(
-            recipe, backbone="small-rgb", batch_size=16, num_negatives=4, precision="float32"
-        )
-    machine = Machine(device=report.device, threads=torch.get_num_threads())
-    work = Pretraining(Run(recipe, 0, machine), InMemory(data, recipe, 0, machine))
-    taken = seconds_per_call(work.advance, report.device, rounds=2 if report.tiny else 80)
-    rate = recipe.batch_size / taken
-    return {"images a second": round(rate, 1), "epochs a minute": round(60 * rate / 50_000, 2)}
 
 
 def table1(report: Any) -> dict[str, Any]:

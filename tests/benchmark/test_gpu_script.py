@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from benchmark.gpu import __main__ as gpu
-from benchmark.gpu import correctness
+from benchmark.gpu import correctness, steps
 from eqco.methods import METHODS
 
 
@@ -31,7 +33,12 @@ def test_every_part_reports(folder: Path) -> None:
     for method in METHODS:
         assert parts["CPU and device agree"][method]["gradient"] == 0
         assert parts["two processes"][method] < 1e-3
-    assert parts["ResNet-50 at 224 pixels"]["share of the matrix rate"] > 0
+    for name in steps.LAUNCHES:
+        assert parts["waits a step"][name]["a step"] == 0
+        assert parts["launches a step"][name] > 100
+        assert parts["images a second"][name]["share of the bare loop"] > 0
+        assert parts["images a second"][name]["images/s, estimated"] == "none"
+    assert parts["ResNet-50 from files"]["share of the matrix rate"] > 0
     assert "collected" in parts["table 1 at CIFAR-10"]["pytest"]
 
 
@@ -39,6 +46,65 @@ def test_the_page_has_every_part(folder: Path) -> None:
     page = (folder / "report.md").read_text(encoding="utf-8")
     assert all(f"## {name}\n" in page for name in gpu.PARTS)
     assert "| images a second, training | " in page
+
+
+def test_right_or_wrong_comes_first_and_the_rows_last() -> None:
+    measured = ["waits a step", "launches a step", "images a second"]
+    assert list(gpu.PARTS)[:3] == ["CPU and device agree", "other ways to compute", "two processes"]
+    assert list(gpu.PARTS)[3:6] == measured == list(gpu.STATUS)
+    assert list(gpu.PARTS)[-1] == "table 1 at CIFAR-10"
+
+
+def test_report_and_status_say_which_budget_was_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "cifar10, moco"
+    found: dict[str, dict[str, Any]] = {
+        "waits a step": {name: {"a step": 3.0, "moco.py:118": 12}},
+        "launches a step": {name: 9000.0, "cifar10, simo": 600.0},
+        "images a second": {name: {"share of the bare loop": 0.5}},
+    }
+    parts = {part: lambda _, each=each: dict(each) for part, each in found.items()}
+    monkeypatch.setattr(gpu, "PARTS", parts | {"wrong": lambda _: {"value": 1 / 0}})
+    assert gpu.main(["--device", "cpu", "--out", str(tmp_path)]) == 1 + 4 + 8 + 16
+    told = [
+        f"{name}: 3 waits, budget 0",
+        f"{name}: 9,000 launches, budget 1,600",
+        f"{name}: 0.5 of the bare loop, budget 0.9",
+    ]
+    assert capsys.readouterr().out.splitlines()[-3:] == [f"missed: {line}" for line in told]
+    written = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["missed"]
+    assert [line for lines in written.values() for line in lines] == told
+    page = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert all(f"- missed: {line}\n" in page for line in told)
+
+
+def test_waits_are_counted_by_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[str] = []
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
+
+    def step() -> None:
+        warnings.warn("called a synchronizing CUDA operation", UserWarning, stacklevel=1)
+        warnings.warn("something else", UserWarning, stacklevel=1)
+
+    places = steps.waiting_places(step)
+    assert modes == ["warn", "default"]
+    assert list(places.values()) == [4]
+    assert next(iter(places)).startswith("test_gpu_script.py:")
+
+
+def test_a_group_of_steps_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: done.append("wait"))
+    launched, taken = steps.seconds_of_group(lambda: done.append("step"), "cuda")
+    assert done == [*["step"] * steps.GROUP, "wait"]
+    assert 0 < launched <= taken
+
+
+def test_an_estimate_is_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA A100-SXM4-80GB")
+    assert steps.estimate("cuda", "cifar10, simo") == 17_000
+    assert steps.estimate("cuda", "cifar10, synco") == "none"
 
 
 def report_of(folder: Path, until: float = float("inf")) -> gpu.Report:
