@@ -58,7 +58,10 @@ def draw(frame: pd.DataFrame) -> Figure:
         band = RELEVANT if question == QUESTIONS["level"] else 0.0
         style.forest(axis, part.assign(label=named), band)
     axes[-1].set_xlabel("points of top-1 accuracy")
-    title = "bar: 95 % interval of the paired difference; colour: verdict on the title"
+    title = (
+        "bar: 95 % interval of the paired difference, simultaneous over the secondary claims of a "
+        "table; colour: verdict on the title"
+    )
     style.legend_below(figure, title)
     return figure
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reproductions.experiments.planned import EXPERIMENTS, Experiment
 from reproductions.results.evidence import committed
+from reproductions.statistics.bootstrap import interval_over_both, right_images
 from reproductions.statistics.verdicts import Comparison, Values, Verdict, judge_all
 from reproductions.statistics.wording import INTERVAL, NOT_RUN, count, points
 from reproductions.tables.base import Row
@@ -37,6 +38,19 @@ def verdicts(name: str, metric: str = "linear") -> list[Verdict]:
     made = EXPERIMENTS[name]
     seeds = [made.planned_seeds(each) for each in made.comparisons]
     return judge_all(made.comparisons, values_of(made, metric), seeds)
+
+
+def over_both(made: Experiment, comparison: Comparison) -> str:
+    """Interval of a comparison over seeds and images; "" where runs did not keep their images."""
+    found = committed(made.scale)
+    recipes, rows = made.rows(found.base), []
+    for name in comparison.weights if recipes else ():
+        runs = found.of(Row(recipes[name])).items()
+        kept = {seed: right_images(record, "linear") for seed, record in runs}
+        rows.append({seed: right for seed, right in kept.items() if right is not None})
+    seeds = made.planned_seeds(comparison)
+    ends = interval_over_both(rows, list(comparison.weights.values()), seeds) if rows else None
+    return "" if ends is None else "[{:+.2f}, {:+.2f}]".format(*ends)
 
 
 def cell(values: Collection[float]) -> str:
@@ -77,6 +91,10 @@ def section(name: str) -> str:
         ]
         ranks = ["primary", *(["secondary"] * (len(made.comparisons) - 1))]
         lines = list(map(comparison_line, ranks, made.comparisons, verdicts(name)))
+        images = [over_both(made, each) for each in made.comparisons]
+        if any(images):
+            header.append("over seeds and images")
+            lines = [[*line, each] for line, each in zip(lines, images, strict=True)]
         parts.append(markdown_table(header, lines))
     return "\n\n".join(parts) or "Not run: its learning rates are not chosen yet."
 
