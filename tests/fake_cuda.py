@@ -132,7 +132,8 @@ class FakeCuda(TorchDispatchMode):
 
     def check_types(self, result: Any) -> None:
         """Raise TypeError where the device does not know a type."""
-        types = {each.dtype for each in tree_leaves(result) if isinstance(each, FakeTensor)}
+        tensors = [each for each in tree_leaves(result) if isinstance(each, FakeTensor)]
+        types = {each.dtype for each in tensors if each.device.type == "cuda"}
         if torch.float64 in types and not self.has_float64:
             raise TypeError("the device has no float64" + place())
 

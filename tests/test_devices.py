@@ -192,7 +192,10 @@ def test_images_from_files(device: FakeCuda) -> None:
 
 @pytest.mark.parametrize("name", metrics.METRICS)
 def test_every_metric(device: FakeCuda, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Up to the number itself; of the linear probe's fit one evaluation, without a step."""
+    """Up to the number itself; of the linear probe's fit one evaluation, without a step.
+
+    Also on a device that has no float64.
+    """
     compared: list[Tensor] = []
 
     def step(optimizer: torch.optim.LBFGS, evaluate: Callable[[], Tensor]) -> None:
@@ -202,7 +205,7 @@ def test_every_metric(device: FakeCuda, name: str, monkeypatch: pytest.MonkeyPat
         compared.append(weights.grad)
 
     monkeypatch.setattr(torch.optim.LBFGS, "step", step)
-    device.may_wait = True
+    device.may_wait, device.has_float64 = True, False
     labels = made(40, dtype=torch.long)
     train, test = ((made(40, 16), labels) for _ in range(2))
     compared.append(metrics.METRICS[name].correct(train, test, 5, Recipe()))

@@ -40,7 +40,7 @@ UNTRAINED_SHARE = 0.85
 
 @torch.no_grad()
 def embed(method: Method, images: Images, count: int = 1024) -> tuple[Tensor, Tensor]:
-    """Queries and keys of `count` training images, shape (N, D) each, of length 1.
+    """Queries and keys of `count` training images, shape (N, D) each, of length 1, on the CPU.
 
     Query and key encoder in evaluation mode, fresh random views; fewer where the data has fewer.
     """
@@ -50,7 +50,7 @@ def embed(method: Method, images: Images, count: int = 1024) -> tuple[Tensor, Te
     encoders = (method.encoder, method.key_encoder)
     for view, encoder in zip(images.sample(count), encoders, strict=True):
         parts = torch.split(view.to(device), max(1, MOST_PIXELS // view[0].numel()))
-        embeddings.append(torch.cat([encoder(part) for part in parts]))
+        embeddings.append(torch.cat([encoder(part) for part in parts]).cpu())
     return embeddings[0], embeddings[1]
 
 

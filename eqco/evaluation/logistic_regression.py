@@ -34,9 +34,10 @@ def whiten(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
     """
     mean = train.mean(dim=0)
     centred = train - mean
-    variance, directions = torch.linalg.eigh((centred.T @ centred).double() / len(train))
+    covariance = (centred.T @ centred).cpu().double() / len(train)  # MPS has no float64
+    variance, directions = torch.linalg.eigh(covariance)
     scale = variance.clamp(min=(LEAST_VARIANCE * variance[-1]).clamp(min=1e-12)).rsqrt()
-    matrix = (directions * scale).to(train.dtype)
+    matrix = (directions * scale).to(train)
     return centred @ matrix, (test - mean) @ matrix
 
 

@@ -86,7 +86,7 @@ class Metric:
 
 def percent(correct: Tensor) -> float:
     """Share of true values, in percent."""
-    return 100.0 * correct.double().mean().item()
+    return 100.0 * correct.cpu().double().mean().item()
 
 
 def packed(correct: Tensor) -> str:
