@@ -26,6 +26,8 @@ from eqco.losses.functional import variance_penalty
 from eqco.losses.memory_bank import MovingAverages
 from eqco.losses.registry import LOSSES
 from eqco.methods import build
+from eqco.methods.ahead import STEPS as STEPS_AHEAD
+from eqco.methods.ahead import Ahead
 from eqco.runtime.distributed import average_buffers, mean_over_ranks, world_size
 from eqco.runtime.resumable import ResumableTask, restore_optimizer
 from eqco.runtime.rng import generator_for
@@ -107,10 +109,17 @@ class Pretraining(ResumableTask):
         self.averages: MovingAverages | None = None
         if LOSSES[recipe.loss].averages:
             self.averages = MovingAverages(total).to(machine.device)
+        if machine.device.startswith("cuda"):  # a CPU that trains has no core to spare
+            self.method.ahead = Ahead(self.coming)
         self.curve: list[tuple[int, float]] = []
         self.value = math.nan
         self.lag = 0 if machine.device == "cpu" else STEPS_BETWEEN_READS
         self.unread = deque[tuple[int, Callable[[], float]]]()
+
+    def coming(self) -> list[torch.Generator]:
+        """Fresh generators of the negatives of the next steps."""
+        end = min(self.steps, self.step + 1 + STEPS_AHEAD)
+        return [generator_for(self.seed, "negatives", step) for step in range(self.step + 1, end)]
 
     def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:
         """The loss of this step's views."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from eqco.config import Settings
 from eqco.losses.sampling import draw_columns
 from eqco.losses.similarity import Similarities
+from eqco.methods.ahead import Ahead
 from eqco.methods.batch_norm import use_synced_batch_norm
 from eqco.methods.encoder import Encoder, frozen_copy, momentum_update
 from eqco.runtime.distributed import first_index
@@ -45,6 +46,7 @@ class Method(nn.Module, ABC):
     key_encoder: Encoder
     key_momentum: float
     looked: bool = False  # whether the first embeddings were looked at
+    ahead: Ahead | None = None  # draws the negatives of the next steps
 
     def __init__(
         self, encoder: Encoder, *, num_negatives: int, drawing: str = "independent", draws: int = 1
@@ -95,15 +97,29 @@ class Method(nn.Module, ABC):
         self, available: int, total: int, place: Tensor, generator: torch.Generator
     ) -> Tensor | None:
         """Which keys are the negatives of this process's queries, see `draw_columns`."""
-        return draw_columns(
-            self.num_negatives,
-            available,
-            generator,
-            self.drawing,
-            total=total,
-            place=place,
-            draws=self.draws,
-        )
+
+        def now(fresh: torch.Generator) -> Tensor | None:
+            return draw_columns(
+                self.num_negatives,
+                available,
+                fresh,
+                self.drawing,
+                total=total,
+                place=place,
+                draws=self.draws,
+            )
+
+        if self.ahead is None or self.num_negatives == available:
+            return now(generator)
+
+        def later(fresh: torch.Generator) -> Tensor | None:
+            self.before_draw(total, fresh)
+            return now(fresh)
+
+        return self.ahead.draw(generator, now, later)
+
+    def before_draw(self, total: int, generator: torch.Generator) -> Any:
+        """What a step of N images draws before its negatives: nothing."""
 
     def look(self, embedding: Tensor) -> None:
         """Raise ValueError where the first embeddings of an encoder are not (N, D) of length 1.

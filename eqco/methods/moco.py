@@ -99,12 +99,16 @@ class MoCo(Method):
         if world_size() > 1 and torch.is_autocast_enabled(device):  # as the encoder will see them
             key_view = key_view.to(torch.get_autocast_dtype(device))
         images = gather(key_view)  # (N, C, H, W)
-        shuffled = torch.randperm(len(images), generator=generator, device="cpu")
+        shuffled = self.before_draw(len(images), generator)
         order = (shuffled[own_part(len(key_view))], shuffled.argsort())
         own, back = all_to_device(order, images.device)
         with torch.no_grad():
             key = gather(self.key_encoder(images[own]))
         return key[back]
+
+    def before_draw(self, total: int, generator: torch.Generator) -> Tensor:
+        """The order in which the N key images are encoded, shape (N,)."""
+        return torch.randperm(total, generator=generator, device="cpu")
 
     def enqueue_pending(self) -> None:
         """Enqueue the keys of the last batch, which wait until its loss has been computed."""
