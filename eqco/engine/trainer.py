@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 import warnings
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from signal import SIGTERM
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from eqco.artifacts.checkpoint import Damaged, earlier, load, save, set_aside
+from eqco.artifacts.checkpoint import Damaged, earlier, load, set_aside
 from eqco.artifacts.run_files import Run
 from eqco.engine.progress import Progress
+from eqco.engine.saving import Saver
 from eqco.runtime.distributed import any_rank, rank, wait, world_size
 from eqco.runtime.resumable import ResumableTask
 from eqco.runtime.signals import Stopped, deferred, pending
@@ -36,13 +38,12 @@ class Trainer(Generic[Task]):
     Attributes:
         seconds: wall time of all sessions of a resumed run together.
         resumed: how often the run was resumed.
-        unsaved: why the last checkpoint could not be written; "" where it was.
     """
 
     def __init__(self, task: Task, run: Run, path: Path, stage: str) -> None:
         self.task, self.run, self.path, self.stage = task, run, path, stage
         self.seconds, self.resumed = 0.0, 0
-        self.unsaved = ""
+        self.saver = Saver(path, run.machine.device)
 
     def resume(self) -> None:
         """Continue from the last checkpoint that can be used, where there is one that fits.
@@ -130,18 +131,16 @@ class Trainer(Generic[Task]):
 
     def stop(self, number: int) -> None:
         """Raise Stopped, after the first process has saved."""
+        self.saver.close()
         wait()
         done = f"step {self.task.step} of {self.task.steps} of {self.stage}"
         name = self.run.run_id
-        if self.unsaved:
-            raise Stopped(number, f"{name} could not be saved at {done}, {self.unsaved}")
+        if self.saver.unsaved:
+            raise Stopped(number, f"{name} could not be saved at {done}, {self.saver.unsaved}")
         raise Stopped(number, f"{name} is saved at {done}")
 
     def save(self) -> None:
-        """Write a checkpoint from the first process; every process must call it.
-
-        Where the system refuses it, as on a full disk, a warning says so, and training goes on.
-        """
+        """Write a checkpoint from the first process; every process must call it."""
         state = {
             "digest": self.run.recipe.digest(),
             "recipe": asdict(self.run.recipe),
@@ -152,22 +151,7 @@ class Trainer(Generic[Task]):
             **self.task.state(),
         }
         if rank() == 0:
-            self.unsaved = self.refusal(state)
-        if self.unsaved:
-            tries = "training goes on, and tries again" if self.task.step < self.task.steps else (
-                "the work goes on without it"
-            )  # fmt: skip
-            warnings.warn(f"{self.unsaved}: {tries}", RuntimeWarning, stacklevel=2)
-
-    def refusal(self, state: dict[str, Any]) -> str:
-        """Write a checkpoint; why it could not be written, and what is kept, "" where it was."""
-        try:
-            save(self.path, state)
-        except OSError as error:
-            kept = [each for each in (self.path, earlier(self.path)) if each.exists()]
-            last = "the earlier one is kept" if kept else "there is no earlier one"
-            return f"checkpoint {self.path} cannot be written ({error.strerror}), {last}"
-        return ""
+            self.saver.save(state, self.task.step == self.task.steps)
 
     def train(self, progress: Progress | None = None) -> None:
         """Train to the end.
@@ -179,7 +163,7 @@ class Trainer(Generic[Task]):
         self.resume()
         sofar, started = self.seconds, time.monotonic()
         saved = started
-        with deferred():
+        with deferred(), closing(self.saver):
             while self.task.step < self.task.steps:
                 before = self.task.step
                 value = self.task.advance()

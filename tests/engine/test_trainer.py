@@ -13,6 +13,7 @@ from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.data.streaming import FromFiles
+from eqco.engine import saving
 from eqco.engine import trainer as loops
 from eqco.engine.pretrain import Pretraining
 from eqco.engine.trainer import STEPS_BETWEEN_READS, Trainer
@@ -180,7 +181,7 @@ def test_states_are_saved_as_often_as_the_clock_says(
     clock = iter(range(0, 1000, 8))
     monkeypatch.setattr(loops.time, "monotonic", lambda: float(next(clock)))
     saved: list[int] = []
-    monkeypatch.setattr(loops, "save", lambda path, state: saved.append(state["step"]))
+    monkeypatch.setattr(saving, "save", lambda path, state: saved.append(state["step"]))
     trainer = trainer_of(Count(10), replace(machine, checkpoint_seconds=20.0))
     trainer.train()
     assert saved == [3, 6, 9, 10]
