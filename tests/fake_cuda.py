@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,18 @@ class FakeCuda(TorchDispatchMode):
         types = {each.dtype for each in tensors if each.device.type == "cuda"}
         if torch.float64 in types and not self.has_float64:
             raise TypeError("the device has no float64" + place())
+
+
+@contextmanager
+def autocast(dtype: torch.dtype) -> Iterator[None]:
+    """As `torch.autocast` on the device, which switches itself off where there is no GPU."""
+    torch.set_autocast_dtype("cuda", dtype)
+    torch.set_autocast_enabled("cuda", True)
+    try:
+        yield
+    finally:
+        torch.set_autocast_enabled("cuda", False)
+        torch.clear_autocast_cache()
 
 
 def on_device(module: nn.Module) -> nn.Module:
