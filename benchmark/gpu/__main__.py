@@ -27,6 +27,7 @@ import torch
 from benchmark.gpu import correctness, speed, steps
 from benchmark.measure import machine
 from eqco.cli.errors import run_cli
+from eqco.engine.run import settings_of_torch
 from eqco.runtime.files import write_atomically
 from eqco.runtime.validation import path_argument
 
@@ -147,8 +148,9 @@ def main(words: list[str] | None = None) -> int:
         return 2
     until = time.monotonic() + 60 * given.minutes
     report = Report(given.out, given.device, given.tiny, given.data, until)
-    for name, part in PARTS.items():
-        report.add(name, part)
+    with settings_of_torch(torch.get_num_threads()):
+        for name, part in PARTS.items():
+            report.add(name, part)
     for told in report.missed.values():
         print("\n".join(f"missed: {line}" for line in told))
     failed = any("failed" in found for found in report.parts.values())

@@ -17,6 +17,7 @@ from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.engine.precision import fast_precision
 from eqco.engine.pretrain import Pretraining
+from eqco.engine.run import settings_of_torch
 from eqco.recipe import BASES, Recipe
 from eqco.runtime.rng import Shuffle, generator_for
 
@@ -123,12 +124,12 @@ def images_per_second(size: Size, machine: Machine, seconds: float) -> float:
         machine: device and threads.
         seconds: of timed steps, at least one of them.
     """
-    torch.set_num_threads(machine.threads)
     batch = size.batch if machine.device == "cpu" else size.recipe.batch_size
     precision = fast_precision(size.recipe.precision, machine.device)
     recipe = replace(size.recipe, batch_size=batch, num_negatives=batch - 1, precision=precision)
-    work = Pretraining(Run(recipe, 0, machine), noise(size, batch, machine.device))
-    return batch / seconds_per_call(work.advance, machine.device, seconds=seconds)
+    with settings_of_torch(machine.threads):
+        work = Pretraining(Run(recipe, 0, machine), noise(size, batch, machine.device))
+        return batch / seconds_per_call(work.advance, machine.device, seconds=seconds)
 
 
 def minutes(size: Size, rate: float) -> float:

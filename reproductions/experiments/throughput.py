@@ -15,8 +15,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from eqco.artifacts.environment import provenance
 from eqco.artifacts.record import now
 from eqco.artifacts.run_files import Run
@@ -26,6 +24,7 @@ from eqco.data.image_folder import ImageTree, scan
 from eqco.data.streaming import FromFiles, StepBatchSampler
 from eqco.engine.launchers import choose_device
 from eqco.engine.pretrain import Pretraining
+from eqco.engine.run import settings_of_torch
 from eqco.engine.throughput import ReadyViews, seconds_per_call
 from eqco.evaluation.linear_on_crops import STEPS_AT_ONCE, CropProbe
 from eqco.recipe import Recipe
@@ -50,7 +49,6 @@ def throughput(recipe: Recipe, tree: ImageTree, machine: Machine, steps: int) ->
     Raises:
         TrainingError: the batch does not fit the tree or the processes.
     """
-    torch.set_num_threads(machine.threads)
     size, rates = recipe.batch_size, dict[str, float]()
     per_epoch = max(1, len(tree.train) // size)
     enough = -(-(WARM_UP + steps) * (STEPS_AT_ONCE + 1) // per_epoch)
@@ -110,7 +108,8 @@ def main(given: argparse.Namespace) -> int:
         check_writable(given.out.parent)
     machine = replace(machine, device=distributed.start(machine.device))
     try:
-        found = throughput(recipe, scan(folder), machine, given.steps)
+        with settings_of_torch(machine.threads):
+            found = throughput(recipe, scan(folder), machine, given.steps)
         if distributed.rank() > 0:
             return 0
     finally:

@@ -43,6 +43,7 @@ def test_a_price_is_of_the_recipes_precision_where_it_is_not_emulated(
     made: list[str] = []
 
     def training(run: Run, _: object) -> SimpleNamespace:
+        assert torch.backends.cudnn.benchmark  # as in a run
         made.append(run.recipe.precision)
         return SimpleNamespace(advance=lambda: 0.0)
 
