@@ -17,12 +17,6 @@ from torch import Tensor
 from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils._python_dispatch import TorchDispatchMode
 
-VIEWS = ("as_strided_", "detach", "expand", "split", "t", "unbind", "unsqueeze", "view")
-LAUNCH_NOTHING = {
-    *("prim.device", "aten.empty", "aten.new_empty", "aten.promote_types"),
-    *(f"aten.{name}" for name in VIEWS),
-}
-
 
 @contextmanager
 def group_of(processes: int) -> Iterator[None]:
@@ -50,11 +44,6 @@ class Counted(TorchDispatchMode):
     ) -> Any:
         self.found[str(func.overloadpacket)] += 1
         return func(*args, **(kwargs or {}))
-
-    @property
-    def launched(self) -> int:
-        """Operations that compute something."""
-        return sum(count for name, count in self.found.items() if name not in LAUNCH_NOTHING)
 
     @property
     def collectives(self) -> dict[str, int]:
