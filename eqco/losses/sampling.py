@@ -7,6 +7,8 @@ from torch import Tensor
 
 # Up to one key in so many, rejection sampling of K keys is cheaper than one random number per key.
 FEW = 8
+# From so many negatives on, looking up new keys is cheaper than sorting their rows again.
+MANY = 64
 
 
 def check_count(num_negatives: int, available: int, draws: int = 1) -> None:
@@ -63,7 +65,8 @@ def draw_few(
         where = twice.nonzero()[:, 0]
         some[twice] = new = numbers(len(where))
         columns[rows] = some
-        rows = rows[has_known(order, where, new, available)]
+        many = num_negatives >= MANY
+        rows = rows[has_known(order, where, new, available) if many else twice.any(dim=1)]
     return columns
 
 
