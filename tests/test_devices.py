@@ -21,6 +21,7 @@ from eqco.data.in_memory import Dataset, InMemory
 from eqco.data.streaming import FromFiles
 from eqco.evaluation import metrics
 from eqco.evaluation.features import Frozen
+from eqco.evaluation.linear_on_crops import CropProbe
 from eqco.losses.memory_bank import MovingAverages
 from eqco.losses.registry import LOSSES
 from eqco.losses.sampling import DRAWINGS
@@ -189,6 +190,18 @@ def test_images_from_files(device: FakeCuda) -> None:
     images = from_files(replace(SCALES["imagenet"].base, batch_size=16, num_negatives=4))
     crops = torch.zeros(16, 3, 40, 40, dtype=torch.uint8).pin_memory()
     assert is_on_device(images.ready(crops), *images.views(0))
+
+
+def test_crops_of_the_probe_go_to_the_device_without_waiting(device: FakeCuda) -> None:
+    """The loader pins each batch; joined on the CPU, they would be so no more."""
+    probe = CropProbe.__new__(CropProbe)  # without files
+    probe.device = "cuda"
+    batch = torch.zeros(4, 3, 40, 40, dtype=torch.uint8), torch.zeros(4, dtype=torch.long)
+    probe.batches = iter([tuple(each.pin_memory() for each in batch) for _ in range(3)])
+    device.may_wait = False
+    crops, labels, size = probe.next_images()
+    assert is_on_device(crops, labels)
+    assert (len(crops), len(labels), size) == (12, 12, 4)
 
 
 @pytest.mark.parametrize("name", metrics.METRICS)
