@@ -17,13 +17,14 @@ from statistics import median
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from benchmark.inputs import random_images, write_jpegs
 from benchmark.training import Bare, data_of, recipe_of
 from eqco.artifacts.run_files import Run
 from eqco.config import Machine
-from eqco.data.image_folder import scan
+from eqco.data.image_folder import ImageTree, scan
 from eqco.data.in_memory import InMemory
 from eqco.data.streaming import FromFiles
 from eqco.engine.pretrain import Pretraining
@@ -58,14 +59,19 @@ def recipe_for(scale: str, method: str, tiny: bool) -> Recipe:
     return recipe
 
 
-def ready_crops(report: Any, recipe: Recipe, machine: Machine) -> FromFiles:
+class ReadyCrops(FromFiles):
     """Images of a tree whose crops are ready in pinned memory: nothing is decoded."""
-    images = FromFiles(scan(tree_of(report)[0]), recipe, 0, machine)
-    side, count = recipe.image_size or 224, 2 * recipe.batch_size
-    crops = random_images(count, side).view(-1, 2, 3, side, side)
-    images.ahead = repeat((crops.pin_memory() if machine.device == "cuda" else crops, None))
-    images.next_step = 0
-    return images
+
+    def __init__(self, tree: ImageTree, recipe: Recipe, machine: Machine) -> None:
+        super().__init__(tree, recipe, 0, machine)
+        side, count = recipe.image_size or 224, 2 * recipe.batch_size
+        crops = random_images(count, side).view(-1, 2, 3, side, side)
+        self.crops_and_labels = (crops.pin_memory() if machine.device == "cuda" else crops, None)
+
+    def views(self, step: int) -> tuple[Tensor, Tensor]:
+        """Query and key view of the same crops at every step."""
+        self.next_step, self.ahead = step, repeat(self.crops_and_labels)
+        return super().views(step)
 
 
 def tree_of(report: Any) -> tuple[Path, str]:
@@ -85,7 +91,7 @@ def works(report: Any) -> Iterator[tuple[str, Pretraining]]:
         for method in METHODS:
             recipe = recipe_for(scale, method, report.tiny)
             if scale == "imagenet":
-                images: Any = ready_crops(report, recipe, machine)
+                images: Any = ReadyCrops(scan(tree_of(report)[0]), recipe, machine)
             else:
                 images = InMemory(data_of(scale, 8 * recipe.batch_size), recipe, 0, machine)
             yield f"{scale}, {method}", Pretraining(Run(recipe, 0, machine), images)

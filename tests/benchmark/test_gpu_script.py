@@ -12,7 +12,11 @@ import torch
 
 from benchmark.gpu import __main__ as gpu
 from benchmark.gpu import correctness, steps
+from eqco.config import Machine
+from eqco.data import streaming
+from eqco.data.image_folder import scan
 from eqco.methods import METHODS
+from tests.trees import write_tree
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +103,17 @@ def test_a_group_of_steps_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) ->
     launched, taken = steps.seconds_of_group(lambda: done.append("step"), "cuda")
     assert done == [*["step"] * steps.GROUP, "wait"]
     assert 0 < launched <= taken
+
+
+def test_steps_of_the_large_scale_decode_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "decode", lambda path: pytest.fail(f"{path} was read"))
+    recipe = steps.recipe_for("imagenet", "simo", tiny=True)
+    tree = scan(write_tree(tmp_path / "tree"))
+    images = steps.ReadyCrops(tree, recipe, Machine(threads=1))
+    for step in (0, 0, 5):
+        assert images.views(step)[0].shape == (8, 3, 16, 16)
 
 
 def test_an_estimate_is_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
