@@ -131,12 +131,11 @@ def gather_uneven(local: Tensor) -> Tensor:
     """All ranks' tensors of different lengths, concatenated; no gradient."""
     if world_size() == 1:
         return local
-    own = torch.tensor([len(local)], device=local.device)
-    counts = gather(own).tolist()
+    wait()  # more of them may have taken longer
+    counts = concatenated(torch.tensor([len(local)], device="cpu")).tolist()
     padded = local.new_zeros((max(counts), *local.shape[1:]))
     padded[: len(local)] = local
-    parts = [torch.empty_like(padded) for _ in counts]
-    dist.all_gather(parts, padded)
+    parts = concatenated(padded).chunk(len(counts))
     return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
 

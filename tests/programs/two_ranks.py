@@ -110,6 +110,9 @@ for images in layouts:
     assert torch.equal(found, torch.cat(apart))
     assert images.ndim == 2 or found.is_contiguous(memory_format=torch.channels_last)
 
+uneven = [torch.arange(5.0).view(5, 1), torch.arange(3.0).view(3, 1)]
+assert torch.equal(distributed.gather_uneven(uneven[rank - 1]), torch.cat(uneven))
+
 held = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm1d(2).double())
 for name, value in held.named_buffers():
     value.fill_(rank * (1 + len(name)))
