@@ -24,6 +24,7 @@ from benchmark.inputs import random_images, write_jpegs
 from benchmark.training import Bare, data_of, recipe_of
 from eqco.artifacts.run_files import Run
 from eqco.config import Machine
+from eqco.data import Images
 from eqco.data.image_folder import ImageTree, scan
 from eqco.data.in_memory import InMemory
 from eqco.data.streaming import FromFiles
@@ -84,16 +85,20 @@ def tree_of(report: Any) -> tuple[Path, str]:
     return folder, "made"
 
 
+def images_of(report: Any, recipe: Recipe, machine: Machine) -> Images:
+    """Images whose views are made on the device: random ones, or crops that are ready."""
+    if recipe.from_files:
+        return ReadyCrops(scan(tree_of(report)[0]), recipe, machine)
+    return InMemory(data_of("cifar10", 8 * recipe.batch_size), recipe, 0, machine)
+
+
 def works(report: Any) -> Iterator[tuple[str, Pretraining]]:
     """Training of every method at both scales of GPUs, ready for its first step."""
     machine = Machine(device=report.device, threads=torch.get_num_threads())
     for scale in ("cifar10", "imagenet"):
         for method in METHODS:
             recipe = recipe_for(scale, method, report.tiny)
-            if scale == "imagenet":
-                images: Any = ReadyCrops(scan(tree_of(report)[0]), recipe, machine)
-            else:
-                images = InMemory(data_of(scale, 8 * recipe.batch_size), recipe, 0, machine)
+            images = images_of(report, recipe, machine)
             yield f"{scale}, {method}", Pretraining(Run(recipe, 0, machine), images)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,10 +13,12 @@ import torch
 
 from benchmark.gpu import __main__ as gpu
 from benchmark.gpu import correctness, steps
+from benchmark.training import Bare
 from eqco.config import Machine
 from eqco.data import streaming
 from eqco.data.image_folder import scan
-from eqco.methods import METHODS
+from eqco.methods import METHODS, build
+from tests.fake_cuda import FakeCuda, is_on_device, on_device
 from tests.trees import write_tree
 
 
@@ -114,6 +117,26 @@ def test_steps_of_the_large_scale_decode_nothing(
     images = steps.ReadyCrops(tree, recipe, Machine(threads=1))
     for step in (0, 0, 5):
         assert images.views(step)[0].shape == (8, 3, 16, 16)
+
+
+# As in tests/test_devices.py.
+@pytest.mark.skipif(torch.__version__ < "2.14", reason="fake CUDA tensors need torch 2.14")
+@pytest.mark.parametrize("name", steps.LAUNCHES)
+def test_views_and_bare_loop_of_a_step_are_on_the_device(name: str, tmp_path: Path) -> None:
+    recipe = steps.recipe_for(*name.split(", "), tiny=True)
+    report = SimpleNamespace(data=write_tree(tmp_path / "tree"))
+    with FakeCuda():
+        views = steps.images_of(report, recipe, Machine(device="cuda")).views(0)
+        bare = Bare.__new__(Bare)  # an optimiser needs a device
+        bare.recipe, bare.views, bare.device = recipe, views, views[0].device
+        bare.method = on_device(build(recipe, 0, "cpu"))
+        assert is_on_device(*views, bare.loss())
+
+
+def test_steps_of_one_gpu_have_their_batch() -> None:
+    recipes = [steps.recipe_for(*name.split(", "), tiny=False) for name in steps.LAUNCHES]
+    assert [recipe.batch_size for recipe in recipes] == 4 * [256] + 4 * [32]
+    assert {(recipe.num_negatives, recipe.precision) for recipe in recipes} == {(16, "bfloat16")}
 
 
 def test_an_estimate_is_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
