@@ -30,9 +30,9 @@ from reproductions.experiments.resolve import (
 )
 from reproductions.harness.options import OTHER_DEST
 from reproductions.results import evidence
-from reproductions.results.evidence import Evidence
+from reproductions.results.evidence import Evidence, of_records
 from reproductions.results.records import Records, is_committed
-from reproductions.scales import SCALES, Scale
+from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import Table
 
@@ -132,21 +132,6 @@ class Outcomes:
             self.session.busy |= {str(run) for run in told.get("busy", ())}
 
 
-def recorded_base(records: Records, scale: Scale) -> Recipe:
-    """The baseline of a scale with the data of some records, for sessions without data.
-
-    Raises:
-        ValueError: the records are of several data sets, or one of them cannot be trusted.
-    """
-    names = sorted({record.recipe.data for record in records.all()})
-    if len(names) > 1:
-        raise ValueError(
-            f"{records.place} has records of {' and '.join(names)}: name the one to judge with "
-            "--data"
-        )
-    return replace(scale.base, data=names[0]) if names else scale.base
-
-
 def read_session(config: pytest.Config) -> Session:
     """Check every option before any work starts.
 
@@ -204,7 +189,8 @@ def checked_session(config: pytest.Config) -> Session:
     never, listing = option("run") == "never", bool(config.option.collectonly)
     folder = option("records") / option("scale")
     if scale.needs_folder and not option("data") and (never or listing):
-        base, data_dir = recorded_base(Records(folder), scale), option("data_dir")
+        known = Records(folder)
+        base, data_dir = of_records(scale, known.all(), known.place), option("data_dir")
     else:
         base, data_dir = choose_data(option("data"), option("data_dir"), scale)
     base = choose_precision(option("precision"), base, option("scale"))

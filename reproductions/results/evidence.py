@@ -16,7 +16,7 @@ from eqco.methods import METHODS
 from eqco.recipe import Recipe
 from reproductions import tables
 from reproductions.results.records import Records, committed_records
-from reproductions.scales import SCALES
+from reproductions.scales import SCALES, Scale
 from reproductions.statistics.intervals import prediction_intervals
 from reproductions.statistics.verdicts import mean_interval
 from reproductions.tables import TABLES
@@ -52,6 +52,21 @@ def frame(records: Sequence[Record]) -> pd.DataFrame:
     )
 
 
+def of_records(scale: Scale, records: Sequence[Record], place: object) -> Recipe:
+    """The baseline of a scale with the data of some records, which users may have brought.
+
+    Raises:
+        ValueError: the records are of several data sets; the sentence names their place.
+    """
+    names = sorted({record.recipe.data for record in records})
+    if len(names) > 1:
+        raise ValueError(
+            f"{place} has records of {' and '.join(names)}: name the one to judge with --data, or "
+            "keep the others in a folder of their own"
+        )
+    return replace(scale.base, data=names[0]) if names else scale.base
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """Records of a scale.
@@ -75,9 +90,7 @@ class Evidence:
         """The baseline, with the data of the records where users bring it, and their precision."""
         if self.other:
             return self.other
-        base = SCALES[self.scale].base
-        if base.data == "folder" and self.records:
-            base = replace(base, data=self.records[0].recipe.data)
+        base = of_records(SCALES[self.scale], self.records, self.scale)
         precisions = {record.recipe.precision for record in self.records}
         return replace(base, precision=precisions.pop()) if len(precisions) == 1 else base
 

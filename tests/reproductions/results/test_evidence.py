@@ -103,6 +103,10 @@ def test_a_user_folder_has_the_data_of_its_records() -> None:
     own = replace(SCALES["cifar10-quick"].base, data="folder:mine-01234567")
     assert Evidence("cifar10-quick", (make_record(own, 0, 50),)).base == own
     assert Evidence("cifar10-quick", ()).base == SCALES["cifar10-quick"].base
+    part, whole = (replace(SCALES["imagenet"].base, data=name) for name in ("part:1", "imagenet"))
+    assert Evidence("imagenet", (make_record(part, 0, 50),)).base == part
+    with pytest.raises(ValueError, match="imagenet has records of imagenet and part:1: name"):
+        assert Evidence("imagenet", (make_record(part, 0, 50), make_record(whole, 0, 50))).base
 
 
 @pytest.mark.parametrize("scale", evidence.judged_scales())
