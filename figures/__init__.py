@@ -2,7 +2,9 @@
 
 from eqco.runtime.memory import end_without_memory
 from eqco.runtime.plotting import load_matplotlib
+from eqco.runtime.signals import stop_module_at_once
 
+stop_module_at_once()
 end_without_memory()
 matplotlib = load_matplotlib()
 matplotlib.rcdefaults()  # not the user's matplotlibrc

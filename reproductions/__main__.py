@@ -10,10 +10,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from eqco.runtime.signals import stop_at_once
-
-stop_at_once()  # what follows loads torch
-
 from eqco.cli import check_output
 from eqco.cli.errors import run_cli, set_up_output
 from eqco.cli.options import option, switch

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -93,6 +94,12 @@ def stop_at_once(before_end: Callable[[], object] = lambda: None) -> None:
         for number in NUMBERS:
             if signal.getsignal(number) in UNHANDLED:
                 signal.signal(number, end_process)
+
+
+def stop_module_at_once() -> None:
+    """`stop_at_once` where a package is imported by `python -m`, and not by other code."""
+    if sys.argv[:1] == ["-m"]:  # so until the module is found
+        stop_at_once()
 
 
 @contextmanager

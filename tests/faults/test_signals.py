@@ -180,14 +180,17 @@ def loads_torch(process: int) -> bool:
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads what a process loads")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda each: each.name)
-@pytest.mark.parametrize("program", ["pytest", "reproductions", "workers"])
+@pytest.mark.parametrize("program", ["pytest", "reproductions", "figures", "benchmark", "workers"])
 def test_a_signal_while_a_program_starts_is_one_sentence(
     program: str, number: signal.Signals, tmp_path: Path
 ) -> None:
-    words = ["-m", "pytest", "reproductions", "--scale=smoke", f"--records={tmp_path}"]
-    if program != "pytest":
-        words = ["-m", "reproductions", *sweep_in(tmp_path, "--at-once", "2")]
-    child = listening(*words)
+    sweep = ["reproductions", *sweep_in(tmp_path, "--at-once", "2")]
+    words = {
+        "pytest": ["pytest", "reproductions", "--scale=smoke", f"--records={tmp_path}"],
+        "figures": ["figures.law", "--out", tmp_path],
+        "benchmark": ["benchmark.gpu", "--out", tmp_path],
+    }.get(program, sweep)
+    child = listening("-m", *words)
     wait_until(lambda: loads_torch(child.pid))
     if program == "workers":
         children = Path(f"/proc/{child.pid}/task/{child.pid}/children")
