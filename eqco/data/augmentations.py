@@ -7,7 +7,7 @@ Colour jitter has torchvision's meaning.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -224,3 +224,20 @@ AFTER_CROP: dict[str, Callable[[Tensor, RandomSource], Tensor]] = {"moco-v2": mo
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Subtract the channel means and divide by the deviations of the training set."""
     return (images - mean.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1)
+
+
+VIEW_NAMES = ("query", "key")
+
+
+def two_views(
+    view: Callable[[Tensor, Sequence[str]], Tensor], first: Tensor, second: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Query view of one batch (N, C, S, S) and key view of the other.
+
+    On a device both are made at once, by half as many operations; on a CPU one after the other,
+    which stays in the cache.
+    """
+    if on_cpu(first):
+        return view(first, VIEW_NAMES[:1]), view(second, VIEW_NAMES[1:])
+    query, key = view(torch.cat([first, second]), VIEW_NAMES).chunk(2)
+    return query, key

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,11 @@ from torch import Tensor
 
 from eqco.config import Machine, Settings
 from eqco.data import glyphs
-from eqco.data.augmentations import MILD, VIEWS, normalise
+from eqco.data.augmentations import MILD, VIEWS, normalise, two_views
 from eqco.data.decode import picture
 from eqco.data.image_folder import ImageTree, scan, scan_unlabelled
-from eqco.runtime.distributed import first_index
 from eqco.runtime.files import locked_folder
-from eqco.runtime.rng import RankSlice, Shuffle, generator_for, sample_rows
+from eqco.runtime.rng import Shuffle, ViewSources, generator_for, sample_rows
 from eqco.runtime.transfer import to_device
 
 CHUNK = 1024  # images through a backbone at once
@@ -218,10 +217,13 @@ class InMemory:
         """Images in [0, 1], normalised."""
         return normalise(images, self.mean, self.std)
 
-    def view(self, images: Tensor, name: str, step: int) -> Tensor:
-        """A random view of images (n, C, S, S) in [0, 1], normalised, channels last."""
-        source = RankSlice(
-            generator_for(self.seed, name, step), self.recipe.batch_size, first_index(len(images))
+    def view(self, images: Tensor, names: Sequence[str], step: int) -> Tensor:
+        """A random view of images (V * n, C, S, S) in [0, 1], normalised, channels last.
+
+        `names` are of the V views that are made at once.
+        """
+        source = ViewSources.of(
+            names, seed=self.seed, step=step, total=self.recipe.batch_size, images=len(images)
         )
         view = VIEWS[self.recipe.views](images, self.recipe.crop_scale, source)
         return self.ready(view).contiguous(memory_format=torch.channels_last)
@@ -229,7 +231,7 @@ class InMemory:
     def views(self, step: int) -> tuple[Tensor, Tensor]:
         """Query and key view of the step's images, (n, C, S, S) each."""
         images = self.images(self.shuffle.rows(step)[1])
-        return self.view(images, "query", step), self.view(images, "key", step)
+        return two_views(partial(self.view, step=step), images, images)
 
     def sample(self, count: int) -> tuple[Tensor, Tensor]:
         """Query and key views of `count` random training images, or of all where fewer."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,14 +16,13 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from eqco.config import Machine, Settings
-from eqco.data.augmentations import AFTER_CROP, normalise
+from eqco.data.augmentations import AFTER_CROP, VIEW_NAMES, normalise, two_views
 from eqco.data.dataloader import loader, start_server
 from eqco.data.decode import decode
 from eqco.data.image_folder import ImageTree, Split
-from eqco.runtime.distributed import first_index, rank, world_size
-from eqco.runtime.rng import RankSlice, Shuffle, generator_for, sample_rows
+from eqco.runtime.distributed import rank, world_size
+from eqco.runtime.rng import Shuffle, ViewSources, generator_for, sample_rows
 
-VIEW_NAMES = ("query", "key")
 PROBE_CROP_SCALE = 0.08
 SIDES = (3 / 4, 4 / 3)  # width by height of a random crop
 CHUNK = 256  # whole images through a backbone at once
@@ -174,10 +174,13 @@ class FromFiles:
             flip=flip,
         )
 
-    def view(self, crops: Tensor, name: str, step: int) -> Tensor:
-        """The rest of a view, on crops (n, 3, S, S) in [0, 1]: normalised, channels last."""
-        source = RankSlice(
-            generator_for(self.seed, name, step), self.recipe.batch_size, first_index(len(crops))
+    def view(self, crops: Tensor, names: Sequence[str], step: int) -> Tensor:
+        """The rest of a view, on crops (V * n, 3, S, S) in [0, 1]: normalised, channels last.
+
+        `names` are of the V views that are made at once.
+        """
+        source = ViewSources.of(
+            names, seed=self.seed, step=step, total=self.recipe.batch_size, images=len(crops)
         )
         view = normalise(AFTER_CROP[self.recipe.views](crops, source), self.mean, self.std)
         return view.contiguous(memory_format=torch.channels_last)
@@ -190,7 +193,7 @@ class FromFiles:
         self.next_step = step + 1
         crops, _ = next(self.ahead)  # (n, 2, 3, S, S)
         crops = crops.to(self.machine.device, non_blocking=True).float() / 255
-        return self.view(crops[:, 0], "query", step), self.view(crops[:, 1], "key", step)
+        return two_views(partial(self.view, step=step), crops[:, 0], crops[:, 1])
 
     def sample(self, count: int) -> tuple[Tensor, Tensor]:
         """Query and key views of `count` random training images, or of all where fewer."""

@@ -6,6 +6,7 @@ N images in the batch of all processes, n of them on this one.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,11 +48,34 @@ class RankSlice:
     first: int
 
 
-RandomSource = torch.Generator | RankSlice
+@dataclass(frozen=True)
+class ViewSources:
+    """The random numbers of several views of a batch that are made at once.
+
+    Attributes:
+        parts: those of each view, whose images follow those of the one before.
+    """
+
+    parts: tuple[RankSlice, ...]
+
+    @classmethod
+    def of(
+        cls, names: Sequence[str], *, seed: int, step: int, total: int, images: int
+    ) -> ViewSources:
+        """Of the views of a step by name; this process makes `images`, of a batch of `total`."""
+        first = first_index(images // len(names))
+        generators = [generator_for(seed, name, step) for name in names]
+        return cls(tuple(RankSlice(each, total, first) for each in generators))
+
+
+RandomSource = torch.Generator | RankSlice | ViewSources
 
 
 def uniform(count: int, low: float, high: float, source: RandomSource) -> Tensor:
     """`count` numbers from [low, high), shape (count,), on the CPU."""
+    if isinstance(source, ViewSources):
+        size = count // len(source.parts)
+        return torch.cat([uniform(size, low, high, part) for part in source.parts])
     if isinstance(source, RankSlice):
         drawn = torch.rand(source.total, generator=source.generator, device="cpu")
         drawn = drawn[source.first : source.first + count]

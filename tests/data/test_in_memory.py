@@ -162,12 +162,21 @@ def test_views_and_samples_are_the_same_each_time(tree: Path) -> None:
 
 def test_two_processes_make_the_views_of_one(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = opened(tree).views(1)
-    for module in ("runtime.rng", "data.in_memory"):
-        monkeypatch.setattr(f"eqco.{module}.first_index", lambda count: 2, raising=True)
+    monkeypatch.setattr("eqco.runtime.rng.first_index", lambda count: 2)
     monkeypatch.setattr("eqco.runtime.rng.world_size", lambda: 2)
     second = opened(tree).views(1)
     for one, half in zip(whole, second, strict=True):
         torch.testing.assert_close(half, one[2:])
+
+
+def test_views_that_are_made_at_once_are_those_made_one_after_the_other(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a device."""
+    one_by_one = opened(tree).views(1)
+    monkeypatch.setattr("eqco.data.augmentations.on_cpu", lambda _: False)
+    for view, other in zip(opened(tree).views(1), one_by_one, strict=True):
+        torch.testing.assert_close(view, other, atol=1e-5, rtol=0)
 
 
 def test_a_channel_of_one_value_gives_finite_views(tree: Path) -> None:

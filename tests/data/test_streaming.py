@@ -11,6 +11,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from eqco.config import Machine
+from eqco.data import augmentations
 from eqco.data.dataloader import loader
 from eqco.data.decode import decode
 from eqco.data.image_folder import ImageTree, identity
@@ -99,6 +100,16 @@ def test_views_are_the_same_whatever_the_number_of_workers(
     for step in range(5):  # over the edge of an epoch
         for one, other in zip(alone.views(step), several.views(step), strict=True):
             assert torch.equal(one, other)
+
+
+def test_views_that_are_made_at_once_are_those_made_one_after_the_other(
+    tree: ImageTree, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a device."""
+    one_by_one = FromFiles(tree, recipe, 0, Machine()).views(0)
+    monkeypatch.setattr(augmentations, "on_cpu", lambda _: False)
+    for view, other in zip(FromFiles(tree, recipe, 0, Machine()).views(0), one_by_one, strict=True):
+        torch.testing.assert_close(view, other, atol=1e-5, rtol=0)
 
 
 def test_steps_go_on_from_where_a_run_was(tree: ImageTree) -> None:
