@@ -77,7 +77,7 @@ def test_a_diverged_run_tells_the_truth_about_its_checkpoint(
     path = Run(RECIPE, 0, machine).checkpoint
     if has_checkpoint:
         path.write_bytes(b"")
-    text = str(work.diverged("the loss is nan"))
+    text = str(work.diverged("the loss is nan", 3))
     assert ("it has no checkpoint" in text) != has_checkpoint
     assert (str(path) in text) == has_checkpoint
     assert "--learning-rate" in text
