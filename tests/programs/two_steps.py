@@ -30,7 +30,7 @@ torch.set_num_threads(1)
 distributed.start("cpu")
 build, view = pretrain.build, InMemory.view
 pretrain.build = lambda *given: build(*given).double()
-InMemory.view = lambda *given: view(*given).double()
+InMemory.view = lambda *given, **named: view(*given, **named).double()
 found = {}
 
 
