@@ -33,7 +33,7 @@ if status:
 for loss in Record.read(record).curve["loss"]:
     print(f"loss {loss:.3f}")
 
-(checkpoint,) = (folder / "checkpoints").glob("*.pt")
+(checkpoint,) = (folder / "checkpoints").glob("*-s0.pt")
 backbone = folder / "backbone.pt"
 main(["export", str(checkpoint), str(backbone)])  # prints the lines that load it
 model = torchvision.models.resnet18()

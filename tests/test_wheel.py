@@ -120,6 +120,6 @@ def test_the_installed_command_trains_and_diagnoses_without_the_repository(
     assert str(ROOT) not in paths
     eqco = partial(run, "-P", "-m", "eqco")
     assert "1 epoch," in eqco("train", "--data", "photos", "--epochs", "1")
-    (checkpoint,) = (tmp_path / "runs" / "checkpoints").glob("*.pt")
+    (checkpoint,) = (tmp_path / "runs" / "checkpoints").glob("*-s0.pt")
     assert "20 images of images:" in eqco("diagnose", str(checkpoint), "--data", "photos")
     assert "simo-eqco" in eqco("ls")

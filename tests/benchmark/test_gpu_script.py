@@ -26,7 +26,7 @@ from tests.trees import write_tree
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a whole tiny run's report."""
     out: Path = tmp_path_factory.mktemp("gpu")
-    words = ["--device", "cpu", "--tiny", "--minutes", "5", "--out", str(out)]
+    words = ["--device", "cpu", "--tiny", "--minutes", "60", "--out", str(out)]
     assert gpu.main(words) == 0
     return out
 

@@ -26,7 +26,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     places = ["--records", str(folder / "records"), "--checkpoints", str(folder / "checkpoints")]
     words = ["--image-size", request.param, "--epochs", "1", "--workers", "0", "--threads", "1"]
     assert main(["train", "--data", str(data), *words, *places, "--json"]) == 0
-    (checkpoint,) = (folder / "checkpoints").glob("*.pt")
+    (checkpoint,) = (folder / "checkpoints").glob("*-s0.pt")
     return checkpoint, data
 
 

@@ -62,7 +62,7 @@ def test_300_odd_sized_files_in_one_folder_train_by_one_command(
     record = Record.read(file)
     assert (record.steps, record.recipe.num_negatives, record.metrics) == (4, 16, {})
     assert record.diagnostics["cv2"] > 0
-    (checkpoint,) = (tmp_path / "checkpoints").glob("*.pt")
+    (checkpoint,) = (tmp_path / "checkpoints").glob("*-s0.pt")
     assert str(checkpoint) in out
     assert main(words) == 0
     assert "it was done before" in capsys.readouterr().out
@@ -90,7 +90,7 @@ def test_images_are_read_from_files_at_another_size(
     assert body["recipe"]["data"].startswith("files:")
     assert body["recipe"]["image_size"] == 40
     assert body["steps"] == 4
-    (checkpoint,) = (tmp_path / "checkpoints").glob("*.pt")
+    (checkpoint,) = (tmp_path / "checkpoints").glob("*-s0.pt")
     assert main(["probe", str(checkpoint), "--data", str(data), "--threads", "1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["train"], found["held_out"], found["classes"]) == (16, 8, 4)
