@@ -167,9 +167,8 @@ class ContrastiveLoss(nn.Module):
         """
         if more:
             raise TypeError(
-                f"{type(self).__name__} takes two tensors, the embeddings of both views: the "
-                "negatives are the other images', never a query's own key. For negatives of your "
-                "own call loss(query, key, negatives=…)"
+                f"{type(self).__name__} takes two tensors, the embeddings of both views; give "
+                "negatives of your own as loss(query, key, negatives=…)"
             )
         check_embeddings(query, key)
         if logit_scale is not None:
