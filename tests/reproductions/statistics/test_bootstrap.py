@@ -49,6 +49,21 @@ def test_the_interval_covers_the_mean_of_other_seeds_and_images() -> None:
     assert inside >= 52  # of 60; fewer have a chance of one in a thousand at 95 %
 
 
+def test_images_alone_and_seeds_alone_have_the_width_of_their_mean() -> None:
+    """Equal seeds leave the spread over images, equal images that over seeds: 1.96 sd / root n."""
+    generator = np.random.default_rng(0)
+    none, images = np.zeros(900, dtype=bool), generator.random(900) < 0.3
+    by_seed = generator.random(40) < 0.3
+    for first, values in (
+        ({seed: images for seed in range(40)}, images),
+        ({seed: none | right for seed, right in enumerate(by_seed)}, by_seed),
+    ):
+        found = interval_over_both([first, dict.fromkeys(range(40), none)], [1.0, -1.0], range(40))
+        assert found is not None
+        width = 2 * 1.96 * 100 * values.std() / len(values) ** 0.5
+        assert found[1] - found[0] == pytest.approx(width, rel=0.1)
+
+
 def test_a_row_without_a_planned_seed_gives_no_interval() -> None:
     right = np.array([True, False])
     assert interval_over_both([{0: right}, {0: right, 1: right}], [1.0, -1.0], [0, 1]) is None
