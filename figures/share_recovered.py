@@ -7,42 +7,45 @@ from matplotlib.figure import Figure
 
 from eqco.methods import METHODS
 from figures import style
-from reproductions.experiments.grid import METHOD_RATES, RATES
+from reproductions.experiments.grid import SHARES
 from reproductions.experiments.missing import sentence_of_missing
 from reproductions.results.evidence import shown_scales
 from reproductions.results.shares import share_at
 
-NAMES = ["method", "scale", "learning_rate", "n", "value", "low", "high"]
+NAMES = ["method", "training", "learning_rate", "n", "value", "low", "high"]
 RANGE = (-0.6, 1.6)  # of the axis; an interval without bound ends at its edge
 PAPER = 0.03
 
 
 def compute() -> pd.DataFrame:
-    """Every method, data set and learning rate of the sweep with three seeds or more."""
+    """Every method, data set, training and learning rate with three seeds or more."""
     lines = []
     for scale in shown_scales():
-        for method, rates in (("simo", RATES), ("moco", METHOD_RATES), ("simclr", METHOD_RATES)):
-            for rate in rates:
-                place = {"method": METHODS[method].title, "scale": scale, "learning_rate": rate}
-                if share := share_at(scale, method, rate):
+        for series in SHARES.values():
+            method, name = METHODS[series.method].title, series.named(scale)
+            for rate in series.rates:
+                place = {"method": method, "training": name, "learning_rate": rate}
+                if share := share_at(scale, series, rate):
                     lines.append(place | asdict(share))
-    return style.compared(pd.DataFrame(lines, columns=NAMES), ["method", "scale"], "learning_rate")
+    return pd.DataFrame(lines, columns=NAMES)
 
 
 def draw(frame: pd.DataFrame) -> Figure:
     """What EqCo gives back falls as the learning rate grows."""
-    frame = frame.rename(columns={"learning_rate": "learning rate"})
+    shifts = frame["training"].map(style.SHIFTS).fillna(1.0)
+    frame = frame.assign(**{"learning rate": frame["learning_rate"] * shifts})
     figure, axes = style.panels(frame["method"].unique(), across=3)
     for axis, (_, part) in zip(axes, frame.groupby("method", sort=False), strict=True):
-        style.ranges(axis, part, "learning rate", "scale", RANGE)
-        style.curves(axis, part, "learning rate", "value", "scale", errorbar=None)
+        style.ranges(axis, part, "learning rate", "training", RANGE)
+        style.curves(axis, part, "learning rate", "value", "training", errorbar=None)
         style.level(axis, 1.0, "all of it")
         style.level(axis, 0.5, "half")
         style.level(axis, 0.0, "nothing")
         style.pointer(axis, PAPER)
         first = axis is axes[0]
-        style.log_axis(axis, part["learning rate"], "share of the loss recovered" if first else "")
-        style.foot(axis, part, "learning rate", "n")
+        ticks = part["learning rate"].where(part["training"] == part["training"].mode()[0]).dropna()
+        style.log_axis(axis, ticks, "share of the loss recovered" if first else "")
+        style.foot(axis, part, "learning rate", "n", "training")
         axis.set_ylim(*RANGE)
     title = (
         "K = 16; bar: 95 % interval (Fieller), an arrow where it goes on; at the foot: seeds; "

@@ -91,6 +91,8 @@ for scale, colour, marker in (
     LOOKS[scale] = LOOKS[f"{scale}, measured"] = (colour, marker, SOLID)
     LOOKS[f"{scale}, CV² / 2K"] = (colour, marker, DASHED)
     LOOKS[f"{scale}, leading order"] = (colour, marker, DOTTED)
+LOOKS["glyphs, 90 epochs"] = (BLACK, "^", DASHED)
+LOOKS["glyphs, the paper's schedule"] = (RED, "X", SOLID)
 COLOURS = {name: colour for name, (colour, _, _) in LOOKS.items()}
 MARKERS = {name: marker for name, (_, marker, _) in LOOKS.items()}
 DASHES = {name: dashes for name, (_, _, dashes) in LOOKS.items()}
@@ -100,6 +102,7 @@ SHIFTS = {
     "InfoNCE": 1.03,
     "EqCo, K = 16": 0.95,
     "EqCo, K = 255": 1.05,
+    "cifar10-quick": 1.08,
 }  # times x
 THIN: dict[str, Any] = {"linewidth": 0.7, "zorder": 0}  # lines that are no data
 BAR: dict[str, Any] = {"elinewidth": 0.8, "capsize": 2}
@@ -159,12 +162,13 @@ def ranges(axis: Axes, data: pd.DataFrame, x: str, by: str, within: tuple[float,
             axis.plot(part[x][cut], [at] * cut.sum(), marker=marker, **look)
 
 
-def foot(axis: Axes, data: pd.DataFrame, x: str, column: str) -> None:
-    """The value of a column at the lower edge, beneath each point."""
+def foot(axis: Axes, data: pd.DataFrame, x: str, column: str, by: str) -> None:
+    """The value of a column at the lower edge beneath each point, a line for each group."""
     at: Any = {"xycoords": axis.get_xaxis_transform(), "textcoords": "offset points"}
-    for place, value in zip(data[x], data[column], strict=True):
-        look: Any = {"ha": "left", "color": DARK, "size": 6, "in_layout": False}
-        axis.annotate(f"{value}", (place, 0), (2, 2), **at, **look)
+    for line, (name, part) in enumerate(data.groupby(by, sort=False)):
+        look: Any = {"ha": "left", "color": COLOURS[str(name)], "size": 6, "in_layout": False}
+        for place, value in zip(part[x], part[column], strict=True):
+            axis.annotate(f"{value}", (place, 0), (2, 2 + 7 * line), **at, **look)
 
 
 def pointer(axis: Axes, x: float) -> None:

@@ -45,6 +45,7 @@ class Size:
 SIZES = {
     "glyphs": Size(BASES["glyphs"], 24, 1, 18_963, 256),
     "cifar10-quick": Size(BASES["cifar10-quick"], 32, 3, 50_000, 256),
+    "cifar10-cpu": Size(BASES["cifar10-cpu"], 32, 3, 50_000, 256),
     "cifar10": Size(BASES["cifar10"], 32, 3, 50_000, 16),
     "imagenet": Size(BASES["imagenet"], 224, 3, 1_281_167, 4),
 }

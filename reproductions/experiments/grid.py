@@ -9,7 +9,8 @@ from dataclasses import replace
 from eqco.artifacts.run_files import Run
 from eqco.engine.run import untrained
 from eqco.recipe import Recipe
-from reproductions.experiments.planned import experiment_jobs, scale_of
+from reproductions.experiments.planned import LONG, PAPER, experiment_jobs, scale_of
+from reproductions.results.shares import Series
 from reproductions.scales import SCALES, Scale
 from reproductions.tables import TABLES
 from reproductions.tables.base import with_loss
@@ -18,6 +19,13 @@ RATES = (0.01, 0.025, 0.06, 0.16, 0.4, 1.0, 2.5)
 METHOD_RATES = (0.03, 0.06, 0.16, 0.4, 1.0)
 BASELINE_SEEDS = range(3)  # enough to choose a rate
 GRID_SEEDS = range(5)
+SHARES = {  # of InfoNCE's loss that EqCo recovers
+    "simo": Series("simo", RATES),
+    "simo-long": Series("simo", (0.025, 0.1), f"{LONG['epochs']} epochs", LONG, full="eqco"),
+    "simo-paper": Series("simo", (0.03,), "the paper's schedule", PAPER, full="eqco"),
+    "moco": Series("moco", METHOD_RATES),
+    "simclr": Series("simclr", METHOD_RATES),
+}
 
 
 def at_rates(recipes: Iterable[Recipe], rates: Iterable[float]) -> list[Recipe]:

@@ -22,6 +22,8 @@ SEED_OF_CHOICES = 100  # learning rates are chosen with a seed that no compariso
 CIFAR10_RATES = (0.03, 0.1, 0.3, 1.0)
 PENALTIES = (0.3, 3.0, 30.0)  # lambda of the variance penalty; 30 in its source
 CHOSEN_PENALTY = 0.3  # by the experiment "variance-penalty-choice", before "variance-penalty"
+LONG: dict[str, Any] = {"epochs": 90}
+PAPER: dict[str, Any] = {"key_momentum": 0.999, "warmup_epochs": 10.0, **LONG}
 # (loss, K) of each row on CIFAR-10. All negatives are InfoNCE's.
 CIFAR10_ROWS = {
     "InfoNCE 255": ("infonce", 255),
@@ -145,10 +147,10 @@ def long_training(base: Recipe) -> dict[str, Recipe]:
     """90 epochs at small learning rates; at 0.4 they are rows of table 10."""
     rows: dict[str, Recipe] = {}
     for rate in (0.025, 0.1):
-        rows |= three_rows(base, f" at {rate}", epochs=90, learning_rate=rate)
+        rows |= three_rows(base, f" at {rate}", learning_rate=rate, **LONG)
     for rate in (0.4, 1.0):
-        rows[f"EqCo 255 at {rate}"] = row(base, "eqco", 255, epochs=90, learning_rate=rate)
-    rows["EqCo 16 at 0.4"] = row(base, "eqco", 16, epochs=90)
+        rows[f"EqCo 255 at {rate}"] = row(base, "eqco", 255, learning_rate=rate, **LONG)
+    rows["EqCo 16 at 0.4"] = row(base, "eqco", 16, **LONG)
     return rows
 
 
@@ -273,9 +275,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     ),
     "paper-settings": Experiment(
         "glyphs",
-        lambda base: three_rows(
-            base, epochs=90, learning_rate=0.03, key_momentum=0.999, warmup_epochs=10.0
-        ),
+        lambda base: three_rows(base, learning_rate=0.03, **PAPER),
         range(5),
         (
             recovers("InfoNCE 16", "EqCo 16", "EqCo 255", (0.5, 0.0, 1.0)),

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from reproductions.experiments.grid import METHOD_RATES, RATES
+from eqco.methods import METHODS
+from reproductions.experiments.grid import SHARES
 from reproductions.results.bound_and_gradient import worst
 from reproductions.results.evidence import committed, shown_scales
 from reproductions.results.shares import share_at
@@ -46,9 +47,9 @@ def claim_value(scale: str, number: str, claim: str, expected: str = "") -> str:
     return f"{abs(verdict.mean) if expected else verdict.mean:.1f}"
 
 
-def share_value(scale: str, method: str, rate: str) -> str:
-    """The share that EqCo recovers at a learning rate, in percent."""
-    share = share_at(scale, method, float(rate))
+def share_value(scale: str, name: str, rate: str) -> str:
+    """The share that EqCo recovers at a learning rate in one of `SHARES`, in percent."""
+    share = share_at(scale, SHARES[name], float(rate))
     return f"{100 * share.value:.0f} %" if share else NOT_RUN
 
 
@@ -96,15 +97,15 @@ def across_k() -> str:
 
 
 def shares() -> str:
-    """The share recovered at each learning rate, by method and data."""
-    rates = sorted({*RATES, *METHOD_RATES})
+    """The share recovered at each learning rate, by method, data and training."""
+    rates = sorted({rate for series in SHARES.values() for rate in series.rates})
     lines = []
     for scale in shown_scales():
-        for method, title in (("simo", "SiMo"), ("moco", "MoCo v2"), ("simclr", "SimCLR")):
-            found = [share_at(scale, method, rate) for rate in rates]
+        for series in SHARES.values():
+            found = [share_at(scale, series, rate) for rate in rates]
             if any(found):
-                cells = [f"{each.value:.2f} ({each.n})" if each else "" for each in found]
-                lines.append([f"{title}, `{scale}`", *(cell or "–" for cell in cells)])
+                cells = [f"{each.value:.2f} ({each.n})" if each else "–" for each in found]
+                lines.append([series.named(f"{METHODS[series.method].title}, `{scale}`"), *cells])
     header = ["learning rate", *(f"{rate:g}" for rate in rates)]
     return markdown_table(header, lines) if lines else "Not run."
 

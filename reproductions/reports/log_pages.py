@@ -58,19 +58,22 @@ def cell(values: Collection[float]) -> str:
     return spread(values) if values else NOT_RUN
 
 
+def met(comparison: Comparison, verdict: Verdict) -> str:
+    """Whether the mean lies in the predicted interval."""
+    _, low, high = comparison.predicted
+    return "as predicted" if low <= verdict.mean <= high else "missed"
+
+
 def comparison_line(rank: str, comparison: Comparison, verdict: Verdict) -> list[str]:
     """A comparison with what was predicted and what came out."""
     predicted, low, high = comparison.predicted
-    prediction = "–"
-    if verdict.n == verdict.planned:
-        prediction = "as predicted" if low <= verdict.mean <= high else "missed"
     return [
         rank,
         comparison.statement,
         f"{predicted:+.1f} [{low:+.1f}, {high:+.1f}]",
         f"{points(verdict)} {count(verdict)}" if verdict.n > 1 else NOT_RUN,
         f"**{verdict.status}**",
-        prediction,
+        met(comparison, verdict) if verdict.n == verdict.planned else "–",
     ]
 
 
@@ -106,7 +109,10 @@ def state(name: str) -> str:
     done = sum(map(len, values_of(made, "linear").values()))
     if done < len(jobs) or not jobs:
         return f"{done} of {len(jobs)} runs" if jobs else "waits for its learning rates"
-    return verdicts(name)[0].status if made.comparisons else "chosen"
+    if not made.comparisons:
+        return "chosen"
+    primary, verdict = made.comparisons[0], verdicts(name)[0]
+    return f"{verdict.status}, {met(primary, verdict)}"
 
 
 def index() -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from reproductions.experiments import missing
+from reproductions.experiments.grid import SHARES
 from reproductions.results.bound_and_gradient import worst
 from reproductions.results.evidence import Evidence, committed, shown_scales
 from reproductions.results.shares import share_at
@@ -82,7 +83,7 @@ def answer(judged: Sequence[tuple[Claim, Verdict]] | None = None, scale: str = G
 def rate_sentence() -> str:
     """What the share that EqCo recovers does as the learning rate grows; "" without records."""
     rates = (LOW_RATE, SCALES[GLYPHS].base.learning_rate)
-    shares = {rate: share_at(GLYPHS, "simo", rate) for rate in rates}
+    shares = {rate: share_at(GLYPHS, SHARES["simo"], rate) for rate in rates}
     if not all(shares.values()):
         return ""
     near, usual = (f"{100 * each.value:.0f} %" for each in shares.values() if each)

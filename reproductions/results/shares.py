@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -29,14 +30,37 @@ class Share:
     n: int
 
 
-def share_at(scale: str, method: str, rate: float) -> Share | None:
+@dataclass(frozen=True)
+class Series:
+    """Learning rates at which a share is known, everything else equal.
+
+    Attributes:
+        method: a name in `eqco.methods.METHODS`.
+        rates: learning rates.
+        training: what differs from the tables, in words.
+        changes: the same as fields of the recipe.
+        full: loss of the row with all negatives; with 255 EqCo is InfoNCE but for one part in 255.
+    """
+
+    method: str
+    rates: tuple[float, ...]
+    training: str = ""
+    changes: dict[str, Any] = field(default_factory=dict)
+    full: str = "infonce"
+
+    def named(self, name: str) -> str:
+        """A name with what differs from the tables."""
+        return f"{name}, {self.training}" if self.training else name
+
+
+def share_at(scale: str, series: Series, rate: float) -> Share | None:
     """The share with `HEADLINE_K` negatives by the linear probe; None below three seeds."""
     found = committed(scale)
-    full = SCALES[scale].baseline(method, found.base)
+    full = SCALES[scale].baseline(series.method, found.base)
     rows = [
-        found.values(with_loss(full, loss, k, learning_rate=rate))
+        found.values(with_loss(full, loss, k, learning_rate=rate, **series.changes))
         for loss, k in (
-            ("infonce", HEADLINE_K), ("eqco", HEADLINE_K), ("infonce", full.num_negatives),
+            ("infonce", HEADLINE_K), ("eqco", HEADLINE_K), (series.full, full.num_negatives),
         )
     ]  # fmt: skip
     seeds = sorted(set.intersection(*map(set, rows)))

@@ -40,7 +40,7 @@ COLUMNS = {
     "alpha": {"loss", "num_negatives", "alpha", "seed", "linear", "one_minus_pi0"},
     "noise_or_bias": {"panel", "loss", "draws", "seed", "points", "predicted"},
     "law": {"scale", "temperature", "k", "n", "nats", "points", "fitted", "line", "curve"},
-    "share_recovered": {"method", "scale", "learning_rate", "n", "value", "low", "high"},
+    "share_recovered": {"method", "training", "learning_rate", "n", "value", "low", "high"},
     "comparisons": {"question", "label", "headline", "status", "mean", "low", "high", "n"},
     "verdicts": {"question", "label", "headline", "status", "mean", "low", "high", "n"},
     "learning_rate": {"method", "loss", "num_negatives", "learning_rate", "seed", "linear"},
