@@ -12,6 +12,7 @@ from functools import partial
 
 from eqco.methods import METHODS
 from reproductions.experiments.grid import SHARES
+from reproductions.reports.log_pages import verdicts
 from reproductions.results.bound_and_gradient import worst
 from reproductions.results.evidence import committed, shown_scales
 from reproductions.results.shares import share_at
@@ -37,12 +38,28 @@ def claim_value(scale: str, number: str, claim: str, expected: str = "") -> str:
         ValueError: the sentence rests on another verdict than the records give.
     """
     verdict = verdict_on(scale, int(number), claim)
+    return in_sentence(verdict, expected, f"{claim}, table {number}, scale {scale}")
+
+
+def planned_value(experiment: str, place: str, expected: str = "") -> str:
+    """Points of a comparison of a planned experiment, 0 the primary one, as of a claim.
+
+    Raises:
+        ValueError: as of a claim.
+    """
+    verdict = verdicts(experiment)[int(place)]
+    done = verdict if verdict.n == verdict.planned else None
+    return in_sentence(done, expected, f"comparison {place} of {experiment}")
+
+
+def in_sentence(verdict: Verdict | None, expected: str, what: str) -> str:
+    """The points of a verdict, without sign where a word says the direction."""
     if verdict is None:
         return NOT_RUN
     if expected and verdict.status != expected.replace("-", " "):
         raise ValueError(
-            f"a sentence rests on “{expected}” of {claim}, table {number}, scale "
-            f"{scale}; the records say “{verdict.status}”: write the sentence anew"
+            f"a sentence rests on “{expected}” of {what}; the records say “{verdict.status}”: "
+            "write the sentence anew"
         )
     return f"{abs(verdict.mean) if expected else verdict.mean:.1f}"
 
@@ -60,6 +77,7 @@ def range_value(name: str, loss: str) -> str:
 
 VALUES: dict[str, Callable[..., str]] = {
     "claim": claim_value,
+    "planned": planned_value,
     "share": share_value,
     "range": range_value,
 }

@@ -10,6 +10,7 @@ import pytest
 
 from reproductions.conftest import contradictions
 from reproductions.reports import pages, readme
+from reproductions.reports.answers import with_numbers
 from reproductions.reports.grids import claim_grid, published_grid
 from reproductions.results.evidence import Evidence, committed, judged_scales
 from reproductions.statistics.verdicts import FAILS, HOLDS, OPEN, Verdict
@@ -198,3 +199,19 @@ def test_claims_have_the_verdicts_of_the_earlier_rules_beside_those_of_today() -
     assert line["difference"] == "EqCo 16 − EqCo 255"
     other = claim_grid(Evidence("imagenet", ()), 1).header
     assert "until 2026-11-29" not in other
+
+
+@pytest.mark.parametrize(
+    ("what", "number"),
+    [
+        ("claim glyphs 10 eqco-k16-drops-epochs90 holds", "1.8"),
+        ("planned long-training 2 does-not-hold", "1.5"),
+        ("claim imagenet 1 eqco-k16-equals-full", "not run"),
+    ],
+)
+def test_a_sentence_has_its_number_as_long_as_its_verdict_stands(what: str, number: str) -> None:
+    assert with_numbers(f"<!--= {what} -->old<!--/-->") == f"<!--= {what} -->{number}<!--/-->"
+    *place, _ = what.split()
+    if number[0].isdigit():
+        with pytest.raises(ValueError, match="write the sentence anew"):
+            with_numbers(f"<!--= {' '.join(place)} open -->old<!--/-->")
