@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from reproductions.experiments import missing
 from reproductions.experiments.grid import SHARES
+from reproductions.reports.log_pages import log_page, verdicts
 from reproductions.results.bound_and_gradient import worst
 from reproductions.results.evidence import Evidence, committed, shown_scales
 from reproductions.results.shares import share_at
@@ -19,7 +20,6 @@ from reproductions.tables.claims import HEADLINE_K, PAPER, PRIMARY
 from reproductions.tables.formats import markdown_table, spread
 
 GLYPHS = "glyphs"
-LOW_RATE = 0.025  # of the sweep, next to the paper's 0.03
 
 
 def first_table(paper: str) -> int:
@@ -81,16 +81,20 @@ def answer(judged: Sequence[tuple[Claim, Verdict]] | None = None, scale: str = G
 
 
 def rate_sentence() -> str:
-    """What the share that EqCo recovers does as the learning rate grows; "" without records."""
-    rates = (LOW_RATE, SCALES[GLYPHS].base.learning_rate)
-    shares = {rate: share_at(GLYPHS, SHARES["simo"], rate) for rate in rates}
-    if not all(shares.values()):
+    """The share recovered at the learning rate of the tables, and by the paper's schedule."""
+    usual, paper = SHARES["simo"], SHARES["simo-paper"]
+    rate, (low,) = SCALES[GLYPHS].base.learning_rate, paper.rates
+    shares = share_at(GLYPHS, usual, rate), share_at(GLYPHS, paper, low)
+    if not all(shares):
         return ""
-    near, usual = (f"{100 * each.value:.0f} %" for each in shares.values() if each)
+    high_rate, schedule = (f"{100 * each.value:.0f} %" for each in shares if each)
+    half = verdicts("paper-settings")[0]
     return (
-        f"**It depends on the learning rate.** EqCo recovers {usual} of the lost accuracy at "
-        f"{rates[1]:g}, and {near} at {LOW_RATE:g}; the paper trains at 0.03 "
-        "([by learning rate](docs/results.md#does-it-depend-on-the-learning-rate))."
+        f"**It depends on the learning rate.** At {rate:g} EqCo recovers {high_rate} of the lost "
+        f"accuracy. By {paper.training}, {paper.changes['epochs']} epochs at {low:g}, it recovers "
+        f"{schedule}; at least half **{half.status}** in a "
+        f"[planned experiment](log/{log_page('paper-settings').name}) of {half.n} seeds "
+        "([more](docs/results.md#does-it-depend-on-the-learning-rate))."
     )
 
 
