@@ -88,11 +88,11 @@ def rate_sentence() -> str:
     if not all(shares):
         return ""
     high_rate, schedule = (f"{100 * each.value:.0f} %" for each in shares if each)
-    half = verdicts("paper-settings")[0]
+    epochs, half = paper.changes["epochs"], verdicts("paper-settings")[0]
     return (
         f"**It depends on the learning rate.** At {rate:g} EqCo recovers {high_rate} of the lost "
-        f"accuracy. By {paper.training}, {paper.changes['epochs']} epochs at {low:g}, it recovers "
-        f"{schedule}; at least half **{half.status}** in a "
+        f"accuracy. By {paper.training} it recovers {schedule} ({epochs} epochs at "
+        f"{low:g}). At least half **{half.status}** in a "
         f"[planned experiment](log/{log_page('paper-settings').name}) of {half.n} seeds "
         "([more](docs/results.md#does-it-depend-on-the-learning-rate))."
     )
