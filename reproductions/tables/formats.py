@@ -125,7 +125,8 @@ def to_md(grid: Grid) -> str:
 def to_latex(grid: Grid) -> str:
     """A table environment of booktabs that fits a column of two; what all lines share is told once.
 
-    Needs the packages booktabs and array. The first column breaks its lines where it is long.
+    Needs the packages booktabs and array. The first column breaks its lines where it is long. A
+    table of more than five columns, or three of spreads, goes across both (`table*`).
     """
     frame = grid.frame
     alone = [n for n in frame.columns[1:] if len(frame) > 1 and frame[n].nunique() == 1]
@@ -147,6 +148,9 @@ def to_latex(grid: Grid) -> str:
         label=f"tab:{re.sub(r'[^a-z0-9]+', '-', grid.title.lower()).strip('-')}",
     )
     start = "\\centering\n\\scriptsize\n\\setlength{\\tabcolsep}{3pt}\n\\begin{tabular}"
+    spreads = frame.apply(lambda column: column.str.contains(r"\pm", regex=False).any())
+    if len(sides) > 5 or spreads.sum() > 2:
+        text = text.replace("{table}", "{table*}")
     return text.replace("\\begin{tabular}", start, 1).rstrip()
 
 

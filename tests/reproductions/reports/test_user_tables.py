@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from shutil import which
 
@@ -16,7 +17,7 @@ from eqco.config import Machine
 from reproductions.__main__ import main
 from reproductions.results.evidence import committed
 from reproductions.scales import SCALES
-from reproductions.tables import table
+from reproductions.tables import TABLES, table
 
 
 @pytest.fixture
@@ -72,8 +73,18 @@ def test_committed_results_are_read_back_with_their_verdicts(
 
 @pytest.mark.skipif(which("pdflatex") is None, reason="pdflatex is not installed")
 @pytest.mark.parametrize("columns", ["", "twocolumn"])
-@pytest.mark.parametrize("kind", [[], ["--claims"]])
-def test_latex_compiles_and_fits_a_column(kind: list[str], columns: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [[], ["--claims"], ["--records", "1"], ["--records", "5"]])
+def test_latex_compiles_and_fits_a_column(
+    kind: list[str], columns: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seeds in map(int, kind[1:]):  # records beside the committed ones, in a folder of that name
+        recipes = {row.recipe for number in TABLES for row in table(number, "glyphs").rows}
+        for (place, recipe), seed in product(enumerate(recipes), range(seeds)):
+            value = 70.0 + seed + place / 10  # a column of equal cells would go into the caption
+            metrics = {"linear": value, "knn": value - 3}
+            made = Record.of(recipe, seed, Machine(), now(), metrics=metrics)
+            made.write(tmp_path / kind[1] / "glyphs")
     assert main(["table", "--format", "latex", "--out", str(tmp_path / "t.tex"), *kind]) == 0
     text = f"\\documentclass[{columns}]{{article}}\\usepackage{{booktabs,array}}"
     text += "\\begin{document}\\input{t}\\end{document}"
