@@ -92,7 +92,7 @@ for scale, colour, marker in (
     LOOKS[f"{scale}, CV² / 2K"] = (colour, marker, DASHED)
     LOOKS[f"{scale}, leading order"] = (colour, marker, DOTTED)
 LOOKS["glyphs, 90 epochs"] = (BLACK, "^", DASHED)
-LOOKS["glyphs, the paper's schedule"] = (RED, "X", SOLID)
+LOOKS["glyphs, the paper's settings"] = (RED, "X", SOLID)
 COLOURS = {name: colour for name, (colour, _, _) in LOOKS.items()}
 MARKERS = {name: marker for name, (_, marker, _) in LOOKS.items()}
 DASHES = {name: dashes for name, (_, _, dashes) in LOOKS.items()}

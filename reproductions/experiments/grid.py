@@ -22,7 +22,7 @@ GRID_SEEDS = range(5)
 SHARES = {  # of InfoNCE's loss that EqCo recovers
     "simo": Series("simo", RATES),
     "simo-long": Series("simo", (0.025, 0.1), f"{LONG['epochs']} epochs", LONG, full="eqco"),
-    "simo-paper": Series("simo", (0.03,), "the paper's schedule", PAPER, full="eqco"),
+    "simo-paper": Series("simo", (0.03,), "the paper's settings", PAPER, full="eqco"),
     "moco": Series("moco", METHOD_RATES),
     "simclr": Series("simclr", METHOD_RATES),
 }

@@ -81,19 +81,19 @@ def answer(judged: Sequence[tuple[Claim, Verdict]] | None = None, scale: str = G
 
 
 def rate_sentence() -> str:
-    """The share recovered at the learning rate of the tables, and by the paper's schedule."""
+    """The share recovered at the learning rate of the tables, and with the paper's settings."""
     usual, paper = SHARES["simo"], SHARES["simo-paper"]
     rate, (low,) = SCALES[GLYPHS].base.learning_rate, paper.rates
     shares = share_at(GLYPHS, usual, rate), share_at(GLYPHS, paper, low)
     if not all(shares):
         return ""
-    high_rate, schedule = (f"{100 * each.value:.0f} %" for each in shares if each)
+    high_rate, settings = (f"{100 * each.value:.0f} %" for each in shares if each)
     epochs, half = paper.changes["epochs"], verdicts("paper-settings")[0]
     return (
         f"**It depends on the learning rate.** At {rate:g} EqCo recovers {high_rate} of the lost "
-        f"accuracy. By {paper.training} it recovers {schedule} ({epochs} epochs at "
-        f"{low:g}). At least half **{half.status}** in a "
-        f"[planned experiment](log/{log_page('paper-settings').name}) of {half.n} seeds "
+        f"accuracy. With {paper.training}, but {epochs} epochs, it recovers {settings} at {low:g}. "
+        f"At least half **{half.status}** over the {half.n} seeds of a "
+        f"[planned experiment](log/{log_page('paper-settings').name}) "
         "([more](docs/results.md#does-it-depend-on-the-learning-rate))."
     )
 
