@@ -1,15 +1,18 @@
-"""What the committed records say of each planned experiment, for its page in `log/`."""
+"""What the committed records say of each planned experiment, for its page in `log/`.
+
+They are looked at once: before the planned number of runs a page says only how many there are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 
 from reproductions.experiments.planned import EXPERIMENTS, Experiment
 from reproductions.results.evidence import committed
 from reproductions.statistics.bootstrap import interval_over_both, right_images
 from reproductions.statistics.verdicts import Comparison, Values, Verdict, judge_all
-from reproductions.statistics.wording import INTERVAL, NOT_RUN, count, points
+from reproductions.statistics.wording import INTERVAL, NOT_RUN, points
 from reproductions.tables.base import Row
 from reproductions.tables.formats import markdown_table, spread
 
@@ -53,9 +56,14 @@ def over_both(made: Experiment, comparison: Comparison) -> str:
     return "" if ends is None else "[{:+.2f}, {:+.2f}]".format(*ends)
 
 
-def cell(values: Collection[float]) -> str:
-    """Mean, spread and number of runs."""
-    return spread(values) if values else NOT_RUN
+def so_far(n: int, planned: int) -> str:
+    """How many runs there are."""
+    return f"{n} of {planned} runs" if n else NOT_RUN
+
+
+def cell(values: Mapping[int, float], planned: int) -> str:
+    """Mean, spread and number of the planned runs."""
+    return spread(values.values()) if len(values) == planned else so_far(len(values), planned)
 
 
 def met(comparison: Comparison, verdict: Verdict) -> str:
@@ -67,13 +75,14 @@ def met(comparison: Comparison, verdict: Verdict) -> str:
 def comparison_line(rank: str, comparison: Comparison, verdict: Verdict) -> list[str]:
     """A comparison with what was predicted and what came out."""
     predicted, low, high = comparison.predicted
+    ended = verdict.n == verdict.planned
     return [
         rank,
         comparison.statement,
         f"{predicted:+.1f} [{low:+.1f}, {high:+.1f}]",
-        f"{points(verdict)} {count(verdict)}" if verdict.n > 1 else NOT_RUN,
+        f"{points(verdict)} n={verdict.n}" if ended else so_far(verdict.n, verdict.planned),
         f"**{verdict.status}**",
-        met(comparison, verdict) if verdict.n == verdict.planned else "–",
+        met(comparison, verdict) if ended else "–",
     ]
 
 
@@ -81,7 +90,8 @@ def section(name: str) -> str:
     """Rows and comparisons of an experiment, as Markdown."""
     made = EXPERIMENTS[name]
     linear, knn = (values_of(made, metric) for metric in ("linear", "knn"))
-    rows = [[row, cell(linear[row].values()), cell(knn[row].values())] for row in linear]
+    planned = {row: len(made.seeds_of.get(row, made.seeds)) for row in linear}
+    rows = [[row, cell(linear[row], n), cell(knn[row], n)] for row, n in planned.items()]
     parts = [markdown_table(["row", "linear probe, %", "kNN, %"], rows)] if rows else []
     if made.comparisons:
         header = [

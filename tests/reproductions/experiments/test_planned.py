@@ -14,6 +14,7 @@ from reproductions.experiments.planned import (
     experiment_jobs,
     scale_of,
 )
+from reproductions.reports import log_pages
 from reproductions.scales import SCALES
 
 LOG = Path(__file__).parents[3] / "log"
@@ -53,6 +54,23 @@ def test_a_row_may_have_fewer_seeds() -> None:
     assert [(job.recipe.num_negatives, job.seed) for job in made.jobs(base)] == [
         (255, 0), (16, 0), (255, 1), (255, 2),
     ]  # fmt: skip
+
+
+def test_a_page_says_nothing_of_accuracies_before_the_last_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = {row: {seed: 50.0 + seed for seed in range(4)} for row in ("EqCo 16", "EqCo 255")}
+    values["InfoNCE 16"] = {seed: 40.0 for seed in range(5)}
+    monkeypatch.setattr(log_pages, "values_of", lambda made, metric: values)
+    page = log_pages.section("paper-settings")
+    assert "| EqCo 16 | 4 of 5 runs | 4 of 5 runs |" in page
+    assert "| InfoNCE 16 | 40.0 ± 0.0 (5) |" in page
+    assert page.count("| 4 of 5 runs | **open** | – |") == 2
+    for row in ("EqCo 16", "EqCo 255"):
+        values[row][4] = 54.0
+    page = log_pages.section("paper-settings")
+    assert "| EqCo 16 | 52.0 ± 1.6 (5) |" in page
+    assert "| +6.00 [+5.02, +6.98] n=5 | **holds** | missed |" in page
 
 
 def test_experiments_of_two_scales_are_refused() -> None:
