@@ -121,6 +121,12 @@ class Evidence:
         """Whether any record is of a row of a table."""
         return bool(self.rows.keys() & self.by_recipe.keys())
 
+    @property
+    def has_planned_row(self) -> bool:
+        """Whether a row of a table has as many seeds as are planned: none is shown before."""
+        rows = ((row, each.planned) for each in self.tables.values() for row in each.rows)
+        return any(len(self.of(row)) >= planned for row, planned in rows)
+
     def of(self, row: Row) -> dict[int, Record]:
         """Records of a row by seed."""
         return self.by_recipe.get(row.recipe, {})
@@ -203,8 +209,9 @@ def other_images(scale: str, base: Recipe) -> str:
 
 
 def judged_scales() -> list[str]:
-    """Scales at which claims are judged and runs of the tables are committed."""
-    return [name for name, each in SCALES.items() if each.evidence and committed(name).has_rows]
+    """Scales at which claims are judged and a row of the tables is committed with all its seeds."""
+    scales = [name for name, each in SCALES.items() if each.evidence]
+    return [name for name in scales if committed(name).has_planned_row]
 
 
 def shown_scales() -> list[str]:
