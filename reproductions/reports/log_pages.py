@@ -47,12 +47,14 @@ def over_both(made: Experiment, comparison: Comparison) -> str:
     """Interval of a comparison over seeds and images; "" where runs did not keep their images."""
     found = committed(made.scale)
     recipes, rows = made.rows(found.base), []
-    for name in comparison.weights if recipes else ():
+    if not comparison.weights.keys() <= recipes.keys():  # a row waits for its learning rate
+        return ""
+    for name in comparison.weights:
         runs = found.of(Row(recipes[name])).items()
         kept = {seed: right_images(record, "linear") for seed, record in runs}
         rows.append({seed: right for seed, right in kept.items() if right is not None})
     seeds = made.planned_seeds(comparison)
-    ends = interval_over_both(rows, list(comparison.weights.values()), seeds) if rows else None
+    ends = interval_over_both(rows, list(comparison.weights.values()), seeds)
     return "" if ends is None else "[{:+.2f}, {:+.2f}]".format(*ends)
 
 
