@@ -53,8 +53,8 @@ COMMANDS: dict[str, tuple[Callable[..., int], str, dict[str, dict[str, Any]]]] =
         "--runs": switch("a line a run, instead of one a row (csv, json or parquet)"),
         "--claims": switch("claims with interval and verdict, instead of rows"),
         "--format": option(known_name("format", user_tables.FORMS),
-                           f"one of {', '.join(user_tables.FORMS)} (default: text in a terminal, "
-                           "else md)"),
+                           f"one of {', '.join(user_tables.FORMS)} (default: by the ending of "
+                           "--out, else text in a terminal, else md)"),
         "--out": option(path_argument, "file to write instead of printing"),
     }),
     "compare": (compare.main, "where two folders of records differ", {
@@ -62,8 +62,8 @@ COMMANDS: dict[str, tuple[Callable[..., int], str, dict[str, dict[str, Any]]]] =
         "b": option(path_argument, "another one"),
     }),
     "sweep": (sweep.main, "every run behind the pages of a scale", {
-        **shared("scale", "data", "device", "tables", "experiment", "records", "checkpoints"),
-        **shared("strict-busy"),
+        **shared("scale", "data", "device", "precision", "tables", "experiment", "records"),
+        **shared("checkpoints", "strict-busy"),
         **shared("seeds", default=10),
         "--first-seed": option(whole(0), "the first of the seeds (default: 0)", default=0),
         **parts(PARTS, "all"),

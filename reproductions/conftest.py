@@ -72,10 +72,10 @@ SESSION = pytest.StashKey[Session]()
 def whole_tables(keyword: str) -> str:
     """An expression of -k in which `table1` is table 1 alone, not table 10 too.
 
-    >>> whole_tables("table1 and k16 or not table10-simo")
-    'table1- and k16 or not table10-simo'
+    >>> whole_tables("Table1 and k16 or not table10-simo")  # -k takes capitals for small letters
+    'Table1- and k16 or not table10-simo'
     """
-    return re.sub(r"\b(table\d+)(?![\w-])", r"\1-", keyword)
+    return re.sub(r"\b(table\d+)(?![\w-])", r"\1-", keyword, flags=re.IGNORECASE)
 
 
 def pytest_configure(config: pytest.Config) -> None:

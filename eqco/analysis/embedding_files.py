@@ -44,6 +44,8 @@ def checked(path: Path, name: str, values: Any) -> Tensor:
         found = torch.as_tensor(values, device="cpu")
         if path.suffix not in NUMPY:  # whose files may be compressed
             check_size(name, found, path)
+        if found.is_complex():
+            raise TypeError("they are complex")
         found = found.double()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: {name} is no array of numbers ({first_line(error)})") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ class Written:
         """Lines of Python that load the file."""
         if self.layout == "moco":
             return (f"# main_lincls.py -a {self.backbone} --pretrained {self.path}",)
-        load = f'model.load_state_dict(torch.load("{self.path}"))'
+        load = f"model.load_state_dict(torch.load({json.dumps(str(self.path))}))"
         if self.layout == "own":
             return (
                 "from eqco.methods.encoder import BACKBONES",

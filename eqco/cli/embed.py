@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import io
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def check_outputs(given: argparse.Namespace) -> None:
 def views_of(given: argparse.Namespace, images: Images, device: str) -> tuple[Tensor, str]:
     """Embeddings (2, N, D) of two random views, of length 1, and the command that reads them."""
     method, recipe, _ = trained_encoder(given.checkpoint)
-    following = f"next: eqco diagnose {given.out} --temperature {recipe.temperature:g}"
+    following = f"next: eqco diagnose {quote(str(given.out))} --temperature {recipe.temperature:g}"
     return torch.stack(embed(method.to(device), images, given.images)), following
 
 
@@ -97,7 +98,7 @@ def main(given: argparse.Namespace) -> None:
     check_outputs(given)
     machine = Machine(choose_device(given.device), given.threads, workers=given.workers)
     torch.set_num_threads(given.threads)
-    tree = scan_unlabelled(given.data) if given.data else None
+    tree = scan_unlabelled(given.data, 1) if given.data else None
     loaded = load_backbone(given.checkpoint)
     if loaded.recipe is None and given.out and not given.features:
         raise ValueError(f"{given.checkpoint} has a backbone and no embeddings: give --features")

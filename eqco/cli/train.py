@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
+from shlex import quote
 
 from eqco.artifacts.checkpoint import Damaged, read
 from eqco.artifacts.record import Record
@@ -80,7 +81,8 @@ def closing(own: Run, record: Record) -> str:
     """What was done, where it lies, and what may come next."""
     recipe, checkpoint = own.recipe, own.checkpoint
     lacks = lacking(checkpoint, record.steps)
-    place = "" if recipe.data == "glyphs" else f" --data {own.machine.data_dir}"
+    place = "" if recipe.data == "glyphs" else f" --data {quote(str(own.machine.data_dir))}"
+    file = quote(str(checkpoint))
     linear = record.metrics.get("linear")
     losses = record.curve["loss"]
     labelled = " --data LABELLED  # CLASS/*, or train/CLASS/* and val/CLASS/*"
@@ -93,10 +95,10 @@ def closing(own: Run, record: Record) -> str:
         f"  checkpoint  {lacks or checkpoint}",
     ]
     following = [
-        f"  next        eqco diagnose {checkpoint}{place}",
-        f"              eqco probe {checkpoint}{place and labelled}",
-        f"              eqco embed {checkpoint}{place} --picture near.png",
-        f"              eqco export {checkpoint} backbone.pt",
+        f"  next        eqco diagnose {file}{place}",
+        f"              eqco probe {file}{place and labelled}",
+        f"              eqco embed {file}{place} --picture near.png",
+        f"              eqco export {file} backbone.pt",
     ]
     return "\n".join(lines if lacks else lines + following)
 

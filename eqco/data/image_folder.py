@@ -134,6 +134,18 @@ def class_names(folder: Path, skipped: SkippedEntries) -> tuple[str, ...]:
     return tuple(classes)
 
 
+PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+
+
+def check_no_parts(root: Path, names: Sequence[str]) -> None:
+    """Raise ValueError where the folders of a tree are its parts, not named as ours are."""
+    if len(names) > 1 and {name.lower() for name in names} <= PARTS:
+        raise ValueError(
+            f"{root} has the folders {', '.join(names)}, which are parts of a data set and no "
+            "classes: name them train and val, or give one of them"
+        )
+
+
 def check_classes(train: Path, held_out: Path, skipped: SkippedEntries) -> tuple[str, ...]:
     """Class names of the training part, sorted.
 
@@ -239,24 +251,26 @@ MIN_IMAGES = 8  # images: a batch of two, four steps in an epoch
 
 
 @cache
-def scan_unlabelled(root: Path) -> ImageTree:
+def scan_unlabelled(root: Path, least: int = MIN_IMAGES) -> ImageTree:
     """List the images below a folder as one class, with nothing held out.
 
     Raises:
-        ValueError: there is no such folder, it holds fewer than eight images, or a link leads
-            nowhere.
+        ValueError: there is no such folder, it holds fewer than `least` images or parts of a data
+            set, or a link leads nowhere.
     """
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
         raise ValueError(f"--data {root} {what}: give the path of a folder of images")
     folder = root / "train" if (root / "train").is_dir() else root
+    check_no_parts(folder, class_names(folder, SkippedEntries(folder)))
     skipped = SkippedEntries(folder)
     paths = files_below(str(folder), IS_IMAGE, skipped)  # links to folders are followed
     names = sorted(os.fsencode(os.path.relpath(path, folder)) for path in paths)
     skipped.check_links()
-    if len(names) < MIN_IMAGES:
+    if len(names) < least:
+        needs = f"training needs {least}" if least > 1 else "one is needed"
         raise ValueError(
-            f"--data {folder} holds {len(names)} image(s), training needs {MIN_IMAGES}: give a "
+            f"--data {folder} holds {len(names)} image(s), {needs}: give a "
             f"folder of {', '.join(sorted(IMAGE_ENDINGS))} files"
         )
     warn_skipped(skipped)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from eqco.data.image_folder import (
     ImageTree,
+    check_no_parts,
     class_names,
     list_split,
     scan,
@@ -47,6 +48,7 @@ def split_by_content(root: Path) -> ImageTree:
     """
     skipped = SkippedEntries(root)
     classes = class_names(root, skipped)
+    check_no_parts(root, classes)
     whole = list_split(root, classes, skipped)
     skipped.check_links()
     if len(classes) < 2:

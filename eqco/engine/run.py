@@ -29,6 +29,7 @@ from eqco.recipe import Recipe
 from eqco.runtime import distributed
 from eqco.runtime.resumable import ResumableTask
 from eqco.runtime.signals import catching, deferred
+from eqco.runtime.validation import check_folder
 
 
 def peak_memory_mib() -> float | None:
@@ -45,7 +46,7 @@ def run(
     recipe: Recipe,
     seed: int,
     machine: Machine,
-    folder: Path,
+    folder: Path | str,
     progress: Progress | None = None,
     *,
     again: bool = False,
@@ -68,6 +69,7 @@ def run(
         TrainingError: see `eqco.engine.pretrain.pretrain`.
         Stopped: by a signal; it says what is saved.
     """
+    folder = check_folder("folder", folder)
     own = Run(recipe, seed, machine, folder)
     with own.hold(again=again), catching():
         # Another process may just have ended this run.

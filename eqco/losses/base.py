@@ -31,7 +31,14 @@ from eqco.losses.similarity import (
     to_both_views,
     to_other_images,
 )
-from eqco.losses.tensors import check_embeddings, check_finite, full_precision, temperature_of, unit
+from eqco.losses.tensors import (
+    check_embeddings,
+    check_finite,
+    check_tensors,
+    full_precision,
+    temperature_of,
+    unit,
+)
 from eqco.runtime import distributed
 from eqco.runtime.validation import COUNT, Number, check_name, shown
 
@@ -154,7 +161,8 @@ class ContrastiveLoss(nn.Module):
                 each image its own. They count as the others do: K + H negatives weigh alpha. Where
                 cross-modal they are of the key's encoder, for the queries of `query`.
             ids: which of the batch are the same, shape (N,), integers: an embedding of the same id
-                is never a negative. All similarities are computed.
+                is never a negative, a query without any left has a loss of 0. All similarities are
+                computed.
             logit_scale: 1 / temperature, instead of the loss's own, as CLIP's loops have it.
 
         Returns:
@@ -170,13 +178,12 @@ class ContrastiveLoss(nn.Module):
                 f"{type(self).__name__} takes two tensors, the embeddings of both views; give "
                 "negatives of your own as loss(query, key, negatives=…)"
             )
-        check_embeddings(query, key)
-        if logit_scale is not None:
-            temperature = 1 / temperature_of(logit_scale, "logit_scale")
-        elif isinstance(self.temperature, Tensor):  # it may have changed since
-            temperature = temperature_of(self.temperature)
+        elsewhere = self.queue is not None or (self.gather and distributed.world_size() > 1)
+        check_embeddings(query, key, least=1 if elsewhere else 2)
+        if logit_scale is None:
+            temperature = temperature_of(self.temperature)  # it may have changed since
         else:
-            temperature = self.temperature
+            temperature = 1 / temperature_of(logit_scale, "logit_scale")
         with full_precision(query):
             query, key = unit(query), unit(key)
             keys = distributed.gather(key) if self.gather else key  # (N, D)
@@ -200,9 +207,13 @@ class ContrastiveLoss(nn.Module):
         self, logits: ContrastiveLogits, reduction: str, temperature: float | Tensor | None = None
     ) -> Tensor:
         """The loss of queries whose logits are known."""
-        at = self.temperature if temperature is None else temperature
+        at = temperature_of(self.temperature) if temperature is None else temperature
         settings = {"temperature": at, **self.settings()}
-        return LOSSES[self.name].function.of_logits(logits, reduction=reduction, **settings)
+        function = LOSSES[self.name].function
+        if not isinstance(logits, MaskedSimilarities):
+            return function.of_logits(logits, reduction=reduction, **settings)
+        losses = function.of_logits(logits, reduction="none", **settings)
+        return reduced(losses.where(logits.counts > 0, 0.0), reduction)
 
     def logits(
         self, query: Tensor, key: Tensor, keys: Tensor, ids: Tensor | None
@@ -254,11 +265,11 @@ class ContrastiveLoss(nn.Module):
         """Logits with the similarities of further negatives, (H, D) or (N, H, D), if any."""
         if given is None:
             return logits
+        check_tensors(query, given)
         check_finite(given, "negatives")
+        own = unit(given).to(query.dtype)
         views = [query, key] if self.two_sided else [query]
-        return WithNegatives(
-            logits, torch.cat([similarities(each, key, unit(given))[1] for each in views])
-        )
+        return WithNegatives(logits, torch.cat([similarities(each, key, own)[1] for each in views]))
 
     def expected(self, num_images: int | None = None) -> Expected:
         """The loss of a query at its extremes, and where an untrained or collapsed encoder has it.

@@ -66,7 +66,7 @@ class ExplicitSimilarities:
 class MaskedSimilarities:
     """Logits of queries that differ in their number of negatives, of n queries with M keys.
 
-    A query without any counts as one with a single negative infinitely far away.
+    A query without any has a loss of 0; its logits are those of a negative infinitely far away.
 
     Args:
         similarity: of each query to each key, shape (n, M), float32 or wider.
@@ -75,7 +75,8 @@ class MaskedSimilarities:
         row: the query that each of them is of, shape (N,); None stands for N = n, in order.
 
     Attributes:
-        num_negatives: K of each, shape (N,).
+        counts: how many negatives each has, shape (N,).
+        num_negatives: K, the same but 1 at least.
     """
 
     def __init__(
@@ -83,7 +84,8 @@ class MaskedSimilarities:
     ) -> None:
         self.similarity, self.allowed = similarity, allowed
         self.positive, self.row = positive, row
-        self.num_negatives = self.of_pairs(allowed.sum(dim=1).clamp(min=1))
+        self.counts = self.of_pairs(allowed.sum(dim=1))
+        self.num_negatives = self.counts.clamp(min=1)
 
     def of_pairs(self, rows: Tensor) -> Tensor:
         """What the queries have, for each positive: (n, ...) -> (N, ...)."""
@@ -112,7 +114,8 @@ class WithNegatives:
     def __init__(self, logits: Similarities | MaskedSimilarities, own: Tensor) -> None:
         self.logits, self.own = logits, own
         self.positive = logits.positive
-        self.num_negatives = logits.num_negatives + own.shape[1]
+        known = logits.counts if isinstance(logits, MaskedSimilarities) else logits.num_negatives
+        self.num_negatives = known + own.shape[1]
 
     def log_odds(self, temperature: float | Tensor) -> Tensor:
         """log sum_i e^{s_i/t} - s_0/t of each query, shape (N,)."""

@@ -81,6 +81,7 @@ class KeyQueue(nn.Module):
     ended: bool = False  # whether the step of the waiting keys has
     stepped: bool = False  # whether an optimizer has stepped since this queue exists, or will
     looked: bool = False  # whether an optimizer was looked for
+    trains: frozenset[int] = frozenset()  # what the loss depends on, where an optimizer has it
 
     def __init__(self, size: int, dim: int | None = None) -> None:
         super().__init__()
@@ -94,6 +95,7 @@ class KeyQueue(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self.looked, self.trains = False, frozenset()  # a copy may be of a copy of the encoder
         watch_optimizers(self)
 
     def first_keys(self, dim: int) -> Tensor:
@@ -141,14 +143,31 @@ class KeyQueue(nn.Module):
     def add(self, key: Tensor, loss: Tensor) -> None:
         """Let the keys of a call (N, D) wait for the end of the step; `loss` is what it returns."""
         key = key.detach()
-        if not (self.stepped or self.looked or torch.compiler.is_compiling()):
-            self.looked, self.stepped = True, has_optimizer(loss)
+        if not torch.compiler.is_compiling():
+            self.look(loss)
         if self.waiting is None:
             self.waiting = key
         elif not (in_backward() and self.holds(key)):
             self.waiting = torch.cat([self.waiting, key])[-self.size :]
         if not torch.compiler.is_compiling():
             loss.register_hook(lambda _: self.note_backward())  # type: ignore[no-untyped-call]
+
+    def look(self, loss: Tensor) -> None:
+        """See which optimizers' steps end a step: those that have a tensor the loss depends on.
+
+        Where none has, as with embeddings that were detached, any optimizer's does.
+        """
+        if not self.looked:
+            self.looked, tensors = True, leaves(loss)
+            if has_optimizer(tensors):
+                self.stepped, self.trains = True, tensors
+        elif self.trains and self.waiting is not None:  # other layers may be trained by now
+            self.trains = leaves(loss)
+
+    def follows(self, optimizer: Optimizer) -> bool:
+        """Whether an optimizer's step is one of the encoder."""
+        own = (tensor for group in optimizer.param_groups for tensor in group["params"])
+        return not self.trains or any(id(tensor) in self.trains for tensor in own)
 
     def holds(self, key: Tensor) -> bool:
         """Whether these keys wait already: activation checkpointing computes a loss again."""
@@ -184,7 +203,13 @@ class KeyQueue(nn.Module):
             )
         self.waiting, self.ended = None, False
         if "keys" not in self._buffers:
-            self.keys = None if loaded is None else loaded.detach().clone()
+            if loaded is not None and len(loaded) != self.size:
+                more[-1].append(
+                    f"size mismatch for {prefix}keys: the state has {len(loaded)} keys, the queue "
+                    f"holds {self.size}: give queue_size={len(loaded)}"
+                )
+            else:
+                self.keys = None if loaded is None else loaded.detach().clone()
             state = {name: value for name, value in state.items() if name != f"{prefix}keys"}
         super()._load_from_state_dict(state, prefix, *more)
 
@@ -193,18 +218,23 @@ class KeyQueue(nn.Module):
         return f"size={self.size}"
 
 
-def has_optimizer(loss: Tensor) -> bool:
-    """Whether an optimizer of torch has a tensor that a loss depends on: its step is to come."""
-    functions, seen, leaves = [loss.grad_fn], set(), set()
+def leaves(loss: Tensor) -> frozenset[int]:
+    """Identities of the tensors that a loss depends on."""
+    functions, seen, found = [loss.grad_fn], set(), set()
     while functions:
         function = functions.pop()
         if function is not None and function not in seen:
             seen.add(function)
-            leaves.add(id(getattr(function, "variable", None)))
+            found.add(id(getattr(function, "variable", None)))
             functions += [each for each, _ in function.next_functions]
+    return frozenset(found)
+
+
+def has_optimizer(tensors: frozenset[int]) -> bool:
+    """Whether an optimizer of torch has one of some tensors: its step is to come."""
     optimizers = [each for each in gc.get_objects() if issubclass(type(each), Optimizer)]
     groups = [group for each in optimizers for group in getattr(each, "param_groups", ())]
-    return any(id(tensor) in leaves for group in groups for tensor in group["params"])
+    return any(id(tensor) in tensors for group in groups for tensor in group["params"])
 
 
 QUEUES: WeakSet[KeyQueue] = WeakSet()
@@ -220,13 +250,13 @@ def watch_optimizers(queue: KeyQueue) -> None:
 def register_hooks() -> None:
     """Tell all queues of every optimizer's steps."""
 
-    def before(*_: Any) -> None:
+    def before(optimizer: Optimizer, *_: Any) -> None:
         for queue in QUEUES:
-            queue.stepped = True
+            queue.stepped = queue.stepped or queue.follows(optimizer)
 
-    def after(*_: Any) -> None:
+    def after(optimizer: Optimizer, *_: Any) -> None:
         for queue in QUEUES:
-            queue.ended = True
+            queue.ended = queue.ended or queue.follows(optimizer)
 
     register_optimizer_step_pre_hook(before)
     register_optimizer_step_post_hook(after)

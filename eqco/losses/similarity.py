@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from eqco.losses.sampling import skip
 from eqco.losses.tensors import full_precision, wide
@@ -71,7 +70,7 @@ class LogSumExp(torch.autograd.Function):
 
     The gradient by a query is the softmax-weighted mean of its negatives, which the forward pass
     computes beside the sum. Only where the keys need a gradient, the backward pass computes the
-    similarities again.
+    similarities again. It has no second derivative.
     """
 
     @staticmethod
@@ -113,9 +112,17 @@ class LogSumExp(torch.autograd.Function):
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor | None, of_means: None) -> tuple[Tensor | None, ...]:
-        """(n,) -> (n, D) and (M, D)."""
+        """(n,) -> (n, D) and (M, D).
+
+        Raises:
+            RuntimeError: a graph of the gradient is asked for, which would be wrong.
+        """
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            raise RuntimeError(
+                "a loss of so many similarities is computed by blocks and has no second derivative "
+                "(create_graph=True): take torch.func, which holds all similarities"
+            )
         if gradient is None:
             return None, None, None, None
         sums, means, *needed = ctx.saved_tensors
@@ -258,7 +265,12 @@ class Similarities:
             return sums - self.positive / temperature
 
     def uses_matrix(self) -> bool:
-        """Whether all similarities at once are faster than blocks, by measured sizes."""
+        """Whether all similarities at once are faster than blocks, by measured sizes.
+
+        Inside of torch.func's transforms they are right too: there a gradient may have its own.
+        """
+        if not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack():
+            return True
         sizes = sizes_on(self.query.device)
         if self.columns is not None:
             return self.columns.shape[1] * (self.few or sizes.few) > len(self.keys)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from eqco.losses.base import ContrastiveLoss
 from eqco.losses.logits import MaskedSimilarities
 from eqco.losses.sampling import draw_allowed
-from eqco.losses.tensors import check_finite, check_tensors, full_precision, unit
+from eqco.losses.tensors import can_be_read, check_finite, check_tensors, full_precision, unit
+from eqco.runtime.validation import shown
 
 
 class LabelLoss(nn.Module):
@@ -33,6 +34,8 @@ class LabelLoss(nn.Module):
 
     def __init__(self, loss: ContrastiveLoss) -> None:
         super().__init__()
+        if not isinstance(loss, ContrastiveLoss):
+            raise ValueError(f"loss must be one of eqco, as EqCoLoss(), got {shown(loss)}")
         if loss.queue is not None or loss.gather:
             raise ValueError(
                 "a loss with labels takes its negatives from the batch: leave queue_size and "
@@ -73,7 +76,12 @@ class LabelLoss(nn.Module):
             if ref_labels is None:
                 raise ValueError("ref_emb needs ref_labels, the classes of its embeddings")
             check_labels("ref_emb", ref_emb, "ref_labels", ref_labels)
-            keys, classes = ref_emb, ref_labels.to(labels.device)
+            check_tensors(embeddings, ref_emb)
+            if ref_emb.shape[1] != embeddings.shape[1]:
+                raise ValueError(
+                    f"ref_emb has {ref_emb.shape[1]} dimensions, embeddings {embeddings.shape[1]}"
+                )
+            keys, classes = ref_emb.to(embeddings.dtype), ref_labels.to(labels.device)
         same = labels[:, None] == classes
         if indices_tuple is not None:
             row, column, negative = mined(indices_tuple, same)
@@ -143,13 +151,32 @@ def check_labels(name: str, embeddings: Tensor, of: str, labels: Tensor) -> None
             f"{name} must be (N, D) and {of} (N,), got {tuple(embeddings.shape)} and "
             f"{tuple(labels.shape)}"
         )
+    check_finite(labels, of)
 
 
 def mined(indices: tuple[Tensor, ...], like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The pairs that a miner chose, query and positive (P,), and the negatives (N, M)."""
     if len(indices) not in (3, 4):
         raise ValueError(f"indices_tuple must hold 3 or 4 tensors, got {len(indices)}")
+    for each in indices:
+        if not isinstance(each, Tensor) or each.dtype != torch.long:
+            kind = each.dtype if isinstance(each, Tensor) else type(each).__name__
+            raise ValueError(f"indices_tuple must hold tensors of torch.long, got {kind}")
     query, positive, *more = (each.to(like.device) for each in indices)
+    of_negative = more[0] if len(more) == 2 else query
+    for places in (query, of_negative):
+        check_places("queries", places, len(like))
+    for places in (positive, more[-1]):
+        check_places("keys", places, like.shape[1])
     negative = torch.zeros_like(like)
-    negative[more[0] if len(more) == 2 else query, more[-1]] = True
+    negative[of_negative, more[-1]] = True
     return query, positive, negative
+
+
+def check_places(name: str, places: Tensor, total: int) -> None:
+    """Raise ValueError where places of a miner that can be read are none of some embeddings."""
+    if can_be_read(places) and ((places < 0) | (places >= total)).any():
+        raise ValueError(
+            f"indices_tuple names {name} from {places.min()} to {places.max()}, but there are "
+            f"{total} embeddings"
+        )

@@ -33,11 +33,13 @@ def of_usual_length(embedding: Tensor) -> Tensor:
 
 
 def can_be_read(values: Tensor) -> bool:
-    """Whether numbers may decide what is done: on a CPU, outside a graph of torch.compile.
+    """Whether numbers may decide what is done: on a CPU, outside torch.compile and torch.vmap.
 
     A GPU would be waited for at every step.
     """
-    return values.device.type == "cpu" and not torch.compiler.is_compiling()
+    if torch.compiler.is_compiling() or values.device.type != "cpu":
+        return False
+    return not torch._C._functorch.is_batchedtensor(values)
 
 
 def check_finite(values: Tensor, name: str) -> None:
@@ -77,13 +79,14 @@ def temperature_of(value: float | Tensor, name: str = "temperature") -> float | 
     return value
 
 
-def check_embeddings(query: Tensor, key: Tensor) -> None:
-    """Raise ValueError where these are not the embeddings of two views of N >= 2 images."""
+def check_embeddings(query: Tensor, key: Tensor, least: int = 2) -> None:
+    """Raise ValueError where these are not the embeddings of two views of enough images."""
     check_tensors(query, key)
-    if query.ndim != 2 or query.shape != key.shape or len(query) < 2 or query.shape[1] < 1:
+    if query.ndim != 2 or query.shape != key.shape or len(query) < least or query.shape[1] < 1:
         raise ValueError(
-            "the embeddings of both views must have the same shape (N, D) with N >= 2, got "
+            f"the embeddings of both views must have the same shape (N, D) with N >= {least}, got "
             f"{tuple(query.shape)} and {tuple(key.shape)}"
+            + (": one image has no others as negatives, leave such a batch out" * (len(query) == 1))
         )
 
 

@@ -8,14 +8,14 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from eqco.config import Settings
-from eqco.losses.sampling import draw_columns
+from eqco.config import MOMENTUM, Settings
+from eqco.losses.sampling import DRAWINGS, draw_columns
 from eqco.losses.similarity import Similarities
 from eqco.methods.ahead import Ahead
 from eqco.methods.batch_norm import use_synced_batch_norm
 from eqco.methods.encoder import Encoder, frozen_copy, momentum_update
 from eqco.runtime.distributed import first_index
-from eqco.runtime.validation import COUNT, shown
+from eqco.runtime.validation import COUNT, check_name, shown
 
 LENGTH_TOLERANCE = 0.01  # bfloat16 rounds a length of 1 by less than 0.004
 
@@ -52,8 +52,12 @@ class Method(nn.Module, ABC):
         self, encoder: Encoder, *, num_negatives: int, drawing: str = "independent", draws: int = 1
     ) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.num_negatives, self.drawing, self.draws = num_negatives, drawing, draws
+        if not isinstance(encoder, nn.Module):
+            raise ValueError(f"encoder must be a torch.nn.Module, got {shown(encoder)}")
+        check_name("drawing", drawing, DRAWINGS)
+        self.encoder, self.drawing = encoder, drawing
+        self.num_negatives = COUNT.check("num_negatives", num_negatives)
+        self.draws = COUNT.check("draws", draws)
 
     @staticmethod
     @abstractmethod
@@ -83,9 +87,7 @@ class Method(nn.Module, ABC):
 
     def add_key_encoder(self, key_momentum: float) -> None:
         """Encode keys by a moving average of the query encoder, with a coefficient in [0, 1)."""
-        if not 0.0 <= key_momentum < 1.0:
-            raise ValueError(f"key_momentum must lie in [0, 1), got {key_momentum}")
-        self.key_momentum = key_momentum
+        self.key_momentum = MOMENTUM.check("key_momentum", key_momentum)
         self.key_encoder = frozen_copy(self.encoder)
 
     def update_key_encoder(self) -> None:
@@ -151,7 +153,7 @@ def check_unit_length(method: str, embedding: Tensor) -> None:
             "end it with nn.Flatten() and a projector"
         )
     lengths = embedding.detach().float().norm(dim=1)
-    if (lengths - 1).abs().max() > LENGTH_TOLERANCE:
+    if not ((lengths - 1).abs() <= LENGTH_TOLERANCE).all():  # nor is NaN
         raise ValueError(
             f"the encoder of {method} must return embeddings of length 1, got lengths from "
             f"{lengths.min():.3g} to {lengths.max():.3g}: end it with F.normalize(embedding, dim=1)"

@@ -15,6 +15,7 @@ from eqco.methods.batch_norm import use_split_batch_norm
 from eqco.methods.encoder import Encoder
 from eqco.runtime.distributed import gather, world_size
 from eqco.runtime.transfer import all_to_device
+from eqco.runtime.validation import COUNT
 
 
 class MoCo(Method):
@@ -55,12 +56,13 @@ class MoCo(Method):
         draws: int = 1,
         bn_splits: int = 8,
     ) -> None:
-        if num_negatives > queue_size:
+        queue_size = COUNT.check("queue_size", queue_size)
+        if COUNT.check("num_negatives", num_negatives) > queue_size:
             raise ValueError(
                 f"num_negatives is {num_negatives}, but the queue holds {queue_size} keys"
             )
         check_embedding_dim(type(self).__name__, encoder)
-        use_split_batch_norm(encoder, bn_splits)
+        use_split_batch_norm(encoder, COUNT.check("bn_splits", bn_splits))
         super().__init__(encoder, num_negatives=num_negatives, drawing=drawing, draws=draws)
         self.add_key_encoder(key_momentum)
         draw = torch.Generator("cpu").manual_seed(seed)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eqco.config import Settings
-from eqco.losses.similarity import Similarities
+from eqco.losses.similarity import Similarities, version
 from eqco.methods.base import own_part
 from eqco.methods.encoder import Encoder
 from eqco.methods.moco import MoCo
@@ -103,7 +103,7 @@ def with_own(found: Similarities, own: Tensor) -> Similarities:
     more = copy.copy(found)
     more.keys = torch.cat([queue, own.flatten(0, 1)])
     more.columns = torch.cat([columns, len(queue) + places], dim=1)
-    more.version = more.keys._version
+    more.version = version(more.keys)
     return more
 
 

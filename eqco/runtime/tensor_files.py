@@ -53,6 +53,15 @@ def verify(stream: IO[bytes]) -> None:
         raise ValueError(f"{damaged} does not match its checksum")
 
 
+def holds_pickle(stream: IO[bytes]) -> bool:
+    """Whether a file holds Python's objects at all, in torch's zip format or the one before it."""
+    if not zipfile.is_zipfile(stream):
+        stream.seek(0)
+        return stream.read(1) == b"\x80"
+    with zipfile.ZipFile(stream) as archive:
+        return any(name.endswith(".pkl") for name in archive.namelist())
+
+
 def load_tensors(path: Path, *, sealed: bool = False) -> Any:
     """What a file of `torch.save` holds, on the CPU.
 
@@ -82,7 +91,7 @@ def load_tensors(path: Path, *, sealed: bool = False) -> Any:
         except Exception as error:  # torch raises many types
             if lacks_memory(error):
                 raise MemoryError(f"{path} is too large") from error
-            if any(word in str(error) for word in OBJECTS):
+            if any(word in str(error) for word in OBJECTS) and holds_pickle(stream):
                 raise ValueError(
                     "it holds Python objects, which may run code: if you trust it, "
                     f"{line_for(path, OF_PICKLE)} makes {PLAIN}"

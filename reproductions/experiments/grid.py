@@ -71,7 +71,7 @@ LIMITED = {"baselines": BASELINE_SEEDS, "grid": GRID_SEEDS}
 def jobs(
     scale: Scale,
     base: Recipe,
-    seeds: range,
+    seeds: Sequence[int],
     parts: Sequence[str] = tuple(PARTS),
     tables: Sequence[int] = tuple(TABLES),
 ) -> list[Run]:
@@ -95,9 +95,19 @@ def jobs(
 
 
 def chosen_jobs(given: argparse.Namespace, base: Recipe, seeds: range) -> list[Run]:
-    """The runs that --experiment, or else --parts and --tables, name."""
+    """The runs that --experiment, or else --parts and --tables, name.
+
+    Raises:
+        ValueError: an experiment's learning rates are not chosen yet.
+    """
     if given.experiment:
-        return experiment_jobs(given.experiment, base)
+        found = experiment_jobs(given.experiment, base)
+        if not found:
+            raise ValueError(
+                f"{', '.join(given.experiment)} has no runs yet: it waits for the learning rates "
+                "of another experiment, see log/README.md"
+            )
+        return found
     return jobs(SCALES[given.scale], base, seeds, given.parts, given.tables or list(TABLES))
 
 

@@ -29,8 +29,8 @@ from eqco.runtime.text import plain
 from eqco.runtime.validation import COUNT, positive_finite
 from reproductions.experiments.grid import check_choice, chosen_jobs
 from reproductions.experiments.resolve import check_batch, choose_data, choose_precision
-from reproductions.results.evidence import committed, other_images
-from reproductions.results.records import Records
+from reproductions.results.evidence import committed, of_records, other_images
+from reproductions.results.records import Records, records_of
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 from reproductions.tables.formats import Grid, to_text
@@ -199,8 +199,11 @@ def main(given: argparse.Namespace) -> int:
         base, tree = choose_data(given.data, Path(), scale)
         check_batch(base, tree)
         images = len(scan(tree).train) if base.from_files else images
+    records = records_of(given.records, given.scale)
+    if not given.data and scale.needs_folder:  # a run is named by its images too
+        own = records.all()
+        base = of_records(scale, own, records.place) if own else committed(given.scale).base
     base = choose_precision(given.precision, base, given.scale)
-    records = Records(given.records / given.scale)
     price = best_price(given.scale, records, given.throughput, images)
     machine = Machine(checkpoints=given.checkpoints)
     chosen = chosen_jobs(given, base, range(given.seeds))
@@ -221,7 +224,7 @@ def scales(given: argparse.Namespace) -> int:
         line = {
             "scale": name,
             "K": ", ".join(map(str, (*scale.below["simo"], scale.base.num_negatives))),
-            "yours": str(len(Records(given.records / name).all())),
+            "yours": str(len(records_of(given.records, name).all())),
             "committed": str(len(committed(name).records)),
             "images; a run": "; ".join(about if scale.evidence else [*about, "never evidence"]),
         }

@@ -121,6 +121,8 @@ def check_launcher(option: Callable[[str], Any]) -> tuple[str, ...]:
         raise ValueError(f"--launcher-options of slurm are NAME=VALUE, got {options}")
     if option("write_jobs") and option("run") == "never":
         raise ValueError("--write-jobs is for runs that are missing: leave --run never out")
-    if option("run") == "always" and launcher != "here":
-        raise ValueError("--run always works in this process only: leave --launcher out")
+    if option("run") == "always" and (launcher != "here" or option("write_jobs")):
+        raise ValueError(
+            "--run always works in this process only: leave --launcher and --write-jobs out"
+        )
     return options

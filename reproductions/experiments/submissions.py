@@ -10,7 +10,7 @@ wants, on the same images, from a commit without changes. A run has one record.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -61,7 +61,7 @@ class Submission:
         ]
 
 
-def wanted_runs(scale: str, data: str, seeds: range) -> set[str]:
+def wanted_runs(scale: str, data: str, seeds: Sequence[int]) -> set[str]:
     """Names of the runs that the project wants of a scale on a data set."""
     base: Recipe = replace(SCALES[scale].base, data=data)
     planned = [name for name, each in EXPERIMENTS.items() if each.scale == scale]
@@ -96,7 +96,7 @@ def submission(scale: str, records: Records) -> Submission:
     found, others = records.every(damaged), committed(scale).records
     known = {record.run_id: record for record in others}
     made = Submission(scale, records, refused=damaged)
-    seeds = range(1 + max((record.seed for record in found), default=0))
+    seeds = sorted({record.seed for record in found})
     wanted = {
         name
         for data in {record.recipe.data for record in found}

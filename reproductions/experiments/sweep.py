@@ -22,7 +22,12 @@ from eqco.runtime.files import check_locks, check_writable
 from eqco.runtime.signals import Stopped
 from reproductions.experiments.grid import check_choice, chosen_jobs
 from reproductions.experiments.pool import Lines, missing, work_in_parallel
-from reproductions.experiments.resolve import choose_data
+from reproductions.experiments.resolve import (
+    check_batch,
+    check_speed,
+    choose_data,
+    choose_precision,
+)
 from reproductions.results.evidence import committed, other_images
 from reproductions.results.records import is_committed
 from reproductions.scales import SCALES
@@ -54,7 +59,10 @@ def main(given: argparse.Namespace) -> int:
     check_choice(given)
     scale = SCALES[given.scale]
     base, data_dir = choose_data(given.data, Machine.data_dir, scale)
+    check_batch(base, data_dir)
+    base = choose_precision(given.precision, base, given.scale)
     device = choose_device(given.device)
+    check_speed(given.precision, base, device)
     machine = Machine(device=device, threads=1, checkpoints=given.checkpoints, data_dir=data_dir)
     folder = given.records / given.scale
     if is_committed(folder):

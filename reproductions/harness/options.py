@@ -28,7 +28,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
                     f"one of {', '.join(SCALES)} (default: %(default)s)", default="glyphs"),
     "run": option(known_name("--run policy", POLICIES),
                   "when to train: missing (default), always or never", default="missing"),
-    "seeds": option(whole(), "how many seeds, 0 .. N-1 (default: %(default)s)", default=1),
+    "seeds": option(whole(1, 1000), "how many seeds, 0 .. N-1 (default: %(default)s)", default=1),
     "data": option(str, "folder:PATH, an image tree train/ and val/ or test/; part:PATH at scale "
                    "imagenet, where the tree is not the whole of it", default=""),
     "data-dir": option(path_argument, "where downloads go (default: data)", default=Path("data")),

@@ -12,7 +12,6 @@ from pathlib import Path
 import pandas as pd
 
 from eqco.runtime.files import write_atomically
-from eqco.runtime.validation import nearest
 from reproductions.experiments.grid import check_tables
 from reproductions.harness.options import OPTIONS
 from reproductions.reports.grids import claim_grid, row_grid
@@ -42,8 +41,11 @@ def records_in(folder: Path | None, scale: str) -> Records:
         if found:
             return found
     there = [name for name in SCALES if Records(folder / name)]
-    hint = nearest("scale", scale, there) if there else "run pytest reproductions/ first"
-    raise ValueError(f"--records {folder} holds no record: {hint}")
+    others = f"there are some of {', '.join(there)}, and " if there else ""
+    raise ValueError(
+        f"{folder} holds no record of scale {scale}: {others}pytest reproductions/ --scale {scale} "
+        "makes them"
+    )
 
 
 def cell_grid(own: Evidence, number: int) -> Grid:
@@ -96,6 +98,7 @@ TIDY: dict[str, Callable[[pd.DataFrame], str]] = {
     "json": lambda frame: frame.to_json(orient="records", force_ascii=False, double_precision=15),
 }
 FORMS = (*FORMATS, *TIDY, "parquet")
+ENDINGS = {f".{name}": name for name in FORMS} | {".tex": "latex", ".txt": "text"}
 
 
 def main(given: argparse.Namespace) -> int:
@@ -115,7 +118,8 @@ def main(given: argparse.Namespace) -> int:
     what = "runs" if given.runs else "claims" if given.claims else "cells"
     numbers = given.tables or [n for n, t in own.tables.items() if any(map(own.of, t.rows))]
     readable = "text" if given.out is None and sys.stdout.isatty() else "md"
-    form = given.format or ("csv" if given.runs else readable)
+    named = ENDINGS.get(given.out.suffix) if given.out else None
+    form = given.format or named or ("csv" if given.runs else readable)
     if form == "parquet":
         if given.out is None:
             raise ValueError("--format parquet is no text: add --out FILE")

@@ -15,6 +15,12 @@ RECORDS = Path(__file__).parents[1] / "records"
 LINES = ".jsonl"
 
 
+def records_of(folder: Path, scale: str) -> Records:
+    """The records of a scale in a folder, which may be that of the scale alone."""
+    own = Records(folder)
+    return own if folder.name == scale and own else Records(folder / scale)
+
+
 class Records:
     """Records in a file with one on each line, `NAME.jsonl`, in files of a folder `NAME`, or both.
 

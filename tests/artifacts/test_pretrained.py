@@ -150,11 +150,14 @@ def test_what_is_no_file_of_weights_is_one_sentence(tmp_path: Path) -> None:
     path.write_bytes((2).to_bytes(8, "little") + b"{}")
     with pytest.raises(ValueError, match=r"it is of safetensors, python -c .*load_file"):
         load_backbone(path)
-    for content in (b"", b"x", b"\x89HDF\r\n\x1a\n", b"PK\x05\x06" + bytes(18)):
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    texts = (b"<!DOCTYPE html><html>404</html>", b"{}", pointer)
+    for content in (b"", b"x", b"\x89HDF\r\n\x1a\n", b"PK\x05\x06" + bytes(18), *texts):
         path.write_bytes(content)
         with pytest.raises(ValueError, match="safetensors cannot be read") as got:
             load_backbone(path)
         assert "\n" not in str(got.value)
+        assert "Python objects" not in str(got.value)
     bad = {key: value * float("nan") for key, value in weights("resnet18").items()}
     with pytest.raises(ValueError, match=r"weights\.pth: conv1\.weight is not finite"):
         load_backbone(written(tmp_path, bad))

@@ -40,11 +40,11 @@ def test_embeddings_of_two_views_have_the_diagnosis_of_the_encoder(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoint, data = trained
-    out, place = tmp_path / "pairs.npy", ["--data", str(data)]
+    out, place = tmp_path / "the pairs.npy", ["--data", str(data)]
     capsys.readouterr()
     assert main(["embed", str(checkpoint), *place, "--out", str(out), "--threads", "1"]) == 0
     told = capsys.readouterr().out
-    assert told == f"{out}: (2, 16, 128); next: eqco diagnose {out} --temperature 0.2\n"
+    assert told == f"{out}: (2, 16, 128); next: eqco diagnose '{out}' --temperature 0.2\n"
     pairs = diagnosis([str(out)], capsys)
     assert pairs == pytest.approx(diagnosis([str(checkpoint), *place], capsys), abs=1e-5)
 

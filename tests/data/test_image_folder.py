@@ -20,6 +20,7 @@ from eqco.data.image_folder import (
     scan_unlabelled,
     unlabelled_identity,
 )
+from eqco.data.labelled import labelled_tree
 from eqco.data.streaming import FromFiles
 from reproductions.scales import SCALES
 from tests.trees import CLASSES, write_names, write_tree
@@ -176,5 +177,14 @@ def test_what_is_no_folder_of_images_is_named(tmp_path: Path) -> None:
     root = write_names(tmp_path / "few", "1.jpg", "2.txt")
     with pytest.raises(ValueError, match=r"few holds 1 image\(s\), training needs 8"):
         scan_unlabelled(root)
+    assert len(scan_unlabelled(root, 1).train) == 1
     with pytest.raises(ValueError, match=r"1.jpg is a file"):
         scan_unlabelled(root / "1.jpg")
+
+
+@pytest.mark.parametrize("parts", [("Train", "Test"), ("training", "validation"), ("test", "val")])
+def test_parts_of_a_data_set_are_no_classes(parts: tuple[str, str], tmp_path: Path) -> None:
+    root = write_names(tmp_path / "data", *numbered(f"{parts[0]}/a/"), *numbered(f"{parts[1]}/a/"))
+    for reader in (scan_unlabelled, labelled_tree)[: 1 if parts[0] == "test" else 2]:
+        with pytest.raises(ValueError, match=f"{parts[0]}.* are parts of a data set and no clas"):
+            reader(root)

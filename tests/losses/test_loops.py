@@ -93,6 +93,20 @@ def test_a_closure_that_is_called_again_and_again_is_one_step(views: Tensor) -> 
     assert most_similar(loss, views[1]) == pytest.approx(1)
 
 
+def test_an_optimizer_of_other_layers_ends_no_step(views: Tensor) -> None:
+    """Such as a probe's, which is trained beside the encoder."""
+    loop, loss = Loop(), InfoNCELoss(queue_size=64)
+    probe = nn.Linear(16, 2)
+    optimizer = torch.optim.SGD(probe.parameters(), lr=0.1)
+    loss(loop.encoder(views[0]), views[1])
+    probe(views[0]).sum().backward()
+    optimizer.step()
+    loss(loop.encoder(views[0]), views[1]).backward()
+    assert most_similar(loss, views[1]) < 0.999
+    loop.optimizer.step()
+    assert most_similar(loss, views[1]) == pytest.approx(1)
+
+
 def test_without_an_optimizer_the_backward_pass_ends_a_step(views: Tensor) -> None:
     loss, query = InfoNCELoss(queue_size=64), views[0].requires_grad_()
     loss(query, views[1])
@@ -171,6 +185,15 @@ def test_a_queue_goes_through_every_door_of_a_module(views: Tensor, size: Any) -
         other(query, views[1]).backward()
         assert other.state_dict()["queue.place"] == (state["queue.place"] + 8) % 64
     assert torch.equal(loss.state_dict()["queue.place"], state["queue.place"])
+
+
+@pytest.mark.parametrize("size", [32, 128])
+def test_a_queue_of_another_size_is_not_loaded(views: Tensor, size: int) -> None:
+    loss, other = EqCoLoss(4, queue_size=64), EqCoLoss(4, queue_size=size)
+    loss(views[0].requires_grad_(), views[1]).backward()
+    with pytest.raises(RuntimeError, match=f"64 keys, the queue holds {size}: give queue_size=64"):
+        other.load_state_dict(loss.state_dict())
+    assert loss(views[0, :1], views[1, :1]).isfinite()  # a last batch of one image
 
 
 def test_float64_embeddings_find_a_float64_queue(views: Tensor) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from eqco.losses.base import ContrastiveLoss
 from eqco.losses.functional import eqco_info_nce
 from eqco.losses.logits import similarities
-from eqco.losses.modules import DCLLoss, EqCoLoss, FlatNCELoss, InfoNCELoss
+from eqco.losses.modules import DCLLoss, EqCoLoss, FlatNCELoss, HardInfoNCELoss, InfoNCELoss
 from eqco.losses.plateau import STUCK
 
 
@@ -50,6 +50,20 @@ def test_functional_gradients_are_those_of_backward(size: int, generator: torch.
     loss, needs = DCLLoss(), query.clone().requires_grad_()
     loss(needs, key).backward()
     torch.testing.assert_close(torch.func.grad(loss)(query, key), needs.grad)
+    batches = torch.func.vmap(loss)(query.view(2, size // 2, 8), key.view(2, size // 2, 8))
+    torch.testing.assert_close(batches[0], loss(query[: size // 2], key[: size // 2]))
+
+
+def test_second_derivatives_are_right_or_refused(generator: torch.Generator) -> None:
+    query, key = torch.randn(2, 300, 8, generator=generator, dtype=torch.float64)
+    loss, direction = InfoNCELoss(), torch.randn(300, 8, generator=generator).double()
+    first, step = torch.func.grad(loss), 1e-5 * direction
+    found = torch.func.grad(lambda each: (first(each, key) * direction).sum())(query)
+    near = (first(query + step, key) - first(query - step, key)) / 2e-5
+    torch.testing.assert_close(found, near, rtol=1e-4, atol=1e-9)
+    needs = query.clone().requires_grad_()
+    with pytest.raises(RuntimeError, match=r"no second derivative .*: take torch\.func"):
+        torch.autograd.grad(loss(needs, key), needs, create_graph=True)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +176,8 @@ def test_an_embedding_of_the_same_id_is_never_a_negative(
         assert count is None or set(least.round().tolist()) == {4.0}
     same = EqCoLoss(None, **settings)(*views, ids=torch.arange(10))
     torch.testing.assert_close(same, EqCoLoss(None, **settings)(*views))
-    assert EqCoLoss(None, **settings)(*views, ids=torch.zeros(10).long()) == 0
+    for alone in (EqCoLoss(None, **settings), DCLLoss(**settings), HardInfoNCELoss(**settings)):
+        assert alone(*views, ids=torch.zeros(10).long()) == 0
 
 
 def test_the_expected_loss_is_that_of_the_extremes(generator: torch.Generator) -> None:

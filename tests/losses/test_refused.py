@@ -41,10 +41,11 @@ def test_every_loss_names_its_wrong_setting(name: str) -> None:
             loss.function(torch.zeros(2), torch.zeros(2, 1), **usual)
 
 
-def with_reduction(reduction: str) -> InfoNCELoss:
-    """A loss whose reduction was changed after it was made."""
+def changed(**fields: object) -> InfoNCELoss:
+    """A loss that was changed after it was made."""
     loss = InfoNCELoss()
-    loss.reduction = reduction
+    for name, value in fields.items():
+        setattr(loss, name, value)
     return loss
 
 
@@ -60,7 +61,7 @@ def of_labels(embeddings: Tensor, *others: Tensor, **named: Tensor) -> Tensor:
     return LabelLoss(EqCoLoss())(embeddings, *others, **named)
 
 
-ONES = torch.ones
+ONES, LABELS = torch.ones, torch.arange(6) // 2
 CALLS: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {  # of embeddings (6, 8)
     "no tensor": (lambda q, k: EqCoLoss()(None, q), "expected a tensor of numbers, got NoneType"),
     "an array": (lambda q, k: EqCoLoss()(q.numpy(), k), "expected a tensor of numbers, got nda"),
@@ -76,7 +77,11 @@ CALLS: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {  # of embed
     "sides of a queue": (lambda q, k: EqCoLoss(queue_size=64, two_sided=True), "two_sided out"),
     "K": (lambda q, k: EqCoLoss(0), "num_negatives must be a whole number from 1"),
     "reduction": (lambda q, k: EqCoLoss(reduction="average"), "unknown reduction 'average'"),
-    "reduction, later": (lambda q, k: with_reduction("maen")(q, k), "'maen': did you mean mean"),
+    "reduction, later": (lambda q, k: changed(reduction="maen")(q, k), "'maen': did you mean mean"),
+    "temperature, later": (lambda q, k: changed(temperature=0.0)(q, k), "above 0, got 0.0"),
+    "and with labels": (
+        lambda q, k: LabelLoss(changed(temperature="1"))(q, LABELS), "above 0, got '1'"
+    ),
     "temperature": (lambda q, k: EqCoLoss(temperature=1e-40), "temperature must"),
     "second temperature": (
         lambda q, k: DualTemperatureLoss(second_temperature=1e-40), "second_temperature must"
@@ -84,7 +89,7 @@ CALLS: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {  # of embed
     "alpha": (lambda q, k: EqCoLoss(alpha=None), "alpha must be finite and above 0, got None"),
     "another batch": (lambda q, k: EqCoLoss()(q, k[:5]), r"\(N, D\) with N >= 2"),
     "rows": (lambda q, k: EqCoLoss()(q[0], k[0]), r"\(N, D\) with N >= 2"),
-    "one image": (lambda q, k: EqCoLoss()(q[:1], k[:1]), r"\(N, D\) with N >= 2"),
+    "one image": (lambda q, k: EqCoLoss()(q[:1], k[:1]), "N >= 2.*one image has no others"),
     "more than there are": (lambda q, k: EqCoLoss(11)(q, k), "only 10 negatives are there.*drop_"),
     "batch above a queue": (lambda q, k: with_queue(q, ONES(13, 8)), "holds 12 keys, the batch br"),
     "width of a queue": (lambda q, k: with_queue(q, ONES(5, 9)), "keys of 8 dimensions, the batch"),
@@ -135,6 +140,15 @@ CALLS: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {  # of embed
     "labels": (lambda q, k: of_labels(q, k), r"embeddings must be \(N, D\) and labels \(N,\)"),
     "no labels": (lambda q, k: of_labels(q, q[:, 0], ref_emb=k), "ref_emb needs ref_labels"),
     "pairs": (lambda q, k: of_labels(q, q[:, 0], (q, k)), "3 or 4 tensors, got 2"),
+    "list of negatives": (lambda q, k: EqCoLoss(4)(q, k, negatives=[k]), "of numbers, got list"),
+    "no loss of labels": (lambda q, k: LabelLoss(torch.nn.CrossEntropyLoss()), "got CrossEntropy"),
+    "width of references": (
+        lambda q, k: of_labels(q, LABELS, ref_emb=k[:, :7], ref_labels=LABELS), "has 7 dimensions"
+    ),
+    "unknown label": (lambda q, k: of_labels(q, LABELS / 0), "labels holds NaN or infinite"),
+    "place of a pair": (lambda q, k: of_labels(q, LABELS, (LABELS, LABELS, LABELS - 1)), "from -1"),
+    "place too far": (lambda q, k: of_labels(q, LABELS, (LABELS + 6, *[LABELS] * 2)), "6 embed"),
+    "places as floats": (lambda q, k: of_labels(q, LABELS, (q, q, q)), "torch.long, got torch.f"),
     "labels and queue": (lambda q, k: LabelLoss(EqCoLoss(queue_size=64)), "from the batch"),
     "one value": (lambda q, k: mutual_information.estimate(ONES(1)), "2 values at least"),
     "correlation of 1": (lambda q, k: Gaussians(1.0), "correlation must"),

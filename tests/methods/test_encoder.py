@@ -167,6 +167,11 @@ def own(kind: type[Method], **settings: object) -> Method:
 WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "dimension": (lambda: MAKE["MoCo"](nn.Sequential(*layers())), "encoder.embedding_dim = D, got"),
     "momentum": (lambda: own(SiMo, key_momentum=1.0), "key_momentum must lie in .* got 1.0"),
+    "text as momentum": (lambda: own(SiMo, key_momentum="a"), "key_momentum must .* got 'a'"),
+    "drawing": (lambda: own(SiMo, drawing="foo"), "unknown drawing 'foo'"),
+    "K": (lambda: own(SiMo, num_negatives=2.0), "num_negatives must be a whole number"),
+    "no module": (lambda: SiMo(len, num_negatives=3), "encoder must be a torch.nn.Module, got"),
+    "splits": (lambda: own(MoCo, queue_size=9, bn_splits=0), "bn_splits must be a whole number"),
     "queue": (lambda: own(MoCo, queue_size=2), "num_negatives is 3, but the queue holds 2"),
     "synthetic": (lambda: own(SynCo, queue_size=9, num_synthetic=16), "is 16, .*a multiple of 15"),
     "draws": (lambda: own(SynCo, queue_size=9, draws=2), "draws=2 does not go with num_synthetic="),

@@ -24,9 +24,9 @@ BAD_INPUT = {
         "there is no table 99: choose from " + ", ".join(map(str, TABLES)),
     ),
     "table that is no number": (["plan", "--tables", "one"], "argument --tables: must be a whole"),
-    "no seeds": (
-        ["plan", "--scale", "imagenet", "--seeds", "0"],
-        "argument --seeds: must be a whole number of at least 1, got '0'",
+    "too many seeds": (
+        ["plan", "--scale", "imagenet", "--seeds", "99999999999"],
+        "argument --seeds: must be a whole number from 1 to 1000, got '99999999999'",
     ),
     "no seeds of the sweep": (["sweep", "--seeds", "0"], "argument --seeds: must be a whole"),
     "unknown table of the sweep": (

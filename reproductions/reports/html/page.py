@@ -28,7 +28,7 @@ from reproductions.reports.figures import PICTURES
 from reproductions.reports.grids import published_grid, row_grid
 from reproductions.reports.html import claims, runs, text
 from reproductions.results.evidence import Evidence, committed, read
-from reproductions.results.records import RECORDS
+from reproductions.results.records import RECORDS, Records
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import LEAST_SEEDS
 from reproductions.tables.formats import Grid, to_html
@@ -157,7 +157,7 @@ def main(given: argparse.Namespace) -> int:
         ValueError: the folder of records does not exist, or the page is to go to a folder.
     """
     folder = given.records or RECORDS
-    if not folder.is_dir():
+    if not folder.is_dir() or (folder.name in SCALES and Records(folder)):
         raise ValueError(
             f"{folder} is no folder of records: --records takes one with a folder for each scale "
             "in it, such as runs/records"

@@ -16,9 +16,9 @@ from eqco.data.image_folder import IMAGENET
 from eqco.engine.run import untrained
 from eqco.recipe import Recipe
 from reproductions.__main__ import main
-from reproductions.experiments import plan
+from reproductions.experiments import plan, planned
 from reproductions.experiments.grid import jobs
-from reproductions.results.records import Records
+from reproductions.results.records import RECORDS, Records
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 from tests.trees import write_tree
@@ -149,15 +149,17 @@ def test_done_and_committed_runs_are_not_in_the_sum(tmp_path: Path) -> None:
     assert "No price is known" in plan.plan([missing], records, None, "hours")
 
 
+@pytest.mark.parametrize(("scale", "seeds"), [("glyphs", 10), ("cifar10-quick", 5)])
 def test_a_clone_sees_the_evidence_in_its_plan(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scale: str, seeds: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["plan", "--scale", "glyphs", "--seeds", "10", "--tables", "1"]
-    assert main([*words, "--records", str(tmp_path), "--checkpoints", str(tmp_path)]) == 0
-    told = capsys.readouterr().out
-    rows = len(table(1, "glyphs").rows) + 1
-    assert f"{10 * rows} runs: 0 done, " in told
-    assert "Left: 0.0 hours" in told
+    words = ["plan", "--scale", scale, "--seeds", str(seeds), "--tables", "1"]
+    rows = len(table(1, scale).rows) + 1
+    for records, done in ((tmp_path, 0), (RECORDS, 1), (RECORDS / scale, 1)):
+        assert main([*words, "--records", str(records), "--checkpoints", str(tmp_path)]) == 0
+        told = capsys.readouterr().out
+        assert f"{seeds * rows} runs: {done * seeds * rows} done, " in told
+        assert "Left: 0.0 hours" in told
 
 
 def test_runs_that_differ_in_alpha_alone_show_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,6 +177,15 @@ def test_a_batch_of_more_images_than_the_tree_has_is_an_error(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     root = write_tree(tmp_path / "tree", each=3)
-    assert main(["plan", "--scale", "cifar10-quick", "--data", f"folder:{root}"]) == 2
-    error = capsys.readouterr().err
-    assert f"{root} has 12 training images, a batch of this scale takes 256" in error
+    for command in ("plan", "sweep"):
+        assert main([command, "--scale", "cifar10-quick", "--data", f"folder:{root}"]) == 2
+        error = capsys.readouterr().err
+        assert f"{root} has 12 training images, a batch of this scale takes 256" in error
+
+
+def test_an_experiment_that_waits_for_its_learning_rates_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planned, "CHOSEN_RATES", {})
+    assert main(["plan", "--experiment", "cifar10-confirmation"]) == 2
+    assert "cifar10-confirmation has no runs yet: it waits for the" in capsys.readouterr().err

@@ -48,7 +48,7 @@ MISTAKES = {
     "bn_splits is 8, which 16 processes cannot share equally":
         ["--launcher=torchrun", "--processes=16", "--scale=smoke", "--device=cpu", "-k=table2"],
     "--launcher slurm: this host has no srun: submit on a node": ["--launcher=slurm"],
-    "--run always works in this process only": ["--launcher=torchrun", "--run=always"],
+    "--run always works in this process only": ["--write-jobs", "--run=always"],
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from reproductions.__main__ import main
 from reproductions.reports.html import claims, page, text
 from reproductions.reports.html.runs import ceiling, differences, every_run, marks
 from reproductions.results.evidence import read
+from reproductions.results.records import RECORDS
 from reproductions.statistics.wording import SYMBOLS, status
 from reproductions.tables import table
 from tests.reproductions.reports.test_terminal import make_record
@@ -157,6 +158,7 @@ def test_a_single_run_gives_a_page(tmp_path: Path) -> None:
     ("words", "sentence"),
     [
         (["--records=/none"], "/none is no folder of records: --records takes one"),
+        ([f"--records={RECORDS / 'glyphs'}"], "takes one with a folder for each scale"),
         (["--out=."], ". is a folder: --out takes a file, such as report.html"),
     ],
 )

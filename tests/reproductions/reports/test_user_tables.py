@@ -102,7 +102,9 @@ def test_without_a_folder_the_committed_records_are_shown(
     assert main(["table", "--tables", "1"]) == 0
     assert "committed" not in capsys.readouterr().out
     assert main(["table", "--scale", "smoke"]) == 2
-    assert "holds no record" in capsys.readouterr().err
+    assert "holds no record of scale smoke: there are some of glyphs" in capsys.readouterr().err
+    assert main(["table", "--tables", "1", "--out", "cells.csv"]) == 0
+    assert {"scale", "table"} <= set(pd.read_csv("cells.csv"))  # a name's ending is the format
 
 
 def test_what_cannot_be_shown_is_named(
@@ -115,7 +117,7 @@ def test_what_cannot_be_shown_is_named(
     assert "is for readers: take csv, json or parquet" in error("--runs", "--format", "latex")
     assert "--format parquet is no text: add --out FILE" in error("--format", "parquet")
     assert "is no folder" in error("--records", str(tmp_path / "none"))
-    assert "holds no record: unknown scale 'glyphs': known are smoke" in error(
+    assert "holds no record of scale glyphs: there are some of smoke, and pytest" in error(
         "--records", str(records)
     )
     Record.of(SCALES["glyphs"].base, 0, Machine(), now(), metrics={}).write(tmp_path / "glyphs")
