@@ -63,7 +63,7 @@ class ContrastiveLoss(nn.Module):
             N - 1 other pairs' embeddings of the other encoder are its negatives (CLIP).
         queue_size: Q > 0: the negatives are the last Q keys of earlier steps (MoCo). The queue is
             part of `state_dict` and starts as random unit vectors. The keys of a step, of calls in
-            training mode that need a gradient, enter after an optimizer of torch has stepped, or,
+            training mode that need a gradient, enter after the encoder's optimizer has stepped, or,
             in a loop without one, after the backward pass. (Q, D) makes the queue a buffer from
             the start, as `AveragedModel` copies it; with Q alone the first keys say D.
         gather: negatives and queue from the batches of all processes, with gradient, as one process

@@ -58,9 +58,9 @@ def replace_oldest(queue: Tensor, place: Tensor, keys: Tensor) -> None:
 class KeyQueue(nn.Module):
     """The last Q keys of earlier steps, part of `state_dict`.
 
-    The keys of a step enter when it has ended: an optimizer of torch has taken a step since, or, in
-    a loop without one, a backward pass through the loss has run. So they are no negatives of that
-    step, however often the loss is called in it.
+    The keys of a step enter when it has ended: an optimizer of torch that has a tensor the loss
+    depends on has taken a step since, or, in a loop without one, a backward pass through the loss
+    has run. So they are no negatives of that step, however often the loss is called in it.
 
     Args:
         size: Q; need not be a multiple of the batch.

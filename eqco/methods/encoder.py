@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from eqco.runtime.validation import check_name
+
 
 class Block(nn.Module):
     """The basic residual block: two 3x3 convolutions and a shortcut."""
@@ -122,6 +124,7 @@ class Encoder(nn.Module):
         self, backbone: nn.Module, embedding_dim: int = 128, projector: str = "bn"
     ) -> None:
         super().__init__()
+        check_name("projector", projector, PROJECTORS)
         self.backbone = backbone
         self.embedding_dim = embedding_dim
         self.projector = PROJECTORS[projector](int(backbone.num_features), embedding_dim)  # type: ignore[arg-type]
@@ -136,6 +139,7 @@ class Encoder(nn.Module):
 
 def build_encoder(backbone: str, embedding_dim: int, seed: int, projector: str = "bn") -> Encoder:
     """A freshly initialised encoder; the same seed gives the same weights on every device."""
+    check_name("backbone", backbone, BACKBONES)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Encoder(BACKBONES[backbone](), embedding_dim, projector)

@@ -171,6 +171,8 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "drawing": (lambda: own(SiMo, drawing="foo"), "unknown drawing 'foo'"),
     "K": (lambda: own(SiMo, num_negatives=2.0), "num_negatives must be a whole number"),
     "no module": (lambda: SiMo(len, num_negatives=3), "encoder must be a torch.nn.Module, got"),
+    "backbone": (lambda: build_encoder("resnet51", 8, 0), "'resnet51': did you mean resnet50"),
+    "projector": (lambda: build_encoder("small-gray", 8, 0, "bm"), "unknown projector 'bm'"),
     "splits": (lambda: own(MoCo, queue_size=9, bn_splits=0), "bn_splits must be a whole number"),
     "queue": (lambda: own(MoCo, queue_size=2), "num_negatives is 3, but the queue holds 2"),
     "synthetic": (lambda: own(SynCo, queue_size=9, num_synthetic=16), "is 16, .*a multiple of 15"),
