@@ -89,10 +89,10 @@ def all_tables() -> str:
 
 
 def other_scales() -> str:
-    """Scales without any record, with the command that prices them; "" where there are none."""
+    """Scales without a finished row, with the command that prices them; "" where there are none."""
     names = [n for n, each in SCALES.items() if each.evidence and n not in shown_scales()]
     plans = ", ".join(f"`python -m reproductions plan --scale {name}`" for name in names)
-    return f"Without any record: the runs and their prices are printed by {plans}." if names else ""
+    return f"Scales without a finished row: their runs and prices are printed by {plans}." if names else ""
 
 
 def prices() -> str:
