@@ -92,7 +92,8 @@ def other_scales() -> str:
     """Scales without a finished row, with the command that prices them; "" where there are none."""
     names = [n for n, each in SCALES.items() if each.evidence and n not in shown_scales()]
     plans = ", ".join(f"`python -m reproductions plan --scale {name}`" for name in names)
-    return f"Scales without a finished row: their runs and prices are printed by {plans}." if names else ""
+    told = f"Scales without a finished row: their runs and prices are printed by {plans}."
+    return told if names else ""
 
 
 def prices() -> str:
