@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,43 +27,32 @@ def show_output() -> None:
 if "PYTEST_XDIST_WORKER" not in os.environ:
     stop_at_once(show_output)  # what follows loads torch
 
-from eqco.artifacts.record import Record, RecordError
+from eqco.artifacts.record import RecordError
 from eqco.artifacts.run_files import SESSION as LOCK_SESSION
-from eqco.artifacts.run_files import Busy, Run
 from eqco.cli.errors import set_up_output
 from eqco.engine.run import untrained
 from eqco.recipe import Recipe
 from eqco.runtime.text import plain
-from eqco.runtime.validation import TrainingError
-from reproductions.experiments.pool import Lines, OneLine, work_in_parallel
 from reproductions.harness.display import TERMINAL, Display
-from reproductions.harness.launching import (
-    Wait,
-    busy_line,
-    check_launcher,
-    give_up,
-    launched,
-    write_job,
-)
+from reproductions.harness.launching import busy_line, check_launcher
 from reproductions.harness.options import add_free_options
+from reproductions.harness.runs import Train, is_cell, make_missing, obtain_record
 from reproductions.harness.session import Outcomes, Session, read_session
 from reproductions.reports.terminal import Cells, Judged, closing
 from reproductions.results import published
 from reproductions.results.evidence import NEGATIVE_WEIGHT, other_images
-from reproductions.scales import SCALES
 from reproductions.tables import TABLES
 from reproductions.tables.claims import PRIMARY
 
 HERE = Path(__file__).parent
 taken: list[str] = []  # options whose names another plugin has
-Train = Callable[[Recipe, int], Record | None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options of the tables, under other names where plugins have the same."""
-    groups = getattr(parser, "_groups", ())  # pytest tells its options to nobody else
-    known = {name for group in groups for each in group.options for name in each.names()}
-    taken[:] = add_free_options(parser.getgroup("eqco", "EqCo reproductions").addoption, known)
+    groups = getattr(parser, "_groups", ())  # no public function lists the options
+    names = {name for group in groups for option in group.options for name in option.names()}
+    taken[:] = add_free_options(parser.getgroup("eqco", "EqCo reproductions").addoption, names)
 
 
 SESSION = pytest.StashKey[Session]()
@@ -118,11 +107,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "row" in metafunc.fixturenames:
         metafunc.parametrize("row", rows, ids=case_name)
     if "published_row" in metafunc.fixturenames:
-        whole = session.base.data == "imagenet"
-        cases = [case for case in rows if whole and published.number_for(*case)]
-        why = "published numbers are compared at scale imagenet alone, on the whole of it"
-        none = pytest.param((0, ""), id="needs-imagenet", marks=pytest.mark.skip(reason=why))
-        metafunc.parametrize("published_row", cases or [none], ids=case_name)
+        is_imagenet = session.base.data == "imagenet"
+        cases = [case for case in rows if is_imagenet and published.number_for(*case)]
+        reason = "published numbers are compared at scale imagenet alone, on the whole of it"
+        skip = pytest.param((0, ""), id="needs-imagenet", marks=pytest.mark.skip(reason=reason))
+        metafunc.parametrize("published_row", cases or [skip], ids=case_name)
     if "claim" in metafunc.fixturenames:
         contradicted = contradictions(session.scale)
         claims = [
@@ -136,13 +125,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Find out whether the launcher can do the rows that are selected."""
-    own = session.config.stash[SESSION]
-    if session.config.option.collectonly or own.policy == "never":
+    ours = session.config.stash[SESSION]
+    if session.config.option.collectonly or ours.policy == "never":
         return
-    calls = (item.callspec for item in session.items if hasattr(item, "callspec"))
-    rows = dict.fromkeys(call.params["row"] for call in calls if "row" in call.params)
+    rows = dict.fromkeys(
+        item.callspec.params["row"]  # type: ignore[attr-defined]
+        for item in session.items
+        if is_cell(item)
+    )
+    recipes = [ours.table(number).row(name).recipe for number, name in rows]
     try:
-        check_launcher(own, (own.run(own.table(n).row(name).recipe, 0) for n, name in rows))
+        check_launcher(ours, [ours.run(recipe, 0) for recipe in recipes])
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
 
@@ -153,66 +146,13 @@ def session(request: pytest.FixtureRequest) -> Session:
     return request.config.stash[SESSION]
 
 
-def made(session: Session, display: Display, job: Run) -> Record | None:
-    """The record of a job that is trained now; None where it was submitted to a cluster.
-
-    A cluster does every run: this host may have no GPU. torchrun does not share the probe of
-    an untrained encoder on images in memory.
-    """
-    shared = job.recipe.epochs or job.recipe.from_files
-    if session.launcher == "slurm" or (session.launcher == "torchrun" and shared):
-        with display.uncaptured():
-            return launched(session, job)
-    return display.train(session, job)
-
-
 @pytest.fixture
 def train(request: pytest.FixtureRequest, session: Session) -> Train:
-    """Get the record of a job under the --run policy; a missing one is trained or skipped.
-
-    None where the job was submitted to a cluster or written to a file: its record comes later.
-    """
+    """Get the record of a recipe and a seed, see `obtain_record`."""
     display = Display(request.config)
-
-    def obtain(recipe: Recipe, seed: int) -> Record | None:
-        known, job = session.records.find(recipe, seed), session.run(recipe, seed)
-        if known is not None and (session.policy != "always" or job.run_id in session.fresh):
-            return known
-        if job.run_id in session.failed:
-            raise TrainingError(session.failed[job.run_id])
-        if session.policy == "never":
-            price = SCALES[session.scale].run
-            pytest.skip(f"not run: leave --run never out to train it ({price})")
-        if session.write_jobs:
-            write_job(session, job)
-            return None
-        wait = Wait(job)
-        while True:
-            try:
-                return made(session, display, job)
-            except Busy as error:
-                if not wait.goes_on():
-                    give_up(session, request.node, job, error)
-
-    return obtain
-
-
-def missing_jobs(session: Session, items: Sequence[pytest.Item]) -> list[Run]:
-    """Runs that selected cells need and that this session makes itself, each once."""
-    rows = [item.callspec.params["row"] for item in items if is_cell(item)]  # type: ignore[attr-defined]
-    recipes = [session.table(number).row(name).recipe for number, name in rows]
-    pairs = [
-        (recipe, seed)
-        for seed in session.seeds
-        for recipe in dict.fromkeys([*recipes, untrained(session.base)])
-    ]
-    again = session.policy == "always"
-    return [session.run(*pair) for pair in pairs if again or not session.records.has(*pair)]
-
-
-def is_cell(item: pytest.Item) -> bool:
-    """Whether a test is of a row of a table."""
-    return "row" in getattr(getattr(item, "callspec", None), "params", {})
+    return lambda recipe, seed: obtain_record(
+        session, display, session.run(recipe, seed), request.node
+    )
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -220,34 +160,11 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     """Make the missing runs before the tests; a signal ends both with the command to continue."""
     try:
         with catching():
-            make_missing(session)
+            make_missing(session.config.stash[SESSION], session.config, session.items)
             return (yield)
     except Stopped as stop:
         command = session.config.stash[SESSION].command
         pytest.exit(plain(stop.sentence(command)), returncode=stop.status)
-
-
-def make_missing(session: pytest.Session) -> None:
-    """Make the missing runs of the selected cells, several at once."""
-    config, own = session.config, session.config.stash[SESSION]
-    here = own.launcher == "here" and own.jobs > 1 and own.policy != "never" and not own.write_jobs
-    if not here or config.option.collectonly or hasattr(config, "workerinput"):
-        return
-    jobs = missing_jobs(own, session.items)
-    if len(jobs) < 2 or not any(map(is_cell, session.items)):
-        return
-    display = Display(config)
-    show = (OneLine if display.visible else Lines)(len(jobs))
-    again = own.policy == "always"
-    with display.uncaptured():
-        print(f"\n{len(jobs)} runs, {min(own.jobs, len(jobs))} at once")
-        try:
-            for status in work_in_parallel(jobs, own.jobs, show, again=again):
-                print(f"a process ended with status {status}: tests make its runs")
-        finally:
-            print("\r\x1b[K" if display.visible else "", end="", flush=True)
-    own.failed = show.failed
-    own.fresh = show.done
 
 
 @pytest.fixture
@@ -260,11 +177,9 @@ def baseline(session: Session) -> Recipe:
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Name the cell in the report, for the closing table."""
     outcome = yield
-    report = outcome.get_result()  # type: ignore[attr-defined]
-    spec = getattr(item, "callspec", None)
-    row = spec and spec.params.get("row")
-    if row:
-        report.user_properties.append(("row", row))
+    if is_cell(item):
+        report = outcome.get_result()  # type: ignore[attr-defined]
+        report.user_properties.append(("row", item.callspec.params["row"]))  # type: ignore[attr-defined]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -273,12 +188,12 @@ def pytest_report_header(
 ) -> Generator[None, list[str | list[str]], list[str | list[str]]]:
     """Leave out the settings of pytest-benchmark, which measures nothing here; name our options.
 
-    Images that are not those of the committed records are told too.
+    A line also says where the images are not those of the committed records.
     """
     lines, session = (yield), config.stash[SESSION]
-    others = [f"--{name} is another plugin's here: the tables take --eqco-{name}" for name in taken]
-    others += filter(None, [other_images(session.scale, session.base)])
-    return [*(line for line in lines if not str(line).startswith("benchmark: ")), *others]
+    ours = [f"--{name} is another plugin's here: the tables take --eqco-{name}" for name in taken]
+    ours += filter(None, [other_images(session.scale, session.base)])
+    return [*(line for line in lines if not str(line).startswith("benchmark: ")), *ours]
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -322,20 +237,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def closing_text(session: Session, number: int, width: int, colour: bool) -> str:
     """The closing text of one table."""
-    own, evidence, table = session.own(number), session.committed, session.table(number)
+    own, committed, table = session.own(number), session.committed, session.table(number)
     statuses = {}
     for row in table.rows:
-        measured = own.of(row)
-        default = "cached" if measured else "not run"
+        records = own.of(row)
+        default = "cached" if records else "not run"
         status = session.statuses.get((number, row.name), default)
-        several = status == "not run" and measured
-        statuses[row.name] = f"{len(measured)} of {len(session.seeds)}" if several else status
-    verdicts, known = own.verdicts[number], evidence.verdicts[number]
+        partly = status == "not run" and records
+        statuses[row.name] = f"{len(records)} of {len(session.seeds)}" if partly else status
+    verdicts, committed_verdicts = own.verdicts[number], committed.verdicts[number]
     claims = [
-        Judged(claim.name, verdicts[claim.name], known[claim.name])
+        Judged(claim.name, verdicts[claim.name], committed_verdicts[claim.name])
         for claim in table.claims
         if (number, claim.name) in session.claims
     ]
-    ranges, weights = (evidence.predictions(number, m) for m in (PRIMARY, NEGATIVE_WEIGHT))
-    cells = Cells(number, table.rows, own, evidence, ranges, weights, statuses)
+    ranges, weights = (committed.predictions(number, m) for m in (PRIMARY, NEGATIVE_WEIGHT))
+    cells = Cells(number, table.rows, own, committed, ranges, weights, statuses)
     return closing(cells, claims, width=width, colour=colour)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 import pytest
 
 from eqco.recipe import Recipe
-from reproductions.conftest import Train
+from reproductions.harness.runs import Train
 from reproductions.harness.session import Session
 from reproductions.results.evidence import NEGATIVE_WEIGHT
 from reproductions.results.published import number_for
@@ -46,17 +46,17 @@ def test_cell(
         price = SCALES[session.scale].run
         pytest.skip(f"not run: leave --run never out to train it ({price})")
     pairs = [(train(recipe, seed), train(baseline, seed)) for seed in seeds]
-    for record, without in pairs:
-        if record is None or without is None:
+    for record, untrained_record in pairs:
+        if record is None or untrained_record is None:
             pytest.skip("submitted: the same command judges it when its jobs are done")
         losses = record.curve["loss"]
         assert losses, "the run has no loss curve"
         assert all(math.isfinite(loss) for loss in losses)
-        accuracy, floor = record.metrics["linear"], without.metrics["linear"]
+        accuracy, floor = record.metrics["linear"], untrained_record.metrics["linear"]
         assert accuracy > floor, f"{accuracy:.2f} % is not above the untrained {floor:.2f} %"
-        found = {PRIMARY: accuracy, NEGATIVE_WEIGHT: record.diagnostics.get(NEGATIVE_WEIGHT)}
+        measured = {PRIMARY: accuracy, NEGATIVE_WEIGHT: record.diagnostics.get(NEGATIVE_WEIGHT)}
         for metric, interval in intervals.items():
-            value = found[metric]
+            value = measured[metric]
             if interval and value is not None:
                 low, high = interval
                 assert low <= value <= high, (

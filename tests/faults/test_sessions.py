@@ -21,9 +21,9 @@ from eqco.engine.run import untrained
 from eqco.recipe import Recipe
 from eqco.runtime.files import check_locks
 from eqco.runtime.validation import TrainingError
-from reproductions import conftest
 from reproductions.__main__ import main
 from reproductions.experiments import pool
+from reproductions.harness import runs
 from reproductions.scales import SCALES
 from reproductions.tables import table
 from tests.faults.damage import RECIPE, machine_in, sweep_in
@@ -145,10 +145,10 @@ def test_a_cell_that_another_process_holds_is_told_and_fails_where_that_is_asked
 def test_a_cluster_does_the_untrained_runs_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """The host that submits may have no GPU."""
     asked: list[str] = []
-    monkeypatch.setattr(conftest, "launched", lambda session, job: asked.append(job.run_id))
+    monkeypatch.setattr(runs, "launched", lambda session, job: asked.append(job.run_id))
 
     bar = SimpleNamespace(uncaptured=nullcontext, train=lambda *_: asked.append("here"))
     base = untrained(SCALES["smoke"].base)
     for launcher in ("slurm", "torchrun"):
-        conftest.made(SimpleNamespace(launcher=launcher), bar, Run(base, 0))  # type: ignore[arg-type]
+        runs.train_or_launch(SimpleNamespace(launcher=launcher), bar, Run(base, 0))  # type: ignore[arg-type]
     assert asked == [base.run_id(0), "here"]
