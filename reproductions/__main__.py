@@ -106,37 +106,37 @@ COMMANDS: dict[str, tuple[Callable[..., int], str, dict[str, dict[str, Any]]]] =
 
 def parser() -> argparse.ArgumentParser:
     """Commands and options."""
-    top = argparse.ArgumentParser(
+    root = argparse.ArgumentParser(
         prog="python -m reproductions",
         description="Plans, sweeps and pages of the tables; `pytest reproductions` runs tables.",
     )
-    commands = top.add_subparsers(required=True, metavar="command")
+    commands = root.add_subparsers(required=True, metavar="command")
     for name, (function, text, options) in COMMANDS.items():
-        made = commands.add_parser(name, help=text)
-        made.set_defaults(function=function)
+        command = commands.add_parser(name, help=text)
+        command.set_defaults(function=function)
         for option_name, settings in options.items():
-            made.add_argument(option_name, **settings)
-    return top
+            command.add_argument(option_name, **settings)
+    return root
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse and run; bad input ends with one sentence and status 2."""
     set_up_output()
-    given, words = parser().parse_known_args(arguments)
-    if given.function is imagenet.main:  # pytest gets its words, and says itself how to continue
-        return run_cli(lambda: imagenet.main(given, words), signals=nullcontext)
-    if words:
-        parser().error(plain(f"unknown options: {' '.join(words)}"))
-    given_words = sys.argv[1:] if arguments is None else arguments
-    command = shlex.join(["python", "-m", "reproductions", *given_words])
-    return run_cli(lambda: run_command(given), command)
+    args, rest = parser().parse_known_args(arguments)
+    if args.function is imagenet.main:  # pytest gets its words, and says itself how to continue
+        return run_cli(lambda: imagenet.main(args, rest), signals=nullcontext)
+    if rest:
+        parser().error(plain(f"unknown options: {' '.join(rest)}"))
+    words = sys.argv[1:] if arguments is None else arguments
+    command = shlex.join(["python", "-m", "reproductions", *words])
+    return run_cli(lambda: run_command(args), command)
 
 
-def run_command(given: argparse.Namespace) -> int:
+def run_command(args: argparse.Namespace) -> int:
     """Do a command, whose output is none of the files that it reads."""
-    _, _, tree = (getattr(given, "data", None) or "").partition(":")
-    check_output(given, RECORDS, *([Path(tree)] if tree else []))
-    return int(given.function(given))
+    _, _, path = (getattr(args, "data", None) or "").partition(":")
+    check_output(args, RECORDS, *([Path(path)] if path else []))
+    return int(args.function(args))
 
 
 if __name__ == "__main__":

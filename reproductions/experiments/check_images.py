@@ -39,26 +39,26 @@ def problems(paths: Sequence[Path], processes: int) -> Iterator[str]:
         yield from pool.imap_unordered(problem, paths, chunksize=64)
 
 
-def main(given: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> int:
     """Check all images; returns 1 where one cannot be read.
 
     Args:
-        given: data, workers.
+        args: data, workers.
 
     Raises:
         ValueError: the tree is not one of images.
     """
-    _, folder = data_folder(given.data)
+    _, folder = data_folder(args.data)
     tree = scan(folder)
     paths = tree.train.paths() + tree.held_out.paths()
-    processes = granted_cores() if given.workers is None else max(1, given.workers)
-    bad = 0
-    for count, why in enumerate(problems(paths, processes), start=1):
-        bad += bool(why)
-        if why and bad <= SHOWN:
-            print(why, flush=True)
+    processes = granted_cores() if args.workers is None else max(1, args.workers)
+    unreadable = 0
+    for count, reason in enumerate(problems(paths, processes), start=1):
+        unreadable += bool(reason)
+        if reason and unreadable <= SHOWN:
+            print(reason, flush=True)
         if count % 50_000 == 0:
             print(f"{count:,} of {len(paths):,} images read", flush=True)
     counts = "{:,} classes, {:,} training and {:,} held-out images".format(*tree.counts)
-    print(f"{folder}: {counts}, content {identity(folder)}; {bad} cannot be read")
-    return int(bad > 0)
+    print(f"{folder}: {counts}, content {identity(folder)}; {unreadable} cannot be read")
+    return int(unreadable > 0)

@@ -56,8 +56,8 @@ def grid(scale: Scale, base: Recipe) -> list[Recipe]:
 
 def rows(scale: Scale, base: Recipe, tables: Iterable[int]) -> list[Recipe]:
     """Every row of some tables, and the untrained backbone."""
-    found = [row.recipe for number in tables for row in TABLES[number](scale, base).rows]
-    return [*found, untrained(base)]
+    recipes = [row.recipe for number in tables for row in TABLES[number](scale, base).rows]
+    return [*recipes, untrained(base)]
 
 
 PARTS: dict[str, Callable[[Scale, Recipe, Sequence[int]], list[Recipe]]] = {
@@ -84,42 +84,42 @@ def jobs(
         parts: names in `PARTS`.
         tables: numbers of tables.
     """
-    found = [
+    runs = [
         Run(recipe, seed)
         for part in parts
         for seed in seeds
         if part not in LIMITED or seed in LIMITED[part]
         for recipe in PARTS[part](scale, base, tables)
     ]
-    return list({job.run_id: job for job in found}.values())
+    return list({job.run_id: job for job in runs}.values())
 
 
-def chosen_jobs(given: argparse.Namespace, base: Recipe, seeds: range) -> list[Run]:
+def chosen_jobs(args: argparse.Namespace, base: Recipe, seeds: range) -> list[Run]:
     """The runs that --experiment, or else --parts and --tables, name.
 
     Raises:
         ValueError: an experiment's learning rates are not chosen yet.
     """
-    if given.experiment:
-        found = experiment_jobs(given.experiment, base)
-        if not found:
+    if args.experiment:
+        runs = experiment_jobs(args.experiment, base)
+        if not runs:
             raise ValueError(
-                f"{', '.join(given.experiment)} has no runs yet: it waits for the learning rates "
+                f"{', '.join(args.experiment)} has no runs yet: it waits for the learning rates "
                 "of another experiment, see log/README.md"
             )
-        return found
-    return jobs(SCALES[given.scale], base, seeds, given.parts, given.tables or list(TABLES))
+        return runs
+    return jobs(SCALES[args.scale], base, seeds, args.parts, args.tables or list(TABLES))
 
 
-def check_choice(given: argparse.Namespace) -> None:
+def check_choice(args: argparse.Namespace) -> None:
     """Check --tables; --experiment sets the scale.
 
     Raises:
         ValueError: there is no such table, or the experiments are of several scales.
     """
-    check_tables(given.tables)
-    if given.experiment:
-        given.scale = scale_of(given.experiment)
+    check_tables(args.tables)
+    if args.experiment:
+        args.scale = scale_of(args.experiment)
 
 
 def check_tables(numbers: Sequence[int] | None) -> None:

@@ -40,8 +40,8 @@ def data_option(option: str, environment: str) -> str:
             "the ImageNet tree is not named: give --data folder:PATH, or set EQCO_IMAGENET to its "
             "path; it holds train/CLASS/*.JPEG and val/CLASS/*.JPEG"
         )
-    known = environment.startswith(("folder:", "part:"))
-    return environment if known else f"folder:{environment}"
+    has_kind = environment.startswith(("folder:", "part:"))
+    return environment if has_kind else f"folder:{environment}"
 
 
 def launcher_words(words: Sequence[str], gpus: int) -> list[str]:
@@ -52,27 +52,27 @@ def launcher_words(words: Sequence[str], gpus: int) -> list[str]:
     return ["--launcher=torchrun", f"--processes={shared}"]
 
 
-def main(given: argparse.Namespace, words: Sequence[str] = ()) -> int:
+def main(args: argparse.Namespace, words: Sequence[str] = ()) -> int:
     """Check the tree, print the plan, run the tables; returns pytest's exit status.
 
     Args:
-        given: data, seeds, records, checkpoints, throughput, plan_only.
+        args: data, seeds, records, checkpoints, throughput, plan_only.
         words: options for pytest.
 
     Raises:
         ValueError: the tree is not named, or is not ImageNet.
     """
-    given.data = data_option(given.data, os.environ.get("EQCO_IMAGENET", ""))
-    given.scale, given.tables, given.experiment = "imagenet", None, None
-    given.parts = ["tables"]
-    _, folder = choose_data(given.data, Path(), SCALES["imagenet"])
+    args.data = data_option(args.data, os.environ.get("EQCO_IMAGENET", ""))
+    args.scale, args.tables, args.experiment = "imagenet", None, None
+    args.parts = ["tables"]
+    _, folder = choose_data(args.data, Path(), SCALES["imagenet"])
     counts = "{:,} classes, {:,} training and {:,} held-out images".format(*scan(folder).counts)
     print(f"{folder}: {counts}\n")
-    plan.main(given)
-    if given.plan_only:
+    plan.main(args)
+    if args.plan_only:
         return 0
     shared = [
-        f"--{name}={getattr(given, name)}"
+        f"--{name}={getattr(args, name)}"
         for name in ("scale", "data", "seeds", "records", "checkpoints", "precision")
     ]
     launcher = launcher_words(words, torch.cuda.device_count())

@@ -32,10 +32,10 @@ def cost(scale: str, recipes: Collection[Recipe]) -> str:
 
 def total(scale: str, runs: Iterable[Recipe]) -> str:
     """The price of some runs; what one costs in words without records of the scale."""
-    known = price(scale)
-    if known is None:
+    run_price = price(scale)
+    if run_price is None:
         return f"a run: {SCALES[scale].run}"
-    return duration(3600 * sum(map(known.hours, runs)))
+    return duration(3600 * sum(map(run_price.hours, runs)))
 
 
 def options(scale: str) -> str:
@@ -59,23 +59,23 @@ def not_run(scale: str, recipes: Collection[Recipe], command: str, what: str = "
 
 def table_not_run(number: int, scale: str) -> str:
     """What of a table has no record; "" where all rows have one."""
-    found = committed(scale)
-    rows = found.tables[number].rows
-    left = [row for row in rows if not found.of(row)]
-    what = "" if len(left) == len(rows) else f"{len(left)} of {len(rows)} rows"
-    recipes = {row.recipe for row in left}
+    evidence = committed(scale)
+    rows = evidence.tables[number].rows
+    lacking = [row for row in rows if not evidence.of(row)]
+    what = "" if len(lacking) == len(rows) else f"{len(lacking)} of {len(rows)} rows"
+    recipes = {row.recipe for row in lacking}
     return not_run(scale, recipes, table_command(number, scale), what)
 
 
 def sentence_of_missing(scale: str) -> str:
     """How many runs the sweep of a scale has, and the command that makes the others."""
-    seeds, found = len(GRID_SEEDS), committed(scale)
-    wanted = jobs(SCALES[scale], found.base, GRID_SEEDS, ("baselines", "grid"))
-    known = found.by_recipe
-    left = [j.recipe for j in wanted if j.seed not in known.get(j.recipe, ())]
-    done = f"Scale {scale}: {len(wanted) - len(left)} of {len(wanted)} runs of {seeds} seeds."
-    if not left:
+    seeds, evidence = len(GRID_SEEDS), committed(scale)
+    wanted = jobs(SCALES[scale], evidence.base, GRID_SEEDS, ("baselines", "grid"))
+    recorded = evidence.by_recipe
+    lacking = [j.recipe for j in wanted if j.seed not in recorded.get(j.recipe, ())]
+    done = f"Scale {scale}: {len(wanted) - len(lacking)} of {len(wanted)} runs of {seeds} seeds."
+    if not lacking:
         return done
     command = f"python -m reproductions sweep --parts baselines grid --seeds {seeds}"
     command += f"{options(scale)} --skip-committed"
-    return f"{done} Not run: {len(left)}; `{command}` makes them ({total(scale, left)})."
+    return f"{done} Not run: {len(lacking)}; `{command}` makes them ({total(scale, lacking)})."

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,16 +53,16 @@ class Price:
         return self.training * recipe.epochs + self.probing * recipe.probe_epochs
 
 
-def price_from_records(found: Sequence[Record]) -> Price | None:
+def price_from_records(records: Sequence[Record]) -> Price | None:
     """Median over the records of trained runs; None where there are none."""
-    trained = [record for record in found if record.recipe.epochs and record.seconds]
+    trained = [record for record in records if record.recipe.epochs and record.seconds]
     if not trained:
         return None
 
     def hours(stage: str, epochs: str) -> float:
         seconds: list[float] = [
-            each.seconds[stage] * each.machine.get("processes", 1) / getattr(each.recipe, epochs)
-            for each in trained
+            run.seconds[stage] * run.machine.get("processes", 1) / getattr(run.recipe, epochs)
+            for run in trained
         ]
         return median(seconds) / 3600
 
@@ -77,13 +78,14 @@ def price_from_measurement(path: Path, images: int = IMAGENET[1]) -> Price:
         ValueError: the file is no such measurement.
     """
     try:
-        found: dict[str, Any] = read_json(path)
-        rates = found["images_per_second"]
-        processes = COUNT.check("processes", found["processes"])
+        measurement: dict[str, Any] = read_json(path)
+        rates = measurement["images_per_second"]
+        processes = COUNT.check("processes", measurement["processes"])
         hours = images * processes / 3600
         for name in ("training", "probing"):
             positive_finite(name, rates[name])
-        origin = plain(f"measured {found['date'][:10]} on {processes} x {found['device']}")
+        date, device = measurement["date"][:10], measurement["device"]
+        origin = plain(f"measured {date} on {processes} x {device}")
         return Price(hours / rates["training"], hours / rates["probing"], origin)
     except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
@@ -101,8 +103,8 @@ def stated(images: int = IMAGENET[1]) -> Price:
 
 def price_by(scale: str, *records: Sequence[Record], images: int = IMAGENET[1]) -> Price | None:
     """Price by the first records with a trained run, else the stated one of the paper's scale."""
-    found = next(filter(None, map(price_from_records, records)), None)
-    return stated(images) if found is None and SCALES[scale].paper else found
+    price = next(filter(None, map(price_from_records, records)), None)
+    return stated(images) if price is None and SCALES[scale].paper else price
 
 
 def best_price(
@@ -141,14 +143,14 @@ def run_state(job: Run, records: Records, committed: Collection[str] = ()) -> st
     return "committed" if job.run_id in committed else "missing"
 
 
-def alphas_of(wanted: Sequence[Run]) -> list[str]:
+def alpha_column(wanted: Sequence[Run]) -> list[str]:
     """alpha of each run; empty where no two runs differ in it alone.
 
     Names of runs have method, loss and K, so that rows of the table of alpha read alike.
     """
     recipes = [job.recipe for job in wanted]
-    known = {(r.method, r.loss, r.num_negatives, r.alpha) for r in recipes if r.alpha is not None}
-    if len(known) == len({each[:3] for each in known}):
+    cells = {(r.method, r.loss, r.num_negatives, r.alpha) for r in recipes if r.alpha is not None}
+    if len(cells) == len({cell[:3] for cell in cells}):
         return []
     return ["" if recipe.alpha is None else f"{recipe.alpha:g}" for recipe in recipes]
 
@@ -171,52 +173,53 @@ def plan(
     """
     states = {job.run_id: run_state(job, records, committed) for job in wanted}
     hours = [price.hours(job.recipe) if price else math.nan for job in wanted]
-    columns = {"run": list(states), "alpha": alphas_of(wanted), "state": list(states.values())}
-    columns[unit] = [f"{each:,.2f}" for each in hours]
+    columns = {"run": list(states), "alpha": alpha_column(wanted), "state": list(states.values())}
+    columns[unit] = [f"{hour:,.2f}" for hour in hours]
     frame = pd.DataFrame({title: words for title, words in columns.items() if words})
     done = ("done", "committed")
-    left = sum(h for h, s in zip(hours, states.values(), strict=True) if s not in done)
+    hours_left = sum(h for h, s in zip(hours, states.values(), strict=True) if s not in done)
     lines = [to_text(Grid(frame, ("alpha", unit)))]
     names = ["done", *(["committed"] if committed else []), "running", "begun", "missing"]
-    told = ", ".join(f"{list(states.values()).count(name)} {name}" for name in names)
-    lines += ["", f"{len(wanted)} runs: {told}."]
+    counts = Counter(states.values())
+    summary = ", ".join(f"{counts[name]} {name}" for name in names)
+    lines += ["", f"{len(wanted)} runs: {summary}."]
     if price is None:
         lines.append("No price is known: there are no records of this scale.")
     else:
-        lines.append(f"Left: {left:,.1f} {unit}.\nPrice: {price.origin}.")
+        lines.append(f"Left: {hours_left:,.1f} {unit}.\nPrice: {price.origin}.")
     return "\n".join(lines)
 
 
-def main(given: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> int:
     """Print the plan of a scale.
 
     Raises:
         ValueError: an option is wrong.
     """
-    check_choice(given)
-    scale, base, images = SCALES[given.scale], SCALES[given.scale].base, IMAGENET[1]
-    if given.data:
-        base, tree = choose_data(given.data, Path(), scale)
+    check_choice(args)
+    scale, base, images = SCALES[args.scale], SCALES[args.scale].base, IMAGENET[1]
+    if args.data:
+        base, tree = choose_data(args.data, Path(), scale)
         check_batch(base, tree)
         images = len(scan(tree).train) if base.from_files else images
-    records = records_of(given.records, given.scale)
-    if not given.data and scale.needs_folder:  # a run is named by its images too
+    records = records_of(args.records, args.scale)
+    if not args.data and scale.needs_folder:  # a run is named by its images too
         own = records.all()
-        base = of_records(scale, own, records.place) if own else committed(given.scale).base
-    base = choose_precision(given.precision, base, given.scale)
-    price = best_price(given.scale, records, given.throughput, images)
-    machine = Machine(checkpoints=given.checkpoints)
-    chosen = chosen_jobs(given, base, range(given.seeds))
+        base = of_records(scale, own, records.place) if own else committed(args.scale).base
+    base = choose_precision(args.precision, base, args.scale)
+    price = best_price(args.scale, records, args.throughput, images)
+    machine = Machine(checkpoints=args.checkpoints)
+    chosen = chosen_jobs(args, base, range(args.seeds))
     wanted = [job._replace(machine=machine) for job in chosen]
     unit = "GPU-hours" if base.from_files else "hours"
-    known = {record.run_id for record in committed(given.scale).records}
-    if given.data and (other := other_images(given.scale, base)):
+    committed_names = {record.run_id for record in committed(args.scale).records}
+    if args.data and (other := other_images(args.scale, base)):
         print(other)
-    print(plan(wanted, records, price, unit, known))
+    print(plan(wanted, records, price, unit, committed_names))
     return 0
 
 
-def scales(given: argparse.Namespace) -> int:
+def scales(args: argparse.Namespace) -> int:
     """Print the scales with their K, prices and records, and the tables with their runs."""
     lines = []
     for name, scale in SCALES.items():
@@ -224,19 +227,22 @@ def scales(given: argparse.Namespace) -> int:
         line = {
             "scale": name,
             "K": ", ".join(map(str, (*scale.below["simo"], scale.base.num_negatives))),
-            "yours": str(len(records_of(given.records, name).all())),
+            "yours": str(len(records_of(args.records, name).all())),
             "committed": str(len(committed(name).records)),
             "images; a run": "; ".join(about if scale.evidence else [*about, "never evidence"]),
         }
         lines.append(line)
     print(to_text(Grid(pd.DataFrame(lines), ("yours", "committed")), 80, fold="images; a run"))
-    found = {number: table(number, given.scale) for number in TABLES}
-    columns = {
-        "table": map(str, found),
-        f"at scale {given.scale}": [each.title for each in found.values()],
-        "rows": [str(len(each.rows)) for each in found.values()],
-        "claims": [str(len(each.claims)) for each in found.values()],
-    }
-    frame = pd.DataFrame({title: list(cells) for title, cells in columns.items()})
+    tables = {number: table(number, args.scale) for number in TABLES}
+    lines = [
+        {
+            "table": str(number),
+            f"at scale {args.scale}": entry.title,
+            "rows": str(len(entry.rows)),
+            "claims": str(len(entry.claims)),
+        }
+        for number, entry in tables.items()
+    ]
+    frame = pd.DataFrame(lines)
     print(f"\n{to_text(Grid(frame, ('table', 'rows', 'claims')))}")
     return 0

@@ -53,11 +53,11 @@ def remains(eqco: str, full: str, predicted: Prediction) -> Comparison:
     return Comparison(statement, {full: 1.0, eqco: -1.0}, -math.inf, RELEVANT, predicted)
 
 
-def remains_at(rate: float, most: float, predicted: Prediction) -> Comparison:
+def remains_at(rate: float, bound: float, predicted: Prediction) -> Comparison:
     """What remains between EqCo 16 and EqCo 255 at a learning rate is at most some points."""
-    statement = f"at {rate}, EqCo 255 minus EqCo 16 is at most {most} points"
+    statement = f"at {rate}, EqCo 255 minus EqCo 16 is at most {bound} points"
     weights = {f"EqCo 255 at {rate}": 1.0, f"EqCo 16 at {rate}": -1.0}
-    return Comparison(statement, weights, -math.inf, most, predicted)
+    return Comparison(statement, weights, -math.inf, bound, predicted)
 
 
 def as_eqco(rate: float, k: int, scale: float, predicted: Prediction) -> Comparison:
@@ -71,8 +71,8 @@ def same_rule(statement: str, size: int, predicted: Prediction) -> Comparison:
     """The linear minus the square-root rule at a batch size, EqCo 16 against all negatives."""
     weights = {
         f"{name}, N {size}, {rule}": sign
-        for name, first in (("EqCo 16", 1.0), ("InfoNCE all", -1.0))
-        for rule, sign in (("linear", first), ("root", -first))
+        for name, sign_of_linear in (("EqCo 16", 1.0), ("InfoNCE all", -1.0))
+        for rule, sign in (("linear", sign_of_linear), ("root", -sign_of_linear))
     }
     return Comparison(statement, weights, -RELEVANT, RELEVANT, predicted)
 
@@ -97,26 +97,28 @@ class Experiment:
     seeds_of: dict[str, range] = field(default_factory=dict)
     planned: str = "2026-11-29"
 
+    def seeds_for(self, name: str) -> range:
+        """The planned seeds of a row."""
+        return self.seeds_of.get(name, self.seeds)
+
     def planned_seeds(self, comparison: Comparison) -> list[int]:
         """Seeds that every row of a comparison has by the plan."""
-        each = (set(self.seeds_of.get(name, self.seeds)) for name in comparison.weights)
-        return sorted(set.intersection(*each))
+        return sorted(set.intersection(*map(set, map(self.seeds_for, comparison.weights))))
 
     def jobs(self, base: Recipe) -> list[Run]:
         """Every run, seed by seed."""
         rows = self.rows(base)
-        seeds = {name: self.seeds_of.get(name, self.seeds) for name in rows}
         return [
             Run(recipe, seed)
-            for seed in sorted(set().union(*seeds.values()))
+            for seed in sorted(set().union(*map(self.seeds_for, rows)))
             for name, recipe in rows.items()
-            if seed in seeds[name]
+            if seed in self.seeds_for(name)
         ]
 
 
 def row(base: Recipe, loss: str, num_negatives: int, **changes: Any) -> Recipe:
     """The baseline with another loss, K and other changes; alpha is its batch size."""
-    return replace(with_loss(base, loss, num_negatives).recipe, **changes)
+    return with_loss(base, loss, num_negatives, **changes).recipe
 
 
 def three_rows(
@@ -135,11 +137,11 @@ def constant_weight(base: Recipe) -> dict[str, Recipe]:
     """InfoNCE times a constant that gives it EqCo's mean gradient at the end of training."""
     rows: dict[str, Recipe] = {}
     for rate, k, scale in ((0.06, 16, 3.2), (0.4, 16, 3.2), (0.4, 4, 8.9)):
-        made = replace(base, learning_rate=rate)
+        at_rate = replace(base, learning_rate=rate)
         rows |= {
-            f"EqCo {k} at {rate}": row(made, "eqco", k),
-            f"InfoNCE {k} at {rate}": row(made, "infonce", k),
-            f"InfoNCE {k} x {scale} at {rate}": row(made, "infonce", k, loss_scale=scale),
+            f"EqCo {k} at {rate}": row(at_rate, "eqco", k),
+            f"InfoNCE {k} at {rate}": row(at_rate, "infonce", k),
+            f"InfoNCE {k} x {scale} at {rate}": row(at_rate, "infonce", k, loss_scale=scale),
         }
     return rows
 
@@ -181,11 +183,11 @@ def batch_sizes(base: Recipe) -> dict[str, Recipe]:
             if size == 256 and rule == "root":
                 continue  # the same as the linear rule
             rate = float(f"{0.4 * (size / 256) ** power:.6g}")
-            made = replace(base, batch_size=size, num_negatives=size - 1, learning_rate=rate)
+            baseline = replace(base, batch_size=size, num_negatives=size - 1, learning_rate=rate)
             rows |= {
-                f"InfoNCE all, N {size}, {rule}": made,
-                f"EqCo 16, N {size}, {rule}": row(made, "eqco", 16, alpha=256.0),
-                f"InfoNCE 16, N {size}, {rule}": row(made, "infonce", 16),
+                f"InfoNCE all, N {size}, {rule}": baseline,
+                f"EqCo 16, N {size}, {rule}": row(baseline, "eqco", 16, alpha=256.0),
+                f"InfoNCE 16, N {size}, {rule}": row(baseline, "infonce", 16),
             }
     return rows
 
@@ -327,8 +329,8 @@ def experiment_jobs(names: Iterable[str], base: Recipe) -> list[Run]:
         names: in `EXPERIMENTS`.
         base: the baseline of their scale, with the user's images.
     """
-    found = [job for name in names for job in EXPERIMENTS[name].jobs(base)]
-    return list({job.run_id: job for job in found}.values())
+    runs = [job for name in names for job in EXPERIMENTS[name].jobs(base)]
+    return list({job.run_id: job for job in runs}.values())
 
 
 def scale_of(names: Iterable[str]) -> str:

@@ -85,10 +85,10 @@ def work(jobs: Iterator[Run], show: Show, *, again: bool = False) -> None:
             show(Message(DONE, job.run_id, f"linear {accuracy:.2f} %  {seconds:.0f} s"))
 
 
-def worker(jobs: Sequence[Run], counter: Any, tell: Connection, again: bool) -> None:
+def worker(jobs: Sequence[Run], counter: Any, connection: Connection, again: bool) -> None:
     """`work` of a process; a signal ends it with 128 + its number, its run saved."""
 
-    def taken() -> Iterator[Run]:
+    def next_jobs() -> Iterator[Run]:
         parent = multiprocessing.parent_process()
         while parent is None or parent.is_alive():
             with counter.get_lock():
@@ -101,9 +101,9 @@ def worker(jobs: Sequence[Run], counter: Any, tell: Connection, again: bool) -> 
     try:
         with catching():
             let_through()
-            work(taken(), tell.send, again=again)
+            work(next_jobs(), connection.send, again=again)
     except Stopped as stop:
-        tell.send(Message(STOPPED, "", stop.sentence()))
+        connection.send(Message(STOPPED, "", stop.sentence()))
         sys.exit(stop.status)
     except BrokenPipeError:  # the first process was killed
         return
@@ -130,48 +130,48 @@ def work_in_parallel(
         work(iter(jobs), show, again=again)
         return []
     context = multiprocessing.get_context("spawn")
-    counter, team, readers = context.Value("i", 0), [], []
+    counter, processes, readers = context.Value("i", 0), [], []
     try:
         with without_main(), held_back():
             for _ in range(min(at_once, len(jobs))):
                 reader, writer = context.Pipe(duplex=False)
-                each = context.Process(target=worker, args=(jobs, counter, writer, again))
-                each.start()
+                process = context.Process(target=worker, args=(jobs, counter, writer, again))
+                process.start()
                 writer.close()  # so that the reader ends with the process
-                team.append(each)
+                processes.append(process)
                 readers.append(reader)
         listen(readers, show)
     except Stopped as stop:
-        signal_all(team, stop.number)
+        signal_all(processes, stop.number)
         listen(readers, show)
         raise
     except BaseException:  # as where what is shown cannot be written
-        signal_all(team, signal.SIGTERM)
+        signal_all(processes, signal.SIGTERM)
         for reader in readers:
             reader.close()
         raise
     finally:
-        for each in team:
-            each.join()
-    return [each.exitcode for each in team if each.exitcode]
+        for process in processes:
+            process.join()
+    return [process.exitcode for process in processes if process.exitcode]
 
 
-def signal_all(team: Sequence[Any], number: int) -> None:
+def signal_all(processes: Sequence[Any], number: int) -> None:
     """Send a signal to the processes that still work."""
-    for each in team:
-        if each.pid and each.is_alive():
-            os.kill(each.pid, number)
+    for process in processes:
+        if process.pid and process.is_alive():
+            os.kill(process.pid, number)
 
 
 def listen(readers: Sequence[Connection], show: Show) -> None:
     """Show the messages of all processes until each has ended."""
-    left: list[Any] = list(readers)
-    while left:
-        for reader in cast(list[Any], wait(left)):
+    open_readers: list[Any] = list(readers)
+    while open_readers:
+        for reader in cast(list[Any], wait(open_readers)):
             try:
                 message = reader.recv()
             except (EOFError, OSError):  # the process has ended
-                left.remove(reader)
+                open_readers.remove(reader)
             else:
                 show(message)
 
@@ -223,9 +223,9 @@ class OneLine(Lines):
             self.shares.pop(message.run_id, None)
         share = (self.ended + sum(self.shares.values())) / self.total
         past = time.monotonic() - self.since
-        left = f", {duration(past * (1 - share) / share)} left" if share > 0.02 else ""
-        parts = ", ".join(f"{100 * each:.0f} %" for each in self.shares.values())
+        time_left = f", {duration(past * (1 - share) / share)} left" if share > 0.02 else ""
+        parts = ", ".join(f"{100 * part:.0f} %" for part in self.shares.values())
         running = f", {len(self.shares)} running ({parts})" if parts else ""
-        text = f"{self.ended} of {self.total} runs done{running}{left}"
+        text = f"{self.ended} of {self.total} runs done{running}{time_left}"
         width = shutil.get_terminal_size().columns - 1
         print(f"\r\x1b[K{text[:width]}", end="", flush=True)

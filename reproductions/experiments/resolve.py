@@ -94,12 +94,12 @@ def check_speed(option: str, base: Recipe, device: str) -> None:
 CLUSTER_WORKERS = 8  # the cores of a cluster's node are not known here
 
 
-def choose_workers(given: int | None, base: Recipe, processes: int, launcher: str) -> int:
+def choose_workers(workers: int | None, base: Recipe, processes: int, launcher: str) -> int:
     """Decoding processes for each training process; None shares the cores among them."""
     if not base.from_files:
         return 0
-    if given is not None:
-        return given
+    if workers is not None:
+        return workers
     cores = CLUSTER_WORKERS * processes if launcher == "slurm" else granted_cores()
     return max(1, min(16, cores // processes))
 

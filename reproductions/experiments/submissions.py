@@ -48,41 +48,49 @@ class Submission:
 
     def lines(self) -> list[str]:
         """What becomes of the records, and how they were made otherwise than the committed ones."""
-        known, own = committed(self.scale).records, [*self.new, *self.equal]
+        others, accepted = committed(self.scale).records, [*self.new, *self.equal]
         counts = f"{len(self.new)} new, {len(self.equal)} committed already with the same metrics"
-        left = len(self.refused) - NAMED
-        origins = origin_lines(known, own) if known and own else []
+        unnamed = len(self.refused) - NAMED
+        origins = origin_lines(others, accepted) if others and accepted else []
         return [
             f"{self.scale}: {self.records.place}: {counts}, {len(self.refused)} refused",
             *(f"  refused: {sentence}" for sentence in self.refused[:NAMED]),
-            *([f"  refused: {left} more"] if left > 0 else []),
+            *([f"  refused: {unnamed} more"] if unnamed > 0 else []),
             *(["  made differently (committed | these):"] if origins else []),
             *(f"  {line}" for line in origins),
         ]
+
+    def add(self) -> None:
+        """Write the new records among the committed ones."""
+        target, names = Records(RECORDS / self.scale), {record.run_id for record in self.new}
+        added = {name: line for name, line in self.records.written().items() if name in names}
+        lines = target.written() | added
+        write_atomically(target.file, "".join(f"{lines[name]}\n" for name in sorted(lines)))
+        print(f"{target.file}: {len(added)} added, {len(lines)} records in all")
 
 
 def wanted_runs(scale: str, data: str, seeds: Sequence[int]) -> set[str]:
     """Names of the runs that the project wants of a scale on a data set."""
     base: Recipe = replace(SCALES[scale].base, data=data)
-    planned = [name for name, each in EXPERIMENTS.items() if each.scale == scale]
-    found = [*jobs(SCALES[scale], base, seeds), *experiment_jobs(planned, base)]
-    return {job.run_id for job in found}
+    planned = [name for name, experiment in EXPERIMENTS.items() if experiment.scale == scale]
+    runs = [*jobs(SCALES[scale], base, seeds), *experiment_jobs(planned, base)]
+    return {job.run_id for job in runs}
 
 
 def origin_faults(record: Record, others: Iterable[Record]) -> list[str]:
     """Why a record cannot stand beside others, by where it comes from."""
-    found = []
+    faults = []
     if record.numerics != NUMERICS:
-        found.append(f"it is of numerics {record.numerics}, today's are {NUMERICS}")
+        faults.append(f"it is of numerics {record.numerics}, today's are {NUMERICS}")
     if record.machine.get("commit") is None or record.machine.get("dirty") is not False:
-        found.append("it was not made from a commit without changes")
-    prints = sorted({each.data_fingerprint for each in others})
-    if prints and record.data_fingerprint not in prints:
-        found.append(
+        faults.append("it was not made from a commit without changes")
+    fingerprints = sorted({other.data_fingerprint for other in others})
+    if fingerprints and record.data_fingerprint not in fingerprints:
+        faults.append(
             f"its images have fingerprint {record.data_fingerprint or 'none'}, those of the other "
-            f"records {' or '.join(prints)}"
+            f"records {' or '.join(fingerprints)}"
         )
-    return found
+    return faults
 
 
 def percentages(record: Record) -> str:
@@ -93,30 +101,30 @@ def percentages(record: Record) -> str:
 def submission(scale: str, records: Records) -> Submission:
     """What becomes of the records of a scale."""
     damaged: list[str] = []
-    found, others = records.every(damaged), committed(scale).records
-    known = {record.run_id: record for record in others}
-    made = Submission(scale, records, refused=damaged)
-    seeds = sorted({record.seed for record in found})
+    candidates, others = records.all_numerics(damaged), committed(scale).records
+    committed_runs = {record.run_id: record for record in others}
+    result = Submission(scale, records, refused=damaged)
+    seeds = sorted({record.seed for record in candidates})
     wanted = {
         name
-        for data in {record.recipe.data for record in found}
+        for data in {record.recipe.data for record in candidates}
         for name in wanted_runs(scale, data, seeds)
     }
-    for record in found:
-        name, faults = record.run_id, origin_faults(record, others or found[:1])
-        if name in known and known[name].metrics == record.metrics:
-            made.equal.append(record)
+    for record in candidates:
+        name, faults = record.run_id, origin_faults(record, others or candidates[:1])
+        if name in committed_runs and committed_runs[name].metrics == record.metrics:
+            result.equal.append(record)
             continue
-        if name in known:
-            both = " | ".join(map(percentages, (known[name], record)))
-            faults.append(f"it is committed with other metrics ({both})")
+        if name in committed_runs:
+            metrics = " | ".join(map(percentages, (committed_runs[name], record)))
+            faults.append(f"it is committed with other metrics ({metrics})")
         elif name not in wanted:
             faults.append(f"no table, sweep or experiment of scale {scale} has it")
         if faults:
-            made.refused.append(f"{name}: {'; '.join(faults)}")
+            result.refused.append(f"{name}: {'; '.join(faults)}")
         else:
-            made.new.append(record)
-    return made
+            result.new.append(record)
+    return result
 
 
 def places(folder: Path) -> dict[str, Records]:
@@ -125,19 +133,20 @@ def places(folder: Path) -> dict[str, Records]:
     Raises:
         ValueError: it has no record of a scale.
     """
-    own = Records(folder)
-    if own.folder.name in SCALES and own:
-        return {own.folder.name: own}
-    found = {name: Records(folder / name) for name in SCALES}
-    if not any(found.values()):
+    records = Records(folder)
+    if records.folder.name in SCALES and records:
+        return {records.folder.name: records}
+    by_scale = {name: Records(folder / name) for name in SCALES}
+    by_scale = {name: records for name, records in by_scale.items() if records}
+    if not by_scale:
         raise ValueError(
             f"{folder} holds no record of a scale: name a folder such as runs/records, or "
             "runs/records/glyphs"
         )
-    return {name: records for name, records in found.items() if records}
+    return by_scale
 
 
-def main(given: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> int:
     """Say which records can stand beside the committed ones, or put them there, all or none.
 
     Returns:
@@ -146,22 +155,18 @@ def main(given: argparse.Namespace) -> int:
     Raises:
         ValueError: there is no record.
     """
-    found = []
-    for scale, records in places(given.folder).items():
+    submissions = []
+    for scale, records in places(args.folder).items():
         if SCALES[scale].evidence:
-            found.append(submission(scale, records))
-            print("\n".join(found[-1].lines()))
+            submissions.append(submission(scale, records))
+            print("\n".join(submissions[-1].lines()))
         else:
             print(f"{scale}: left out: no claim is judged at this scale")
-    refused = any(each.refused for each in found)
-    if refused and given.action == "add":
+    refused = any(entry.refused for entry in submissions)
+    if args.action == "add" and refused:
         print("nothing was added: move the refused records away, or leave them out")
-    for each in found if given.action == "add" and not refused else ():
-        if each.new:
-            kept = Records(RECORDS / each.scale)
-            new = {record.run_id for record in each.new}
-            own = {name: line for name, line in each.records.written().items() if name in new}
-            lines = kept.written() | own
-            write_atomically(kept.file, "".join(f"{lines[name]}\n" for name in sorted(lines)))
-            print(f"{kept.file}: {len(own)} added, {len(lines)} records in all")
+    elif args.action == "add":
+        for entry in submissions:
+            if entry.new:
+                entry.add()
     return int(refused)

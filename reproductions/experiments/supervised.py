@@ -65,9 +65,9 @@ def measure(scale: str, recipe: Recipe, seed: int, machine: Machine) -> dict[str
     images = open_images(recipe, seed, machine)
     assert isinstance(images, InMemory)
     backbone = train_with_labels(recipe, seed, images)
-    found = FeatureProbe(backbone, images, recipe, seed, machine).metrics()
-    place = {"scale": scale, "backbone": recipe.backbone, "epochs": recipe.epochs, "seed": seed}
-    return {**place, **found, "commit": commit()}
+    metrics = FeatureProbe(backbone, images, recipe, seed, machine).metrics()
+    identity = {"scale": scale, "backbone": recipe.backbone, "epochs": recipe.epochs, "seed": seed}
+    return {**identity, **metrics, "commit": commit()}
 
 
 @cache
@@ -82,17 +82,17 @@ def main() -> None:
     parser.add_argument("--scale", type=known_name("scale", SCALES), default="glyphs")
     parser.add_argument("--data", default="", help="folder:PATH, where the scale needs it")
     parser.add_argument("--seeds", type=whole(), default=3)
-    given = parser.parse_args()
-    recipe, folder = choose_data(given.data, Machine.data_dir, SCALES[given.scale])
+    args = parser.parse_args()
+    recipe, folder = choose_data(args.data, Machine.data_dir, SCALES[args.scale])
     machine = Machine(threads=1, data_dir=folder)
     torch.set_num_threads(1)
-    known = pd.read_csv(FILE) if FILE.exists() else pd.DataFrame({"scale": [], "seed": []})
-    for seed in range(given.seeds):
-        if ((known["scale"] == given.scale) & (known["seed"] == seed)).any():
+    measurements = pd.read_csv(FILE) if FILE.exists() else pd.DataFrame({"scale": [], "seed": []})
+    for seed in range(args.seeds):
+        if ((measurements["scale"] == args.scale) & (measurements["seed"] == seed)).any():
             continue
-        line = pd.DataFrame([measure(given.scale, recipe, seed, machine)])
-        known = pd.concat([known, line]) if len(known) else line
-        write_atomically(FILE, known.to_csv(index=False, lineterminator="\n"))
+        line = pd.DataFrame([measure(args.scale, recipe, seed, machine)])
+        measurements = pd.concat([measurements, line]) if len(measurements) else line
+        write_atomically(FILE, measurements.to_csv(index=False, lineterminator="\n"))
         print(line.to_string(index=False, header=False), flush=True)
 
 

@@ -87,36 +87,36 @@ def throughput(recipe: Recipe, tree: ImageTree, machine: Machine, steps: int) ->
     }
 
 
-def main(given: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> int:
     """Measure, with torchrun's other processes where there are some; write and print the result.
 
     Raises:
         ValueError: the scale does not read files, or the data is no image tree.
     """
-    recipe, size = SCALES[given.scale].base, given.batch_size
+    recipe, size = SCALES[args.scale].base, args.batch_size
     if not recipe.from_files:
-        raise ValueError(f"throughput is of scale imagenet, got {given.scale}")
-    _, folder = data_folder(given.data)
+        raise ValueError(f"throughput is of scale imagenet, got {args.scale}")
+    _, folder = data_folder(args.data)
     recipe = replace(recipe, batch_size=size, num_negatives=min(255, size - 1))
     machine = Machine(
-        device=choose_device(given.device),
-        threads=given.threads or default_threads(),
-        workers=choose_workers(given.workers, recipe, 1, "here"),
-        compile=given.compile,
+        device=choose_device(args.device),
+        threads=args.threads or default_threads(),
+        workers=choose_workers(args.workers, recipe, 1, "here"),
+        compile=args.compile,
     )
-    if given.out:
-        check_writable(given.out.parent)
+    if args.out:
+        check_writable(args.out.parent)
     machine = replace(machine, device=distributed.start(machine.device))
     try:
         with settings_of_torch(machine.threads):
-            found = throughput(recipe, scan(folder), machine, given.steps)
+            measurement = throughput(recipe, scan(folder), machine, args.steps)
         if distributed.rank() > 0:
             return 0
     finally:
         distributed.stop()
-    if given.out:
-        write_atomically(given.out, json.dumps(found, indent=1) + "\n")
-    print(f"{found['device']}, {found['processes']} process(es), batch {size}")
-    for name, rate in found["images_per_second"].items():
+    if args.out:
+        write_atomically(args.out, json.dumps(measurement, indent=1) + "\n")
+    print(f"{measurement['device']}, {measurement['processes']} process(es), batch {size}")
+    for name, rate in measurement["images_per_second"].items():
         print(f"  {name.replace('_', ' '):26s}{rate:10,.1f} images/s")
     return 0

@@ -28,14 +28,14 @@ def check_launcher(session: Session, jobs: Iterable[Run]) -> None:
     Raises:
         ValueError: processes cannot share a run, or there is no cluster here.
     """
-    here = "cluster=local" in session.launcher_options
-    if session.launcher == "slurm" and not here and not shutil.which("srun"):
+    on_this_machine = "cluster=local" in session.launcher_options
+    if session.launcher == "slurm" and not on_this_machine and not shutil.which("srun"):
         raise ValueError(
             "--launcher slurm: this host has no srun: submit on a node of the cluster, or try the "
             "set-up here by --launcher-options cluster=local"
         )
     for job in jobs if session.launcher != "here" else ():
-        if session.launcher == "torchrun" or here:
+        if session.launcher == "torchrun" or on_this_machine:
             check_processes(job, session.processes)
         else:
             check_sharing(job.recipe, session.processes)
@@ -48,8 +48,8 @@ def launched(session: Session, job: Run) -> Record | None:
     if session.launcher == "torchrun":
         job.check_free()
         return by_torchrun(job, session.processes, session.launcher_options)
-    given = (word.split("=", 1) for word in session.launcher_options)
-    parameters: dict[str, Any] = {n: int(v) if v.isdigit() else v for n, v in given}
+    pairs = (word.split("=", 1) for word in session.launcher_options)
+    parameters: dict[str, Any] = {n: int(v) if v.isdigit() else v for n, v in pairs}
     logs = job.machine.checkpoints.resolve() / "slurm"
     with job.hold():  # against the same command beside this one
         submitted = submit(session, job, logs, parameters)
@@ -101,10 +101,10 @@ class Wait:
 
         A holder without a name has just taken the run or just left it, unless it stays so.
         """
-        own = os.environ.get(SESSION)
+        session = os.environ.get(SESSION)
         holder = self.job.holder()
         self.unnamed += not holder
-        if not own or holder not in ("", own) or self.unnamed > 10:
+        if not session or holder not in ("", session) or self.unnamed > 10:
             return False
         time.sleep(PAUSE)
         return True
@@ -122,6 +122,6 @@ def busy_line(session: Session) -> str:
     """What the closing lines say about runs of other processes; "" where there are none."""
     if not session.busy:
         return ""
-    some = ", ".join(sorted(session.busy)[:3]) + (", ..." if len(session.busy) > 3 else "")
+    names = ", ".join(sorted(session.busy)[:3]) + (", ..." if len(session.busy) > 3 else "")
     runs = "1 run is" if len(session.busy) == 1 else f"{len(session.busy)} runs are"
-    return f"{runs} being run by another process and not counted here: {some}"
+    return f"{runs} being run by another process and not counted here: {names}"

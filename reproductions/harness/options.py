@@ -68,19 +68,19 @@ NOT_OF_PYTEST = ("throughput", "tables", "experiment", "parts")
 OF_PYTEST = [name for name in OPTIONS if name not in NOT_OF_PYTEST]
 
 
-def add_free_options(add: Callable[..., Any], known: Collection[str]) -> list[str]:
+def add_free_options(add: Callable[..., Any], taken_names: Collection[str]) -> list[str]:
     """Declare the options of pytest; one whose name another plugin has becomes `--eqco-NAME`.
 
     As pytest-playwright's `--device`: two plugins with one option would end every session.
 
     Args:
         add: `addoption` of pytest.
-        known: options that other plugins have, such as "--device".
+        taken_names: options that other plugins have, such as "--device".
 
     Returns:
         Names that were taken.
     """
-    taken = [name for name in OF_PYTEST if f"--{name}" in known]
+    taken = [name for name in OF_PYTEST if f"--{name}" in taken_names]
     for name in OF_PYTEST:
         if name in taken:
             dest = OTHER_DEST.format(name.replace("-", "_"))

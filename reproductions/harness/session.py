@@ -89,15 +89,15 @@ class Session:
         """
         if self.policy != "never":
             return list(self.seeds)
-        both, find = (recipe, baseline), self.records.find
-        return [seed for seed in self.seeds if all([find(each, seed) for each in both])]
+        find = self.records.find
+        return [s for s in self.seeds if all([find(recipe, s), find(baseline, s)])]
 
     def own(self, number: int) -> Evidence:
         """Own records of a table's rows, selected or not: intervals of claims hold together."""
         if number not in self.judged:
-            rows = self.table(number).rows
-            found = [self.records.find(row.recipe, seed) for row in rows for seed in self.seeds]
-            records = tuple(record for record in found if record)
+            find, rows = self.records.find, self.table(number).rows
+            runs = [find(row.recipe, seed) for row in rows for seed in self.seeds]
+            records = tuple(record for record in runs if record)
             planned = len(self.seeds) if self.evidence else None
             self.judged[number] = Evidence(self.scale, records, other=self.base, planned=planned)
         return self.judged[number]
@@ -117,19 +117,19 @@ class Outcomes:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the status of each cell, the claims judged, and the runs not waited for."""
-        told: dict[str, list[Any]] = {}
+        properties: dict[str, list[Any]] = {}
         for name, value in report.user_properties:
-            told.setdefault(name, []).append(value)
+            properties.setdefault(name, []).append(value)
         called = report.when == "call"
-        for number, name in told.get("row", ()):
+        for number, name in properties.get("row", ()):
             if called or report.outcome != "passed":
                 status = {"skipped": "not run"}.get(report.outcome, report.outcome)
                 self.session.statuses[number, name] = status
                 self.session.judged.pop(number, None)  # before its records were there
         if called:
-            claims = told.get("claim", ())
+            claims = properties.get("claim", ())
             self.session.claims += [(number, name) for number, name in claims]
-            self.session.busy |= {str(run) for run in told.get("busy", ())}
+            self.session.busy |= {str(run) for run in properties.get("busy", ())}
 
 
 def read_session(config: pytest.Config) -> Session:
@@ -189,8 +189,8 @@ def checked_session(config: pytest.Config) -> Session:
     never, listing = option("run") == "never", bool(config.option.collectonly)
     folder = option("records") / option("scale")
     if scale.needs_folder and not option("data") and (never or listing):
-        known = Records(folder)
-        base, data_dir = of_records(scale, known.all(), known.place), option("data_dir")
+        records = Records(folder)
+        base, data_dir = of_records(scale, records.all(), records.place), option("data_dir")
     else:
         base, data_dir = choose_data(option("data"), option("data_dir"), scale)
     base = choose_precision(option("precision"), base, option("scale"))
@@ -198,7 +198,7 @@ def checked_session(config: pytest.Config) -> Session:
     jobs = option("jobs") or default_jobs(option, machine)
     if jobs > 1 and not option("threads"):
         machine = replace(machine, threads=1)
-    given = [word for word in config.invocation_params.args if not word.startswith("-q")]
+    words = [word for word in config.invocation_params.args if not word.startswith("-q")]
     session = Session(
         scale=option("scale"),
         policy=option("run"),
@@ -207,7 +207,7 @@ def checked_session(config: pytest.Config) -> Session:
         machine=machine,
         jobs=jobs,
         folder=folder,
-        command=shlex.join(["pytest", *map(str, given)]),
+        command=shlex.join(["pytest", *map(str, words)]),
         launcher=option("launcher"),
         processes=option("processes"),
         launcher_options=launcher_options,

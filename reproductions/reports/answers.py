@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from eqco.methods import METHODS
@@ -23,6 +24,7 @@ from reproductions.tables.formats import markdown_table
 
 GLYPHS = "glyphs"
 NUMBER = re.compile(r"<!--= (?P<what>[^>]+) -->(?P<now>.*?)<!--/-->", re.DOTALL)
+ASPECTS = ("falls", "better", "level", "recovers")
 METHODS_OF_TABLES = {"SiMo": 1, "MoCo v2": 2, "SimCLR": 2}  # where each is swept across K
 
 
@@ -86,9 +88,9 @@ VALUES: dict[str, Callable[..., str]] = {
 def with_numbers(text: str) -> str:
     """A text whose sentences have the numbers of the records."""
 
-    def filled(found: re.Match[str]) -> str:
-        kind, *words = found["what"].split()
-        return f"<!--= {found['what']} -->{VALUES[kind](*words)}<!--/-->"
+    def filled(match: re.Match[str]) -> str:
+        kind, *words = match["what"].split()
+        return f"<!--= {match['what']} -->{VALUES[kind](*words)}<!--/-->"
 
     return NUMBER.sub(filled, text)
 
@@ -99,17 +101,17 @@ def across_k() -> str:
     lines = []
     for scale in shown_scales():
         for method, number in METHODS_OF_TABLES.items():
-            made = committed(scale).tables[number]
-            by = {
+            table = committed(scale).tables[number]
+            by_aspect = {
                 claim.aspect: verdict_on(scale, number, claim.name)
-                for claim in made.claims
+                for claim in table.claims
                 if claim.num_negatives == HEADLINE_K and claim.methods == method
             }
-            falls, better, level, half = (by[n] for n in ("falls", "better", "level", "recovers"))
+            falls, better, level, half = map(by_aspect.get, ASPECTS)
             if not (falls and better and level and half):
                 continue
-            rest = Verdict(level.status, -level.mean, level.sd, -level.high, -level.low, level.n, 0)
-            cells = [points(each, 1) for each in (falls, better, rest)]
+            remains = replace(level, mean=-level.mean, low=-level.high, high=-level.low)
+            cells = [points(verdict, 1) for verdict in (falls, better, remains)]
             lines.append([f"{method}, `{scale}`", *cells, str(half.n), f"**{status(half)}**"])
     return markdown_table(header, lines) if lines else "Not run."
 
@@ -120,9 +122,9 @@ def shares() -> str:
     lines = []
     for scale in shown_scales():
         for series in SHARES.values():
-            found = [share_at(scale, series, rate) for rate in rates]
-            if any(found):
-                cells = [f"{each.value:.2f} ({each.n})" if each else "–" for each in found]
+            values = [share_at(scale, series, rate) for rate in rates]
+            if any(values):
+                cells = [f"{share.value:.2f} ({share.n})" if share else "–" for share in values]
                 lines.append([series.named(f"{METHODS[series.method].title}, `{scale}`"), *cells])
     header = ["learning rate", *(f"{rate:g}" for rate in rates)]
     return markdown_table(header, lines) if lines else "Not run."

@@ -74,27 +74,27 @@ def prediction(claim: Claim, verdict: Verdict | None) -> str:
 def before(scale: str, number: int) -> dict[str, str]:
     """Verdicts of the rules that were in force until `CHANGED`, by the claim's name."""
     with BEFORE.open(encoding="utf-8", newline="") as stream:
-        lines = [each for each in csv.DictReader(stream) if each["scale"] == scale]
-    return {each["claim"]: each["verdict"] for each in lines if each["table"] == str(number)}
+        lines = [line for line in csv.DictReader(stream) if line["scale"] == scale]
+    return {line["claim"]: line["verdict"] for line in lines if line["table"] == str(number)}
 
 
 def claim_grid(evidence: Evidence, number: int) -> Grid:
     """Claims of a table with their verdicts by both metrics; where points were predicted, these."""
     table, earlier, lines = evidence.tables[number], before(evidence.scale, number), []
     for claim in table.claims:
-        by = evidence.verdicts[number][claim.name]
-        first, second = by.get(PRIMARY), by.get(SECOND_METRIC)
+        verdicts = evidence.verdicts[number][claim.name]
+        primary, secondary = verdicts.get(PRIMARY), verdicts.get(SECOND_METRIC)
         line = {
             "claim": claim.statement + (" (primary)" if claim.name == table.primary else ""),
             "method": claim.methods,
             "difference": claim.difference,
-            "n": str(first.n) if first else "0",
-            INTERVAL: points(first) if first else ABSENT,
-            "verdict": status(first),
-            f"by {METRICS[SECOND_METRIC].title}": points(second) if second else ABSENT,
-            "its verdict": status(second),
+            "n": str(primary.n) if primary else "0",
+            INTERVAL: points(primary) if primary else ABSENT,
+            "verdict": status(primary),
+            f"by {METRICS[SECOND_METRIC].title}": points(secondary) if secondary else ABSENT,
+            "its verdict": status(secondary),
             f"until {CHANGED}": earlier.get(claim.name, ABSENT),
-            "predicted": prediction(claim, first),
+            "predicted": prediction(claim, primary),
         }
         lines.append(line)
     frame = pd.DataFrame(lines)
@@ -109,9 +109,9 @@ def claim_grid(evidence: Evidence, number: int) -> Grid:
 def published_grid() -> Grid:
     """Published top-1 accuracies on ImageNet with their sources, each once."""
     lines = [
-        (each.row or each.of, each.value, str(each.trials), each.source)
-        for each in published()
-        if each.metric == "top1"
+        (number.row or number.of, number.value, str(number.trials), number.source)
+        for number in published()
+        if number.metric == "top1"
     ]
     frame = pd.DataFrame(list(dict.fromkeys(lines)), columns=["of", "top-1 %", "runs", "source"])
     return Grid(frame, ("top-1 %", "runs"), "Published, ImageNet")

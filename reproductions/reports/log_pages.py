@@ -24,38 +24,37 @@ def log_page(name: str) -> Path:
     return LOG / f"{EXPERIMENTS[name].planned}-{name}.md"
 
 
-def values_of(made: Experiment, metric: str) -> Values:
+def planned_values(experiment: Experiment, metric: str) -> Values:
     """A metric of the planned seeds of each row, percent."""
-    found = committed(made.scale)
-    rows = made.rows(found.base)
+    evidence = committed(experiment.scale)
+    rows = experiment.rows(evidence.base)
     values = {}
     for name, recipe in rows.items():
-        runs = found.values(Row(recipe), metric)
-        seeds = made.seeds_of.get(name, made.seeds)
-        values[name] = {seed: value for seed, value in runs.items() if seed in seeds}
+        runs = evidence.values(Row(recipe), metric)
+        values[name] = {seed: runs[seed] for seed in runs if seed in experiment.seeds_for(name)}
     return values
 
 
 def verdicts(name: str, metric: str = "linear") -> list[Verdict]:
     """Verdicts on an experiment's comparisons, the primary one first."""
-    made = EXPERIMENTS[name]
-    seeds = [made.planned_seeds(each) for each in made.comparisons]
-    return judge_all(made.comparisons, values_of(made, metric), seeds)
+    experiment = EXPERIMENTS[name]
+    seeds = [experiment.planned_seeds(comparison) for comparison in experiment.comparisons]
+    return judge_all(experiment.comparisons, planned_values(experiment, metric), seeds)
 
 
-def over_both(made: Experiment, comparison: Comparison) -> str:
+def over_both(experiment: Experiment, comparison: Comparison) -> str:
     """Interval of a comparison over seeds and images; "" where runs did not keep their images."""
-    found = committed(made.scale)
-    recipes, rows = made.rows(found.base), []
+    evidence = committed(experiment.scale)
+    recipes, rows = experiment.rows(evidence.base), []
     if not comparison.weights.keys() <= recipes.keys():  # a row waits for its learning rate
         return ""
     for name in comparison.weights:
-        runs = found.of(Row(recipes[name])).items()
-        kept = {seed: right_images(record, "linear") for seed, record in runs}
-        rows.append({seed: right for seed, right in kept.items() if right is not None})
-    seeds = made.planned_seeds(comparison)
-    ends = interval_over_both(rows, list(comparison.weights.values()), seeds)
-    return "" if ends is None else "[{:+.2f}, {:+.2f}]".format(*ends)
+        runs = evidence.of(Row(recipes[name])).items()
+        images = {seed: right_images(record, "linear") for seed, record in runs}
+        rows.append({seed: right for seed, right in images.items() if right is not None})
+    seeds = experiment.planned_seeds(comparison)
+    interval = interval_over_both(rows, list(comparison.weights.values()), seeds)
+    return "" if interval is None else "[{:+.2f}, {:+.2f}]".format(*interval)
 
 
 def so_far(n: int, planned: int) -> str:
@@ -90,49 +89,45 @@ def comparison_line(rank: str, comparison: Comparison, verdict: Verdict) -> list
 
 def section(name: str) -> str:
     """Rows and comparisons of an experiment, as Markdown."""
-    made = EXPERIMENTS[name]
-    linear, knn = (values_of(made, metric) for metric in ("linear", "knn"))
-    planned = {row: len(made.seeds_of.get(row, made.seeds)) for row in linear}
+    experiment = EXPERIMENTS[name]
+    linear, knn = (planned_values(experiment, metric) for metric in ("linear", "knn"))
+    planned = {row: len(experiment.seeds_for(row)) for row in linear}
     rows = [[row, cell(linear[row], n), cell(knn[row], n)] for row, n in planned.items()]
     parts = [markdown_table(["row", "linear probe, %", "kNN, %"], rows)] if rows else []
-    if made.comparisons:
-        header = [
-            "rank",
-            "comparison",
-            "predicted",
-            f"measured, {INTERVAL}",
-            "verdict",
-            "prediction",
-        ]
-        ranks = ["primary", *(["secondary"] * (len(made.comparisons) - 1))]
-        lines = list(map(comparison_line, ranks, made.comparisons, verdicts(name)))
-        images = [over_both(made, each) for each in made.comparisons]
-        if any(images):
+    if experiment.comparisons:
+        measured = f"measured, {INTERVAL}"
+        header = ["rank", "comparison", "predicted", measured, "verdict", "prediction"]
+        ranks = ["primary", *(["secondary"] * (len(experiment.comparisons) - 1))]
+        lines = list(map(comparison_line, ranks, experiment.comparisons, verdicts(name)))
+        intervals = [over_both(experiment, comparison) for comparison in experiment.comparisons]
+        if any(intervals):
             header.append("over seeds and images")
-            lines = [[*line, each] for line, each in zip(lines, images, strict=True)]
+            lines = [[*line, interval] for line, interval in zip(lines, intervals, strict=True)]
         parts.append(markdown_table(header, lines))
     return "\n\n".join(parts) or "Not run: its learning rates are not chosen yet."
 
 
 def state(name: str) -> str:
     """Of an experiment, in a few words: the primary verdict, or how much has been run."""
-    made = EXPERIMENTS[name]
-    jobs = made.jobs(committed(made.scale).base)
-    done = sum(map(len, values_of(made, "linear").values()))
+    experiment = EXPERIMENTS[name]
+    jobs = experiment.jobs(committed(experiment.scale).base)
+    done = sum(map(len, planned_values(experiment, "linear").values()))
     if done < len(jobs) or not jobs:
         return f"{done} of {len(jobs)} runs" if jobs else "waits for its learning rates"
-    if not made.comparisons:
+    if not experiment.comparisons:
         return "chosen"
-    primary, verdict = made.comparisons[0], verdicts(name)[0]
+    primary, verdict = experiment.comparisons[0], verdicts(name)[0]
     return f"{verdict.status}, {met(primary, verdict)}"
 
 
 def index() -> str:
     """Every page of the log with its state, the latest first; earlier pages state it themselves."""
-    planned = {log_page(name): name for name in EXPERIMENTS}
+    experiments = {log_page(name): name for name in EXPERIMENTS}
     lines = []
     for page in sorted(LOG.glob("20*.md"), reverse=True):
         title, _, status, *_ = page.read_text(encoding="utf-8").splitlines()
-        known = state(planned[page]) if page in planned else status.removeprefix("Status: ")
-        lines.append([page.name[:10], f"[{title.removeprefix('# ')}]({page.name})", known])
+        if page in experiments:
+            status = state(experiments[page])
+        link = f"[{title.removeprefix('# ')}]({page.name})"
+        lines.append([page.name[:10], link, status.removeprefix("Status: ")])
     return markdown_table(["date", "experiment", "state"], lines)

@@ -39,11 +39,11 @@ CONTRADICTED = HERE / "contradicted.csv"
 GLYPHS = "glyphs"
 
 
-def run_cell(found: Evidence, row: Row) -> str:
+def run_cell(evidence: Evidence, row: Row) -> str:
     """Median time of a run of a row; without a record, its price."""
-    records = found.of(row).values()
+    records = evidence.of(row).values()
     if not records:
-        return missing.cost(found.scale, [row.recipe])
+        return missing.cost(evidence.scale, [row.recipe])
     return duration(median(r.seconds["train"] + r.seconds["probe"] for r in records))
 
 
@@ -52,24 +52,24 @@ def page_table(grid: Grid) -> str:
     return markdown_table(grid.header, grid.lines)
 
 
-def references(found: Evidence) -> str:
+def references(evidence: Evidence) -> str:
     """What the encoder of a scale reaches untrained, and trained with labels."""
-    bare = found.values(Row(untrained(found.base))).values()
+    bare = list(evidence.values(Row(untrained(evidence.base))).values())
     ceilings = supervised.measured()
-    labels = list(ceilings.loc[ceilings["scale"] == found.scale, "linear"])
-    parts = {"untrained": list(bare), "trained with labels for as many epochs": labels}
-    texts = [f"{name} {spread(values)}" for name, values in parts.items() if values]
+    labels = list(ceilings.loc[ceilings["scale"] == evidence.scale, "linear"])
+    encoders = {"untrained": bare, "trained with labels for as many epochs": labels}
+    texts = [f"{name} {spread(values)}" for name, values in encoders.items() if values]
     return f"The same encoder by the linear probe: {'; '.join(texts)}." if texts else ""
 
 
-def table_page(number: int, found: Evidence) -> str:
+def table_page(number: int, evidence: Evidence) -> str:
     """A table at a scale: cells, claims, and what has no record; or that it was not run."""
-    parts = [f"### Scale {found.scale}", sentence(missing.table_not_run(number, found.scale))]
-    if any(map(found.of, found.tables[number].rows)):
-        times = [run_cell(found, row) for row in found.tables[number].rows]
-        cells = row_grid(found, number, {"a run": times})
-        parts[1:1] = [page_table(cells), references(found)]
-        parts.append(page_table(claim_grid(found, number)))
+    parts = [f"### Scale {evidence.scale}", sentence(missing.table_not_run(number, evidence.scale))]
+    if any(map(evidence.of, evidence.tables[number].rows)):
+        times = [run_cell(evidence, row) for row in evidence.tables[number].rows]
+        cells = row_grid(evidence, number, {"a run": times})
+        parts[1:1] = [page_table(cells), references(evidence)]
+        parts.append(page_table(claim_grid(evidence, number)))
     return "\n\n".join(filter(None, parts))
 
 
@@ -81,37 +81,37 @@ def sentence(text: str) -> str:
 def all_tables() -> str:
     """Every table at glyphs and at every scale that has a record."""
     pages = []
-    found = list(map(committed, shown_scales()))
     for number in TABLES:
         pages.append(f"## Table {number}: {table(number, GLYPHS).title}")
-        pages += [table_page(number, each) for each in found]
+        pages += [table_page(number, committed(scale)) for scale in shown_scales()]
     return "\n\n".join([*pages, other_scales()])
 
 
 def other_scales() -> str:
     """Scales without a finished row, with the command that prices them; "" where there are none."""
-    names = [n for n, each in SCALES.items() if each.evidence and n not in shown_scales()]
+    names = [n for n, scale in SCALES.items() if scale.evidence and n not in shown_scales()]
+    if not names:
+        return ""
     plans = ", ".join(f"`python -m reproductions plan --scale {name}`" for name in names)
-    told = f"Scales without a finished row: their runs and prices are printed by {plans}."
-    return told if names else ""
+    return f"Scales without a finished row: their runs and prices are printed by {plans}."
 
 
 def prices() -> str:
     """Runs and time of each table at scale glyphs, one seed."""
     lines, seen = [], set[Recipe]()
     for number in TABLES:
-        found = table(number, GLYPHS)
-        own = {row.recipe for row in found.rows}
+        recipes = {row.recipe for row in table(number, GLYPHS).rows}
+        counts = f"{len(recipes)} runs, {len(recipes & seen)} shared with earlier tables"
         lines.append(
             [
                 f"`{missing.table_command(number, GLYPHS)}`",
-                f"{found.title}: {len(own)} runs, {len(own & seen)} shared with earlier tables",
-                missing.cost(GLYPHS, own - seen) if own - seen else "nothing more",
+                f"{table(number, GLYPHS).title}: {counts}",
+                missing.cost(GLYPHS, recipes - seen) if recipes - seen else "nothing more",
             ]
         )
-        seen |= own
-    known = missing.price(GLYPHS)
-    return markdown_table(["command", "what", known.origin if known else "price"], lines)
+        seen |= recipes
+    price = missing.price(GLYPHS)
+    return markdown_table(["command", "what", price.origin if price else "price"], lines)
 
 
 README, GALLERY = ROOT / "README.md", ROOT / "figures" / "README.md"
@@ -141,13 +141,13 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
 def contradicted() -> str:
     """Claims that do not hold by the committed records, as CSV: the suite's expected failures."""
     lines = [
-        (scale, number, claim.name, str(by[PRIMARY]))
+        (scale, number, claim.name, str(verdicts[PRIMARY]))
         for scale in judged_scales()
-        for number, claim, by in committed(scale).judged()
-        if PRIMARY in by and by[PRIMARY].status == FAILS
+        for number, claim, verdicts in committed(scale).judged()
+        if PRIMARY in verdicts and verdicts[PRIMARY].status == FAILS
     ]
-    found = pd.DataFrame(lines, columns=["scale", "table", "claim", "verdict"])
-    return found.to_csv(index=False, lineterminator="\n")
+    frame = pd.DataFrame(lines, columns=["scale", "table", "claim", "verdict"])
+    return frame.to_csv(index=False, lineterminator="\n")
 
 
 def filled(page: Path, sections: dict[str, str]) -> str:
@@ -163,12 +163,12 @@ def filled(page: Path, sections: dict[str, str]) -> str:
         start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         if start not in text or end not in text:
             raise ValueError(f"{page.name}: marker {start} … {end} is missing")
-        head, rest = text.split(start, 1)
-        text = f"{head}{start}\n{content}\n{end}{rest.split(end, 1)[1]}"
+        head, after = text.split(start, 1)
+        text = f"{head}{start}\n{content}\n{end}{after.split(end, 1)[1]}"
     return text
 
 
-def main(given: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> int:
     """Rewrite or check the pages; status 1 where a checked page is stale."""
     wanted = {CONTRADICTED: contradicted()}
     for page, sections in PAGES.items():
@@ -179,9 +179,9 @@ def main(given: argparse.Namespace) -> int:
         for page, text in wanted.items()
         if not page.exists() or page.read_text(encoding="utf-8") != text
     ]
-    if not given.check:
+    if not args.check:
         for page in stale:
             write_atomically(page, wanted[page])
     names = ", ".join(page.name for page in stale) or "nothing"
-    print(f"{'stale' if given.check else 'rewritten'}: {names}")
-    return 1 if given.check and stale else 0
+    print(f"{'stale' if args.check else 'rewritten'}: {names}")
+    return 1 if args.check and stale else 0

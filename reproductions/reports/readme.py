@@ -27,24 +27,24 @@ def first_table(paper: str) -> int:
     return next(n for n in TABLES if any(c.paper == paper for c in table(n, GLYPHS).claims))
 
 
-def paper_verdicts(paper: str, found: Evidence | None = None) -> list[tuple[Claim, Verdict]]:
+def paper_verdicts(paper: str, evidence: Evidence | None = None) -> list[tuple[Claim, Verdict]]:
     """Claims of that table that test it and were run, with their verdicts; of glyphs by default."""
-    found, number = found or committed(GLYPHS), first_table(paper)
-    claims = [claim for claim in found.tables[number].claims if claim.paper == paper]
-    pairs = [(claim, found.verdicts[number][claim.name].get(PRIMARY)) for claim in claims]
+    evidence, number = evidence or committed(GLYPHS), first_table(paper)
+    claims = [claim for claim in evidence.tables[number].claims if claim.paper == paper]
+    pairs = [(claim, evidence.verdicts[number][claim.name].get(PRIMARY)) for claim in claims]
     return [(claim, verdict) for claim, verdict in pairs if verdict]
 
 
 def table_not_run(paper: str) -> str:
     """What is missing of the first table with a claim that tests a claim of the paper."""
-    left = missing.table_not_run(first_table(paper), GLYPHS)
-    return left or f"fewer than {LEAST_SEEDS} seeds"
+    sentence = missing.table_not_run(first_table(paper), GLYPHS)
+    return sentence or f"fewer than {LEAST_SEEDS} seeds"
 
 
 def few(judged: Sequence[tuple[Claim, Verdict]], aspect: str) -> Verdict | None:
     """The verdict on an aspect of C1 with few negatives; None below three seeds."""
-    about = [v for c, v in judged if (c.aspect, c.num_negatives) == (aspect, HEADLINE_K)]
-    return next((verdict for verdict in about if verdict.n >= LEAST_SEEDS), None)
+    verdicts = [v for c, v in judged if (c.aspect, c.num_negatives) == (aspect, HEADLINE_K)]
+    return next((verdict for verdict in verdicts if verdict.n >= LEAST_SEEDS), None)
 
 
 ENOUGH = {HOLDS: "are enough", FAILS: "are not enough", OPEN: "may be enough or not"}
@@ -87,7 +87,7 @@ def rate_sentence() -> str:
     shares = share_at(GLYPHS, usual, rate), share_at(GLYPHS, paper, low)
     if not all(shares):
         return ""
-    high_rate, settings = (f"{100 * each.value:.0f} %" for each in shares if each)
+    high_rate, settings = (f"{100 * share.value:.0f} %" for share in shares if share)
     epochs, half = paper.changes["epochs"], verdicts("paper-settings")[0]
     return (
         f"**It depends on the learning rate.** At {rate:g} EqCo recovers {high_rate} of the lost "
@@ -133,11 +133,11 @@ def told(verdict: Verdict | None, paper: str) -> str:
 
 def paper_claims() -> str:
     """The claims of the paper, C1 to C5, each with the result here in a line."""
-    at = paper_verdicts("C1")
-    level = {claim.num_negatives: verdict for claim, verdict in at if claim.aspect == "level"}
+    judged = paper_verdicts("C1")
+    level = {claim.num_negatives: verdict for claim, verdict in judged if claim.aspect == "level"}
     by_k = ", ".join(f"K = {k}: {told(verdict, 'C1')}" for k, verdict in sorted(level.items()))
     with_moco = [verdict for _, verdict in paper_verdicts("C5")]
-    found = {
+    results = {
         "C1": by_k or table_not_run("C1"),
         "C2": level_in_k(
             "bound",
@@ -149,10 +149,10 @@ def paper_claims() -> str:
             "**holds** for the mean: 1 − π₀ (the softmax weight of the negatives)",
             "its noise grows as K shrinks",
         ),
-        "C4": f"{told(few(at, 'level'), 'C1')} at this learning rate",
+        "C4": f"{told(few(judged, 'level'), 'C1')} at this learning rate",
         "C5": told(with_moco[0] if with_moco else None, "C5"),
     }
-    lines = [[name, claim, found[name]] for name, claim in PAPER.items()]
+    lines = [[name, claim, results[name]] for name, claim in PAPER.items()]
     rate = SCALES[GLYPHS].base.learning_rate
     header = ["", "claim of the paper", f"here: SiMo, `{GLYPHS}`, learning rate {rate:g}"]
     return markdown_table(header, lines)

@@ -63,16 +63,16 @@ def pair(left: Mapping[int, float], right: Mapping[int, float]) -> Pairing | Non
     >>> pair({0: 80.0, 1: 81.0, 2: 82.0}, {0: 81.0, 1: 82.0, 2: 83.0}).gain
     0.0
     """
-    both = pd.DataFrame({"left": left, "right": right}).dropna()
-    if len(both) < LEAST_SEEDS:
+    frame = pd.DataFrame({"left": left, "right": right}).dropna()
+    if len(frame) < LEAST_SEEDS:
         return None
-    differences, sd = both["left"] - both["right"], both.std()
+    differences, sd = frame["left"] - frame["right"], frame.std()
     return Pairing(
-        n=len(both),
+        n=len(frame),
         effect=float(differences.mean()),
         sd=float(differences.std()),
         unpaired=float(np.hypot(*sd)),
-        correlation=float(both["left"].corr(both["right"])) if all(sd) else math.nan,
+        correlation=float(frame["left"].corr(frame["right"])) if all(sd) else math.nan,
     )
 
 
@@ -83,8 +83,8 @@ def titles() -> dict[str, str]:
 
 def headline(scale: str) -> tuple[Row, Row]:
     """EqCo with few and with all negatives."""
-    found = committed(scale).tables[TABLE]
-    eqco = {row.recipe.num_negatives: row for row in found.rows if row.recipe.loss == "eqco"}
+    table = committed(scale).tables[TABLE]
+    eqco = {row.recipe.num_negatives: row for row in table.rows if row.recipe.loss == "eqco"}
     return eqco[HEADLINE_K], eqco[max(eqco)]
 
 
@@ -110,13 +110,13 @@ def gains(scale: str, metric: str, *, same_count: bool) -> str:
         same_count: pairs of one K, which share their draws of negatives too; else all others.
     """
     rows = committed(scale).tables[TABLE].rows
-    found = (
+    pairs = (
         pair(values_of(scale, a, metric), values_of(scale, b, metric))
         for a, b in combinations(rows, 2)
         if (a.recipe.num_negatives == b.recipe.num_negatives) == same_count
     )
-    known = [each.gain for each in found if each and not math.isnan(each.gain)]
-    return f"{np.median(known):.2f} ({len(known)})" if known else "–"
+    ratios = [pairing.gain for pairing in pairs if pairing and not math.isnan(pairing.gain)]
+    return f"{np.median(ratios):.2f} ({len(ratios)})" if ratios else "–"
 
 
 HEADER = (
@@ -127,13 +127,14 @@ HEADER = (
 
 def line(scale: str, metric: str) -> list[str]:
     """A metric's line; "not run" where the headline lacks seeds."""
-    found = of_headline(scale, metric)
+    pairing = of_headline(scale, metric)
     title = titles()[metric]
-    if found is None:
+    if pairing is None:
         return [title, *(f"under {LEAST_SEEDS} seeds" for _ in HEADER[1:])]
     medians = (gains(scale, metric, same_count=same) for same in (True, False))
-    effect = (f"{found.effect:+.2f}", f"{found.sd:.2f}", f"{found.sharpness:.1f}")
-    return [title, str(found.n), *effect, f"{found.correlation:.2f}", f"{found.gain:.2f}", *medians]
+    effect = (f"{pairing.effect:+.2f}", f"{pairing.sd:.2f}", f"{pairing.sharpness:.1f}")
+    worth = (f"{pairing.correlation:.2f}", f"{pairing.gain:.2f}", *medians)
+    return [title, str(pairing.n), *effect, *worth]
 
 
 def section() -> str:
@@ -154,17 +155,17 @@ def section() -> str:
 
 def error_rates() -> str:
     """How often verdicts of table 1 are wrong, and how often they are decided."""
-    made = table(TABLE, MAIN)
-    values = {row.name: list(committed(MAIN).values(row).values()) for row in made.rows}
+    judged = table(TABLE, MAIN)
+    values = {row.name: list(committed(MAIN).values(row).values()) for row in judged.rows}
     truths = {
         "all rows are equal": dict.fromkeys(values, 80.0),
         "the measured means are true": {n: sum(v) / max(1, len(v)) for n, v in values.items()},
     }
-    looks = {"one look, at 15 seeds": [15], "two looks, at 10 and 15": [10, 15]}
+    schedules = {"one look, at 15 seeds": [15], "two looks, at 10 and 15": [10, 15]}
     lines = [
-        [truth, look, *(f"{100 * share:.1f} %" for share in rates(made, means, seeds))]
+        [truth, schedule, *(f"{100 * share:.1f} %" for share in rates(judged, means, seeds))]
         for truth, means in truths.items()
-        for look, seeds in looks.items()
+        for schedule, seeds in schedules.items()
     ]
     header = ["truth", "judged", "primary verdict wrong", "any verdict wrong", "claims decided"]
     return markdown_table(header, lines)

@@ -20,39 +20,38 @@ from reproductions.tables.formats import markdown_table, spread
 METHOD_NAMES = ("simo", "moco", "simclr")
 Cell = tuple[str, int, float]  # loss, K, learning rate
 Runs = dict[Cell, pd.DataFrame]
+RateRuns = Mapping[float, pd.DataFrame]  # runs of a cell by learning rate
 Shown = Callable[[pd.DataFrame], str]
 
 
 def sweep_runs(scale: str, method: str) -> Runs:
     """Runs of each cell of a method's sweep, of the sweep's seeds."""
     recipes = [r for r in grid(SCALES[scale], committed(scale).base) if r.method == method]
-    found = committed(scale).runs(recipes)
-    found = found[found["seed"].isin(GRID_SEEDS)]
+    runs = committed(scale).runs(recipes)
+    runs = runs[runs["seed"].isin(GRID_SEEDS)]
     return {
-        (each.loss, each.num_negatives, each.learning_rate): found[found["digest"] == each.digest()]
-        for each in recipes
+        (r.loss, r.num_negatives, r.learning_rate): runs[runs["digest"] == r.digest()]
+        for r in recipes
     }
 
 
 def at_rates(runs: Runs, loss: str, k: int) -> dict[float, pd.DataFrame]:
     """Runs of a loss at a K by learning rate."""
-    return {cell[2]: found for cell, found in runs.items() if cell[:2] == (loss, k)}
+    return {cell[2]: cell_runs for cell, cell_runs in runs.items() if cell[:2] == (loss, k)}
 
 
-def best_rate(at: Mapping[float, pd.DataFrame], metric: str = "linear") -> float | None:
+def best_rate(rate_runs: RateRuns, metric: str = "linear") -> float | None:
     """The learning rate with the best mean; None until every rate has a run."""
-    means = {rate: float(runs[metric].mean()) for rate, runs in at.items()}
+    means = {rate: float(runs[metric].mean()) for rate, runs in rate_runs.items()}
     return None if any(map(math.isnan, means.values())) else max(means, key=means.__getitem__)
 
 
-def texts(
-    at: Mapping[float, pd.DataFrame], rates: Iterable[float], shown: Shown, metric: str = ""
-) -> list[str]:
+def texts(rate_runs: RateRuns, rates: Iterable[float], shown: Shown, metric: str = "") -> list[str]:
     """What is shown of the runs at each rate; the best rate by the metric in bold."""
-    found = {rate: shown(runs) if len(runs) else NOT_RUN for rate, runs in at.items()}
-    if metric and (best := best_rate(at, metric)):
-        found[best] = f"**{found[best]}**"
-    return [found.get(rate, "–") for rate in rates]
+    cells = {rate: shown(runs) if len(runs) else NOT_RUN for rate, runs in rate_runs.items()}
+    if metric and (best := best_rate(rate_runs, metric)):
+        cells[best] = f"**{cells[best]}**"
+    return [cells.get(rate, "–") for rate in rates]
 
 
 def spread_of(metric: str) -> Shown:
@@ -100,9 +99,9 @@ DIFFERENCES = ("K", "lost: full − InfoNCE", "given back: EqCo − InfoNCE", "r
 
 def compared(accuracies: Iterable[dict[int, float]]) -> list[str]:
     """Differences of InfoNCE with all negatives, InfoNCE and EqCo, with 95 % intervals."""
-    full, plain, eqco = accuracies
+    full, infonce, eqco = accuracies
     texts = []
-    for left, right in ((full, plain), (eqco, plain), (full, eqco)):
+    for left, right in ((full, infonce), (eqco, infonce), (full, eqco)):
         sums = weighted_sums([left, right], [1, -1], GRID_SEEDS)
         texts.append(
             points(judge(sums, -math.inf, math.inf, len(GRID_SEEDS))) if len(sums) else NOT_RUN
@@ -112,8 +111,8 @@ def compared(accuracies: Iterable[dict[int, float]]) -> list[str]:
 
 def cells_below(runs: Runs) -> dict[int, tuple[tuple[str, int], ...]]:
     """What is compared at each K below full K: loss and K of three lines of the sweep."""
-    *below, most = sorted({k for _, k, _ in runs})
-    return {k: (("infonce", most), ("infonce", k), ("eqco", k)) for k in below}
+    *below, full = sorted({k for _, k, _ in runs})
+    return {k: (("infonce", full), ("infonce", k), ("eqco", k)) for k in below}
 
 
 def fixed_of(runs: Runs) -> str:
@@ -130,11 +129,13 @@ def best_of(runs: Runs) -> str:
     """Each cell at its own best rate, by the mean over its seeds."""
     lines = []
     for k, cells in cells_below(runs).items():
-        at = [at_rates(runs, *cell) for cell in cells]
-        best = list(map(best_rate, at))
-        rates = " / ".join(f"{rate:g}" if rate else NOT_RUN for rate in best)
-        found = [by_seed(by[rate]) if rate else {} for by, rate in zip(at, best, strict=True)]
-        lines.append([rates, str(k), *compared(found)])
+        accuracies, rates = [], []
+        for cell in cells:
+            rate_runs = at_rates(runs, *cell)
+            best = best_rate(rate_runs)
+            rates.append(f"{best:g}" if best else NOT_RUN)
+            accuracies.append(by_seed(rate_runs[best]) if best else {})
+        lines.append([" / ".join(rates), str(k), *compared(accuracies)])
     return markdown_table(("full / InfoNCE / EqCo at lr", *DIFFERENCES), lines)
 
 
@@ -145,8 +146,8 @@ def baseline_rates() -> str:
         recipes = baselines(SCALES[scale], committed(scale).base)
         for method in METHOD_NAMES:
             own = [recipe for recipe in recipes if recipe.method == method]
-            at = {recipe.learning_rate: committed(scale).runs([recipe]) for recipe in own}
-            cells = texts(at, rates, spread_of("linear"), "linear")
+            rate_runs = {recipe.learning_rate: committed(scale).runs([recipe]) for recipe in own}
+            cells = texts(rate_runs, rates, spread_of("linear"), "linear")
             lines.append([METHODS[method].title, scale, *cells])
     return markdown_table(["method", "scale", *(f"lr {rate:g}" for rate in rates)], lines)
 

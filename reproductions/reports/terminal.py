@@ -50,20 +50,20 @@ class Cells:
         values = self.own.values(row).values()
         if row.name not in self.ranges or not values:
             return None
-        both = (
+        checks = (
             (values, self.ranges[row.name]),
             (self.own.diagnostic(row).values(), self.weights.get(row.name, (0.0, 1.0))),
         )
-        return all(low <= value <= high for found, (low, high) in both for value in found)
+        return all(low <= value <= high for numbers, (low, high) in checks for value in numbers)
 
     def equal_runs(self) -> int:
         """How many runs have the metrics of the committed one of the same seed, to the bit."""
         pairs = [(self.own.of(row), self.committed.of(row)) for row in self.rows]
         return sum(
-            record.metrics == known[seed].metrics
-            for own, known in pairs
-            for seed, record in own.items()
-            if seed in known
+            record.metrics == committed[seed].metrics
+            for runs, committed in pairs
+            for seed, record in runs.items()
+            if seed in committed
         )
 
 
@@ -71,8 +71,8 @@ def difference(own: Evidence, row: Row, reference: Row | None) -> str:
     """Mean paired difference to the reference row in points, over the seeds both have."""
     if reference is None or reference is row:
         return ""
-    here, there = own.values(row), own.values(reference)
-    return mean_of([here[seed] - there[seed] for seed in here.keys() & there.keys()], "+.1f", "")
+    left, right = own.values(row), own.values(reference)
+    return mean_of([left[seed] - right[seed] for seed in left.keys() & right.keys()], "+.1f", "")
 
 
 def full_baseline(row: Row, rows: Sequence[Row]) -> Row | None:
@@ -123,7 +123,7 @@ def cell_grid(cells: Cells, rows: Sequence[Row], width: int) -> Grid:
         words = {True: "yes", False: "no", None: "–"}
         columns["evidence"] = [spread(committed.values(row).values()) for row in rows]
         ranges = [cells.ranges.get(row.name) for row in rows]
-        columns["predicted"] = ["{:.1f}–{:.1f}".format(*each) if each else "–" for each in ranges]
+        columns["predicted"] = ["{:.1f}–{:.1f}".format(*ends) if ends else "–" for ends in ranges]
         columns["in?"] = [words[cells.agrees(row)] for row in rows]
     columns["time"] = [run_time(own.of(row).values()) for row in rows]
     columns["status"] = [cells.statuses[row.name] for row in rows]
@@ -133,12 +133,15 @@ def cell_grid(cells: Cells, rows: Sequence[Row], width: int) -> Grid:
 def agreement(cells: Cells) -> str:
     """`your 8 runs agree with the evidence in 8 of 8 cells`; empty where nothing is compared."""
     agrees = {row: cells.agrees(row) for row in cells.rows}
-    compared = [row for row, known in agrees.items() if known is not None]
+    compared = [row for row in cells.rows if agrees[row] is not None]
     runs = sum(len(cells.own.of(row)) for row in compared)
+    if not runs:
+        return ""
     yours = "your run agrees" if runs == 1 else f"your {runs} runs agree"
-    told = f"{sum(map(bool, agrees.values()))} of {len(compared)} cells"
-    same = f", {cells.equal_runs()} of {runs} runs are equal to the bit" if runs else ""
-    return f"{yours} with the evidence in {told}{same}" if runs else ""
+    return (
+        f"{yours} with the evidence in {sum(map(bool, agrees.values()))} of {len(compared)} cells, "
+        f"{cells.equal_runs()} of {runs} runs are equal to the bit"
+    )
 
 
 @dataclass(frozen=True)
@@ -157,9 +160,9 @@ class Judged:
 
     def lines(self) -> dict[str, Verdicts]:
         """Verdicts to show by whose they are; own ones beside evidence from three seeds on."""
-        mine = self.own and (not self.evidence or self.own[PRIMARY].n >= LEAST_SEEDS)
-        found = {"evidence": self.evidence, "yours": self.own if mine else {}}
-        return {whose: verdicts for whose, verdicts in found.items() if verdicts}
+        show_own = self.own and (not self.evidence or self.own[PRIMARY].n >= LEAST_SEEDS)
+        shown = {"evidence": self.evidence, "yours": self.own if show_own else {}}
+        return {whose: verdicts for whose, verdicts in shown.items() if verdicts}
 
 
 def of(claims: Sequence[Judged], whose: str) -> list[Verdict]:
@@ -174,10 +177,10 @@ def claim_grid(claims: Sequence[Judged]) -> Grid:
         if not claim.lines():
             lines.append({"claim": claim.name, INTERVAL: NOT_RUN})
         for place, (whose, verdicts) in enumerate(claim.lines().items()):
-            first, seeds = verdicts[PRIMARY], seeds_of([verdicts[PRIMARY]])
-            other = "" if seeds == usual else f" ({seeds})"
-            line = {"claim": f"  {whose}, {seeds}" if place else claim.name + other}
-            line |= {INTERVAL: points(first, 1)}
+            verdict, seeds = verdicts[PRIMARY], seeds_of([verdicts[PRIMARY]])
+            count_text = "" if seeds == usual else f" ({seeds})"
+            line = {"claim": f"  {whose}, {seeds}" if place else claim.name + count_text}
+            line |= {INTERVAL: points(verdict, 1)}
             line |= {METRICS[metric].title: word(verdicts.get(metric)) for metric in JUDGED}
             lines.append(line)
     return Grid(pd.DataFrame(lines).fillna(""))
@@ -227,8 +230,8 @@ def print_claims(console: Console, claims: Sequence[Judged]) -> None:
     """Print the table of claims under its heading."""
     console.print(f"\n{heading(claims)}", style="bold")
     console.print(in_terminal(claim_grid(claims), fold="claim"))
-    shown = [v for claim in claims for line in claim.lines().values() for v in line.values()]
-    if any(verdict.passed_by_infonce for verdict in shown):
+    shown = [verdicts for claim in claims for verdicts in claim.lines().values()]
+    if any(verdict.passed_by_infonce for verdicts in shown for verdict in verdicts.values()):
         console.print(PASSED)
     if of(claims, "evidence"):
         console.print(RULES)

@@ -37,11 +37,11 @@ def records_in(folder: Path | None, scale: str) -> Records:
         folder = folder if Records(folder / scale) else RECORDS
     if not folder.is_dir():
         raise ValueError(f"--records {folder} is no folder: name one that holds records")
-    for found in (Records(folder / scale), Records(folder)):
-        if found:
-            return found
-    there = [name for name in SCALES if Records(folder / name)]
-    others = f"there are some of {', '.join(there)}, and " if there else ""
+    for records in (Records(folder / scale), Records(folder)):
+        if records:
+            return records
+    scales = [name for name in SCALES if Records(folder / name)]
+    others = f"there are some of {', '.join(scales)}, and " if scales else ""
     raise ValueError(
         f"{folder} holds no record of scale {scale}: {others}pytest reproductions/ --scale {scale} "
         "makes them"
@@ -50,10 +50,10 @@ def records_in(folder: Path | None, scale: str) -> Records:
 
 def cell_grid(own: Evidence, number: int) -> Grid:
     """A table: own numbers by metric, and the committed ones where these are others."""
-    rows, other = own.tables[number].rows, committed(own.scale)
-    known = [spread(other.values(row).values()) for row in rows]
-    same = all(own.values(row) == other.values(row) for row in rows)
-    grid = row_grid(own, number, {} if same else {"committed": known}, JUDGED)
+    rows, reference = own.tables[number].rows, committed(own.scale)
+    spreads = [spread(reference.values(row).values()) for row in rows]
+    same = all(own.values(row) == reference.values(row) for row in rows)
+    grid = row_grid(own, number, {} if same else {"committed": spreads}, JUDGED)
     return replace(grid, note="Top-1 in percent, mean ± standard deviation (seeds); – is not run.")
 
 
@@ -101,31 +101,31 @@ FORMS = (*FORMATS, *TIDY, "parquet")
 ENDINGS = {f".{name}": name for name in FORMS} | {".tex": "latex", ".txt": "text"}
 
 
-def main(given: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> int:
     """Print or write tables of the records of a folder.
 
     Raises:
         ValueError: an option is wrong, or there are no records.
     """
-    check_tables(given.tables)
-    found = records_in(given.records, given.scale)
-    own = Evidence(given.scale, tuple(found.all()))
+    check_tables(args.tables)
+    records = records_in(args.records, args.scale)
+    own = Evidence(args.scale, tuple(records.all()))
     if not any(own.of(row) for row, _ in own.rows.values()):
         raise ValueError(
-            f"none of the {len(own.records)} records in {found.place} is of a row of a table at "
-            f"scale {given.scale}: eqco show {found.place} lists them"
+            f"none of the {len(own.records)} records in {records.place} is of a row of a table at "
+            f"scale {args.scale}: eqco show {records.place} lists them"
         )
-    what = "runs" if given.runs else "claims" if given.claims else "cells"
-    numbers = given.tables or [n for n, t in own.tables.items() if any(map(own.of, t.rows))]
-    readable = "text" if given.out is None and sys.stdout.isatty() else "md"
-    named = ENDINGS.get(given.out.suffix) if given.out else None
-    form = given.format or named or ("csv" if given.runs else readable)
+    what = "runs" if args.runs else "claims" if args.claims else "cells"
+    numbers = args.tables or [n for n, t in own.tables.items() if any(map(own.of, t.rows))]
+    readable = "text" if args.out is None and sys.stdout.isatty() else "md"
+    named = ENDINGS.get(args.out.suffix) if args.out else None
+    form = args.format or named or ("csv" if args.runs else readable)
     if form == "parquet":
-        if given.out is None:
+        if args.out is None:
             raise ValueError("--format parquet is no text: add --out FILE")
-        write_atomically(given.out, as_parquet(FRAMES[what](own, numbers)))
-    elif given.out is None:
+        write_atomically(args.out, as_parquet(FRAMES[what](own, numbers)))
+    elif args.out is None:
         print(as_text(own, numbers, what, form))
     else:
-        write_atomically(given.out, as_text(own, numbers, what, form) + "\n")
+        write_atomically(args.out, as_text(own, numbers, what, form) + "\n")
     return 0

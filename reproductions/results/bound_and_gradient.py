@@ -49,8 +49,8 @@ def plain(record: Record) -> bool:
 
 def values(scale: str) -> pd.DataFrame:
     """A line for each run of a scale whose epochs are those of most of its runs."""
-    found = pd.DataFrame(map(end_of_training, filter(plain, committed(scale).records)))
-    return found[found["epochs"] == found["epochs"].mode()[0]] if len(found) else found
+    runs = pd.DataFrame(map(end_of_training, filter(plain, committed(scale).records)))
+    return runs[runs["epochs"] == runs["epochs"].mode()[0]] if len(runs) else runs
 
 
 def ranges(scale: str) -> pd.DataFrame:
@@ -59,15 +59,15 @@ def ranges(scale: str) -> pd.DataFrame:
     Columns: method, learning_rate, loss, the least and largest K, and for "bound" and "gradient"
     the largest mean over seeds minus the smallest.
     """
-    found = values(scale)
-    if found.empty:
-        return found
-    means = found.groupby(CELL)[["bound", "gradient"]].mean().reset_index("num_negatives")
+    runs = values(scale)
+    if runs.empty:
+        return runs
+    means = runs.groupby(CELL)[["bound", "gradient"]].mean().reset_index("num_negatives")
     cells = means.groupby(CELL[:3])
     spans = (cells.max() - cells.min())[["bound", "gradient"]]
     counts = cells["num_negatives"].agg(least="min", most="max")
-    both: pd.DataFrame = counts.join(spans)[cells.size() > 1].reset_index()
-    return both
+    table: pd.DataFrame = counts.join(spans)[cells.size() > 1].reset_index()
+    return table
 
 
 def worst(scales: Sequence[str], name: str, loss: str) -> float:
@@ -75,5 +75,5 @@ def worst(scales: Sequence[str], name: str, loss: str) -> float:
 
     nan where no loss has runs of two K.
     """
-    found = pd.concat([ranges(scale) for scale in scales])
-    return math.nan if found.empty else float(found.loc[found["loss"] == loss, name].max())
+    spans = pd.concat([ranges(scale) for scale in scales])
+    return math.nan if spans.empty else float(spans.loc[spans["loss"] == loss, name].max())

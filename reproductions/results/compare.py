@@ -33,7 +33,7 @@ def read_runs(place: Path) -> list[Record]:
     Raises:
         ValueError: there is no record.
     """
-    records = Records(place).every()
+    records = Records(place).all_numerics()
     if not records:
         raise ValueError(
             f"{place} holds no record: name a folder of records, such as records/SCALE, or a file "
@@ -60,78 +60,78 @@ def differences(a: Iterable[Record], b: Iterable[Record]) -> pd.DataFrame:
     Columns: mean, count and var of each folder, points (B minus A), and the corrected p of equal
     means, nan where no recipe has two seeds.
     """
-    both = accuracies(a).add_suffix(" A").join(accuracies(b).add_suffix(" B"), how="inner")
-    m, n = both["count A"], both["count B"]
-    squares = (both["var A"] * (m - 1)).sum() + (both["var B"] * (n - 1)).sum()
-    freedom = (m + n - 2).sum() or math.nan
-    error = np.sqrt(squares / freedom * (1 / m + 1 / n))
-    both["points"] = both["mean B"] - both["mean A"]
-    ratio = (both["points"].abs() / error).fillna(0)  # 0 / 0: without any spread, equal is equal
-    both["p"] = np.minimum(1, len(both) * 2 * stats.t.sf(ratio, freedom))
-    return both.iloc[np.lexsort((-both["points"].abs(), both["p"]))]
+    frame = accuracies(a).add_suffix(" A").join(accuracies(b).add_suffix(" B"), how="inner")
+    n_a, n_b = frame["count A"], frame["count B"]
+    squares = (frame["var A"] * (n_a - 1)).sum() + (frame["var B"] * (n_b - 1)).sum()
+    freedom = (n_a + n_b - 2).sum() or math.nan
+    error = np.sqrt(squares / freedom * (1 / n_a + 1 / n_b))
+    frame["points"] = frame["mean B"] - frame["mean A"]
+    ratio = (frame["points"].abs() / error).fillna(0)  # 0 / 0: without any spread, equal is equal
+    frame["p"] = np.minimum(1, len(frame) * 2 * stats.t.sf(ratio, freedom))
+    return frame.iloc[np.lexsort((-frame["points"].abs(), frame["p"]))]
 
 
 def origins(records: Iterable[Record]) -> dict[str, set[str]]:
     """Where and how runs were made: the values of each field."""
-    found: dict[str, set[str]] = {}
+    values: dict[str, set[str]] = {}
     for record in records:
         machine: dict[str, Any] = record.machine
-        given = {name: machine.get(name) for name in PROVENANCE}
-        fields = {name: "–" if value is None else value for name, value in given.items()}
+        provenance = {name: machine.get(name) for name in PROVENANCE}
+        fields = {name: "–" if value is None else value for name, value in provenance.items()}
         fields |= machine.get("versions", {})
         fields |= {"numerics": record.numerics, "data": record.data_fingerprint}
         for name, value in fields.items():
             short = str(value)[:10] if name == "commit" else str(value)
-            found.setdefault(name, set()).add(short)
-    return found
+            values.setdefault(name, set()).add(short)
+    return values
 
 
 def origin_lines(a: Iterable[Record], b: Iterable[Record]) -> list[str]:
     """Fields of the origin that differ between the folders."""
-    left, right = origins(a), origins(b)
+    origins_a, origins_b = origins(a), origins(b)
     return [
-        f"  {name}: {', '.join(sorted(left.get(name, {'–'})))} | "
-        f"{', '.join(sorted(right.get(name, {'–'})))}"
-        for name in sorted(left.keys() | right.keys())
-        if left.get(name) != right.get(name)
+        f"  {name}: {', '.join(sorted(origins_a.get(name, {'–'})))} | "
+        f"{', '.join(sorted(origins_b.get(name, {'–'})))}"
+        for name in sorted(origins_a.keys() | origins_b.keys())
+        if origins_a.get(name) != origins_b.get(name)
     ]
 
 
 def compare(a: Sequence[Record], b: Sequence[Record]) -> list[str]:
     """The comparison as lines."""
-    found, names = differences(a, b), [set(map(name_of, records)) for records in (a, b)]
-    differs = found["p"] < 1 - LEVEL
+    frame, names = differences(a, b), [set(map(name_of, records)) for records in (a, b)]
+    differs = frame["p"] < 1 - LEVEL
     cells = {
-        "recipe": found.index,
-        "A": found["mean A"].map("{:.2f}".format) + found["count A"].map(" ({})".format),
-        "B": found["mean B"].map("{:.2f}".format) + found["count B"].map(" ({})".format),
-        "B - A": found["points"].map("{:+.2f}".format),
-        "p": found["p"].map(short_p),
+        "recipe": frame.index,
+        "A": frame["mean A"].map("{:.2f}".format) + frame["count A"].map(" ({})".format),
+        "B": frame["mean B"].map("{:.2f}".format) + frame["count B"].map(" ({})".format),
+        "B - A": frame["points"].map("{:+.2f}".format),
+        "p": frame["p"].map(short_p),
         "": differs.map({True: "differs", False: ""}),
     }
-    known = {(record.recipe, record.seed): record.metrics for record in a}
-    again = [r.metrics == known[r.recipe, r.seed] for r in b if (r.recipe, r.seed) in known]
+    metrics = {(record.recipe, record.seed): record.metrics for record in a}
+    again = [r.metrics == metrics[r.recipe, r.seed] for r in b if (r.recipe, r.seed) in metrics]
     lines = [
         f"A: {len(a)} runs of {len(names[0])} recipes; B: {len(b)} runs of {len(names[1])}; "
         f"{len(names[0] & names[1])} recipes in both",
         to_text(Grid(pd.DataFrame(cells), ("A", "B", "B - A", "p"))),
-        f"{differs.sum()} of {len(found)} recipes differ beyond seeds, at {1 - LEVEL:.0%}",
+        f"{differs.sum()} of {len(frame)} recipes differ beyond seeds, at {1 - LEVEL:.0%}",
         f"{sum(again)} of {len(again)} runs of the same recipe and seed have equal metrics",
     ]
     for label, alone in (("A", names[0] - names[1]), ("B", names[1] - names[0])):
         if alone:
             more = f" and {len(alone) - NAMED} more" if len(alone) > NAMED else ""
             lines.append(f"only in {label}: {', '.join(sorted(alone)[:NAMED])}{more}")
-    where = origin_lines(a, b)
-    return [*lines, *(["they were made differently (A | B):", *where] if where else [])]
+    differing = origin_lines(a, b)
+    return [*lines, *(["they were made differently (A | B):", *differing] if differing else [])]
 
 
-def main(given: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> int:
     """Print where two folders differ; status 1 where a recipe differs beyond seeds.
 
     Raises:
         ValueError: a folder holds no records.
     """
-    a, b = read_runs(given.a), read_runs(given.b)
+    a, b = read_runs(args.a), read_runs(args.b)
     print("\n".join(compare(a, b)))
     return int((differences(a, b)["p"] < 1 - LEVEL).any())

@@ -20,40 +20,40 @@ TABLES = 10_000
 
 
 def decisions(
-    sums: np.ndarray, bounds: tuple[float, float], several: int
+    sums: np.ndarray, bounds: tuple[float, float], simultaneous: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where a claim holds and where it does not, as `judge` says; sums (tables, n)."""
     n = sums.shape[1]
-    reach = stats.t.ppf(1 - (1 - LEVEL) / several / 2, n - 1) / math.sqrt(n)
+    reach = stats.t.ppf(1 - (1 - LEVEL) / simultaneous / 2, n - 1) / math.sqrt(n)
     mean, half = sums.mean(axis=1), reach * sums.std(axis=1, ddof=1)
     low, high = mean - half, mean + half
     return (bounds[0] < low) & (high < bounds[1]), (high < bounds[0]) | (bounds[1] < low)
 
 
 def rates(
-    table: Table, means: Mapping[str, float], looks: Sequence[int]
+    table: Table, means: Mapping[str, float], seed_counts: Sequence[int]
 ) -> tuple[float, float, float]:
     """Shares of tables with a wrong primary verdict and with any, and of claims that are decided.
 
     Args:
         table: whose claims are judged.
         means: true accuracy of each row, by name.
-        looks: numbers of seeds at which it is judged, ascending; the first verdict that is not
-            open stands.
+        seed_counts: at which it is judged, ascending; the first verdict that is not open stands.
     """
-    draw, rows = np.random.default_rng(0), {row.name: i for i, row in enumerate(table.rows)}
-    truth = np.array([means[name] for name in rows])
-    shape = (TABLES, looks[-1])
-    runs = truth + draw.normal(0, SHARED, (*shape, 1)) + draw.normal(0, OWN, (*shape, len(rows)))
+    rng, places = np.random.default_rng(0), {row.name: i for i, row in enumerate(table.rows)}
+    true_means = np.array([means[name] for name in places])
+    shape = (TABLES, seed_counts[-1])
+    shared, own = rng.normal(0, SHARED, (*shape, 1)), rng.normal(0, OWN, (*shape, len(places)))
+    runs = true_means + shared + own
     wrong, decided = {}, 0.0
     for claim in table.claims:
-        places, weights = [rows[row.name] for row in claim.rows], np.array(claim.weights)
-        bounds, sums = (claim.low, claim.high), runs[:, :, places] @ weights
+        columns, weights = [places[row.name] for row in claim.rows], np.array(claim.weights)
+        bounds, sums = (claim.low, claim.high), runs[:, :, columns] @ weights
         holds, fails = np.zeros((2, TABLES), dtype=bool)
-        for n in looks:
-            now, never = decisions(sums[:, :n], bounds, table.simultaneous(claim))
-            holds, fails = holds | (now & ~fails), fails | (never & ~holds)
-        mean = float(truth[places] @ weights)
+        for n in seed_counts:
+            holds_now, fails_now = decisions(sums[:, :n], bounds, table.simultaneous(claim))
+            holds, fails = holds | (holds_now & ~fails), fails | (fails_now & ~holds)
+        mean = float(true_means[columns] @ weights)
         wrong[claim.name] = (holds & (not bounds[0] < mean < bounds[1])) | (
             fails & (bounds[0] <= mean <= bounds[1])
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 import pandas as pd
@@ -97,10 +97,10 @@ class Evidence:
     @cached_property
     def by_recipe(self) -> Mapping[Recipe, dict[int, Record]]:
         """Records by seed, by recipe."""
-        found: dict[Recipe, dict[int, Record]] = {}
-        for record in sorted(self.records, key=lambda each: each.seed):
-            found.setdefault(record.recipe, {})[record.seed] = record
-        return found
+        records: dict[Recipe, dict[int, Record]] = {}
+        for record in sorted(self.records, key=lambda record: record.seed):
+            records.setdefault(record.recipe, {})[record.seed] = record
+        return records
 
     @cached_property
     def tables(self) -> dict[int, Table]:
@@ -110,11 +110,11 @@ class Evidence:
     @cached_property
     def rows(self) -> dict[Recipe, tuple[Row, list[int]]]:
         """Each recipe of the tables once: its first row, and the numbers of its tables."""
-        found: dict[Recipe, tuple[Row, list[int]]] = {}
-        for number, each in self.tables.items():
-            for row in each.rows:
-                found.setdefault(row.recipe, (row, []))[1].append(number)
-        return found
+        rows: dict[Recipe, tuple[Row, list[int]]] = {}
+        for number, table in self.tables.items():
+            for row in table.rows:
+                rows.setdefault(row.recipe, (row, []))[1].append(number)
+        return rows
 
     @property
     def has_rows(self) -> bool:
@@ -124,7 +124,7 @@ class Evidence:
     @property
     def has_planned_row(self) -> bool:
         """Whether a row of a table has as many seeds as are planned: none is shown before."""
-        rows = ((row, each.planned) for each in self.tables.values() for row in each.rows)
+        rows = ((row, table.planned) for table in self.tables.values() for row in table.rows)
         return any(len(self.of(row)) >= planned for row, planned in rows)
 
     def of(self, row: Row) -> dict[int, Record]:
@@ -139,18 +139,19 @@ class Evidence:
     @cached_property
     def verdicts(self) -> dict[int, dict[str, Verdicts]]:
         """Verdicts on the claims of each table, by claim, then by metric."""
-        return {n: judge_claims(each, self.values, self.planned) for n, each in self.tables.items()}
+        judge = partial(judge_claims, values=self.values, planned=self.planned)
+        return {number: judge(table) for number, table in self.tables.items()}
 
     def judged(self) -> Iterator[tuple[int, Claim, Verdicts]]:
         """Each claim with the number of its table and its verdicts by metric."""
-        for number, each in self.tables.items():
-            for claim in each.claims:
+        for number, table in self.tables.items():
+            for claim in table.claims:
                 yield number, claim, self.verdicts[number][claim.name]
 
     def diagnostic(self, row: Row, name: str = NEGATIVE_WEIGHT) -> dict[int, float]:
         """A diagnostic of the trained encoders of a row, by seed."""
-        found = self.of(row).items()
-        return {s: r.diagnostics[name] for s, r in found if name in r.diagnostics}
+        records = self.of(row).items()
+        return {s: r.diagnostics[name] for s, r in records if name in r.diagnostics}
 
     def predictions(self, number: int, metric: str = PRIMARY) -> dict[str, tuple[float, float]]:
         """Where a new run of each row of a table falls; rows of one seed are left out.
@@ -158,16 +159,16 @@ class Evidence:
         By a metric in percent, or by `NEGATIVE_WEIGHT`, which tells more: it is what the factor
         alpha / K changes, and runs differ little in it.
         """
-        read = self.diagnostic if metric == NEGATIVE_WEIGHT else self.values
+        values = self.diagnostic if metric == NEGATIVE_WEIGHT else self.values
         rows = self.tables[number].rows
-        return prediction_intervals({row.name: list(read(row, metric).values()) for row in rows})
+        return prediction_intervals({row.name: list(values(row, metric).values()) for row in rows})
 
     @cached_property
     def frame(self) -> pd.DataFrame:
         """Every run; empty, with all columns, where there are none."""
-        found = frame(self.records)
-        needed = [*(each.name for each in fields(Recipe)), *OTHER_COLUMNS, *METRICS]
-        return found.reindex(columns=[*found.columns, *(n for n in needed if n not in found)])
+        runs = frame(self.records)
+        needed = [*(field.name for field in fields(Recipe)), *OTHER_COLUMNS, *METRICS]
+        return runs.reindex(columns=[*runs.columns, *(name for name in needed if name not in runs)])
 
     def runs(self, recipes: Iterable[Recipe]) -> pd.DataFrame:
         """Runs of some recipes."""
@@ -176,9 +177,9 @@ class Evidence:
     def table_runs(self, number: int) -> pd.DataFrame:
         """Runs of a table, with `row`, the name of the row that each belongs to."""
         names = {row.recipe.digest(): row.name for row in self.tables[number].rows}
-        found = self.frame[self.frame["digest"].isin(names)]
-        found = found.assign(scale=self.scale, row=found["digest"].map(names))
-        return found.sort_values(["row", "seed"])
+        runs = self.frame[self.frame["digest"].isin(names)]
+        runs = runs.assign(scale=self.scale, row=runs["digest"].map(names))
+        return runs.sort_values(["row", "seed"])
 
 
 @cache
@@ -193,24 +194,24 @@ def read(folder: Path, scale: str) -> Evidence:
     Files that cannot be trusted and records of other numerics are left out, each with a sentence.
     """
     skipped: list[str] = []
-    found = Records(folder / scale).all(skipped)
-    return Evidence(scale, tuple(found), tuple(skipped))
+    records = Records(folder / scale).all(skipped)
+    return Evidence(scale, tuple(records), tuple(skipped))
 
 
 def other_images(scale: str, base: Recipe) -> str:
     """A sentence where a baseline is on other images than the committed records; else ""."""
-    known = committed(scale)
-    if base.data in ("folder", known.base.data) or not known.records:  # "folder": none were named
+    records, data = committed(scale).records, committed(scale).base.data
+    if not records or base.data in ("folder", data):  # "folder": no images were named
         return ""
     return (
-        f"these images are {base.data}, the committed records are of {known.base.data}: they tell "
-        "nothing of yours"
+        f"these images are {base.data}, the committed records are of {data}: they tell nothing of "
+        "yours"
     )
 
 
 def judged_scales() -> list[str]:
     """Scales at which claims are judged and a row of the tables is committed with all its seeds."""
-    scales = [name for name, each in SCALES.items() if each.evidence]
+    scales = [name for name, scale in SCALES.items() if scale.evidence]
     return [name for name in scales if committed(name).has_planned_row]
 
 
@@ -219,12 +220,12 @@ def shown_scales() -> list[str]:
     return list(dict.fromkeys(["glyphs", *judged_scales()]))
 
 
-def by_seed(found: pd.DataFrame, metric: str = "linear", **where: object) -> dict[int, float]:
+def by_seed(runs: pd.DataFrame, metric: str = "linear", **where: object) -> dict[int, float]:
     """The metric of the runs that match and have it, by seed."""
     for name, value in where.items():
-        found = found[found[name] == value]
-    found = found[found[metric].notna()]
-    return dict(zip(found["seed"].astype(int), found[metric].astype(float), strict=True))
+        runs = runs[runs[name] == value]
+    runs = runs[runs[metric].notna()]
+    return dict(zip(runs["seed"].astype(int), runs[metric].astype(float), strict=True))
 
 
 def half_interval(values: pd.Series) -> float:
@@ -235,25 +236,25 @@ def half_interval(values: pd.Series) -> float:
     return (high - low) / 2
 
 
-def gaps_to_full(found: pd.DataFrame, full: int) -> pd.DataFrame:
+def gaps_to_full(runs: pd.DataFrame, full: int) -> pd.DataFrame:
     """Accuracy with all `full` negatives minus that at each other K, points, paired by seed.
 
     Empty where no seed has a run with all of them.
     """
-    wide = found.pivot(index="seed", columns="num_negatives", values="linear").astype(float)
-    most = wide[full] if full in wide else pd.Series(dtype=float)
-    below = wide[[k for k in wide if k != full]]
-    gaps = (-below.sub(most, axis=0)).melt(var_name="k", value_name="points").dropna()
+    wide = runs.pivot(index="seed", columns="num_negatives", values="linear").astype(float)
+    at_full = wide[full] if full in wide else pd.Series(dtype=float)
+    others = wide[[k for k in wide if k != full]]
+    gaps = (-others.sub(at_full, axis=0)).melt(var_name="k", value_name="points").dropna()
     gaps = gaps.astype({"k": int})
     grouped = gaps.groupby("k")["points"]
     return grouped.agg(points="mean", half=half_interval, n="count").reset_index()
 
 
-def lost_against(found: pd.DataFrame, full: str) -> pd.DataFrame:
+def lost_against(runs: pd.DataFrame, full: str) -> pd.DataFrame:
     """Runs of a table with `points`: the accuracy of row `full`, same seed, minus their own.
 
     Without the runs of that row; nan where it has none of the seed.
     """
-    most = by_seed(found[found["row"] == full])
-    found = found[found["row"] != full]
-    return found.assign(points=found["seed"].map(most).astype(float) - found["linear"])
+    at_full = by_seed(runs[runs["row"] == full])
+    runs = runs[runs["row"] != full]
+    return runs.assign(points=runs["seed"].map(at_full).astype(float) - runs["linear"])

@@ -57,8 +57,8 @@ def lines(machine: Machine) -> Iterator[tuple[str, str, str, int, float, float]]
         for seed in SEEDS:
             path = Run(row.recipe, seed, machine).checkpoint
             if path.exists():
-                both = accuracies(path, row.recipe, machine)
-                yield SCALE, row.name, row.recipe.digest(), seed, *both
+                pair = accuracies(path, row.recipe, machine)
+                yield SCALE, row.name, row.recipe.digest(), seed, *pair
 
 
 @cache
@@ -72,16 +72,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m reproductions.results.perturbed_probe")
     parser.add_argument("checkpoints", type=path_argument)
     parser.add_argument("--out", type=path_argument, default=FILE, help="file to write")
-    given = parser.parse_args()
-    check_apart(given.out, [given.checkpoints])
-    check_writable(given.out.parent)
+    args = parser.parse_args()
+    check_apart(args.out, [args.checkpoints])
+    check_writable(args.out.parent)
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    found = pd.DataFrame(lines(Machine(checkpoints=given.checkpoints, threads=1)), columns=NAMES)
-    if found.empty:
-        parser.error(f"no checkpoint of table {TABLE} in {given.checkpoints}")
-    text = found.to_csv(index=False, float_format="%.4f", lineterminator="\n")
-    write_atomically(given.out, text)
+    frame = pd.DataFrame(lines(Machine(checkpoints=args.checkpoints, threads=1)), columns=NAMES)
+    if frame.empty:
+        parser.error(f"no checkpoint of table {TABLE} in {args.checkpoints}")
+    text = frame.to_csv(index=False, float_format="%.4f", lineterminator="\n")
+    write_atomically(args.out, text)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ LINES = ".jsonl"
 
 def records_of(folder: Path, scale: str) -> Records:
     """The records of a scale in a folder, which may be that of the scale alone."""
-    own = Records(folder)
-    return own if folder.name == scale and own else Records(folder / scale)
+    records = Records(folder)
+    return records if folder.name == scale and records else Records(folder / scale)
 
 
 class Records:
@@ -45,8 +45,8 @@ class Records:
         Raises:
             RecordError: a line cannot be trusted.
         """
-        found = Record.read_lines(self.file) if self.file.is_file() else []
-        return {record.run_id: record for record in found}
+        records = Record.read_lines(self.file) if self.file.is_file() else []
+        return {record.run_id: record for record in records}
 
     def find(self, recipe: Recipe, seed: int) -> Record | None:
         """The record of a run; None where there is none.
@@ -54,8 +54,8 @@ class Records:
         Raises:
             RecordError: it cannot be trusted.
         """
-        line = self.lines.get(recipe.run_id(seed))
-        return Record.find(self.folder, recipe, seed) if line is None else line
+        record = self.lines.get(recipe.run_id(seed))
+        return Record.find(self.folder, recipe, seed) if record is None else record
 
     def __bool__(self) -> bool:
         """Whether there is a file of records at all."""
@@ -75,8 +75,8 @@ class Records:
         texts += [path.read_text(encoding="utf-8") for path in json_files(self.folder)]
         return {body["run_id"]: canonical(body) for body in map(parse_json, texts)}
 
-    def every(self, skipped: list[str] | None = None) -> list[Record]:
-        """Every record, by run id.
+    def all_numerics(self, skipped: list[str] | None = None) -> list[Record]:
+        """Every record, of earlier numerics too, by run id.
 
         Args:
             skipped: gets a sentence for each file that cannot be trusted; without it, the first
@@ -85,23 +85,25 @@ class Records:
         Raises:
             RecordError: a record cannot be trusted.
         """
-        found: dict[str, Record] = {}
+        records: dict[str, Record] = {}
         for path in (self.file, *json_files(self.folder)):
             try:
-                found |= self.lines if path == self.file else {path.stem: Record.read(path)}
+                records |= self.lines if path == self.file else {path.stem: Record.read(path)}
             except RecordError as error:
                 if skipped is None:
                     raise
                 skipped.append(str(error))
-        return [found[name] for name in sorted(found)]
+        return [records[name] for name in sorted(records)]
 
     def all(self, skipped: list[str] | None = None) -> list[Record]:
-        """Every record of today's numerics, by run id; `skipped` tells of others too."""
-        found = self.every(skipped)
-        kept = [record for record in found if record.numerics == NUMERICS]
-        if skipped is not None and (others := len(found) - len(kept)):
-            skipped.append(f"{others} of {len(found)} records, of other numerics than {NUMERICS}")
-        return kept
+        """Every record of today's numerics, by run id; `skipped` gets a sentence on the others."""
+        records = self.all_numerics(skipped)
+        current = [record for record in records if record.numerics == NUMERICS]
+        if skipped is not None and (left_out := len(records) - len(current)):
+            skipped.append(
+                f"{left_out} of {len(records)} records, of other numerics than {NUMERICS}"
+            )
+        return current
 
 
 def is_committed(place: Path) -> bool:

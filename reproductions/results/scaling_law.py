@@ -29,10 +29,10 @@ def cells(runs: pd.DataFrame, full: int) -> pd.DataFrame:
         full: the K with all negatives, whose encoder has the leading order; without it, no line.
     """
     frames = []
-    for temperature, part in runs.groupby("temperature"):
-        spread = part.loc[part["num_negatives"] == full, "rho2_cv2"].mean()
-        found = gaps_to_full(part, full)
-        frames.append(found.assign(temperature=temperature, nats=spread / (2 * found["k"])))
+    for temperature, group in runs.groupby("temperature"):
+        spread = group.loc[group["num_negatives"] == full, "rho2_cv2"].mean()
+        gaps = gaps_to_full(group, full)
+        frames.append(gaps.assign(temperature=temperature, nats=spread / (2 * gaps["k"])))
     columns = ["k", "n", "nats", "points", "half", "temperature"]
     return pd.concat([f for f in frames if len(f)] or [pd.DataFrame(columns=columns)])
 
@@ -48,22 +48,22 @@ def exponent(nats: pd.Series, points: pd.Series) -> float:
     return float(EXPONENTS[int(np.argmin(squares))])
 
 
-def fit(found: pd.DataFrame) -> pd.DataFrame:
+def fit(cells: pd.DataFrame) -> pd.DataFrame:
     """With the line through the origin and the curve, both fitted on every other cell of glyphs.
 
     Cells are in the order of scale, temperature and K; `error` is points - line, `curve_error`
     points - curve.
     """
-    found = found.sort_values(["scale", "temperature", "k"]).reset_index(drop=True)
-    place = found.groupby("scale").cumcount()
-    found["fitted"] = (place % 2 == 0) & (found["scale"] == FITTED_SCALE)
-    own = found[found["fitted"]]
-    power = exponent(own["nats"], own["points"])
-    found["line"] = slope(own["nats"], own["points"]) * found["nats"]
-    found["curve"] = slope(own["nats"] ** power, own["points"]) * found["nats"] ** power
+    cells = cells.sort_values(["scale", "temperature", "k"]).reset_index(drop=True)
+    position = cells.groupby("scale").cumcount()
+    cells["fitted"] = (position % 2 == 0) & (cells["scale"] == FITTED_SCALE)
+    fitted = cells[cells["fitted"]]
+    power = exponent(fitted["nats"], fitted["points"])
+    cells["line"] = slope(fitted["nats"], fitted["points"]) * cells["nats"]
+    cells["curve"] = slope(fitted["nats"] ** power, fitted["points"]) * cells["nats"] ** power
     for name in ("line", "curve"):
-        found[ERRORS[name]] = found["points"] - found[name]
-    return found[NAMES]
+        cells[ERRORS[name]] = cells["points"] - cells[name]
+    return cells[NAMES]
 
 
 def law() -> pd.DataFrame:
@@ -74,33 +74,34 @@ def law() -> pd.DataFrame:
         eqco = runs[runs["loss"] == "eqco"].dropna(subset="rho2_cv2")
         if len(eqco):
             frames.append(cells(eqco, eqco["num_negatives"].max()).assign(scale=scale))
-    found = fit(pd.concat([f for f in frames if len(f)] or [pd.DataFrame(columns=NAMES)]))
-    return found if len(found) >= LEAST_CELLS else found[:0]
+    fitted = fit(pd.concat([f for f in frames if len(f)] or [pd.DataFrame(columns=NAMES)]))
+    return fitted if len(fitted) >= LEAST_CELLS else fitted[:0]
 
 
-def misses(left: pd.DataFrame) -> str:
+def misses(cells: pd.DataFrame) -> str:
     """How far the cells that were not fitted lie from the line and from the curve."""
-    sizes = {fit: left[name].abs() for fit, name in ERRORS.items()}
-    told = (
-        f"{each.mean():.2f} points in the mean, {each.max():.2f} at most" for each in sizes.values()
-    )
-    return ", ".join(f"from the {fit} {text}" for fit, text in zip(sizes, told, strict=True))
+    texts = []
+    for fitted, name in ERRORS.items():
+        sizes = cells[name].abs()
+        mean, largest = f"{sizes.mean():.2f}", f"{sizes.max():.2f}"
+        texts.append(f"from the {fitted} {mean} points in the mean, {largest} at most")
+    return ", ".join(texts)
 
 
-def report(found: pd.DataFrame) -> str:
+def report(cells: pd.DataFrame) -> str:
     """The line and the curve, how far the cells that were not fitted lie from them, and the order.
 
     The order is the rank correlation of nats and points over all cells.
     """
-    fitted = found["fitted"].astype(bool)
-    own = found[fitted]
-    power = exponent(own["nats"], own["points"])
-    line = f"{slope(own['nats'], own['points']):.2f} points a nat"
-    curve = f"{slope(own['nats'] ** power, own['points']):.2f} nats^{power:.2f} points"
-    order = found["nats"].rank().corr(found["points"].rank())
-    start = f"law: {line}, or {curve}; fitted on {len(own)} cells, rank correlation {order:.2f}"
+    fitted = cells["fitted"].astype(bool)
+    nats, points = cells.loc[fitted, "nats"], cells.loc[fitted, "points"]
+    power = exponent(nats, points)
+    line = f"{slope(nats, points):.2f} points a nat"
+    curve = f"{slope(nats**power, points):.2f} nats^{power:.2f} points"
+    order = cells["nats"].rank().corr(cells["points"].rank())
+    start = f"law: {line}, or {curve}; fitted on {len(nats)} cells, rank correlation {order:.2f}"
     others = [
-        f"{len(left)} others of {scale} lie {misses(left)}"
-        for scale, left in found[~fitted].groupby("scale")
+        f"{len(group)} others of {scale} lie {misses(group)}"
+        for scale, group in cells[~fitted].groupby("scale")
     ]
     return "; ".join([start, *others] if others else [start, "there is no other one yet"])

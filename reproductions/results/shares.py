@@ -55,10 +55,10 @@ class Series:
 
 def share_at(scale: str, series: Series, rate: float) -> Share | None:
     """The share with `HEADLINE_K` negatives by the linear probe; None below three seeds."""
-    found = committed(scale)
-    full = SCALES[scale].baseline(series.method, found.base)
+    evidence = committed(scale)
+    full = SCALES[scale].baseline(series.method, evidence.base)
     rows = [
-        found.values(with_loss(full, loss, k, learning_rate=rate, **series.changes))
+        evidence.values(with_loss(full, loss, k, learning_rate=rate, **series.changes))
         for loss, k in (
             ("infonce", HEADLINE_K), ("eqco", HEADLINE_K), (series.full, full.num_negatives),
         )
@@ -66,5 +66,5 @@ def share_at(scale: str, series: Series, rate: float) -> Share | None:
     seeds = sorted(set.intersection(*map(set, rows)))
     if len(seeds) < LEAST_SEEDS:
         return None
-    few, eqco, most = (np.array([row[seed] for seed in seeds]) for row in rows)
-    return Share(*share_recovered(few, eqco, most), len(seeds))
+    few, eqco, full_k = (np.array([row[seed] for seed in seeds]) for row in rows)
+    return Share(*share_recovered(few, eqco, full_k), len(seeds))

@@ -17,9 +17,9 @@ SETTINGS = ("method", "loss", "num_negatives", "alpha", "temperature", "learning
 def runs(evidence: Evidence, numbers: Sequence[int]) -> pd.DataFrame:
     """Runs with recipe, seed, metrics and diagnostics; a run of two tables has two lines."""
     frames = [evidence.table_runs(number).assign(table=number) for number in numbers]
-    found = pd.concat(frames, ignore_index=True)
+    frame = pd.concat(frames, ignore_index=True)
     first = ["scale", "table", "row", "seed"]
-    return found[first + [name for name in found.columns if name not in first]]
+    return frame[first + [name for name in frame.columns if name not in first]]
 
 
 def cells(evidence: Evidence, numbers: Sequence[int]) -> pd.DataFrame:
@@ -34,7 +34,7 @@ def cells(evidence: Evidence, numbers: Sequence[int]) -> pd.DataFrame:
             about = {name: getattr(recipe, name) for name in SETTINGS}
             for metric in METRICS:
                 values = pd.Series(evidence.values(row, metric), dtype=float)
-                known = pd.Series(committed(evidence.scale).values(row, metric), dtype=float)
+                reference = pd.Series(committed(evidence.scale).values(row, metric), dtype=float)
                 if values.empty:
                     continue
                 low, high = mean_interval(values.to_numpy())
@@ -42,7 +42,7 @@ def cells(evidence: Evidence, numbers: Sequence[int]) -> pd.DataFrame:
                     {"scale": evidence.scale, "table": number, "row": row.name, **about}
                     | {"metric": metric, "n": len(values), "mean": values.mean()}
                     | {"sd": values.std(), "low": low, "high": high}
-                    | {"committed_n": len(known), "committed_mean": known.mean()}
+                    | {"committed_n": len(reference), "committed_mean": reference.mean()}
                 )
     return pd.DataFrame(lines)
 
@@ -54,13 +54,13 @@ def claims(evidence: Evidence, numbers: Sequence[int]) -> pd.DataFrame:
     """
     lines = []
     for number in numbers:
-        made = evidence.tables[number]
-        for claim in made.claims:
+        table = evidence.tables[number]
+        for claim in table.claims:
             for metric, verdict in evidence.verdicts[number][claim.name].items():
                 about = {"statement": claim.statement, "method": claim.methods}
                 lines.append(
                     {"scale": evidence.scale, "table": number, "claim": claim.name, **about}
-                    | {"difference": claim.difference, "primary": claim.name == made.primary}
+                    | {"difference": claim.difference, "primary": claim.name == table.primary}
                     | {"metric": metric, "judged": metric == PRIMARY, "estimate": verdict.mean}
                     | {"low": verdict.low, "high": verdict.high, "sd": verdict.sd}
                     | {"n": verdict.n, "planned": verdict.planned, "verdict": verdict.status}

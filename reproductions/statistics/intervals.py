@@ -75,16 +75,16 @@ def prediction_intervals(
         cells: accuracies by seed for each cell; cells with fewer than two seeds are left out.
         family_level: chance that any cell of a correct table falls outside.
     """
-    known = {name: np.asarray(values) for name, values in cells.items() if len(values) >= 2}
-    freedom = sum(len(values) - 1 for values in known.values())
+    arrays = {name: np.asarray(values) for name, values in cells.items() if len(values) >= 2}
+    freedom = sum(len(values) - 1 for values in arrays.values())
     if freedom == 0:
         return {}
-    pooled = math.sqrt(sum(((v - v.mean()) ** 2).sum() for v in known.values()) / freedom)
-    reach = stats.t.ppf(1 - family_level / len(known) / 2, freedom) * pooled
+    pooled = math.sqrt(sum(((v - v.mean()) ** 2).sum() for v in arrays.values()) / freedom)
+    reach = stats.t.ppf(1 - family_level / len(arrays) / 2, freedom) * pooled
     return {
         name: (
             float(values.mean() - reach * math.sqrt(1 + 1 / len(values))),
             float(values.mean() + reach * math.sqrt(1 + 1 / len(values))),
         )
-        for name, values in known.items()
+        for name, values in arrays.items()
     }

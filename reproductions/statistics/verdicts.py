@@ -154,13 +154,13 @@ def judge_all(
     """
     return [
         judge(
-            each.sums(values, planned),
-            each.low,
-            each.high,
+            comparison.sums(values, planned),
+            comparison.low,
+            comparison.high,
             len(planned),
             simultaneous=len(comparisons) - 1 if place else 1,
         )
-        for place, (each, planned) in enumerate(zip(comparisons, seeds, strict=True))
+        for place, (comparison, planned) in enumerate(zip(comparisons, seeds, strict=True))
     ]
 
 

@@ -44,5 +44,5 @@ PLANNED = {("glyphs", 1): 15, ("glyphs", 2): 10, ("glyphs", 3): 10, ("glyphs", 7
 
 def table(number: int, scale: str, base: Recipe | None = None) -> Table:
     """A table at a scale; `base` is another baseline than the scale's, for a user's images."""
-    made = TABLES[number](SCALES[scale], base or SCALES[scale].base)
-    return replace(made, planned=PLANNED.get((scale, number), 5))
+    built = TABLES[number](SCALES[scale], base or SCALES[scale].base)
+    return replace(built, planned=PLANNED.get((scale, number), 5))

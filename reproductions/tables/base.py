@@ -112,10 +112,10 @@ class Claim:
             sums = weighted_sums([values(row) for row in rows], self.weights, seeds)
             return judge(sums, self.low, self.high, len(seeds), simultaneous=simultaneous)
 
-        own = verdict(self.rows)
-        if not own.n:
+        outcome = verdict(self.rows)
+        if not outcome.n:
             return None
-        return unless_passed(own, verdict(self.infonce)) if self.infonce else own
+        return unless_passed(outcome, verdict(self.infonce)) if self.infonce else outcome
 
 
 @dataclass(frozen=True)
@@ -156,10 +156,12 @@ def with_loss(
     alpha is the number of keys that negatives are drawn from: the batch size, as in the paper's
     SiMo, or the queue size. Other settings of a loss have the example value of `LOSSES`.
     """
-    settings: dict[str, Any] = {each.setting: None for each in LOSSES.values() if each.setting}
-    own = LOSSES[loss]
-    if own.setting:
-        settings[own.setting] = float(base.pool()) if own.setting == "alpha" else own.example
+    settings: dict[str, Any] = {entry.setting: None for entry in LOSSES.values() if entry.setting}
+    chosen = LOSSES[loss]
+    if chosen.setting:
+        settings[chosen.setting] = (
+            float(base.pool()) if chosen.setting == "alpha" else chosen.example
+        )
     recipe = replace(base, loss=loss, num_negatives=num_negatives, **{**settings, **changes})
     return Row(recipe, suffix, remark)
 
@@ -190,10 +192,10 @@ def recovers(name: str, eqco: Row, few: Row, full: Row, **about: Any) -> Claim:
         full: all negatives.
         about: other fields of the claim.
     """
-    k, every = few.recipe.num_negatives, full.recipe.num_negatives
+    k, all_negatives = few.recipe.num_negatives, full.recipe.num_negatives
     statement = (
         f"EqCo with K={k} recovers at least half of what InfoNCE loses with {k} of "
-        f"{every} negatives"
+        f"{all_negatives} negatives"
     )
     return Claim(
         name, statement, (eqco, few, full), 0.0, math.inf, weights=(1.0, -0.5, -0.5), **about
@@ -201,22 +203,22 @@ def recovers(name: str, eqco: Row, few: Row, full: Row, **about: Any) -> Claim:
 
 
 def against_full(
-    pairs: Sequence[tuple[Row, Row]], plain_full: Row, eqco_full: Row, prefix: str = ""
+    pairs: Sequence[tuple[Row, Row]], infonce_full: Row, eqco_full: Row, prefix: str = ""
 ) -> list[Claim]:
     """Four claims for each K below full K, which together test claim C1 of the paper.
 
     Args:
         pairs: InfoNCE and EqCo at each K below full K.
-        plain_full: InfoNCE with all negatives.
+        infonce_full: InfoNCE with all negatives.
         eqco_full: EqCo with all negatives; InfoNCE where alpha is K there.
         prefix: of the names.
     """
-    full, claims = plain_full.recipe.num_negatives, []
-    for plain, eqco in pairs:
-        k = plain.recipe.num_negatives
+    full, claims = infonce_full.recipe.num_negatives, []
+    for few, eqco in pairs:
+        k = few.recipe.num_negatives
         claims += [
             recovers(
-                f"{prefix}eqco-k{k}-recovers", eqco, plain, eqco_full, paper="C1", aspect="recovers"
+                f"{prefix}eqco-k{k}-recovers", eqco, few, eqco_full, paper="C1", aspect="recovers"
             ),
             not_worse(
                 f"{prefix}eqco-k{k}-equals-full",
@@ -225,13 +227,13 @@ def against_full(
                 eqco_full,
                 paper="C1",
                 aspect="level",
-                infonce=(plain, plain_full),
+                infonce=(few, infonce_full),
             ),
             beats(
                 f"{prefix}infonce-k{k}-drops",
                 f"InfoNCE with K={k} is less accurate than with all {full} negatives",
-                plain_full,
-                plain,
+                infonce_full,
+                few,
                 paper="C1",
                 aspect="falls",
             ),
@@ -239,7 +241,7 @@ def against_full(
                 f"{prefix}eqco-beats-infonce-k{k}",
                 f"EqCo with K={k} is more accurate than InfoNCE with K={k}",
                 eqco,
-                plain,
+                few,
                 paper="C1",
                 aspect="better",
             ),

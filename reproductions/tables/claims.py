@@ -40,15 +40,15 @@ def judge_claims(table: Table, values: Values, planned: int | None = None) -> di
         values: the metric of a row by seed.
         planned: number of seeds at which it is judged; that of the table by default.
     """
-    found: dict[str, Verdicts] = {claim.name: {} for claim in table.claims}
+    verdicts: dict[str, Verdicts] = {claim.name: {} for claim in table.claims}
     seeds = range(planned or table.planned)
     for claim in table.claims:
         for metric in JUDGED:
-            own = partial(values, metric=metric)
-            verdict = claim.judge(own, seeds, table.simultaneous(claim))
+            values_of_metric = partial(values, metric=metric)
+            verdict = claim.judge(values_of_metric, seeds, table.simultaneous(claim))
             if verdict is not None:
-                found[claim.name][metric] = verdict
-    return found
+                verdicts[claim.name][metric] = verdict
+    return verdicts
 
 
 def inside(claim: Claim, verdict: Verdict | None) -> bool | None:
@@ -67,18 +67,18 @@ def predicted_losses(claims: Sequence[Claim], full: Row) -> dict[str, float]:
         claims: of a table; `predicted` is the left row minus the right one.
         full: the row with all negatives, which loses nothing.
     """
-    known = {full.name: 0.0}
+    losses = {full.name: 0.0}
     linked = True
     while linked:
         linked = False
-        for claim in (each for each in claims if each.predicted is not None):
+        for claim in (claim for claim in claims if claim.predicted is not None):
             left, right = claim.left.name, claim.right.name
             assert claim.predicted is not None
-            if left in known and right not in known:
-                known[right], linked = known[left] + claim.predicted, True
-            elif right in known and left not in known:
-                known[left], linked = known[right] - claim.predicted, True
-    return known
+            if left in losses and right not in losses:
+                losses[right], linked = losses[left] + claim.predicted, True
+            elif right in losses and left not in losses:
+                losses[left], linked = losses[right] - claim.predicted, True
+    return losses
 
 
 def tally(verdicts: Iterable[Verdict]) -> str:

@@ -16,7 +16,7 @@ from rich.table import Table as RichTable
 
 from eqco.runtime.text import plain
 
-MARKDOWN = str.maketrans({each: f"\\{each}" for each in "\\`*_[]<>|"})
+MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|"})
 LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
@@ -62,8 +62,8 @@ class Grid:
     @property
     def lines(self) -> list[list[str]]:
         """Cells, line by line."""
-        found: list[list[str]] = self.frame.to_numpy().tolist()
-        return found
+        lines: list[list[str]] = self.frame.to_numpy().tolist()
+        return lines
 
 
 def spread(values: Iterable[float]) -> str:
@@ -129,9 +129,9 @@ def to_latex(grid: Grid) -> str:
     table of more than five columns, or three of spreads, goes across both (`table*`).
     """
     frame = grid.frame
-    alone = [n for n in frame.columns[1:] if len(frame) > 1 and frame[n].nunique() == 1]
-    shared = [f"{name} {frame[name].iloc[0]}" for name in alone]
-    frame = frame.drop(columns=alone).map(lambda word: word.translate(LATEX))
+    constant = [name for name in frame.columns[1:] if len(frame) > 1 and frame[name].nunique() == 1]
+    shared = [f"{name} {frame[name].iloc[0]}" for name in constant]
+    frame = frame.drop(columns=constant).map(lambda word: word.translate(LATEX))
     sides = ["r" if name in grid.numbers else "l" for name in frame.columns]
     if frame.iloc[:, 0].str.len().max() > LONG:
         width = 0.36 if len(sides) < 5 else 0.24

@@ -18,7 +18,7 @@ def build(scale: Scale, base: Recipe) -> Table:
     """Both losses at each K."""
     simo = scale.baseline("simo", base)
     counts = (*scale.below["simo"], simo.num_negatives)
-    plain, eqco = ([with_loss(simo, loss, k) for k in counts] for loss in ("infonce", "eqco"))
-    pairs = list(zip(plain, eqco, strict=True))[:-1]
-    claims = against_full(pairs, plain[-1], eqco[-1])
-    return Table("SiMo across K", (*plain, *eqco), tuple(claims), PRIMARY)
+    infonce, eqco = ([with_loss(simo, loss, k) for k in counts] for loss in ("infonce", "eqco"))
+    pairs = list(zip(infonce, eqco, strict=True))[:-1]
+    claims = against_full(pairs, infonce[-1], eqco[-1])
+    return Table("SiMo across K", (*infonce, *eqco), tuple(claims), PRIMARY)

@@ -58,13 +58,13 @@ def schedules(scale: Scale, base: Recipe) -> tuple[list[Row], list[Claim]]:
     return rows, claims
 
 
-def rivals(scale: Scale, base: Recipe, known: dict[Recipe, Row]) -> tuple[list[Row], list[Claim]]:
+def rivals(scale: Scale, base: Recipe, shared: dict[Recipe, Row]) -> tuple[list[Row], list[Claim]]:
     """Each rival, and EqCo in the same method, at three rates and K = 16.
 
     Args:
         scale: of the runs.
         base: its SiMo baseline.
-        known: rows that the table has already.
+        shared: rows that the table has already.
 
     Returns:
         Further rows, and claims about rows of both kinds.
@@ -75,11 +75,11 @@ def rivals(scale: Scale, base: Recipe, known: dict[Recipe, Row]) -> tuple[list[R
         other = "moco" if method == "synco" else method
         full, usual = scale.baseline(other, base), scale.baseline(method, base)
         for factor in RATES:
-            for each, name in ((usual, loss), (full, "eqco")):
-                rate = float(f"{each.learning_rate * factor:.6g}")
-                made = replace(each, learning_rate=rate)
-                row = with_loss(made, name, 16, f"-rate{factor:g}", f"rate {rate:g}")
-                rows[each.method, name, factor] = known.get(row.recipe, row)
+            for recipe, name in ((usual, loss), (full, "eqco")):
+                rate = float(f"{recipe.learning_rate * factor:.6g}")
+                at_rate = replace(recipe, learning_rate=rate)
+                row = with_loss(at_rate, name, 16, f"-rate{factor:g}", f"rate {rate:g}")
+                rows[recipe.method, name, factor] = shared.get(row.recipe, row)
         rival, plain = rows[usual.method, loss, 1], rows[full.method, "eqco", 1]
         title = METHODS[method].title if method == "synco" else rival.title
         claims.append(
@@ -91,4 +91,4 @@ def rivals(scale: Scale, base: Recipe, known: dict[Recipe, Row]) -> tuple[list[R
                 predicted=0.0,
             )
         )
-    return [row for row in rows.values() if row.recipe not in known], claims
+    return [row for row in rows.values() if row.recipe not in shared], claims

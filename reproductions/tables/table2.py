@@ -23,13 +23,13 @@ def build(scale: Scale, base: Recipe) -> Table:
     claims: list[Claim] = []
     for method in ("moco", "simclr"):
         full = scale.baseline(method, base)
-        plain, eqco = (
+        infonce, eqco = (
             [with_loss(full, loss, k) for k in scale.below[method]] for loss in ("infonce", "eqco")
         )
-        everything = Row(full)
+        infonce_full = Row(full)
         same = full.num_negatives == full.pool()  # then alpha = K
-        eqco_full = everything if same else with_loss(full, "eqco", full.num_negatives)
-        pairs = list(zip(plain, eqco, strict=True))
-        rows += [*plain, *eqco, *dict.fromkeys((eqco_full, everything))]
-        claims += against_full(pairs, everything, eqco_full, f"{method}-")
+        eqco_full = infonce_full if same else with_loss(full, "eqco", full.num_negatives)
+        pairs = list(zip(infonce, eqco, strict=True))
+        rows += [*infonce, *eqco, *dict.fromkeys((eqco_full, infonce_full))]
+        claims += against_full(pairs, infonce_full, eqco_full, f"{method}-")
     return Table("MoCo v2 and SimCLR across K", tuple(rows), tuple(claims), PRIMARY)

@@ -17,27 +17,27 @@ def build(scale: Scale, base: Recipe) -> Table:
     """Every alpha at both K."""
     simo = scale.baseline("simo", base)
     middle = simo.batch_size
-    least, most = scale.alphas[0], scale.alphas[-1]
+    smallest, largest = scale.alphas[0], scale.alphas[-1]
     rows: list[Row] = []
     claims: list[Claim] = []
     for k in (16, simo.num_negatives):
-        at = {
+        rows_at = {
             alpha: with_loss(simo, "eqco", k, f"-alpha{alpha}", f"alpha{alpha}", alpha=float(alpha))
             for alpha in scale.alphas
         }
-        rows += at.values()
+        rows += rows_at.values()
         claims += [
             beats(
-                f"alpha{middle}-beats-alpha{least}-k{k}",
-                f"at K={k} alpha={middle} is more accurate than alpha={least}",
-                at[middle],
-                at[least],
+                f"alpha{middle}-beats-alpha{smallest}-k{k}",
+                f"at K={k} alpha={middle} is more accurate than alpha={smallest}",
+                rows_at[middle],
+                rows_at[smallest],
             ),
             equals(
-                f"alpha{most}-equals-alpha{middle}-k{k}",
-                f"at K={k} alpha={most} is as accurate as alpha={middle}",
-                at[most],
-                at[middle],
+                f"alpha{largest}-equals-alpha{middle}-k{k}",
+                f"at K={k} alpha={largest} is as accurate as alpha={middle}",
+                rows_at[largest],
+                rows_at[middle],
             ),
         ]
-    return Table("alpha", tuple(rows), tuple(claims), f"alpha{middle}-beats-alpha{least}-k16")
+    return Table("alpha", tuple(rows), tuple(claims), f"alpha{middle}-beats-alpha{smallest}-k16")

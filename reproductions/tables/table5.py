@@ -24,7 +24,7 @@ def build(scale: Scale, base: Recipe) -> Table:
     few = {loss: with_loss(simo, loss, 16) for loss in family}
     many = {loss: with_loss(simo, loss, simo.num_negatives) for loss in family}
     claims: list[Claim] = []
-    for loss in [each for each in family if each not in ("infonce", "eqco")]:
+    for loss in [name for name in family if name not in ("infonce", "eqco")]:
         title = LOSSES[loss].title
         claims += [
             beats(

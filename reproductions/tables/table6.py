@@ -22,22 +22,22 @@ def build(scale: Scale, base: Recipe) -> Table:
     claims: list[Claim] = []
     for loss in ("infonce", "eqco"):
         for k in (4, 16):
-            own = with_loss(simo, loss, k, "-independent")
+            independent = with_loss(simo, loss, k, "-independent")
             shared = with_loss(simo, loss, k, "-shared", "shared", drawing="shared")
-            start = f"{LOSSES[loss].title} with K={k} is"
-            rows += [own, shared]
+            subject = f"{LOSSES[loss].title} with K={k} is"
+            rows += [independent, shared]
             claims += [
                 beats(
                     f"{loss}-k{k}-independent-beats-shared",
-                    f"{start} more accurate with negatives drawn for each query",
-                    own,
+                    f"{subject} more accurate with negatives drawn for each query",
+                    independent,
                     shared,
                 ),
                 equals(
                     f"{loss}-k{k}-shared-equals-independent",
-                    f"{start} as accurate with one permutation for all queries",
+                    f"{subject} as accurate with one permutation for all queries",
                     shared,
-                    own,
+                    independent,
                 ),
             ]
     return Table("how negatives are drawn", tuple(rows), tuple(claims), PRIMARY)

@@ -25,8 +25,8 @@ REST = {16: 0.5, 4: 2.0}  # full K over EqCo with the most draws
 
 def draws_of(k: int, available: int) -> list[int]:
     """Numbers of draws of K whose totals are K, 64 and the most of 16 times a whole number."""
-    most = 16 * (available // 16)
-    return [total // k for total in sorted({k, 64, most}) if total <= most]
+    largest = 16 * (available // 16)
+    return [total // k for total in sorted({k, 64, largest}) if total <= largest]
 
 
 def build(scale: Scale, base: Recipe) -> Table:
@@ -44,7 +44,7 @@ def build(scale: Scale, base: Recipe) -> Table:
     claims = (*noise_claims(rows), *bias_claims(rows, full))
     return Table(
         "noise or bias of few negatives",
-        (full, *(row for found in rows.values() for row in found)),
+        (full, *(row for rows_of_k in rows.values() for row in rows_of_k)),
         claims,
         claims[0].name,
     )
@@ -61,8 +61,8 @@ def noise_claims(rows: dict[tuple[str, int], list[Row]]) -> list[Claim]:
             fewer,
             predicted=NOISE.get((k, more.recipe.draws)),
         )
-        for (loss, k), found in rows.items()
-        for fewer, more in pairwise(found)
+        for (loss, k), rows_of_k in rows.items()
+        for fewer, more in pairwise(rows_of_k)
     ]
 
 
@@ -70,7 +70,7 @@ def bias_claims(rows: dict[tuple[str, int], list[Row]], full: Row) -> list[Claim
     """Without noise the bias is left; without both nothing is."""
     plain, corrected = rows["eqco", 16][-1], rows["eqco_jackknife", 16][-1]
     averaged = f"averaged over {plain.recipe.draws} draws"
-    found = [
+    claims = [
         beats(
             f"all-beat-k{k}-draws{rows['eqco', k][-1].recipe.draws}",
             f"EqCo with K={k} averaged over {rows['eqco', k][-1].recipe.draws} draws is less "
@@ -82,7 +82,7 @@ def bias_claims(rows: dict[tuple[str, int], list[Row]], full: Row) -> list[Claim
         for k in (16, 4)
     ]
     return [
-        *found,
+        *claims,
         beats(
             "jackknife-beats-eqco-k16-averaged",
             f"with K=16 {averaged} the jackknife is more accurate than EqCo",

@@ -38,8 +38,8 @@ def build(scale: Scale, base: Recipe) -> Table:
         plain = LOSSES[loss].corrects
         predicted = SECOND_ORDER if loss == "eqco_second_order" else JACKKNIFE
         for k in (count for count in counts if count < simo.num_negatives):
-            for each in (plain, loss):
-                rows.setdefault((each, k), with_loss(simo, each, k))
+            for name in (plain, loss):
+                rows.setdefault((name, k), with_loss(simo, name, k))
             claims.append(
                 beats(
                     f"{loss}-beats-{plain}-k{k}",

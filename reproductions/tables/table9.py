@@ -34,20 +34,20 @@ def build(scale: Scale, base: Recipe) -> Table:
     for temperature in TEMPERATURES:
         simo = replace(scale.baseline("simo", base), temperature=temperature)
         counts = (*scale.below["simo"], simo.num_negatives)
-        at = f"-t{temperature:g}"
-        found = {
-            (loss, k): with_loss(simo, loss, k, at, f"t={temperature:g}")
+        suffix = f"-t{temperature:g}"
+        cells = {
+            (loss, k): with_loss(simo, loss, k, suffix, f"t={temperature:g}")
             for loss in ("infonce", "eqco")
             for k in counts
         }
-        rows += found.values()
+        rows += cells.values()
         claims += [
             beats(
-                f"eqco-k{k}-drops{at}",
+                f"eqco-k{k}-drops{suffix}",
                 f"at temperature {temperature:g} {LOSSES['eqco'].title} with K={k} is less "
                 f"accurate than with all {simo.num_negatives} negatives",
-                found["eqco", counts[-1]],
-                found["eqco", k],
+                cells["eqco", counts[-1]],
+                cells["eqco", k],
                 predicted=PREDICTED.get((temperature, k)),
             )
             for k in counts[:-1]

@@ -48,21 +48,27 @@ def effect(verdict: Verdict | None, reach: float) -> Markup:
     )  # fmt: skip
 
 
-def reach_of(evidence: Evidence) -> float:
+def linear_verdicts(evidence: Evidence) -> list[Verdict]:
+    """Verdicts on all claims by the linear probe."""
+    return [verdicts[PRIMARY] for _, _, verdicts in evidence.judged() if PRIMARY in verdicts]
+
+
+def axis_reach(evidence: Evidence) -> float:
     """Points at the ends of an axis that has all means, and the intervals from three seeds on."""
-    found = [by[PRIMARY] for _, _, by in evidence.judged() if PRIMARY in by]
-    ends = [end for v in found if v.n >= LEAST_SEEDS for end in (v.low, v.high)]
-    return max(LEAST_REACH, *(abs(end) for end in (*ends, *(v.mean for v in found))), 0.0)
+    verdicts = linear_verdicts(evidence)
+    values = [verdict.mean for verdict in verdicts]
+    values += [end for v in verdicts if v.n >= LEAST_SEEDS for end in (v.low, v.high)]
+    return max([LEAST_REACH, *map(abs, values)])
 
 
-def of_paper(sources: dict[str, Evidence]) -> list[Grid]:
+def paper_claims(sources: dict[str, Evidence]) -> list[Grid]:
     """Claims that test one of the paper's: a table for each method, a column for each source.
 
     Sources that have no run of a method are left out of its table.
     """
     methods: dict[str, dict[str, dict[str, str]]] = {}
     for source, evidence in sources.items():
-        reach = reach_of(evidence)
+        reach = axis_reach(evidence)
         for _, claim, verdicts in evidence.judged():
             if claim.paper and claim.aspect != "better":  # "recovers" says more
                 lines = methods.setdefault(METHODS[claim.left.recipe.method].title, {})
@@ -83,6 +89,6 @@ def every_claim(evidence: Evidence) -> Grid:
     """All claims of a scale."""
     grids = {number: claim_grid(evidence, number) for number in evidence.tables}
     frame = pd.concat([grid.frame.assign(table=str(n)) for n, grid in grids.items()])
-    verdicts = [by[PRIMARY] for _, _, by in evidence.judged() if PRIMARY in by]
+    verdicts = linear_verdicts(evidence)
     title = f"Scale {evidence.scale}: {tally(verdicts)}, {len(frame) - len(verdicts)} {NOT_RUN}"
     return Grid(frame.fillna("–"), grids[1].numbers, title)

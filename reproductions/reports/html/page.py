@@ -10,7 +10,9 @@ import argparse
 import base64
 import hashlib
 import shlex
+from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -44,35 +46,39 @@ PAGES = {
 }
 
 
-def tables(found: Evidence) -> Iterator[Grid]:
+def tables(evidence: Evidence) -> Iterator[Grid]:
     """Tables of a scale that have a record."""
-    for number, table in found.tables.items():
-        if any(map(found.of, table.rows)):
-            falls = found.predictions(number)
-            ranges = [falls.get(row.name) for row in table.rows]
-            texts = ["{:.1f} to {:.1f}".format(*each) if each else "–" for each in ranges]
-            yield row_grid(found, number, {"a new run": texts})
+    for number, table in evidence.tables.items():
+        if any(map(evidence.of, table.rows)):
+            intervals = evidence.predictions(number)
+            ranges = [intervals.get(row.name) for row in table.rows]
+            texts = ["{:.1f} to {:.1f}".format(*ends) if ends else "–" for ends in ranges]
+            yield row_grid(evidence, number, {"a new run": texts})
 
 
-def not_run(found: Evidence, folder: Path | None) -> str:
+def not_run(evidence: Evidence, folder: Path | None) -> str:
     """The planned runs of the tables that are missing, with their price; "" for none.
 
     Args:
-        found: records of a scale.
+        evidence: records of a scale.
         folder: the folder for commands, None where they need not name it.
     """
-    planned = {r: max(found.tables[n].planned for n in of) for r, (_, of) in found.rows.items()}
-    lacking = {r: n - len(found.by_recipe.get(r, {})) for r, n in planned.items()}
-    lacking = {recipe: count for recipe, count in lacking.items() if count > 0}
+    planned = Counter(
+        {
+            recipe: max(evidence.tables[number].planned for number in numbers)
+            for recipe, (_, numbers) in evidence.rows.items()
+        }
+    )
+    lacking = planned - Counter({recipe: len(runs) for recipe, runs in evidence.by_recipe.items()})
     if not lacking:
         return ""
-    price, scale = price_by(found.scale, found.records), SCALES[found.scale]
+    price, scale = price_by(evidence.scale, evidence.records), SCALES[evidence.scale]
     cost = f"a run: {scale.run}"
     if price:
         hours = sum(count * price.hours(recipe) for recipe, count in lacking.items())
         cost = f"{hours:,.0f} GPU-hours" if scale.paper else duration(3600 * hours)
         cost += f"; {price.origin}"
-    words = f"{options(found.scale)} --seeds {max(planned.values())}"
+    words = f"{options(evidence.scale)} --seeds {max(planned.values())}"
     words += f" --records {shlex.quote(str(folder))}" if folder else ""
     count = f"{sum(lacking.values()):,} of {sum(planned.values()):,} planned runs"
     return f"{count} ({cost}): `pytest reproductions/{words}`"
@@ -85,34 +91,34 @@ def context(folder: Path, shown: Path | None) -> dict[str, Any]:
         folder: of records, with a folder for each scale in it.
         shown: the folder for commands, None where they need not name it.
     """
-    scales = {name: read(folder, name) for name, each in SCALES.items() if each.evidence}
-    found = {name: each for name, each in scales.items() if each.records}
+    scales = {name: read(folder, name) for name, scale in SCALES.items() if scale.evidence}
+    with_records = {name: evidence for name, evidence in scales.items() if evidence.records}
     sources = {}
-    for name, each in found.items():
-        if each.has_rows or shown:
-            sources[name] = each
+    for name, evidence in with_records.items():
+        if evidence.has_rows or shown:
+            sources[name] = evidence
         if shown and committed(name).records:
             sources[f"{name}, committed"] = committed(name)
     answers = {
-        name: readme.answer(readme.paper_verdicts("C1", each), each.scale)
-        for name, each in sources.items()
+        name: readme.answer(readme.paper_verdicts("C1", evidence), evidence.scale)
+        for name, evidence in sources.items()
     }
-    missing = {name: not_run(each, shown) for name, each in scales.items()}
+    missing = {name: not_run(evidence, shown) for name, evidence in scales.items()}
     return {
         "answers": {name: text.inline(words) for name, words in answers.items()},
         "lead": text.picture(ROOT / "figures" / "out" / f"{LEAD}.png", PICTURES[LEAD]),
-        "methods": claims.of_paper(sources),
+        "methods": claims.paper_claims(sources),
         "missing": {name: text.inline(words) for name, words in missing.items() if words},
-        "skipped": [sentence for each in scales.values() for sentence in each.skipped],
+        "skipped": [sentence for evidence in scales.values() for sentence in evidence.skipped],
         "folded": {
-            "Every claim": list(map(claims.every_claim, found.values())),
-            "Tables": [*(g for each in found.values() for g in tables(each)), published_grid()],
+            "Every claim": list(map(claims.every_claim, with_records.values())),
+            "Tables": [*chain.from_iterable(map(tables, with_records.values())), published_grid()],
             "Every run": [
-                *map(runs.made_with, found.values()),
-                *map(runs.every_run, found.values()),
+                *map(runs.made_with, with_records.values()),
+                *map(runs.every_run, with_records.values()),
             ],
         },
-        "curves": {name: runs.plots(each) for name, each in found.items()},
+        "curves": {name: runs.plots(evidence) for name, evidence in with_records.items()},
         "pages": {title: text.page(ROOT / name) for title, name in PAGES.items()},
         "paper": PAPER,
         "least_seeds": LEAST_SEEDS,
@@ -123,14 +129,11 @@ def context(folder: Path, shown: Path | None) -> dict[str, Any]:
 
 def policy(style: str, script: str) -> str:
     """The content security policy of a page with this style and this script."""
-
-    def code(source: str) -> str:
-        digest = hashlib.sha256(source.encode()).digest()
-        return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
-
+    digests = [hashlib.sha256(source.encode()).digest() for source in (style, script)]
+    style_hash, script_hash = (base64.b64encode(digest).decode("ascii") for digest in digests)
     return (
-        f"default-src 'none'; style-src {code(style)}; script-src {code(script)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
     )
 
 
@@ -146,26 +149,26 @@ def render(values: dict[str, Any]) -> str:
     )
     environment.filters["table"] = lambda grid: Markup(to_html(grid, claims.cell))
     environment.filters["badge"] = claims.badge
-    own = {"style": Markup(style), "script": Markup(script), "policy": policy(style, script)}
-    return environment.get_template("page.html").render(values, **own)
+    embedded = {"style": Markup(style), "script": Markup(script), "policy": policy(style, script)}
+    return environment.get_template("page.html").render(values, **embedded)
 
 
-def main(given: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> int:
     """Write the page.
 
     Raises:
         ValueError: the folder of records does not exist, or the page is to go to a folder.
     """
-    folder = given.records or RECORDS
+    folder = args.records or RECORDS
     if not folder.is_dir() or (folder.name in SCALES and Records(folder)):
         raise ValueError(
             f"{folder} is no folder of records: --records takes one with a folder for each scale "
             "in it, such as runs/records"
         )
-    if given.out.is_dir():
-        raise ValueError(f"{given.out} is a folder: --out takes a file, such as report.html")
-    page = render(context(folder, given.records))
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(given.out, page)
-    print(f"{given.out}: {len(page.encode()) / 1e6:.1f} MB")
+    if args.out.is_dir():
+        raise ValueError(f"{args.out} is a folder: --out takes a file, such as report.html")
+    page = render(context(folder, args.records))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(args.out, page)
+    print(f"{args.out}: {len(page.encode()) / 1e6:.1f} MB")
     return 0

@@ -23,29 +23,30 @@ from reproductions.tables.formats import Grid
 
 def differences(recipe: Recipe, base: Recipe) -> list[str]:
     """Fields in which a recipe differs from the base: `num_negatives = 16`."""
-    own, usual = asdict(recipe), asdict(base)
-    shown = {name: value for name, value in own.items() if value != usual[name]}
+    fields, base_fields = asdict(recipe), asdict(base)
+    changed = {name: value for name, value in fields.items() if value != base_fields[name]}
     return [
         f"{name} = {format(value, 'g') if type(value) is float else value}"
-        for name, value in shown.items()
+        for name, value in changed.items()
     ]
 
 
 def marks(record: Record) -> list[str]:
     """Why a record may not be what today's code gives, and its note."""
-    found = []
+    texts = []
     if record.machine.get("dirty"):
-        found.append("made from changed files")
+        texts.append("made from changed files")
     if record.machine.get("commit", "") is None:
-        found.append("of an unknown commit")
-    return [*found, *filter(None, [record.note])]
+        texts.append("of an unknown commit")
+    return [*texts, *filter(None, [record.note])]
 
 
 def made_with(evidence: Evidence) -> Grid:
     """Machines, versions, commits and data of the records of a scale, each value once."""
-    found = origins(evidence.records)
-    values = [", ".join(sorted(each)) for each in found.values()]
-    frame = pd.DataFrame({"what": list(found), "values": values})
+    lines = [
+        (name, ", ".join(sorted(values))) for name, values in origins(evidence.records).items()
+    ]
+    frame = pd.DataFrame(lines, columns=["what", "values"])
     return Grid(frame, title=f"Scale {evidence.scale}: made with")
 
 
@@ -108,26 +109,26 @@ class Plot:
 
 def plots(evidence: Evidence) -> list[Plot]:
     """A plot for each recipe of the tables that has trained runs with a curve."""
-    found = []
+    shown = []
     for recipe, (row, _) in evidence.rows.items():
         records = evidence.of(row).values()
-        curves = [each.curve for each in records if len(each.curve.get("step", ())) > 1]
+        curves = [record.curve for record in records if len(record.curve.get("step", ())) > 1]
         if not curves:
             continue
         expected, losses = ceiling(recipe), [curve["loss"] for curve in curves]
-        start, end = (sum(each[place] for each in losses) / len(losses) for place in (0, -1))
+        start, end = (sum(run[place] for run in losses) / len(losses) for place in (0, -1))
         steps = max(curve["step"][-1] for curve in curves)
         text = f"mean loss from {start:.2f} to {end:.2f} in {steps:,.0f} steps; "
         text += "no expected range" if expected is None else f"expected 0 to {expected:.2f}"
         pairs = [zip(curve["step"], curve["loss"], strict=True) for curve in curves]
-        found.append(
+        shown.append(
             Plot(
                 title=f"{METHODS[recipe.method].title}, {row.title}, K = {recipe.num_negatives}",
                 text=text,
                 ceiling=expected or 0.0,
                 steps=steps,
                 top=1.05 * max(expected or 0.0, *map(max, losses)),
-                lines=[" ".join(f"{s:.0f},{-loss:.2f}" for s, loss in each) for each in pairs],
+                lines=[" ".join(f"{s:.0f},{-loss:.2f}" for s, loss in run) for run in pairs],
             )
         )
-    return found
+    return shown

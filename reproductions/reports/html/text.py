@@ -38,27 +38,27 @@ def picture(path: Path, alt: str) -> Markup:
 
 def parser(folder: Path) -> MarkdownIt:
     """Of pages in a folder, from which the paths of their pictures start."""
-    made = MarkdownIt("commonmark", {"html": False}).enable("table")
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
 
     def image(_: Any, tokens: Any, place: int, *rest: Any) -> str:
         return picture(folder / tokens[place].attrs["src"], tokens[place].content)
 
-    made.add_render_rule("image", image)
+    markdown.add_render_rule("image", image)
     for name, tag in TAGS.items():
-        made.add_render_rule(name, lambda *_, tag=tag: tag)
-    return made
+        markdown.add_render_rule(name, lambda *_, tag=tag: tag)
+    return markdown
 
 
 def page(path: Path) -> Markup:
     """A page without its title, headings a level lower; "" where there is no such file."""
     if not path.exists():
         return Markup("")
-    made = parser(path.parent)
-    _, _, *tokens = made.parse(COMMENT.sub("", path.read_text(encoding="utf-8")))
+    markdown = parser(path.parent)
+    _, _, *tokens = markdown.parse(COMMENT.sub("", path.read_text(encoding="utf-8")))
     for token in tokens[1:]:
         if token.type.startswith("heading"):
             token.tag = f"h{int(token.tag[1]) + 1}"
-    return Markup(made.renderer.render(tokens[1:], made.options, {}))
+    return Markup(markdown.renderer.render(tokens[1:], markdown.options, {}))
 
 
 def inline(text: str) -> Markup:

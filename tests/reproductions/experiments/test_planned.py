@@ -63,7 +63,7 @@ def test_a_page_says_nothing_of_accuracies_before_the_last_run(
 ) -> None:
     values = {row: {seed: 50.0 + seed for seed in range(4)} for row in ("EqCo 16", "EqCo 255")}
     values["InfoNCE 16"] = {seed: 40.0 for seed in range(5)}
-    monkeypatch.setattr(log_pages, "values_of", lambda made, metric: values)
+    monkeypatch.setattr(log_pages, "planned_values", lambda made, metric: values)
     page = log_pages.section("paper-settings")
     assert "| EqCo 16 | 4 of 5 runs | 4 of 5 runs |" in page
     assert "| InfoNCE 16 | 40.0 ± 0.0 (5) |" in page
