@@ -10,7 +10,7 @@ from pathlib import Path
 from eqco.cli.errors import run_cli
 
 SCRIPTS = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
-FIGURES = [name for name in SCRIPTS if name != "style"]
+FIGURES = [name for name in SCRIPTS if name not in ("looks", "style")]
 MEASURES = ["measure.encoders", "measure.gaussians"]  # measure.diagnoses needs checkpoints
 
 

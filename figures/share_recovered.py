@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from eqco.methods import METHODS
-from figures import style
+from figures import looks, style
 from reproductions.experiments.grid import SHARES
 from reproductions.experiments.missing import sentence_of_missing
 from reproductions.results.evidence import shown_scales
@@ -32,7 +32,7 @@ def compute() -> pd.DataFrame:
 
 def draw(frame: pd.DataFrame) -> Figure:
     """What EqCo gives back falls as the learning rate grows."""
-    shifts = frame["training"].map(style.SHIFTS).fillna(1.0)
+    shifts = frame["training"].map(looks.SHIFTS).fillna(1.0)
     frame = frame.assign(**{"learning rate": frame["learning_rate"] * shifts})
     figure, axes = style.panels(frame["method"].unique(), across=3)
     for axis, (_, part) in zip(axes, frame.groupby("method", sort=False), strict=True):
@@ -42,9 +42,9 @@ def draw(frame: pd.DataFrame) -> Figure:
         style.level(axis, 0.5, "half")
         style.level(axis, 0.0, "nothing")
         style.pointer(axis, PAPER)
-        first = axis is axes[0]
+        is_first = axis is axes[0]
         ticks = part["learning rate"].where(part["training"] == part["training"].mode()[0]).dropna()
-        style.log_axis(axis, ticks, "share of the loss recovered" if first else "")
+        style.log_axis(axis, ticks, "share of the loss recovered" if is_first else "")
         style.foot(axis, part, "learning rate", "n", "training")
         axis.set_ylim(*RANGE)
     title = (

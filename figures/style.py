@@ -1,8 +1,4 @@
-"""What all figures share: the look of each series, sizes, and how a figure is written.
-
-The hues are those of Okabe and Ito, which the colour-blind tell apart. Markers, dashes and
-brightness differ as well, so that a figure can be printed in gray.
-"""
+"""What all figures share: sizes, what is drawn into panels, and how a figure is written."""
 
 from __future__ import annotations
 
@@ -24,6 +20,7 @@ from PIL import Image
 from eqco.cli.errors import run_cli
 from eqco.runtime.files import write_atomically
 from eqco.runtime.validation import path_argument
+from figures.looks import COLOURS, DARK, DASHES, GRAY, MARKERS, SHIFTS
 from reproductions.statistics.verdicts import LEVEL, mean_interval
 
 OUT = Path(__file__).parent / "out"
@@ -44,66 +41,6 @@ THEME: Any = {
     "pdf.fonttype": 42,
 }
 
-BLUE, RED, ORANGE, GREEN, SKY = "#0072B2", "#D55E00", "#E69F00", "#009E73", "#7CC4EE"
-BLACK, GRAY, DARK = "0.0", "0.6", "0.35"
-SOLID, DASHED, DOTTED, MIXED = (), (4, 1.5), (1, 1.2), (5, 1.5, 1, 1.5)
-LOOKS: dict[str, tuple[str, str, tuple[float, ...]]] = {
-    "EqCo": (BLUE, "s", SOLID),
-    "InfoNCE": (RED, "o", DASHED),
-    "InfoNCE, full K": (GRAY, "o", SOLID),
-    "EqCo, alpha 16": (BLUE, "v", DOTTED),
-    "EqCo, alpha 256": (BLUE, "s", SOLID),
-    "EqCo, alpha 65536": (BLUE, "^", DASHED),
-    "ceiling log(K + 1)": (GRAY, "o", SOLID),
-    "certified at alpha 256": (BLACK, "o", DOTTED),
-    "true I": (GREEN, "o", MIXED),
-    "random unit vectors": (ORANGE, "D", DASHED),
-    "encoder, 0 % trained": (SKY, "o", SOLID),
-    "encoder, 10 % trained": (GREEN, "v", SOLID),
-    "encoder, 30 % trained": (BLUE, "^", SOLID),
-    "encoder, 100 % trained": (BLACK, "s", SOLID),
-    "bound on 100 % trained": (BLACK, "o", DOTTED),
-    "slope of 1/√K": (GRAY, "o", MIXED),
-    "EqCo, K = 16": (ORANGE, "o", SOLID),
-    "EqCo, K = 255": (BLACK, "s", SOLID),
-    "DCL, K = 16": (ORANGE, "o", DOTTED),
-    "DCL, K = 255": (BLACK, "s", DASHED),
-    "SiMo": (DARK, "D", SOLID),
-    "MoCo v2": (DARK, "^", SOLID),
-    "SimCLR": (DARK, "v", SOLID),
-    "holds": (GREEN, "o", SOLID),
-    "does not hold": (RED, "X", SOLID),
-    "open": (DARK, "D", SOLID),
-    "EqCo jackknife": (GREEN, "^", MIXED),
-    "proportional": (GRAY, "o", SOLID),
-    "not fitted": (GRAY, "o", SOLID),
-    "power law": (DARK, "o", DASHED),
-    "t = 0.1": (RED, "o", SOLID),
-    "t = 0.2": (BLUE, "o", SOLID),
-    "t = 0.5": (ORANGE, "o", SOLID),
-}
-for scale, colour, marker in (
-    ("glyphs", BLUE, "o"),
-    ("cifar10-quick", ORANGE, "s"),
-    ("cifar10-cpu", GREEN, "D"),
-    ("cifar10", RED, "^"),
-):
-    LOOKS[scale] = LOOKS[f"{scale}, measured"] = (colour, marker, SOLID)
-    LOOKS[f"{scale}, CV² / 2K"] = (colour, marker, DASHED)
-    LOOKS[f"{scale}, leading order"] = (colour, marker, DOTTED)
-LOOKS["glyphs, 90 epochs"] = (BLACK, "^", DASHED)
-LOOKS["glyphs, the paper's settings"] = (RED, "X", SOLID)
-COLOURS = {name: colour for name, (colour, _, _) in LOOKS.items()}
-MARKERS = {name: marker for name, (_, marker, _) in LOOKS.items()}
-DASHES = {name: dashes for name, (_, _, dashes) in LOOKS.items()}
-SHIFTS = {
-    "EqCo jackknife": 1.03,
-    "EqCo": 0.97,
-    "InfoNCE": 1.03,
-    "EqCo, K = 16": 0.95,
-    "EqCo, K = 255": 1.05,
-    "cifar10-quick": 1.08,
-}  # times x
 THIN: dict[str, Any] = {"linewidth": 0.7, "zorder": 0}  # lines that are no data
 BAR: dict[str, Any] = {"elinewidth": 0.8, "capsize": 2}
 INTERVAL = f"bar: {100 * LEVEL:.0f} % interval of the mean"
@@ -263,20 +200,20 @@ def log_axis(axis: Axes, values: Iterable[float], ylabel: str) -> None:
 
 def legend_below(figure: Figure, title: str | None = None) -> None:
     """One legend under all panels, each label once."""
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for axis in figure.axes:
         handles, labels = axis.get_legend_handles_labels()
-        found = dict(zip(labels, handles, strict=True)) | found
-        if own := axis.get_legend():
-            own.remove()
-    drawn = (list(found.values()), list(found))
-    figure.legend(*drawn, loc="outside lower center", ncols=4, title=title)
+        entries = dict(zip(labels, handles, strict=True)) | entries
+        if axis_legend := axis.get_legend():
+            axis_legend.remove()
+    handles, labels = list(entries.values()), list(entries)
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, title=title)
 
 
 def seeds_in(counts: pd.Series) -> str:
     """`n = 5`, or `n = 3 to 5` where cells have different numbers of seeds."""
-    least, most = int(counts.min()), int(counts.max())
-    return f"n = {least}" if least == most else f"n = {least} to {most}"
+    fewest, most = int(counts.min()), int(counts.max())
+    return f"n = {fewest}" if fewest == most else f"n = {fewest} to {most}"
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from figures import style
+from figures import looks, style
 from reproductions.statistics import verdicts
 
 POINTS = pd.DataFrame({"K": [4, 16, 4, 16], "value": [1.0, 2, 3, 4], "loss": ["EqCo"] * 4})
@@ -90,13 +90,13 @@ def test_the_theme_ends_with_the_figure(tmp_path: Path) -> None:
 def test_what_shares_a_panel_differs_without_colour() -> None:
     groups = (
         ["EqCo", "InfoNCE", "InfoNCE, full K"],
-        [name for name in style.LOOKS if name.startswith(("EqCo, alpha", "ceiling", "true"))],
-        [name for name in style.LOOKS if name.startswith(("encoder", "random"))],
+        [name for name in looks.LOOKS if name.startswith(("EqCo, alpha", "ceiling", "true"))],
+        [name for name in looks.LOOKS if name.startswith(("encoder", "random"))],
         ["EqCo, K = 16", "EqCo, K = 255", "DCL, K = 16", "DCL, K = 255"],
     )
     for group in groups:
-        looks = [(style.MARKERS[name], style.DASHES[name]) for name in group]
-        assert len(set(looks)) == len(looks), group
+        pairs = [(looks.MARKERS[name], looks.DASHES[name]) for name in group]
+        assert len(set(pairs)) == len(pairs), group
 
 
 def test_a_csv_is_the_same_on_every_system(tmp_path: Path) -> None:
