@@ -38,7 +38,8 @@ from reproductions.harness.launching import busy_line, check_launcher
 from reproductions.harness.options import add_free_options
 from reproductions.harness.runs import Train, is_cell, make_missing, obtain_record
 from reproductions.harness.session import Outcomes, Session, read_session
-from reproductions.reports.terminal import Cells, Judged, closing
+from reproductions.reports.terminal import Cells, closing
+from reproductions.reports.terminal_claims import Judged
 from reproductions.results import published
 from reproductions.results.evidence import NEGATIVE_WEIGHT, other_images
 from reproductions.tables import TABLES
@@ -221,7 +222,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     width = max(80, min(100, full)) if colour else 80
     for number in sorted({case[0] for case in [*session.statuses, *session.claims]}):
         try:
-            if session.policy == "never" and not session.own(number).records:
+            if session.policy == "never" and not session.own_evidence(number).records:
                 terminalreporter.write(f"\ntable {number}: no record, not run\n")
                 continue
             text = closing_text(session, number, width, colour)
@@ -237,10 +238,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def closing_text(session: Session, number: int, width: int, colour: bool) -> str:
     """The closing text of one table."""
-    own, committed, table = session.own(number), session.committed, session.table(number)
+    own, committed, table = session.own_evidence(number), session.committed, session.table(number)
     statuses = {}
     for row in table.rows:
-        records = own.of(row)
+        records = own.records_for(row)
         default = "cached" if records else "not run"
         status = session.statuses.get((number, row.name), default)
         partly = status == "not run" and records

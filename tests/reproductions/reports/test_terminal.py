@@ -12,7 +12,8 @@ from eqco.artifacts.record import Record, now
 from eqco.config import Machine
 from eqco.recipe import Recipe
 from reproductions.reports import terminal
-from reproductions.reports.terminal import Cells, Judged, claim_grid, counts, heading
+from reproductions.reports.terminal import Cells
+from reproductions.reports.terminal_claims import Judged, claim_grid, counts, heading
 from reproductions.results.evidence import Evidence
 from reproductions.results.published import numbers_without_row
 from reproductions.statistics.verdicts import FAILS, HOLDS, OPEN, Verdict
