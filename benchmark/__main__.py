@@ -22,7 +22,7 @@ from eqco.runtime.validation import path_argument
 PAGE = Path(__file__).with_name("README.md")
 
 
-def section_of(path: Path) -> str:
+def read_section(path: Path) -> str:
     """`section` of a report's file.
 
     Raises:
@@ -44,19 +44,19 @@ def main(words: list[str] | None = None) -> int:
     )
     parser.add_argument("--page", type=path_argument, default=PAGE, help="the page to write")
     parser.add_argument("words", nargs="*", help="for pytest, after --")
-    given = parser.parse_args(words)
+    args = parser.parse_args(words)
     with tempfile.TemporaryDirectory() as folder:
-        source = given.json or Path(folder) / "report.json"
-        if not given.json:
+        source = args.json or Path(folder) / "report.json"
+        if not args.json:
             command = [sys.executable, "-m", "pytest", "benchmark", f"--benchmark-json={source}"]
-            done = subprocess.run([*command, *given.words], cwd=PAGE.parent.parent, check=False)
-            if done.returncode:
-                return done.returncode
+            finished = subprocess.run([*command, *args.words], cwd=PAGE.parent.parent, check=False)
+            if finished.returncode:
+                return finished.returncode
         from reproductions.reports.pages import (
             filled,  # it sets how threads wait: not for what is timed
         )
 
-        write_atomically(given.page, filled(given.page, {"table": section_of(source)}))
+        write_atomically(args.page, filled(args.page, {"table": read_section(source)}))
     return 0
 
 

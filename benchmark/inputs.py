@@ -33,32 +33,32 @@ def step(loss: Tensor, query: Tensor) -> None:
     loss.backward()  # type: ignore[no-untyped-call]
 
 
-def loss_of(name: str, found: Similarities) -> Tensor:
+def mean_loss(name: str, similarities: Similarities) -> Tensor:
     """A loss of the suite, the mean over the queries."""
     loss = LOSSES[name]
     settings = {loss.setting: SETTINGS[loss.setting]} if loss.setting else {}
-    losses = loss.losses(found, temperature=TEMPERATURE, **settings)
+    losses = loss.losses(similarities, temperature=TEMPERATURE, **settings)
     return losses.mean()
 
 
 def ours_in_batch(name: str, query: Tensor, key: Tensor, few: int, draw: torch.Generator) -> None:
     """A loss of the suite as SiMo computes it: draw, similarities, loss, backward."""
-    own = torch.arange(len(query))
-    columns = draw_columns(few, len(key) - 1, draw, "independent", total=len(query), place=own)
+    rows = torch.arange(len(query))
+    columns = draw_columns(few, len(key) - 1, draw, "independent", total=len(query), place=rows)
     if columns is None:
-        found = Similarities(query, key, key, excluded=own[:, None])
+        similarities = Similarities(query, key, key, excluded=rows[:, None])
     else:
-        found = Similarities(query, key, key, columns=skip(columns, own))
-    step(loss_of(name, found), query)
+        similarities = Similarities(query, key, key, columns=skip(columns, rows))
+    step(mean_loss(name, similarities), query)
 
 
 def ours_of_queue(
     query: Tensor, key: Tensor, queue: Tensor, few: int, draw: torch.Generator
 ) -> None:
     """InfoNCE as MoCo v2 computes it: draw from the queue, similarities, loss, backward."""
-    own = torch.arange(len(query))
-    columns = draw_columns(few, len(queue), draw, "independent", total=len(query), place=own)
-    step(loss_of("infonce", Similarities(query, key, queue, columns=columns)), query)
+    rows = torch.arange(len(query))
+    columns = draw_columns(few, len(queue), draw, "independent", total=len(query), place=rows)
+    step(mean_loss("infonce", Similarities(query, key, queue, columns=columns)), query)
 
 
 def plain_in_batch(query: Tensor, key: Tensor) -> None:

@@ -71,11 +71,11 @@ def python(*words: str, timeout: float | None = None) -> str:
     Raises:
         subprocess.SubprocessError: it fails, or takes longer than `timeout` seconds.
     """
-    done = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, *words], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, check=True, timeout=timeout,
     )  # fmt: skip
-    return done.stdout
+    return finished.stdout
 
 
 def machine() -> dict[str, Any]:
@@ -91,21 +91,21 @@ def machine() -> dict[str, Any]:
     }
 
 
-def row_of_medians(
-    group: str, name: str, unit: str, own: list[float], others: dict[str, list[float]]
+def median_row(
+    group: str, name: str, unit: str, ours: list[float], others: dict[str, list[float]]
 ) -> Measurement:
     """A row of median times in seconds, and of the medians of each round's ratio to ours."""
-    middle = {key: median(found) for key, found in others.items()}
+    middle = {key: median(seconds) for key, seconds in others.items()}
     columns = ("plain", "limit")
     return Measurement(
         group,
         name,
         unit,
-        {"ours": median(own), **{k: v for k, v in middle.items() if k in columns}},
+        {"ours": median(ours), **{k: v for k, v in middle.items() if k in columns}},
         {key: value for key, value in middle.items() if key not in columns},
         {
-            key: median(b / max(a, 1e-9) for a, b in zip(own, found, strict=False))
-            for key, found in others.items()
+            key: median(b / max(a, 1e-9) for a, b in zip(ours, seconds, strict=False))
+            for key, seconds in others.items()
         },
     )
 
@@ -187,6 +187,6 @@ class Compare:
         pedantic(ours.run, setup=run_others, rounds=rounds, iterations=1)
         if self.benchmark.stats is None:
             return None
-        own = [value / ours.images for value in self.benchmark.stats.stats.data]
-        row = row_of_medians(self.benchmark.group, name, unit, own, seconds)
+        ours_seconds = [value / ours.images for value in self.benchmark.stats.stats.data]
+        row = median_row(self.benchmark.group, name, unit, ours_seconds, seconds)
         return self.keep(row, images=ours.images, rounds=rounds, **shapes)

@@ -33,9 +33,9 @@ def peak() -> float:
     status = Path("/proc/self/status")
     if status.exists():
         lines = status.read_text(encoding="utf-8").splitlines()
-        found = [line.split()[1] for line in lines if line.startswith("VmHWM")]
-        if found:
-            return int(found[0]) / 1024
+        kilobytes = [line.split()[1] for line in lines if line.startswith("VmHWM")]
+        if kilobytes:
+            return int(kilobytes[0]) / 1024
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used / 2**20 if sys.platform == "darwin" else used / 1024
 
@@ -61,10 +61,10 @@ def main() -> None:
     parser.add_argument("case", choices=CASES)
     parser.add_argument("count", type=int, help="N, queries")
     parser.add_argument("--queue", type=int, default=65536, help="keys of the queue (65,536)")
-    given = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
-    case(given.case, 64, 1024)()
-    run = case(given.case, given.count, given.queue)
+    case(args.case, 64, 1024)()
+    run = case(args.case, args.count, args.queue)
     before = peak()
     run()
     print(round(peak() - before, 1))

@@ -25,7 +25,7 @@ PEERS = {
 }
 
 
-def there(module: str) -> bool:
+def is_installed(module: str) -> bool:
     """Whether a library is installed."""
     return find_spec(module) is not None
 
@@ -35,7 +35,7 @@ def missing() -> list[str]:
     return [
         f"{name} is not installed: pip install -e '.[peers]'"
         for module, name in PEERS.items()
-        if not there(module)
+        if not is_installed(module)
     ]
 
 
@@ -48,7 +48,7 @@ def lightly_nt_xent(
     query: Tensor, key: Tensor, temperature: float, rounds: int, queue: int = 0
 ) -> Timed | None:
     """NTXentLoss, forward and backward: of two views, or of a memory bank as its MoCo uses it."""
-    if not there("lightly"):
+    if not is_installed("lightly"):
         return None
     from lightly.loss import NTXentLoss
 
@@ -58,7 +58,7 @@ def lightly_nt_xent(
 
 def metric_learning_nt_xent(query: Tensor, key: Tensor, temperature: float) -> Timed | None:
     """NTXentLoss for self-supervision, forward and backward; made for labels, so slow here."""
-    if not there("pytorch_metric_learning"):
+    if not is_installed("pytorch_metric_learning"):
         return None
     from pytorch_metric_learning.losses import NTXentLoss, SelfSupervisedLoss
 
@@ -79,7 +79,7 @@ def per_image(transform: Callable[[Any], Any], images: Sequence[Any], views: int
 
 def kornia_views(images: Tensor, size: int, blur: bool) -> Timed | None:
     """Two views of a batch by kornia."""
-    if not there("kornia"):
+    if not is_installed("kornia"):
         return None
     import kornia.augmentation as K
 
@@ -127,7 +127,7 @@ def torchvision_view(size: int, blur: bool, tensor: bool) -> Any:
 
 def lightly_view(size: int, blur: float) -> Callable[[Image], Any] | None:
     """MoCo v2's two views of a PIL image by lightly."""
-    if not there("lightly"):
+    if not is_installed("lightly"):
         return None
     from lightly.transforms.moco_transform import MoCoV2Transform
 

@@ -101,7 +101,7 @@ def best_peer(row: Measurement, named: str = "") -> str:
     return f"{LETTERS.get(name, name[:1])} {in_unit(row, row.peers[name])}"
 
 
-def lines_of(row: Measurement) -> list[str]:
+def row_lines(row: Measurement) -> list[str]:
     """A line for each goal of a row, or one where it has none."""
     values = [in_unit(row, row.values.get(column)) for column in ("ours", "plain", "limit")]
     lines = [
@@ -120,7 +120,7 @@ def table(rows: list[Measurement]) -> list[str]:
         lines.append(f"-- {group}{f', {unit}' if unit else ''} ".ljust(79, "-"))
         for row in rows:
             if (row.group, row.unit) == (group, unit):
-                lines += lines_of(row)
+                lines += row_lines(row)
     return lines
 
 
@@ -136,18 +136,15 @@ def summary(rows: list[Measurement]) -> list[str]:
     ]
 
 
-def rows_of(report: dict[str, Any]) -> list[Measurement]:
+def report_rows(report: dict[str, Any]) -> list[Measurement]:
     """The rows in a JSON of pytest-benchmark."""
-    return [
-        Measurement(**row)
-        for each in report["benchmarks"]
-        for row in each["extra_info"].get("rows", [])
-    ]
+    infos = [case["extra_info"] for case in report["benchmarks"]]
+    return [Measurement(**row) for info in infos for row in info.get("rows", [])]
 
 
 def section(report: dict[str, Any]) -> str:
     """Date, machine, versions and table, in Markdown."""
-    info, rows = report["benchmarks"][0]["extra_info"], rows_of(report)
+    info, rows = report["benchmarks"][0]["extra_info"], report_rows(report)
     versions = ", ".join(f"{name} {info[name]}" for name in LIBRARIES)
     head = (
         f"{report['datetime'][:10]}; {info['processor']}, {info['capability']}, {info['cores']} "

@@ -75,19 +75,19 @@ def test_how_the_time_grows(compare: Compare, few: int) -> None:
     for size in sizes:
         query, key = embeddings(size).requires_grad_(), embeddings(size, 1)
         parts[size] = Timed(partial(ours_in_batch, "infonce", query, key, few or size - 1, draw))
-    kept = len(compare.rows)
-    found = compare(
+    earlier_rows = len(compare.rows)
+    measurement = compare(
         "sizes",
         ours=parts[sizes[-1]],
         peers={str(size): parts[size] for size in sizes[:-1]},
         rounds=9,
         sizes=sizes,
     )
-    if found is None:
+    if measurement is None:
         return
-    del compare.rows[kept:]
+    del compare.rows[earlier_rows:]
     compare.benchmark.extra_info.pop("rows")
-    seconds = [*found.peers.values(), found.values["ours"]]
+    seconds = [*measurement.peers.values(), measurement.values["ours"]]
     name = f"exponent in N, {f'K = {few}' if few else 'all'}"
     logs = [[math.log(max(value, 1e-9)) for value in column] for column in (sizes, seconds)]
     row = Measurement("losses", name, "", {"ours": linear_regression(*logs).slope})

@@ -12,7 +12,7 @@ import pytest
 from benchmark import peers
 from benchmark.inputs import random_images
 from benchmark.measure import CPU_TIME, WALL_TIME, Compare, Measurement, Timed
-from benchmark.training import lightly_seconds, recipe_of, training
+from benchmark.training import lightly_seconds, step_recipe, training
 from eqco.config import Machine
 from eqco.engine.run import run
 from eqco.engine.throughput import seconds_per_call
@@ -44,11 +44,11 @@ def test_photos_loop(compare: Compare) -> None:
     """
     batch, steps = compare.size(256, 32), compare.size(8, 1)
     works = {
-        name: training(recipe_of("cifar10-quick", name, batch=batch), "cifar10-quick")
+        name: training(step_recipe("cifar10-quick", name, batch=batch), "cifar10-quick")
         for name in METHODS
     }
-    wanted = peers.there("lightly") and not compare.tiny
-    recipe, images = recipe_of("cifar10-quick", "simclr", batch=batch), random_images(batch, 32)
+    wanted = peers.is_installed("lightly") and not compare.tiny
+    recipe, images = step_recipe("cifar10-quick", "simclr", batch=batch), random_images(batch, 32)
     seconds: dict[str, list[float]] = {name: [] for name in works}
     theirs: list[float] = []
 
@@ -62,9 +62,9 @@ def test_photos_loop(compare: Compare) -> None:
     compare.once(one_round, rounds=3)
     if compare.benchmark.disabled:
         return
-    for name, own in seconds.items():
-        ratios = [their / mine for their, mine in zip(theirs, own, strict=False)]
-        row = Measurement("run", f"photo loop, {name}", "images/s", {"ours": median(own)})
+    for name, ours in seconds.items():
+        ratios = [their / mine for their, mine in zip(theirs, ours, strict=False)]
+        row = Measurement("run", f"photo loop, {name}", "images/s", {"ours": median(ours)})
         if theirs:
             row.peers, row.times = {"lightly": median(theirs)}, {"lightly": median(ratios)}
         compare.keep(row, batch=batch, negatives=16)

@@ -27,7 +27,7 @@ def start(code: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_start(compare: Compare, name: str) -> None:
     ours, theirs = CASES[name]
-    wanted = theirs and peers.there("lightly") and not compare.tiny
+    wanted = theirs and peers.is_installed("lightly") and not compare.tiny
     compare(
         name,
         ours=Timed(partial(start, ours)),

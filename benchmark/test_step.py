@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmark.measure import Compare, Timed
-from benchmark.training import Bare, recipe_of, training
+from benchmark.training import Bare, step_recipe, training
 from eqco.methods import METHODS
 
 pytestmark = pytest.mark.benchmark(group="step")
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.benchmark(group="step")
 @pytest.mark.parametrize("scale", ["glyphs", "cifar10-quick"])
 def test_step(compare: Compare, scale: str, method: str) -> None:
     batch = compare.size(256, 32)
-    recipe = recipe_of(scale, method, batch=batch)
+    recipe = step_recipe(scale, method, batch=batch)
     ours = training(recipe, scale)
     bare = Bare(recipe, ours.images.views(0))
     compare(
@@ -34,8 +34,8 @@ def test_step(compare: Compare, scale: str, method: str) -> None:
 def test_a_step_with_more_negatives(compare: Compare, negatives: int | None) -> None:
     """The limit is the step with K = 4, so that equal times give 1."""
     batch = compare.size(256, 128)
-    ours = training(recipe_of("glyphs", "simo", negatives, batch), "glyphs")
-    fewest = training(recipe_of("glyphs", "simo", 4, batch), "glyphs")
+    ours = training(step_recipe("glyphs", "simo", negatives, batch), "glyphs")
+    fewest = training(step_recipe("glyphs", "simo", 4, batch), "glyphs")
     compare(
         f"step, K = {negatives or 'all'}",
         ours=Timed(ours.advance),

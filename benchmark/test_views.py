@@ -13,7 +13,7 @@ from eqco.data.augmentations import AFTER_CROP, VIEWS
 pytestmark = pytest.mark.benchmark(group="views")
 
 
-def two_of(name: str, images: torch.Tensor, crop_scale: float) -> Timed:
+def two_views(name: str, images: torch.Tensor, crop_scale: float) -> Timed:
     """Two views of whole images of a batch, as training makes them."""
     draw, view = torch.Generator().manual_seed(0), VIEWS[name]
     return Timed(
@@ -23,21 +23,21 @@ def two_of(name: str, images: torch.Tensor, crop_scale: float) -> Timed:
 
 def test_glyphs(compare: Compare) -> None:
     images = random_images(compare.size(256, 8), 24, channels=1).float() / 255
-    compare("glyphs of 24", ours=two_of("glyphs", images, 0.8), unit="images/s", side=24)
+    compare("glyphs of 24", ours=two_views("glyphs", images, 0.8), unit="images/s", side=24)
 
 
 def test_photos(compare: Compare) -> None:
     images = random_images(compare.size(256, 8), 32)
-    some = images[: compare.size(32, 2)]
+    single_images = images[: compare.size(32, 2)]
     lightly = peers.lightly_view(32, blur=0.0)
     compare(
         "photos of 32",
-        ours=two_of("photos", images.float() / 255, 0.2),
+        ours=two_views("photos", images.float() / 255, 0.2),
         peers={
             "kornia": peers.kornia_views(images.float() / 255, 32, blur=False),
-            "lightly": lightly and peers.per_image(lightly, pictures(some)),
+            "lightly": lightly and peers.per_image(lightly, pictures(single_images)),
             "torchvision": peers.per_image(
-                peers.torchvision_view(32, blur=False, tensor=True), list(some), views=2
+                peers.torchvision_view(32, blur=False, tensor=True), list(single_images), views=2
             ),
         },
         unit="images/s",

@@ -26,7 +26,7 @@ from reproductions.scales import SCALES
 
 
 @cache
-def data_of(scale: str, count: int) -> Dataset:
+def scale_data(scale: str, count: int) -> Dataset:
     """Glyphs, or random images that stand for photographs of 32 pixels."""
     if scale == "glyphs":
         return glyph_set(0.1 if count < 256 else 1.0)
@@ -34,19 +34,19 @@ def data_of(scale: str, count: int) -> Dataset:
     return Dataset(images, labels, images[:10], labels[:10], 10, "random")
 
 
-def recipe_of(scale: str, method: str, negatives: int | None = 16, batch: int = 256) -> Recipe:
+def step_recipe(scale: str, method: str, negatives: int | None = 16, batch: int = 256) -> Recipe:
     """InfoNCE of a scale with K negatives, None for all; `batch` is smaller in tests alone."""
     base = replace(SCALES[scale].base, epochs=1000)
     if batch != base.batch_size:
         base = replace(base, batch_size=batch, num_negatives=batch - 1)
-    full = SCALES[scale].baseline(method, base)
-    return full if negatives is None else replace(full, num_negatives=negatives)
+    recipe = SCALES[scale].baseline(method, base)
+    return recipe if negatives is None else replace(recipe, num_negatives=negatives)
 
 
 def training(recipe: Recipe, scale: str) -> Pretraining:
     """The suite's training, ready for its first step."""
     machine = Machine(threads=torch.get_num_threads())
-    images = InMemory(data_of(scale, 8 * recipe.batch_size), recipe, 0, machine)
+    images = InMemory(scale_data(scale, 8 * recipe.batch_size), recipe, 0, machine)
     return Pretraining(Run(recipe, 0, machine), images)
 
 
@@ -66,20 +66,20 @@ class Bare:
     def loss(self) -> Tensor:
         """Matrix products and cross-entropy."""
         encoder, (query_view, key_view) = self.method.encoder, self.views
-        own = torch.arange(len(query_view), device=self.device)
+        rows = torch.arange(len(query_view), device=self.device)
         if self.recipe.method == "simclr":
-            both = encoder(torch.cat(self.views))
-            logits = (both @ both.T / TEMPERATURE).fill_diagonal_(-1e9)
-            return F.cross_entropy(logits, torch.cat([own + len(own), own]))
+            embedding = encoder(torch.cat(self.views))
+            logits = (embedding @ embedding.T / TEMPERATURE).fill_diagonal_(-1e9)
+            return F.cross_entropy(logits, torch.cat([rows + len(rows), rows]))
         with torch.no_grad():
             momentum_update(encoder, self.method.key_encoder, self.recipe.key_momentum)
             key = self.method.key_encoder(key_view)
         query = encoder(query_view)
         if self.recipe.method == "simo":
-            return F.cross_entropy(query @ key.T / TEMPERATURE, own)
+            return F.cross_entropy(query @ key.T / TEMPERATURE, rows)
         queue: Any = self.method.queue
         logits = torch.cat([(query * key).sum(dim=1, keepdim=True), query @ queue.T], dim=1)
-        return F.cross_entropy(logits / TEMPERATURE, torch.zeros_like(own))
+        return F.cross_entropy(logits / TEMPERATURE, torch.zeros_like(rows))
 
     def step(self) -> None:
         """One step of SGD."""
@@ -94,7 +94,7 @@ class Bare:
 def processor_seconds() -> float:
     """Processor time of this process and of all children that have ended."""
     used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(each.ru_utime + each.ru_stime for each in used)
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def transformed(transform: Callable[[Any], Any], images: Iterable[Any]) -> Any:

@@ -42,7 +42,7 @@ class Doctests(Preprocessor):
         return fenced.split("\n")
 
 
-class OfDoctests(Extension):
+class DoctestExtension(Extension):
     """Registers `Doctests` before the extension that reads fences."""
 
     def extendMarkdown(self, md: Markdown) -> None:
@@ -58,7 +58,7 @@ def equation(source: str, *_: Any, **__: Any) -> str:
 
 def on_config(config: Any) -> Any:
     """Show doctests of docstrings as code, and `math` as equations."""
-    config.markdown_extensions.append(OfDoctests())
+    config.markdown_extensions.append(DoctestExtension())
     fences = config.mdx_configs.setdefault("pymdownx.superfences", {})
     fences["custom_fences"] = [{"name": "math", "class": "math", "format": equation}]
     return config
@@ -74,12 +74,12 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
-def source_of(page: str) -> str:
+def source_path(page: str) -> str:
     """Path of a page in the repository."""
     return BACK.get(page, f"docs/{page}")
 
 
-def place_of(path: str) -> str | None:
+def site_path(path: str) -> str | None:
     """Place in the site of a file of the repository; None where the site lacks it."""
     if path in OUTSIDE:
         return OUTSIDE[path]
@@ -92,17 +92,17 @@ def place_of(path: str) -> str | None:
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Turn links between files of the repository into links of the site."""
-    folder = posixpath.dirname(source_of(page.file.src_uri))
+    folder = posixpath.dirname(source_path(page.file.src_uri))
 
-    def linked(found: re.Match[str]) -> str:
-        target, text = found["target"], found["text"]
+    def linked(match: re.Match[str]) -> str:
+        target, text = match["target"], match["text"]
         if "://" in target or target.startswith("mailto:"):
-            return found[0]
-        place = place_of(posixpath.normpath(posixpath.join(folder, target)))
+            return match[0]
+        place = site_path(posixpath.normpath(posixpath.join(folder, target)))
         if place is None or place == page.file.src_uri:
             return text
         link = posixpath.relpath(place, posixpath.dirname(page.file.src_uri))
-        return f"{found['head']}[{text}]({link}{found['anchor'] or ''})"
+        return f"{match['head']}[{text}]({link}{match['anchor'] or ''})"
 
     return LINK.sub(linked, NUMBER.sub("", markdown))
 

@@ -16,17 +16,20 @@ NAMES = ["panel", "scale", "method", "loss", "num_negatives", "seed", "linear"]
 def compute() -> pd.DataFrame:
     """Runs of tables 1 and 2 at every scale, and published values whose K is known."""
     runs = (committed(name).table_runs(number) for name in shown_scales() for number in (1, 2))
-    found = pd.concat(runs)
-    if found.empty:
-        return found
-    found = found.assign(method=found["method_title"], loss=found["loss_title"])
-    found = found.assign(panel=found["method_title"] + ", " + found["scale"])
-    found = style.compared(found, "panel", "num_negatives")
-    known = [each for each in published() if each.metric == "top1" and each.num_negatives]
-    values = {(METHODS[p.method].title, p.num_negatives, float(p.value)) for p in known}
-    said = pd.DataFrame(sorted(values), columns=["method", "num_negatives", "linear"])
-    said = said.assign(panel=PUBLISHED, scale="imagenet", loss="published")
-    return pd.concat([found, said])[NAMES]
+    frame = pd.concat(runs)
+    if frame.empty:
+        return frame
+    frame = frame.assign(method=frame["method_title"], loss=frame["loss_title"])
+    frame = frame.assign(panel=frame["method_title"] + ", " + frame["scale"])
+    frame = style.compared(frame, "panel", "num_negatives")
+    values = {
+        (METHODS[number.method].title, number.num_negatives, float(number.value))
+        for number in published()
+        if number.metric == "top1" and number.num_negatives
+    }
+    literature = pd.DataFrame(sorted(values), columns=["method", "num_negatives", "linear"])
+    literature = literature.assign(panel=PUBLISHED, scale="imagenet", loss="published")
+    return pd.concat([frame, literature])[NAMES]
 
 
 def draw(frame: pd.DataFrame) -> Figure:

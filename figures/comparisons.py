@@ -32,18 +32,18 @@ def compute() -> pd.DataFrame:
     """
     lines = []
     for scale in shown_scales():
-        found = committed(scale)
-        for number, claim, by in found.judged():
-            verdict = by.get(PRIMARY)
+        evidence = committed(scale)
+        for number, claim, verdicts in evidence.judged():
+            verdict = verdicts.get(PRIMARY)
             if verdict is None or verdict.n < verdict.planned:
                 continue
-            title = f"table {number}: {found.tables[number].title}"
+            title = f"table {number}: {evidence.tables[number].title}"
             question = QUESTIONS.get(claim.aspect, title)
-            named = (question, label(scale, claim), claim.num_negatives == HEADLINE_K)
+            labels = (question, label(scale, claim), claim.num_negatives == HEADLINE_K)
             ends = (verdict.mean, verdict.low, verdict.high)
             if claim.aspect == "level":  # what is lost, as in the first question
                 ends = (-verdict.mean, -verdict.high, -verdict.low)
-            lines.append((*named, verdict.status, *ends, verdict.n))
+            lines.append((*labels, verdict.status, *ends, verdict.n))
     return pd.DataFrame(lines, columns=NAMES)
 
 

@@ -15,12 +15,12 @@ def compute() -> pd.DataFrame:
     """Random unit embeddings of 128 dimensions, and an encoder at four points of training."""
     sphere = measure(*random_embeddings(), TEMPERATURE).assign(where="random unit vectors")
     trained = pd.read_csv(style.OUT / "encoders.csv")
-    done = (100 * trained["step"] / trained["step"].max()).map("encoder, {:.0f} % trained".format)
-    found = pd.concat([sphere, trained.assign(where=done)]).query("value > 1e-9")
-    found["panel"] = found["loss"] + ": " + found["quantity"]
-    found = found[found["panel"].isin(PANELS)].query("loss == 'InfoNCE' or alpha == 256")
-    found["bound"] = [bound(line, TEMPERATURE) for _, line in found.iterrows()]
-    return found.drop(columns=["images", "step"])
+    stages = (100 * trained["step"] / trained["step"].max()).map("encoder, {:.0f} % trained".format)
+    frame = pd.concat([sphere, trained.assign(where=stages)]).query("value > 1e-9")
+    frame["panel"] = frame["loss"] + ": " + frame["quantity"]
+    frame = frame[frame["panel"].isin(PANELS)].query("loss == 'InfoNCE' or alpha == 256")
+    frame["bound"] = [bound(line, TEMPERATURE) for _, line in frame.iterrows()]
+    return frame.drop(columns=["images", "step"])
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -29,12 +29,13 @@ def draw(frame: pd.DataFrame) -> Figure:
     last = frame[frame["where"] == "encoder, 100 % trained"]
     noise = last[last["panel"] == "EqCo: noise"]
     slope = noise.assign(where="slope of 1/√K", value=noise["value"].iloc[0] * noise["K"] ** -0.5)
-    known = pd.concat([last.assign(where="bound on 100 % trained", value=last["bound"]), slope])
+    bounds = last.assign(where="bound on 100 % trained", value=last["bound"])
+    references = pd.concat([bounds, slope])
     figure, axes = style.panels(PANELS)
     for i, (axis, panel) in enumerate(zip(axes, PANELS, strict=True)):
         axis.sharey(axes[i - i % 2])
         style.curves(axis, frame[frame["panel"] == panel], "K", "value", "where")
-        style.lines(axis, known[known["panel"] == panel], "K", "value", "where")
+        style.lines(axis, references[references["panel"] == panel], "K", "value", "where")
         axis.set(xscale="log", yscale="log", ylabel=LABELS[panel.split(": ")[1]])
     style.legend_below(figure, "EqCo at alpha 256")
     return figure

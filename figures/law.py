@@ -25,12 +25,12 @@ def between(frame: pd.DataFrame) -> pd.DataFrame:
     """Both fits at many nats; they are straight where both axes are logarithmic."""
     cells = frame.sort_values("nats")
     nats = np.geomspace(cells["nats"].iloc[0], cells["nats"].iloc[-1], 100)
-    found = pd.DataFrame({"nats": nats})
+    fits = pd.DataFrame({"nats": nats})
     for name, title in FITS.items():
         heights = np.log(cells[name].abs())  # of one sign, that of the fitted slope
-        found[title] = np.exp(np.interp(np.log(nats), np.log(cells["nats"]), heights))
-        found[title] *= np.sign(cells[name].iloc[0])
-    return found.melt("nats", var_name="fit", value_name="height")
+        fits[title] = np.exp(np.interp(np.log(nats), np.log(cells["nats"]), heights))
+        fits[title] *= np.sign(cells[name].iloc[0])
+    return fits.melt("nats", var_name="fit", value_name="height")
 
 
 def draw(frame: pd.DataFrame) -> Figure:

@@ -15,29 +15,29 @@ NAMES = ["method", "loss", "num_negatives", "learning_rate", "seed", "linear", "
 
 def compute() -> pd.DataFrame:
     """The sweep rate x K x loss at scale glyphs, its own seeds."""
-    found = committed("glyphs").runs(grid(SCALES["glyphs"], committed("glyphs").base))
-    found = found[found["seed"].isin(GRID_SEEDS)]
-    found = found.assign(method=found["method_title"], loss=found["loss_title"])
-    found = style.compared(found, ["method", "num_negatives"], "learning_rate")
-    return found[NAMES].sort_values(NAMES[:5])
+    runs = committed("glyphs").runs(grid(SCALES["glyphs"], committed("glyphs").base))
+    runs = runs[runs["seed"].isin(GRID_SEEDS)]
+    runs = runs.assign(method=runs["method_title"], loss=runs["loss_title"])
+    runs = style.compared(runs, ["method", "num_negatives"], "learning_rate")
+    return runs[NAMES].sort_values(NAMES[:5])
 
 
 def draw(frame: pd.DataFrame) -> Figure:
     """Where EqCo is ahead of InfoNCE at low rates only, it is a learning rate."""
     frame = frame.rename(columns={"learning_rate": "learning rate", "num_negatives": "K"})
-    most = frame.groupby("method")["K"].transform("max")
-    full = frame[(frame["loss"] == "InfoNCE") & (frame["K"] == most)]
+    largest = frame.groupby("method")["K"].transform("max")
+    full = frame[(frame["loss"] == "InfoNCE") & (frame["K"] == largest)]
     full = full.assign(loss="InfoNCE, full K")
     several = style.compared(frame, ["method", "K", "loss"], "learning rate")
-    both = style.compared(several, ["method", "K"], "loss")
-    titles = [each.title for each in METHODS.values()]
-    both = both.assign(method=pd.Categorical(both["method"], titles))
-    panels = both.groupby(["method", "K"], observed=True)
+    comparable = style.compared(several, ["method", "K"], "loss")
+    titles = [method.title for method in METHODS.values()]
+    comparable = comparable.assign(method=pd.Categorical(comparable["method"], titles))
+    panels = comparable.groupby(["method", "K"], observed=True)
     figure, axes = style.panels([f"{method}, K = {k}" for (method, k), _ in panels])
     for axis, ((method, _), part) in zip(axes, panels, strict=True):
         rates = frame.loc[frame["method"] == method, "learning rate"]  # also those of full K
         style.means(axis, part, "learning rate", "linear", "loss")
-        if part["K"].max() < most[part.index].max():
+        if part["K"].max() < largest[part.index].max():
             style.lines(axis, full[full["method"] == method], "learning rate", "linear", "loss")
         style.log_axis(axis, rates, "linear probe, top-1 %")
     count = style.seeds_in(frame.groupby(["method", "K", "loss", "learning rate"]).size())

@@ -13,13 +13,15 @@ GAPS = {"measured": "measured", "coarse": "CV² / 2K", "sharp": "leading order"}
 
 def compute() -> pd.DataFrame:
     """Loss gaps of encoders of today's rows, each with the accuracy gap of EqCo at the same K."""
-    found = pd.read_csv(style.OUT / "diagnoses.csv", dtype={"digest": str})
+    gaps = pd.read_csv(style.OUT / "diagnoses.csv", dtype={"digest": str})
     runs = {scale: committed(scale).table_runs(1) for scale in shown_scales()}
-    found = found[found["digest"].isin(pd.concat(runs.values())["digest"])]
-    eqco = {scale: each[each["loss"] == "eqco"] for scale, each in runs.items()}
-    full = {scale: SCALES[scale].base.num_negatives for scale in runs}
-    gaps = [gaps_to_full(each, full[scale]).assign(scale=scale) for scale, each in eqco.items()]
-    return found.merge(pd.concat(gaps), on=["scale", "k"], how="left")
+    gaps = gaps[gaps["digest"].isin(pd.concat(runs.values())["digest"])]
+    accuracy_gaps = []
+    for scale, table in runs.items():
+        full = SCALES[scale].base.num_negatives
+        eqco = table[table["loss"] == "eqco"]
+        accuracy_gaps.append(gaps_to_full(eqco, full).assign(scale=scale))
+    return gaps.merge(pd.concat(accuracy_gaps), on=["scale", "k"], how="left")
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -36,9 +38,9 @@ def draw(frame: pd.DataFrame) -> Figure:
     style.marks(left, frame, "cv2", "scale")
     left.set(xscale="log", yscale="log", ylim=(3e-4, 5), ylabel="loss below its limit, nats")
     left.legend()
-    at = (right, frame.dropna(), "leading order", "points", "scale")
-    style.lines(*at, legend=False)
-    style.dots(*at, half="half", style="K", markers=True, legend=True)
+    points = (right, frame.dropna(), "leading order", "points", "scale")
+    style.lines(*points, legend=False)
+    style.dots(*points, half="half", style="K", markers=True, legend=True)
     style.log_axis(right, (0.05, 0.1, 0.2, 0.5), "accuracy at full K − at K, points")
     right.set_xlabel("predicted loss gap (leading order), nats")
     style.level(left, 0.05, "0.05 nats")

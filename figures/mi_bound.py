@@ -12,13 +12,13 @@ def compute() -> pd.DataFrame:
     """Estimates in nats on Gaussians of known I, and on a trained encoder, where I is unknown."""
     known = pd.read_csv(style.OUT / "gaussians.csv")
     known.insert(0, "bed", "Gaussians, I = " + known["information"].map("{:.2f} nats".format))
-    found = pd.read_csv(style.OUT / "encoders.csv")
-    found = found.query("quantity == 'loss' and step == step.max()")
-    at = zip(found["value"], found["alpha"], found["k"], strict=True)
-    found[["value", "certified"]] = [list(estimates(*each).values()) for each in at]
-    found = pd.concat([known, found.assign(bed="a trained encoder (glyphs)")])[known.columns]
-    over = found["value"] > found["information"] + 3 * found["error"]
-    return found.assign(above_information=over)
+    frame = pd.read_csv(style.OUT / "encoders.csv")
+    frame = frame.query("quantity == 'loss' and step == step.max()")
+    settings = zip(frame["value"], frame["alpha"], frame["k"], strict=True)
+    frame[["value", "certified"]] = [list(estimates(*setting).values()) for setting in settings]
+    frame = pd.concat([known, frame.assign(bed="a trained encoder (glyphs)")])[known.columns]
+    above = frame["value"] > frame["information"] + 3 * frame["error"]
+    return frame.assign(above_information=above)
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -26,11 +26,15 @@ def draw(frame: pd.DataFrame) -> Figure:
     frame = frame.rename(columns={"k": "K", "value": "nats", "above_information": "hollow"})
     alpha = frame["alpha"].map(", alpha {:.0f}".format).where(frame["loss"] == "EqCo", "")
     frame["series"] = frame["loss"] + alpha
-    at = frame[frame["series"] == "EqCo, alpha 256"].assign(hollow=False)
-    proven = at["certified"].where(at["alpha"] <= at["K"], at[["certified", "nwj"]].max(axis=1))
-    known = {"ceiling log(K + 1)": log1p(at["K"]), "certified at alpha 256": proven}
-    known["true I"] = at["information"]
-    rows = pd.concat([at.assign(series=s, nats=y) for s, y in known.items()], ignore_index=True)
+    eqco = frame[frame["series"] == "EqCo, alpha 256"].assign(hollow=False)
+    best = eqco[["certified", "nwj"]].max(axis=1)
+    references = {
+        "ceiling log(K + 1)": log1p(eqco["K"]),
+        "certified at alpha 256": eqco["certified"].where(eqco["alpha"] <= eqco["K"], best),
+        "true I": eqco["information"],
+    }
+    parts = [eqco.assign(series=name, nats=nats) for name, nats in references.items()]
+    rows = pd.concat(parts, ignore_index=True)
     figure, axes = style.panels(frame["bed"].unique())
     for axis, (bed, part) in zip(axes, frame.groupby("bed", sort=False), strict=True):
         style.curves(axis, part, "K", "nats", "series")

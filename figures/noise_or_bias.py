@@ -16,14 +16,14 @@ def compute() -> pd.DataFrame:
     """Runs of table 7 against all negatives of the same seed, with the points predicted."""
     frames = []
     for scale in shown_scales():
-        found, full = committed(scale).table_runs(7), table(7, scale).rows[0]
-        known = predicted_losses(table(7, scale).claims, full) if scale == "glyphs" else {}
-        found = lost_against(found, full.name).assign(predicted=found["row"].map(known))
-        panels = scale + ", K = " + found["num_negatives"].astype(str)
-        found = found.assign(panel=panels, loss=found["loss_title"])
-        frames.append(found.sort_values(NAMES[:5]))
-    found = pd.concat(frames).dropna(subset="points")[NAMES]
-    return style.compared(found, "panel", "draws")
+        runs, full = committed(scale).table_runs(7), table(7, scale).rows[0]
+        predicted = predicted_losses(table(7, scale).claims, full) if scale == "glyphs" else {}
+        runs = lost_against(runs, full.name).assign(predicted=runs["row"].map(predicted))
+        panels = scale + ", K = " + runs["num_negatives"].astype(str)
+        runs = runs.assign(panel=panels, loss=runs["loss_title"])
+        frames.append(runs.sort_values(NAMES[:5]))
+    runs = pd.concat(frames).dropna(subset="points")[NAMES]
+    return style.compared(runs, "panel", "draws")
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -32,8 +32,8 @@ def draw(frame: pd.DataFrame) -> Figure:
     cells = frame.groupby(["panel", "loss", "draws"], as_index=False)
     for axis, (name, part) in zip(axes, frame.groupby("panel", sort=False), strict=True):
         style.means(axis, part, "draws", "points", "loss")
-        known = cells["predicted"].first().query("panel == @name").dropna()
-        style.hollow(axis, known, "draws", "predicted", "loss")
+        predicted = cells["predicted"].first().query("panel == @name").dropna()
+        style.hollow(axis, predicted, "draws", "predicted", "loss")
         axis.set_title(f"{name} ({style.seeds_in(part.groupby(['loss', 'draws']).size())})")
         style.level(axis, 0.0)
         style.log_axis(axis, part["draws"], "points below all negatives")

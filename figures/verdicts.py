@@ -10,9 +10,9 @@ ASKED = ("falls", "better", "recovers")
 
 def compute() -> pd.DataFrame:
     """Comparisons of InfoNCE, EqCo and all negatives at the K of the paper's headline."""
-    found = comparisons.compute()
+    frame = comparisons.compute()
     asked = [comparisons.QUESTIONS[aspect] for aspect in ASKED]
-    return found[found["headline"] & found["question"].isin(asked)].reset_index(drop=True)
+    return frame[frame["headline"] & frame["question"].isin(asked)].reset_index(drop=True)
 
 
 def draw(frame: pd.DataFrame) -> Figure:

@@ -71,7 +71,7 @@ def test_published(published_row: tuple[int, str], session: Session) -> None:
     table, row = published_row
     number = number_for(table, row)
     assert number is not None
-    measured = list(session.own(table).values(session.table(table).row(row)).values())
+    measured = list(session.own_evidence(table).values(session.table(table).row(row)).values())
     if not measured:
         pytest.skip(f"not run: published is {number.value} ({number.source}); run -k table{table}")
     verdict = near_published(measured, float(number.value), number.trials)
@@ -87,7 +87,7 @@ def test_claim(
     record_property("claim", claim)
     number, name = claim
     stated = session.table(number).claim(name)
-    verdict = session.own(number).verdicts[number][name].get(PRIMARY)
+    verdict = session.own_evidence(number).verdicts[number][name].get(PRIMARY)
     if verdict is None:
         names = ", ".join(row.name for row in stated.rows)
         pytest.skip(f"not run: needs rows {names}; run -k table{number}")

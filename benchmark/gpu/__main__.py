@@ -19,6 +19,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -66,17 +67,17 @@ class Report:
         """Do a part, and write everything that is known."""
         start = time.monotonic()
         if self.left <= 0:
-            found: dict[str, Any] = {"left out": "no time was left"}
+            values: dict[str, Any] = {"left out": "no time was left"}
         else:
             try:
-                found = part(self)
+                values = part(self)
             except Exception as error:
                 traceback.print_exc()
-                found = {"failed": f"{type(error).__name__}: {error}"[:500]}
-        found["seconds"] = round(time.monotonic() - start, 1)
-        self.parts[name] = found
+                values = {"failed": f"{type(error).__name__}: {error}"[:500]}
+        values["seconds"] = round(time.monotonic() - start, 1)
+        self.parts[name] = values
         self.write()
-        print(f"{name}: {json.dumps(found)}", flush=True)
+        print(f"{name}: {json.dumps(values)}", flush=True)
 
     def write(self) -> None:
         """report.json and report.md, whole or not at all."""
@@ -88,17 +89,17 @@ class Report:
         }
         write_atomically(self.out / "report.json", json.dumps(body, indent=1) + "\n")
         lines = ["# EqCo on a device", "", f"{body['machine']}", ""]
-        lines += [f"- missed: {line}" for told in self.missed.values() for line in told] + [""]
-        for name, found in self.parts.items():
+        lines += [f"- missed: {line}" for line in chain.from_iterable(self.missed.values())] + [""]
+        for name, values in self.parts.items():
             lines += [f"## {name}", "", "| what | value |", "|---|---|"]
-            lines += [f"| {key} | {value} |" for key, value in flat(found)] + [""]
+            lines += [f"| {key} | {value} |" for key, value in flat(values)] + [""]
         write_atomically(self.out / "report.md", "\n".join(lines))
 
 
-def flat(found: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
+def flat(values: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
     """Values of nested tables, with their names joined."""
     lines: list[tuple[str, Any]] = []
-    for key, value in found.items():
+    for key, value in values.items():
         if isinstance(value, dict):
             lines += flat(value, f"{before}{key}, ")
         else:
@@ -108,11 +109,11 @@ def flat(found: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
 
 def describe(device: str) -> dict[str, Any]:
     """The machine and its devices."""
-    found = {**machine(), "device": device, "cuda": torch.version.cuda}
+    description = {**machine(), "device": device, "cuda": torch.version.cuda}
     if device == "cuda":
         count = torch.cuda.device_count()
-        found["devices"] = [torch.cuda.get_device_name(number) for number in range(count)]
-    return found
+        description["devices"] = [torch.cuda.get_device_name(number) for number in range(count)]
+    return description
 
 
 PARTS: dict[str, Callable[[Any], dict[str, Any]]] = {
@@ -142,18 +143,18 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=path_argument, default=Path("runs/gpu"), help="folder of the report"
     )
-    given = parser.parse_args(words)
-    if given.device == "cuda" and not torch.cuda.is_available():
+    args = parser.parse_args(words)
+    if args.device == "cuda" and not torch.cuda.is_available():
         print("no CUDA device is there: --device cpu --tiny checks the script", file=sys.stderr)
         return 2
-    until = time.monotonic() + 60 * given.minutes
-    report = Report(given.out, given.device, given.tiny, given.data, until)
+    until = time.monotonic() + 60 * args.minutes
+    report = Report(args.out, args.device, args.tiny, args.data, until)
     with settings_of_torch(torch.get_num_threads()):
         for name, part in PARTS.items():
             report.add(name, part)
-    for told in report.missed.values():
-        print("\n".join(f"missed: {line}" for line in told))
-    failed = any("failed" in found for found in report.parts.values())
+    for sentence in chain.from_iterable(report.missed.values()):
+        print(f"missed: {sentence}")
+    failed = any("failed" in values for values in report.parts.values())
     return int(failed) + sum(STATUS[part] for part in report.missed)
 
 

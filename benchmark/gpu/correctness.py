@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ VIEW_TOLERANCE = 1e-4  # of views made on each device in float32
 LOW_TOLERANCE = 0.05  # of a loss in bfloat16, relative
 
 
-def recipe_of(method: str, negatives: int = 4) -> Recipe:
+def small_recipe(method: str, negatives: int = 4) -> Recipe:
     """A small recipe of a method: the glyphs of the scale "smoke"."""
     return replace(SCALES["smoke"].baseline(method), num_negatives=negatives)
 
@@ -50,10 +49,10 @@ def training(recipe: Recipe, device: str, **settings: Any) -> Pretraining:
 
 def follow(method: str, device: str, views: list[Views]) -> tuple[list[float], dict[str, Tensor]]:
     """Losses of the steps in float64, and every gradient of the first, on the CPU."""
-    work = training(recipe_of(method), device)
+    work = training(small_recipe(method), device)
     work.method.double()
-    made = [(query.double().to(device), key.double().to(device)) for query, key in views]
-    work.images = ReadyViews(work.images.shuffle, made)
+    device_views = [(query.double().to(device), key.double().to(device)) for query, key in views]
+    work.images = ReadyViews(work.images.shuffle, device_views)
     losses, gradients = [], dict[str, Tensor]()
     for step in range(len(views)):
         losses.append(work.advance())
@@ -76,30 +75,24 @@ def agreement(report: Any) -> dict[str, Any]:
         ValueError: they differ by more than the tolerance.
     """
     steps = 3 if report.tiny else STEPS
-    found: dict[str, Any] = {"tolerance": TOLERANCE | {"views": VIEW_TOLERANCE}}
+    differences: dict[str, Any] = {"tolerance": TOLERANCE | {"views": VIEW_TOLERANCE}}
     for method in METHODS:
-        source = training(recipe_of(method), "cpu")
+        source = training(small_recipe(method), "cpu")
         views = [source.images.views(step) for step in range(steps)]
-        there = training(recipe_of(method), report.device).images.views(0)
+        device_views = training(small_recipe(method), report.device).images.views(0)
         (losses, gradients), (others, other_gradients) = (
             follow(method, device, views) for device in ("cpu", report.device)
         )
-        found[method] = {
-            "views": max(apart(a, b.cpu()) for a, b in zip(views[0], there, strict=True)),
+        differences[method] = {
+            "views": max(apart(a, b.cpu()) for a, b in zip(views[0], device_views, strict=True)),
             "loss": abs(losses[0] - others[0]) / losses[0],
             "gradient": max(apart(value, other_gradients[n]) for n, value in gradients.items()),
             "20 steps": max(abs(a - b) / a for a, b in zip(losses, others, strict=True)),
         }
-        for name, value in found[method].items():
-            if not value <= found["tolerance"][name]:
+        for name, value in differences[method].items():
+            if not value <= differences["tolerance"][name]:
                 raise ValueError(f"{method}: {name} differs by {value:.1e}")
-    return found
-
-
-def first_loss(work: Pretraining, views: Views, change: Callable[[Tensor], Tensor]) -> float:
-    """Loss of a fresh method on given views."""
-    query, key = (change(view.to(work.machine.device)) for view in views)
-    return work.loss((query, key)).item()
+    return differences
 
 
 def variants(report: Any) -> dict[str, Any]:
@@ -108,7 +101,7 @@ def variants(report: Any) -> dict[str, Any]:
     Raises:
         ValueError: the loss differs by more than `LOW_TOLERANCE`.
     """
-    recipe, found = recipe_of("simo"), dict[str, Any]()
+    recipe, losses = small_recipe("simo"), dict[str, Any]()
     views = training(recipe, "cpu").images.views(0)
     low = replace(recipe, precision="bfloat16")
     ways: dict[str, tuple[Recipe, dict[str, Any], Any]] = {
@@ -119,20 +112,21 @@ def variants(report: Any) -> dict[str, Any]:
     }
     if report.tiny:
         del ways["torch.compile"]
-        found["torch.compile"] = "left out at tiny size"
-    for name, (each, settings, layout) in ways.items():
-        work = training(each, report.device, **settings)
+        losses["torch.compile"] = "left out at tiny size"
+    for name, (variant, settings, layout) in ways.items():
+        work = training(variant, report.device, **settings)
         work.method.to(memory_format=layout)
-        found[name] = first_loss(work, views, lambda x, to=layout: x.contiguous(memory_format=to))  # type: ignore[misc]
-    for name, loss in found.items():
-        if isinstance(loss, float) and abs(loss / found["float32"] - 1) > LOW_TOLERANCE:
-            raise ValueError(f"the loss with {name} is {loss}, {found['float32']} in float32")
-    return found
+        query, key = (v.to(report.device).contiguous(memory_format=layout) for v in views)
+        losses[name] = work.loss((query, key)).item()
+    for name, loss in losses.items():
+        if isinstance(loss, float) and abs(loss / losses["float32"] - 1) > LOW_TOLERANCE:
+            raise ValueError(f"the loss with {name} is {loss}, {losses['float32']} in float32")
+    return losses
 
 
 def several_steps(device: str) -> dict[str, list[float]]:
     """Losses of a few steps of each method, over all processes, in float32."""
-    works = {method: training(recipe_of(method), device) for method in METHODS}
+    works = {method: training(small_recipe(method), device) for method in METHODS}
     return {method: [work.advance() for _ in range(5)] for method, work in works.items()}
 
 
@@ -143,8 +137,8 @@ def launched(processes: int, out: Path, device: str) -> dict[str, list[float]]:
         python(*torchrun, "-m", "benchmark.gpu.correctness", str(out), device, timeout=240)
     except subprocess.CalledProcessError as error:
         raise RuntimeError(error.stderr[-400:]) from error
-    found: dict[str, list[float]] = json.loads(out.read_text(encoding="utf-8"))
-    return found
+    losses: dict[str, list[float]] = json.loads(out.read_text(encoding="utf-8"))
+    return losses
 
 
 def two_processes(report: Any) -> dict[str, Any]:
@@ -158,22 +152,22 @@ def two_processes(report: Any) -> dict[str, Any]:
         return {"left out": f"there is {devices} device, and two are needed"}
     one = several_steps(report.device)
     two = launched(2, report.out / "two-processes.json", report.device)
-    found = {
+    differences = {
         name: max(abs(a - b) / abs(a) for a, b in zip(losses, two[name], strict=True))
         for name, losses in one.items()
     }
-    if max(found.values()) > 1e-3:
-        raise ValueError(f"losses of one and of two processes differ: {found}")
-    return found
+    if max(differences.values()) > 1e-3:
+        raise ValueError(f"losses of one and of two processes differ: {differences}")
+    return differences
 
 
 def main() -> None:
     """Write the losses of a few steps; of the first process."""
     torch.set_num_threads(1)
     out, device = Path(sys.argv[1]), distributed.start(sys.argv[2])
-    found = several_steps(device)
+    losses = several_steps(device)
     if distributed.rank() == 0:
-        write_atomically(out, json.dumps(found))
+        write_atomically(out, json.dumps(losses))
     distributed.wait()
     distributed.stop()
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.gpu.steps import tree_of
+from benchmark.gpu.steps import image_tree
 from benchmark.inputs import embeddings, ours_in_batch, plain_in_batch
 from benchmark.measure import python
 from eqco.config import Machine
@@ -29,24 +29,24 @@ PASSES = 4  # query forward, twice that backward, key forward
 def matrix_rate(report: Any) -> dict[str, Any]:
     """Largest rate of square matrix products, 10^12 operations a second."""
     side = 64 if report.tiny else 8192
-    found = {"side": side}
+    rates = {"side": side}
     for name, kind, fast in (
         ("float32", torch.float32, False),
         ("tf32", torch.float32, True),
         ("bfloat16", torch.bfloat16, False),
     ):
         a, b = (torch.randn(side, side, device=report.device, dtype=kind) for _ in range(2))
-        before = torch.backends.cuda.matmul.allow_tf32
+        allowed = torch.backends.cuda.matmul.allow_tf32
         torch.backends.cuda.matmul.allow_tf32 = fast
-        taken = seconds_per_call(partial(torch.mm, a, b), report.device, rounds=5)
-        torch.backends.cuda.matmul.allow_tf32 = before
-        found[name] = round(2 * side**3 / taken / 1e12, 3)  # type: ignore[assignment]
-    return found
+        seconds = seconds_per_call(partial(torch.mm, a, b), report.device, rounds=5)
+        torch.backends.cuda.matmul.allow_tf32 = allowed
+        rates[name] = round(2 * side**3 / seconds / 1e12, 3)  # type: ignore[assignment]
+    return rates
 
 
 def losses(report: Any) -> dict[str, Any]:
     """The benchmark's loss table on the device, ms."""
-    found: dict[str, Any] = {}
+    milliseconds: dict[str, Any] = {}
     for size in (32,) if report.tiny else (256, 1024, 4096, 16384):
         query = embeddings(size).to(report.device).requires_grad_()
         key, draw = embeddings(size, 1).to(report.device), torch.Generator().manual_seed(0)
@@ -55,9 +55,9 @@ def losses(report: Any) -> dict[str, Any]:
             "all": partial(ours_in_batch, "infonce", query, key, size - 1, draw),
             "plain": partial(plain_in_batch, query, key),
         }.items():
-            taken = seconds_per_call(run, report.device, rounds=5, warm_up=2)
-            found[f"N = {size}, {name}"] = round(1000 * taken, 3)
-    return found
+            seconds = seconds_per_call(run, report.device, rounds=5, warm_up=2)
+            milliseconds[f"N = {size}, {name}"] = round(1000 * seconds, 3)
+    return milliseconds
 
 
 def large(report: Any) -> Recipe:
@@ -73,26 +73,26 @@ def large(report: Any) -> Recipe:
 
 def resnet50(report: Any) -> dict[str, Any]:
     """Images a second, as `reproductions throughput` measures, and the share of the matrix rate."""
-    folder, which = tree_of(report)
+    folder, origin = image_tree(report)
     tree, recipe = scan(folder), large(report)
     workers = 0 if report.tiny else max(1, granted_cores() - 1)
     machine = Machine(device=report.device, threads=torch.get_num_threads(), workers=workers)
-    found = throughput(recipe, tree, machine, steps=2 if report.tiny else 20)
+    measurement = throughput(recipe, tree, machine, steps=2 if report.tiny else 20)
     counter = FlopCounterMode(display=False)
     side = recipe.image_size or 224
     with torch.no_grad(), counter:
         build(recipe, 0, "cpu").encoder(torch.randn(2, 3, side, side))
     operations = PASSES * counter.get_total_flops() / 2
-    most = report.parts.get("matrix rate", {}).get(recipe.precision, 0)
-    rate = found["images_per_second"]["training_on_ready_views"]
+    peak = report.parts.get("matrix rate", {}).get(recipe.precision, 0)
+    rate = measurement["images_per_second"]["training_on_ready_views"]
     return {
-        "images a second": found["images_per_second"],
+        "images a second": measurement["images_per_second"],
         "batch": recipe.batch_size,
         "precision": recipe.precision,
         "10^9 operations an image": round(operations / 1e9, 2),
-        "share of the matrix rate": round(rate * operations / 1e12 / most, 4) if most else "-",
+        "share of the matrix rate": round(rate * operations / 1e12 / peak, 4) if peak else "-",
         "workers": workers,
-        "files": which,
+        "files": origin,
     }
 
 
@@ -118,6 +118,6 @@ def table1(report: Any) -> dict[str, Any]:
     except subprocess.TimeoutExpired as error:
         ended = "the time was over; the same command goes on from its checkpoint"
         output = (error.stdout or b"").decode() if isinstance(error.stdout, bytes) else ""
-    found = [path.stem for path in sorted(records.rglob("*.json"))]
+    run_ids = [path.stem for path in sorted(records.rglob("*.json"))]
     last = output.strip().splitlines()[-1:] or [""]
-    return {"ended": ended, "records": len(found), "runs": ", ".join(found), "pytest": last[0]}
+    return {"ended": ended, "records": len(run_ids), "runs": ", ".join(run_ids), "pytest": last[0]}

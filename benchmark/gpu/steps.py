@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from benchmark.inputs import random_images, write_jpegs
-from benchmark.training import Bare, data_of, recipe_of
+from benchmark.training import Bare, scale_data, step_recipe
 from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data import Images
@@ -52,7 +52,7 @@ ESTIMATES = {
 def recipe_for(scale: str, method: str, tiny: bool) -> Recipe:
     """The step of one GPU, K = 16; much smaller in tests."""
     batch = {"cifar10": 16 if tiny else 256, "imagenet": 8 if tiny else 32}[scale]
-    recipe = recipe_of(scale, method, 2 if tiny else 16, batch)
+    recipe = step_recipe(scale, method, 2 if tiny else 16, batch)
     if scale == "imagenet" and recipe.bn_splits > 1:
         recipe = replace(recipe, bn_splits=1)  # eight in the batch of eight GPUs
     if tiny:
@@ -76,7 +76,7 @@ class ReadyCrops(FromFiles):
         return super().views(step)
 
 
-def tree_of(report: Any) -> tuple[Path, str]:
+def image_tree(report: Any) -> tuple[Path, str]:
     """The given tree of JPEG files, or one made for the purpose; and which it is."""
     if report.data is not None:
         return report.data, "given"
@@ -86,11 +86,11 @@ def tree_of(report: Any) -> tuple[Path, str]:
     return folder, "made"
 
 
-def images_of(report: Any, recipe: Recipe, machine: Machine) -> Images:
+def device_images(report: Any, recipe: Recipe, machine: Machine) -> Images:
     """Images whose views are made on the device: random ones, or crops that are ready."""
     if recipe.from_files:
-        return ReadyCrops(scan(tree_of(report)[0]), recipe, machine)
-    return InMemory(data_of("cifar10", 8 * recipe.batch_size), recipe, 0, machine)
+        return ReadyCrops(scan(image_tree(report)[0]), recipe, machine)
+    return InMemory(scale_data("cifar10", 8 * recipe.batch_size), recipe, 0, machine)
 
 
 def works(report: Any) -> Iterator[tuple[str, Pretraining]]:
@@ -99,7 +99,7 @@ def works(report: Any) -> Iterator[tuple[str, Pretraining]]:
     for scale in ("cifar10", "imagenet"):
         for method in METHODS:
             recipe = recipe_for(scale, method, report.tiny)
-            images = images_of(report, recipe, machine)
+            images = device_images(report, recipe, machine)
             yield f"{scale}, {method}", Pretraining(Run(recipe, 0, machine), images)
 
 
@@ -110,42 +110,43 @@ def waiting_places(step: Callable[[], object], steps: int = 4) -> Counter[str]:
     """
     torch.cuda.set_sync_debug_mode("warn")
     try:
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             for _ in range(steps):
                 step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
     return Counter(
-        f"{Path(each.filename).name}:{each.lineno}"
-        for each in told
-        if "synchronizing" in str(each.message)
+        f"{Path(warning.filename).name}:{warning.lineno}"
+        for warning in caught
+        if "synchronizing" in str(warning.message)
     )
 
 
 def waits(report: Any) -> dict[str, Any]:
     """Waits a step, from the second to the fifth, and where they are."""
-    found: dict[str, Any] = {}
+    counts: dict[str, Any] = {}
     for name, work in works(report):
         work.advance()
         if report.device == "cpu":
-            found[name] = {"a step": 0, "why": "there is no device to wait for"}
+            counts[name] = {"a step": 0, "why": "there is no device to wait for"}
             continue
         places = waiting_places(work.advance)
-        found[name] = {"a step": places.total() / 4, **places}
-    return found
+        counts[name] = {"a step": places.total() / 4, **places}
+    return counts
 
 
-def launches_of(step: Callable[[], object], device: str, steps: int = 3) -> float:
+def count_launches(step: Callable[[], object], device: str, steps: int = 3) -> float:
     """Kernels that a step launches; on a CPU its operations."""
     kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device == "cuda" else [])]
-    with profile(activities=kinds) as made:
+    with profile(activities=kinds) as profiler:
         for _ in range(steps):
             step()
     if device == "cuda":
-        total: int = sum(each.count for each in made.key_averages() if "LaunchKernel" in each.key)
+        averages = profiler.key_averages()
+        total: int = sum(event.count for event in averages if "LaunchKernel" in event.key)
     else:
-        parents = [(each.name, each.cpu_parent) for each in made.events()]
+        parents = [(event.name, event.cpu_parent) for event in profiler.events()]
         total = sum(
             name.startswith("aten::") and not (parent and parent.name.startswith("aten::"))
             for name, parent in parents
@@ -155,14 +156,14 @@ def launches_of(step: Callable[[], object], device: str, steps: int = 3) -> floa
 
 def launches(report: Any) -> dict[str, Any]:
     """Kernels a step, after the first one."""
-    found = {}
+    counts = {}
     for name, work in works(report):
         work.advance()
-        found[name] = launches_of(work.advance, report.device, 1 if report.tiny else 3)
-    return found
+        counts[name] = count_launches(work.advance, report.device, 1 if report.tiny else 3)
+    return counts
 
 
-def seconds_of_group(
+def group_seconds(
     step: Callable[[], object], device: str, group: int = GROUP
 ) -> tuple[float, float]:
     """Seconds of a step until the processor is done with a group, and until the device is."""
@@ -176,30 +177,33 @@ def seconds_of_group(
 
 def estimate(device: str, name: str) -> float | str:
     """Images a second that were estimated, or "none"."""
-    known = torch.cuda.get_device_name() if device == "cuda" else device
-    return next((e[name] for part, e in ESTIMATES.items() if part in known and name in e), "none")
+    device_name = torch.cuda.get_device_name() if device == "cuda" else device
+    for part, estimates in ESTIMATES.items():
+        if part in device_name and name in estimates:
+            return estimates[name]
+    return "none"
 
 
 def rates(report: Any) -> dict[str, Any]:
     """Images a second beside the estimate and the bare loop, which take turns by groups."""
-    found: dict[str, Any] = {}
+    measurements: dict[str, Any] = {}
     for name, work in works(report):
         bare, size = Bare(work.recipe, work.images.views(0)), work.recipe.batch_size
         group, turns = (1, 1) if report.tiny else (GROUP, 5)
-        time_of = partial(seconds_of_group, device=report.device, group=group)
+        time_of = partial(group_seconds, device=report.device, group=group)
         for step in (work.advance, bare.step):  # kernels are chosen
             time_of(step)
         in_turn = [(*time_of(work.advance), time_of(bare.step)[1]) for _ in range(turns)]
-        processor, taken, plain = (median(each) for each in zip(*in_turn, strict=True))
-        found[name] = {
-            "images/s": round(size / taken, 1),
+        processor, seconds, bare_seconds = map(median, zip(*in_turn, strict=True))
+        measurements[name] = {
+            "images/s": round(size / seconds, 1),
             "images/s, estimated": estimate(report.device, name),
-            "images/s, bare loop": round(size / plain, 1),
+            "images/s, bare loop": round(size / bare_seconds, 1),
             "share of the bare loop": round(median(b / a for _, a, b in in_turn), 3),
-            "ms a step": round(1000 * taken, 2),
+            "ms a step": round(1000 * seconds, 2),
             "ms of the processor": round(1000 * processor, 2),
         }
-    return found
+    return measurements
 
 
 def missed(parts: dict[str, Any]) -> dict[str, list[str]]:
@@ -209,12 +213,12 @@ def missed(parts: dict[str, Any]) -> dict[str, list[str]]:
         {name: value for name, value in parts.get(part, {}).items() if name in LAUNCHES}
         for part in names
     )
-    told = (
-        [f"{name}: {each['a step']:g} waits, budget {WAITS}"
-         for name, each in waits.items() if each["a step"] > WAITS],
+    sentences = (
+        [f"{name}: {value['a step']:g} waits, budget {WAITS}"
+         for name, value in waits.items() if value["a step"] > WAITS],
         [f"{name}: {count:,.0f} launches, budget {LAUNCHES[name]:,}"
          for name, count in launches.items() if count > LAUNCHES[name]],
-        [f"{name}: {each['share of the bare loop']:g} of the bare loop, budget {SHARE:g}"
-         for name, each in rates.items() if each["share of the bare loop"] < SHARE],
+        [f"{name}: {value['share of the bare loop']:g} of the bare loop, budget {SHARE:g}"
+         for name, value in rates.items() if value["share of the bare loop"] < SHARE],
     )  # fmt: skip
-    return {part: lines for part, lines in zip(names, told, strict=True) if lines}
+    return {part: lines for part, lines in zip(names, sentences, strict=True) if lines}

@@ -31,22 +31,22 @@ NAMES = ["scale", "encoder", "digest", *GAPS]
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 255, 512, 1024)
 
 
-def gaps_of(path: Path, recipe: Recipe, machine: Machine) -> list[tuple[float, ...]]:
+def loss_gaps(path: Path, recipe: Recipe, machine: Machine) -> list[tuple[float, ...]]:
     """A line for each K of one encoder, alpha = 256."""
     method, _, seed = trained_encoder(path, recipe)
     query, key = embed(method, open_images(recipe, seed, machine), 2048)
     similarity = (query @ key.T).double()
-    found = diagnose(
+    diagnosis = diagnose(
         similarity.diagonal(),
         off_diagonal(similarity),
         temperature=recipe.temperature,
         alpha=256.0,
         counts=COUNTS,
     )
-    encoder = (found.squared_cv.value, found.weight.value, found.leading)
+    encoder = (diagnosis.squared_cv.value, diagnosis.weight.value, diagnosis.leading)
     return [
         (*encoder, gap.num_negatives, gap.coarse, gap.sharp, gap.measured.value, gap.measured.error)
-        for gap in found.gaps
+        for gap in diagnosis.gaps
     ]
 
 
@@ -58,8 +58,8 @@ def compute(checkpoints: Path, folders: dict[str, Path]) -> pd.DataFrame:
         for row in committed(scale).tables[1].rows:
             path = Run(row.recipe, 0, machine).checkpoint
             if path.exists():
-                about = (scale, row.name, row.recipe.digest())
-                lines += [(*about, *each) for each in gaps_of(path, row.recipe, machine)]
+                run = (scale, row.name, row.recipe.digest())
+                lines += [(*run, *gap) for gap in loss_gaps(path, row.recipe, machine)]
     return pd.DataFrame(lines, columns=NAMES)
 
 
@@ -69,14 +69,14 @@ def main() -> None:
     parser.add_argument("checkpoints", type=path_argument)
     parser.add_argument("--data", action="append", default=[], help="SCALE=PATH of its images")
     parser.add_argument("--out", type=path_argument, default=OUT, help="folder to write to")
-    given = parser.parse_args()
+    args = parser.parse_args()
     folders = {
-        name: path_argument(path) for name, _, path in (each.partition("=") for each in given.data)
+        name: path_argument(path) for name, _, path in (pair.partition("=") for pair in args.data)
     }
-    found = compute(given.checkpoints, folders)
-    if found.empty:
-        parser.error(f"no checkpoint of table 1 in {given.checkpoints}")
-    write(found, given.out / "diagnoses.csv")
+    gaps = compute(args.checkpoints, folders)
+    if gaps.empty:
+        parser.error(f"no checkpoint of table 1 in {args.checkpoints}")
+    write(gaps, args.out / "diagnoses.csv")
 
 
 if __name__ == "__main__":

@@ -76,10 +76,10 @@ def measure(query: Tensor, key: Tensor, temperature: float) -> pd.DataFrame:
     query, key = query.double(), key.double()
     similarity = query @ key.T
     positive, negatives = similarity.diagonal(), off_diagonal(similarity)
-    count, everything = len(query), draw_columns(len(query), len(query) - 1)
+    count, all_columns = len(query), draw_columns(len(query), len(query) - 1)
     counts, lines = [*COUNTS, count - 1], []
     limits = {
-        float(alpha): losses_and_gradients(query, key, everything, temperature, alpha)[1]
+        float(alpha): losses_and_gradients(query, key, all_columns, temperature, alpha)[1]
         for alpha in {*counts, *ALPHAS}
     }
     for k in counts:
@@ -88,15 +88,15 @@ def measure(query: Tensor, key: Tensor, temperature: float) -> pd.DataFrame:
             weight = negative_weight(
                 positive, negatives, temperature=temperature, effective_negatives=alpha
             )
-            loss, found = losses_and_gradients(query, key, columns, temperature, alpha)
+            loss, gradients = losses_and_gradients(query, key, columns, temperature, alpha)
             quantities = {
                 "loss": loss,
-                "norm": found.norm(dim=1),
-                "noise": (found - limits[alpha]).norm(dim=1),
+                "norm": gradients.norm(dim=1),
+                "noise": (gradients - limits[alpha]).norm(dim=1),
             }
-            for quantity, each in quantities.items():
-                mean, rho = estimate(each), weight.mean().item()
-                lines.append((name, alpha, k, quantity, mean.value, mean.error, rho))
+            for quantity, values in quantities.items():
+                mean, mean_weight = estimate(values), weight.mean().item()
+                lines.append((name, alpha, k, quantity, mean.value, mean.error, mean_weight))
     names = ["loss", "alpha", "k", "quantity", "value", "error", "rho"]
     spread = squared_cv(negatives, temperature=temperature).mean().item()
     return pd.DataFrame(lines, columns=names).assign(cv2=spread, images=count)

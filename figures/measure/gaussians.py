@@ -52,21 +52,21 @@ def estimate_bed(bed: Gaussians, samples: int, counts: tuple[int, ...]) -> pd.Da
     for _ in range(samples // CHUNK):
         positive, negatives, other = bed.draw(CHUNK, max(counts), draw)
         for k in counts:
-            some = negatives[:, :k]
+            first_k = negatives[:, :k]
             for alpha in {float(k), *map(float, ALPHAS)}:
                 options = {"temperature": 1.0, "alpha": alpha}
-                bounds[k, alpha].append(nwj_bound(positive, some, other, **options).value)
-                each = eqco_info_nce(positive, some, reduction="none", **options)
-                losses[k, alpha].append(each)
+                bounds[k, alpha].append(nwj_bound(positive, first_k, other, **options).value)
+                loss = eqco_info_nce(positive, first_k, reduction="none", **options)
+                losses[k, alpha].append(loss)
     lines = []
     for k in counts:
         for name, alpha in [("InfoNCE", float(k)), *(("EqCo", float(a)) for a in ALPHAS)]:
-            loss = estimate(torch.cat(losses[k, alpha]))
+            mean_loss = estimate(torch.cat(losses[k, alpha]))
             nwj = estimate(torch.tensor(bounds[k, alpha], dtype=torch.float64))
-            of = estimates(loss.value, alpha, k)
+            values = estimates(mean_loss.value, alpha, k)
             lines.append(
-                {"information": bed.information, "loss": name, "alpha": alpha, "k": k, **of}
-                | {"error": loss.error, "nwj": nwj.value, "nwj_error": nwj.error}
+                {"information": bed.information, "loss": name, "alpha": alpha, "k": k, **values}
+                | {"error": mean_loss.error, "nwj": nwj.value, "nwj_error": nwj.error}
             )
     return pd.DataFrame(lines, columns=NAMES)
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from eqco.artifacts.run_files import Run
 from eqco.engine.run import untrained
 from eqco.recipe import Recipe
-from reproductions.experiments.planned import LONG, PAPER, experiment_jobs, scale_of
+from reproductions.experiments.planned import LONG, PAPER, common_scale, experiment_jobs
 from reproductions.results.shares import Series
 from reproductions.scales import SCALES, Scale
 from reproductions.tables import TABLES
@@ -119,7 +119,7 @@ def check_choice(args: argparse.Namespace) -> None:
     """
     check_tables(args.tables)
     if args.experiment:
-        args.scale = scale_of(args.experiment)
+        args.scale = common_scale(args.experiment)
 
 
 def check_tables(numbers: Sequence[int] | None) -> None:

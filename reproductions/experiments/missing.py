@@ -61,7 +61,7 @@ def table_not_run(number: int, scale: str) -> str:
     """What of a table has no record; "" where all rows have one."""
     evidence = committed(scale)
     rows = evidence.tables[number].rows
-    lacking = [row for row in rows if not evidence.of(row)]
+    lacking = [row for row in rows if not evidence.records_for(row)]
     what = "" if len(lacking) == len(rows) else f"{len(lacking)} of {len(rows)} rows"
     recipes = {row.recipe for row in lacking}
     return not_run(scale, recipes, table_command(number, scale), what)

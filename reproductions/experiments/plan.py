@@ -30,8 +30,8 @@ from eqco.runtime.text import plain
 from eqco.runtime.validation import COUNT, positive_finite
 from reproductions.experiments.grid import check_choice, chosen_jobs
 from reproductions.experiments.resolve import check_batch, choose_data, choose_precision
-from reproductions.results.evidence import committed, of_records, other_images
-from reproductions.results.records import Records, records_of
+from reproductions.results.evidence import committed, other_images, user_baseline
+from reproductions.results.records import Records, scale_records
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 from reproductions.tables.formats import Grid, to_text
@@ -202,10 +202,10 @@ def main(args: argparse.Namespace) -> int:
         base, tree = choose_data(args.data, Path(), scale)
         check_batch(base, tree)
         images = len(scan(tree).train) if base.from_files else images
-    records = records_of(args.records, args.scale)
+    records = scale_records(args.records, args.scale)
     if not args.data and scale.needs_folder:  # a run is named by its images too
         own = records.all()
-        base = of_records(scale, own, records.place) if own else committed(args.scale).base
+        base = user_baseline(scale, own, records.place) if own else committed(args.scale).base
     base = choose_precision(args.precision, base, args.scale)
     price = best_price(args.scale, records, args.throughput, images)
     machine = Machine(checkpoints=args.checkpoints)
@@ -227,7 +227,7 @@ def scales(args: argparse.Namespace) -> int:
         line = {
             "scale": name,
             "K": ", ".join(map(str, (*scale.below["simo"], scale.base.num_negatives))),
-            "yours": str(len(records_of(args.records, name).all())),
+            "yours": str(len(scale_records(args.records, name).all())),
             "committed": str(len(committed(name).records)),
             "images; a run": "; ".join(about if scale.evidence else [*about, "never evidence"]),
         }

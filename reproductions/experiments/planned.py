@@ -333,7 +333,7 @@ def experiment_jobs(names: Iterable[str], base: Recipe) -> list[Run]:
     return list({job.run_id: job for job in runs}.values())
 
 
-def scale_of(names: Iterable[str]) -> str:
+def common_scale(names: Iterable[str]) -> str:
     """The scale of some experiments.
 
     Raises:

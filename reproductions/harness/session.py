@@ -30,7 +30,7 @@ from reproductions.experiments.resolve import (
 )
 from reproductions.harness.options import OTHER_DEST
 from reproductions.results import evidence
-from reproductions.results.evidence import Evidence, of_records
+from reproductions.results.evidence import Evidence, user_baseline
 from reproductions.results.records import Records, is_committed
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
@@ -73,8 +73,8 @@ class Session:
         return Run(recipe, seed, self.machine, self.folder)
 
     @property
-    def evidence(self) -> bool:
-        """Whether the committed evidence is other than this session's own records."""
+    def has_own_records(self) -> bool:
+        """Whether the records of this session are other than the committed ones."""
         return not is_committed(self.folder)
 
     def table(self, number: int) -> Table:
@@ -92,20 +92,20 @@ class Session:
         find = self.records.find
         return [s for s in self.seeds if all([find(recipe, s), find(baseline, s)])]
 
-    def own(self, number: int) -> Evidence:
+    def own_evidence(self, number: int) -> Evidence:
         """Own records of a table's rows, selected or not: intervals of claims hold together."""
         if number not in self.judged:
             find, rows = self.records.find, self.table(number).rows
             runs = [find(row.recipe, seed) for row in rows for seed in self.seeds]
             records = tuple(record for record in runs if record)
-            planned = len(self.seeds) if self.evidence else None
+            planned = len(self.seeds) if self.has_own_records else None
             self.judged[number] = Evidence(self.scale, records, other=self.base, planned=planned)
         return self.judged[number]
 
     @cached_property
     def committed(self) -> Evidence:
         """The committed evidence on this session's tables; empty where it is judged here."""
-        records = evidence.committed(self.scale).records if self.evidence else ()
+        records = evidence.committed(self.scale).records if self.has_own_records else ()
         return Evidence(self.scale, records, other=self.base)
 
 
@@ -150,7 +150,7 @@ def own_option(config: pytest.Config, name: str) -> Any:
     return vars(config.option)[other] if other in vars(config.option) else config.getoption(name)
 
 
-def machine_of(option: Callable[[str], Any], base: Recipe, data_dir: Path) -> Machine:
+def choose_machine(option: Callable[[str], Any], base: Recipe, data_dir: Path) -> Machine:
     """Where and how runs are made.
 
     Raises:
@@ -190,11 +190,14 @@ def checked_session(config: pytest.Config) -> Session:
     folder = option("records") / option("scale")
     if scale.needs_folder and not option("data") and (never or listing):
         records = Records(folder)
-        base, data_dir = of_records(scale, records.all(), records.place), option("data_dir")
+        base, data_dir = (
+            user_baseline(scale, records.all(), records.place),
+            option("data_dir"),
+        )
     else:
         base, data_dir = choose_data(option("data"), option("data_dir"), scale)
     base = choose_precision(option("precision"), base, option("scale"))
-    machine = machine_of(option, base, data_dir)
+    machine = choose_machine(option, base, data_dir)
     jobs = option("jobs") or default_jobs(option, machine)
     if jobs > 1 and not option("threads"):
         machine = replace(machine, threads=1)
@@ -214,7 +217,7 @@ def checked_session(config: pytest.Config) -> Session:
         write_jobs=option("write_jobs"),
         strict_busy=option("strict_busy"),
     )
-    if not session.evidence and not never:
+    if not session.has_own_records and not never:
         raise ValueError(f"{folder} holds the evidence: judge it with --run never")
     if not listing and not never:
         check_speed(option("precision"), base, machine.device)
@@ -234,7 +237,7 @@ def check_folders(session: Session) -> None:
         for needed in (session.folder, session.machine.checkpoints):
             check_writable(needed)
         check_locks(session.machine.checkpoints)
-    elif session.evidence:  # that of committed ones is still to come
+    elif session.has_own_records:  # that of committed ones is still to come
         rows = [row for number in TABLES for row in session.table(number).rows]
         pairs = ((row.recipe, seed) for row in rows for seed in session.seeds)
         if not any(session.records.has(*pair) for pair in pairs):

@@ -12,7 +12,7 @@ import pandas as pd
 from eqco.evaluation.metrics import METRICS
 from eqco.methods import METHODS
 from reproductions.results.evidence import Evidence
-from reproductions.results.published import NOT_VERIFIED, number_for, published
+from reproductions.results.published import number_for, published, published_text
 from reproductions.scales import SCALES
 from reproductions.statistics.intervals import near_published
 from reproductions.statistics.verdicts import CHANGED, Verdict
@@ -59,7 +59,7 @@ def published_cell(evidence: Evidence, number: int, row: Row) -> str:
     line, values = number_for(number, row.name), list(evidence.values(row).values())
     if line and values:
         return f"{line.value}; {near_published(values, float(line.value), line.trials)}"
-    return line.value if line else NOT_VERIFIED
+    return published_text(number, row.name)
 
 
 def prediction(claim: Claim, verdict: Verdict | None) -> str:

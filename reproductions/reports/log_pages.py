@@ -49,7 +49,7 @@ def over_both(experiment: Experiment, comparison: Comparison) -> str:
     if not comparison.weights.keys() <= recipes.keys():  # a row waits for its learning rate
         return ""
     for name in comparison.weights:
-        runs = evidence.of(Row(recipes[name])).items()
+        runs = evidence.records_for(Row(recipes[name])).items()
         images = {seed: right_images(record, "linear") for seed, record in runs}
         rows.append({seed: right for seed, right in images.items() if right is not None})
     seeds = experiment.planned_seeds(comparison)

@@ -41,7 +41,7 @@ GLYPHS = "glyphs"
 
 def run_cell(evidence: Evidence, row: Row) -> str:
     """Median time of a run of a row; without a record, its price."""
-    records = evidence.of(row).values()
+    records = evidence.records_for(row).values()
     if not records:
         return missing.cost(evidence.scale, [row.recipe])
     return duration(median(r.seconds["train"] + r.seconds["probe"] for r in records))
@@ -65,7 +65,7 @@ def references(evidence: Evidence) -> str:
 def table_page(number: int, evidence: Evidence) -> str:
     """A table at a scale: cells, claims, and what has no record; or that it was not run."""
     parts = [f"### Scale {evidence.scale}", sentence(missing.table_not_run(number, evidence.scale))]
-    if any(map(evidence.of, evidence.tables[number].rows)):
+    if any(map(evidence.records_for, evidence.tables[number].rows)):
         times = [run_cell(evidence, row) for row in evidence.tables[number].rows]
         cells = row_grid(evidence, number, {"a run": times})
         parts[1:1] = [page_table(cells), references(evidence)]

@@ -126,7 +126,7 @@ def level_in_k(name: str, before: str, after: str) -> str:
     return f"{before} varies with K by {eqco:.2f}{unit} at most, InfoNCE's by {plain:.2f}; {after}"
 
 
-def told(verdict: Verdict | None, paper: str) -> str:
+def outcome(verdict: Verdict | None, paper: str) -> str:
     """A verdict in a word; else what is missing."""
     return f"**{verdict.status}**" if verdict else table_not_run(paper)
 
@@ -135,7 +135,7 @@ def paper_claims() -> str:
     """The claims of the paper, C1 to C5, each with the result here in a line."""
     judged = paper_verdicts("C1")
     level = {claim.num_negatives: verdict for claim, verdict in judged if claim.aspect == "level"}
-    by_k = ", ".join(f"K = {k}: {told(verdict, 'C1')}" for k, verdict in sorted(level.items()))
+    by_k = ", ".join(f"K = {k}: {outcome(verdict, 'C1')}" for k, verdict in sorted(level.items()))
     with_moco = [verdict for _, verdict in paper_verdicts("C5")]
     results = {
         "C1": by_k or table_not_run("C1"),
@@ -149,8 +149,8 @@ def paper_claims() -> str:
             "**holds** for the mean: 1 − π₀ (the softmax weight of the negatives)",
             "its noise grows as K shrinks",
         ),
-        "C4": f"{told(few(judged, 'level'), 'C1')} at this learning rate",
-        "C5": told(with_moco[0] if with_moco else None, "C5"),
+        "C4": f"{outcome(few(judged, 'level'), 'C1')} at this learning rate",
+        "C5": outcome(with_moco[0] if with_moco else None, "C5"),
     }
     lines = [[name, claim, results[name]] for name, claim in PAPER.items()]
     rate = SCALES[GLYPHS].base.learning_rate

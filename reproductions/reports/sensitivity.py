@@ -88,16 +88,16 @@ def headline(scale: str) -> tuple[Row, Row]:
     return eqco[HEADLINE_K], eqco[max(eqco)]
 
 
-def values_of(scale: str, row: Row, metric: str) -> dict[int, float]:
+def row_values(scale: str, row: Row, metric: str) -> dict[int, float]:
     """A metric of a row by seed: of the records, or measured apart."""
     if metric != PERTURBED:
         return committed(scale).values(row, metric)
     return by_seed(perturbed_probe.measured(), metric, scale=scale, digest=row.recipe.digest())
 
 
-def of_headline(scale: str, metric: str) -> Pairing | None:
+def headline_pair(scale: str, metric: str) -> Pairing | None:
     """The pair of the headline."""
-    few, full = (values_of(scale, row, metric) for row in headline(scale))
+    few, full = (row_values(scale, row, metric) for row in headline(scale))
     return pair(few, full)
 
 
@@ -111,7 +111,7 @@ def gains(scale: str, metric: str, *, same_count: bool) -> str:
     """
     rows = committed(scale).tables[TABLE].rows
     pairs = (
-        pair(values_of(scale, a, metric), values_of(scale, b, metric))
+        pair(row_values(scale, a, metric), row_values(scale, b, metric))
         for a, b in combinations(rows, 2)
         if (a.recipe.num_negatives == b.recipe.num_negatives) == same_count
     )
@@ -127,7 +127,7 @@ HEADER = (
 
 def line(scale: str, metric: str) -> list[str]:
     """A metric's line; "not run" where the headline lacks seeds."""
-    pairing = of_headline(scale, metric)
+    pairing = headline_pair(scale, metric)
     title = titles()[metric]
     if pairing is None:
         return [title, *(f"under {LEAST_SEEDS} seeds" for _ in HEADER[1:])]
@@ -142,7 +142,7 @@ def section() -> str:
     parts = []
     for scale in shown_scales():
         rows = headline(scale)
-        if all(of_headline(scale, metric) is None for metric in METRICS):
+        if all(headline_pair(scale, metric) is None for metric in METRICS):
             command = f"{missing.table_command(TABLE, scale)} --seeds {LEAST_SEEDS}"
             recipes = [row.recipe for row in rows]
             text = f"Not measured, both rows need {LEAST_SEEDS} seeds: `{command}`"

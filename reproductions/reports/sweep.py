@@ -54,7 +54,7 @@ def texts(rate_runs: RateRuns, rates: Iterable[float], shown: Shown, metric: str
     return [cells.get(rate, "–") for rate in rates]
 
 
-def spread_of(metric: str) -> Shown:
+def metric_spread(metric: str) -> Shown:
     """Shows mean and spread of a metric."""
     return lambda runs: spread(runs[metric].dropna())
 
@@ -81,15 +81,15 @@ def by_rate(runs: Runs, shown: Shown, metric: str = "") -> str:
     return markdown_table(["loss", "K", *(f"lr {rate:g}" for rate in rates)], lines)
 
 
-def metrics_of(runs: Runs) -> str:
+def metric_sections(runs: Runs) -> str:
     """Every metric, under its title."""
     return "\n\n".join(
-        f"#### {title}\n\n{by_rate(runs, spread_of(name), name)}"
+        f"#### {title}\n\n{by_rate(runs, metric_spread(name), name)}"
         for name, title in metric_titles().items()
     )
 
 
-def diagnostics_of(runs: Runs) -> str:
+def diagnostics_table(runs: Runs) -> str:
     """Mean 1 - pi_0 and CV^2 of the trained encoders."""
     return by_rate(runs, lambda r: f"{r['one_minus_pi0'].mean():.2f} / {r['cv2'].mean():.1f}")
 
@@ -115,7 +115,7 @@ def cells_below(runs: Runs) -> dict[int, tuple[tuple[str, int], ...]]:
     return {k: (("infonce", full), ("infonce", k), ("eqco", k)) for k in below}
 
 
-def fixed_of(runs: Runs) -> str:
+def fixed_rate_table(runs: Runs) -> str:
     """The paper's protocol: one learning rate for every cell."""
     lines = [
         [f"{rate:g}", str(k), *compared(by_seed(runs[*cell, rate]) for cell in cells)]
@@ -125,7 +125,7 @@ def fixed_of(runs: Runs) -> str:
     return markdown_table(("learning rate", *DIFFERENCES), lines)
 
 
-def best_of(runs: Runs) -> str:
+def best_rate_table(runs: Runs) -> str:
     """Each cell at its own best rate, by the mean over its seeds."""
     lines = []
     for k, cells in cells_below(runs).items():
@@ -147,7 +147,7 @@ def baseline_rates() -> str:
         for method in METHOD_NAMES:
             own = [recipe for recipe in recipes if recipe.method == method]
             rate_runs = {recipe.learning_rate: committed(scale).runs([recipe]) for recipe in own}
-            cells = texts(rate_runs, rates, spread_of("linear"), "linear")
+            cells = texts(rate_runs, rates, metric_spread("linear"), "linear")
             lines.append([METHODS[method].title, scale, *cells])
     return markdown_table(["method", "scale", *(f"lr {rate:g}" for rate in rates)], lines)
 
@@ -159,9 +159,9 @@ def count() -> str:
 
 SECTIONS: dict[str, Callable[[], str]] = {
     "count": count,
-    "metrics": lambda: in_each(metrics_of),
-    "fixed": lambda: in_each(fixed_of),
-    "best": lambda: in_each(best_of),
-    "diagnostics": lambda: in_each(diagnostics_of),
+    "metrics": lambda: in_each(metric_sections),
+    "fixed": lambda: in_each(fixed_rate_table),
+    "best": lambda: in_each(best_rate_table),
+    "diagnostics": lambda: in_each(diagnostics_table),
     "methods": baseline_rates,
 }

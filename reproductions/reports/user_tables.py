@@ -110,13 +110,13 @@ def main(args: argparse.Namespace) -> int:
     check_tables(args.tables)
     records = records_in(args.records, args.scale)
     own = Evidence(args.scale, tuple(records.all()))
-    if not any(own.of(row) for row, _ in own.rows.values()):
+    if not any(own.records_for(row) for row, _ in own.rows.values()):
         raise ValueError(
             f"none of the {len(own.records)} records in {records.place} is of a row of a table at "
             f"scale {args.scale}: eqco show {records.place} lists them"
         )
     what = "runs" if args.runs else "claims" if args.claims else "cells"
-    numbers = args.tables or [n for n, t in own.tables.items() if any(map(own.of, t.rows))]
+    numbers = args.tables or [n for n, t in own.tables.items() if any(map(own.records_for, t.rows))]
     readable = "text" if args.out is None and sys.stdout.isatty() else "md"
     named = ENDINGS.get(args.out.suffix) if args.out else None
     form = args.format or named or ("csv" if args.runs else readable)

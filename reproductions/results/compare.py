@@ -42,14 +42,14 @@ def read_runs(place: Path) -> list[Record]:
     return records
 
 
-def name_of(record: Record) -> str:
+def recipe_name(record: Record) -> str:
     """A recipe's name under today's numerics: that of its runs without the seed."""
     return record.recipe.run_id(0).removesuffix("-s0")
 
 
 def accuracies(records: Iterable[Record]) -> pd.DataFrame:
     """Mean, count and variance over seeds by recipe, percent; records without one are left out."""
-    lines = [(name_of(r), r.metrics[PRIMARY]) for r in records if PRIMARY in r.metrics]
+    lines = [(recipe_name(r), r.metrics[PRIMARY]) for r in records if PRIMARY in r.metrics]
     grouped = pd.DataFrame(lines, columns=["recipe", "accuracy"]).groupby("recipe")["accuracy"]
     return grouped.agg(["mean", "count", "var"])
 
@@ -99,7 +99,7 @@ def origin_lines(a: Iterable[Record], b: Iterable[Record]) -> list[str]:
 
 def compare(a: Sequence[Record], b: Sequence[Record]) -> list[str]:
     """The comparison as lines."""
-    frame, names = differences(a, b), [set(map(name_of, records)) for records in (a, b)]
+    frame, names = differences(a, b), [set(map(recipe_name, records)) for records in (a, b)]
     differs = frame["p"] < 1 - LEVEL
     cells = {
         "recipe": frame.index,

@@ -52,7 +52,7 @@ def frame(records: Sequence[Record]) -> pd.DataFrame:
     )
 
 
-def of_records(scale: Scale, records: Sequence[Record], place: object) -> Recipe:
+def user_baseline(scale: Scale, records: Sequence[Record], place: object) -> Recipe:
     """The baseline of a scale with the data of some records, which users may have brought.
 
     Raises:
@@ -90,7 +90,7 @@ class Evidence:
         """The baseline, with the data of the records where users bring it, and their precision."""
         if self.other:
             return self.other
-        base = of_records(SCALES[self.scale], self.records, self.scale)
+        base = user_baseline(SCALES[self.scale], self.records, self.scale)
         precisions = {record.recipe.precision for record in self.records}
         return replace(base, precision=precisions.pop()) if len(precisions) == 1 else base
 
@@ -125,15 +125,15 @@ class Evidence:
     def has_planned_row(self) -> bool:
         """Whether a row of a table has as many seeds as are planned: none is shown before."""
         rows = ((row, table.planned) for table in self.tables.values() for row in table.rows)
-        return any(len(self.of(row)) >= planned for row, planned in rows)
+        return any(len(self.records_for(row)) >= planned for row, planned in rows)
 
-    def of(self, row: Row) -> dict[int, Record]:
+    def records_for(self, row: Row) -> dict[int, Record]:
         """Records of a row by seed."""
         return self.by_recipe.get(row.recipe, {})
 
     def values(self, row: Row, metric: str = PRIMARY) -> dict[int, float]:
         """The metric of a row by seed, percent; runs without it are left out."""
-        pairs = self.of(row).items()
+        pairs = self.records_for(row).items()
         return {s: float(r.metrics[metric]) for s, r in pairs if metric in r.metrics}
 
     @cached_property
@@ -150,7 +150,7 @@ class Evidence:
 
     def diagnostic(self, row: Row, name: str = NEGATIVE_WEIGHT) -> dict[int, float]:
         """A diagnostic of the trained encoders of a row, by seed."""
-        records = self.of(row).items()
+        records = self.records_for(row).items()
         return {s: r.diagnostics[name] for s, r in records if name in r.diagnostics}
 
     def predictions(self, number: int, metric: str = PRIMARY) -> dict[str, tuple[float, float]]:

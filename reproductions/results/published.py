@@ -94,7 +94,7 @@ def number_for(table: int, row: str, metric: str = "top1") -> Published | None:
     return next((p for p in published() if (p.table, p.row, p.metric) == key), None)
 
 
-def shown(table: int, row: str) -> str:
+def published_text(table: int, row: str) -> str:
     """The published top-1 of a row as tables show it."""
     number = number_for(table, row)
     return number.value if number else NOT_VERIFIED

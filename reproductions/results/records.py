@@ -15,7 +15,7 @@ RECORDS = Path(__file__).parents[1] / "records"
 LINES = ".jsonl"
 
 
-def records_of(folder: Path, scale: str) -> Records:
+def scale_records(folder: Path, scale: str) -> Records:
     """The records of a scale in a folder, which may be that of the scale alone."""
     records = Records(folder)
     return records if folder.name == scale and records else Records(folder / scale)

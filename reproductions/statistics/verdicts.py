@@ -104,7 +104,7 @@ def mean_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, floa
     return float(values.mean() - half), float(values.mean() + half)
 
 
-def status_of(interval: tuple[float, float], low: float, high: float) -> str:
+def interval_status(interval: tuple[float, float], low: float, high: float) -> str:
     """The status of a claim that a mean lies between two bounds, from its interval."""
     if low < interval[0] and interval[1] < high:
         return HOLDS
@@ -126,7 +126,7 @@ def judge(
     interval = mean_interval(sums, 1 - (1 - LEVEL) / simultaneous)
     decided = n >= max(planned, LEAST_SEEDS)
     return Verdict(
-        status_of(interval, low, high) if decided else OPEN,
+        interval_status(interval, low, high) if decided else OPEN,
         float(sums.mean()) if n else math.nan,
         float(sums.std(ddof=1)) if n > 1 else math.nan,
         *interval,

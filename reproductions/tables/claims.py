@@ -88,7 +88,7 @@ def tally(verdicts: Iterable[Verdict]) -> str:
     return ", ".join(f"{counts[status]} {word}" for status, word in words)
 
 
-def seeds_of(verdicts: Iterable[Verdict]) -> str:
+def seed_counts(verdicts: Iterable[Verdict]) -> str:
     """`n=5`, or `n=3 to 5` where claims have different numbers of seeds."""
     counts = sorted({verdict.n for verdict in verdicts}) or [0]
     return f"n={counts[0]}" if len(counts) == 1 else f"n={counts[0]} to {counts[-1]}"

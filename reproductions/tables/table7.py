@@ -23,7 +23,7 @@ BIAS = 0.4  # of K = 16, with 15 draws
 REST = {16: 0.5, 4: 2.0}  # full K over EqCo with the most draws
 
 
-def draws_of(k: int, available: int) -> list[int]:
+def draw_counts(k: int, available: int) -> list[int]:
     """Numbers of draws of K whose totals are K, 64 and the most of 16 times a whole number."""
     largest = 16 * (available // 16)
     return [total // k for total in sorted({k, 64, largest}) if total <= largest]
@@ -39,7 +39,7 @@ def build(scale: Scale, base: Recipe) -> Table:
             with_loss(
                 simo, loss, k, f"-draws{m}" if m > 1 else "", f"{m} draws" if m > 1 else "", draws=m
             )
-            for m in draws_of(k, simo.num_negatives)
+            for m in draw_counts(k, simo.num_negatives)
         ]
     claims = (*noise_claims(rows), *bias_claims(rows, full))
     return Table(

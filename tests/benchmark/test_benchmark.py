@@ -13,7 +13,7 @@ import pytest
 
 from benchmark.__main__ import PAGE, main
 from benchmark.measure import Measurement
-from benchmark.report import GOALS, Goal, lines_of, rows_of, summary, table
+from benchmark.report import GOALS, Goal, report_rows, row_lines, summary, table
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = {"losses", "drawing", "queue", "views", "decode", "step", "run", "start-up", "memory"}
@@ -33,7 +33,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) 
 
 
 def test_every_group_measures_and_says_where(tiny: Tiny) -> None:
-    rows = rows_of(tiny[0])
+    rows = report_rows(tiny[0])
     assert {row.group for row in rows} == GROUPS
     assert len({row.name for row in rows}) == len(rows)
     for each in tiny[0]["benchmarks"]:
@@ -42,7 +42,7 @@ def test_every_group_measures_and_says_where(tiny: Tiny) -> None:
 
 
 def test_every_goal_names_a_measurement_and_what_it_is_divided_by(tiny: Tiny) -> None:
-    rows = {row.name: row for row in rows_of(tiny[0])}
+    rows = {row.name: row for row in report_rows(tiny[0])}
     for goal in GOALS:
         assert goal.name in rows, goal
         assert goal.against in ("", "plain", "limit", "lightly"), goal
@@ -55,7 +55,7 @@ def test_the_session_ends_with_one_narrow_table(tiny: Tiny) -> None:
     lines = tiny[1].splitlines()
     start = next(place for place, line in enumerate(lines) if line.split()[:2] == ["ours", "plain"])
     assert max(len(line) for line in lines[start:]) <= 80
-    assert lines[start:][: len(table(rows_of(tiny[0])))] == table(rows_of(tiny[0]))
+    assert lines[start:][: len(table(report_rows(tiny[0])))] == table(report_rows(tiny[0]))
     assert "OPS" not in tiny[1]
 
 
@@ -70,7 +70,7 @@ def test_a_goal_is_met_missed_or_has_nothing_to_compare_with() -> None:
     assert (at_least.verdict(slow), at_most.verdict(slow)) == ("missed", "missed")
     assert Goal(ROW.name, "lightly", 100).verdict(ROW) == "no peer"
     assert Goal(ROW.name, "", 0.01, "≤").verdict(ROW) == "missed"
-    first, second = lines_of(ROW)
+    first, second = row_lines(ROW)
     assert first.split()[-4:] == ["11.0", "≥", "10", "met"]
     assert second.split()[-5:] == ["-", "≥", "100", "no", "peer"]
     assert summary([ROW])[0].startswith("1 of 2 goals met, 0 missed, 1 without")

@@ -103,7 +103,7 @@ def test_waits_are_counted_by_their_place(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_group_of_steps_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: done.append("wait"))
-    launched, taken = steps.seconds_of_group(lambda: done.append("step"), "cuda")
+    launched, taken = steps.group_seconds(lambda: done.append("step"), "cuda")
     assert done == [*["step"] * steps.GROUP, "wait"]
     assert 0 < launched <= taken
 
@@ -126,7 +126,7 @@ def test_views_and_bare_loop_of_a_step_are_on_the_device(name: str, tmp_path: Pa
     recipe = steps.recipe_for(*name.split(", "), tiny=True)
     report = SimpleNamespace(data=write_tree(tmp_path / "tree"))
     with FakeCuda():
-        views = steps.images_of(report, recipe, Machine(device="cuda")).views(0)
+        views = steps.device_images(report, recipe, Machine(device="cuda")).views(0)
         bare = Bare.__new__(Bare)  # an optimiser needs a device
         bare.recipe, bare.views, bare.device = recipe, views, views[0].device
         bare.method = on_device(build(recipe, 0, "cpu"))

@@ -18,7 +18,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.__main__ import section_of
+from benchmark.__main__ import read_section
 from eqco.__main__ import main as eqco
 from eqco.artifacts.checkpoint import earlier, read, write_tensors
 from eqco.artifacts.record import Record
@@ -162,7 +162,7 @@ READERS: list[Callable[[Path], Any]] = [
     Record.read,
     Run.read_job,
     price_from_measurement,
-    section_of,
+    read_section,
 ]
 
 

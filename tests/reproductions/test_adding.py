@@ -217,4 +217,4 @@ def test_a_metric_appears_in_the_pages(monkeypatch: pytest.MonkeyPatch, commit: 
     mine = Metric("share of the first class", lambda train, test, *_: 100.0)
     monkeypatch.setitem(METRICS, "mine", mine)
     assert "share of the first class" in pages.table_page(1, committed("glyphs"))
-    assert "share of the first class" in sweep.in_each(sweep.metrics_of)
+    assert "share of the first class" in sweep.in_each(sweep.metric_sections)

@@ -49,7 +49,7 @@ PAGES = {
 def tables(evidence: Evidence) -> Iterator[Grid]:
     """Tables of a scale that have a record."""
     for number, table in evidence.tables.items():
-        if any(map(evidence.of, table.rows)):
+        if any(map(evidence.records_for, table.rows)):
             intervals = evidence.predictions(number)
             ranges = [intervals.get(row.name) for row in table.rows]
             texts = ["{:.1f} to {:.1f}".format(*ends) if ends else "–" for ends in ranges]

@@ -111,7 +111,7 @@ def plots(evidence: Evidence) -> list[Plot]:
     """A plot for each recipe of the tables that has trained runs with a curve."""
     shown = []
     for recipe, (row, _) in evidence.rows.items():
-        records = evidence.of(row).values()
+        records = evidence.records_for(row).values()
         curves = [record.curve for record in records if len(record.curve.get("step", ())) > 1]
         if not curves:
             continue

@@ -13,8 +13,8 @@ from reproductions.experiments.planned import (
     EXPERIMENTS,
     SEED_OF_CHOICES,
     Experiment,
+    common_scale,
     experiment_jobs,
-    scale_of,
 )
 from reproductions.reports import log_pages
 from reproductions.scales import SCALES
@@ -77,4 +77,4 @@ def test_a_page_says_nothing_of_accuracies_before_the_last_run(
 
 def test_experiments_of_two_scales_are_refused() -> None:
     with pytest.raises(ValueError, match="one scale at a time, got some of cifar10-cpu, glyphs"):
-        scale_of(["constant-weight", "cifar10-rates"])
+        common_scale(["constant-weight", "cifar10-rates"])

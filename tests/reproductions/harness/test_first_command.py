@@ -14,7 +14,7 @@ from eqco.engine.run import untrained
 from reproductions.results.evidence import committed
 from reproductions.scales import SCALES
 from reproductions.tables import table
-from reproductions.tables.claims import seeds_of
+from reproductions.tables.claims import seed_counts
 
 Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
 TABLE_1 = ["reproductions", "-k", "table1", "--run", "never"]
@@ -57,7 +57,7 @@ def last_sentence(text: str) -> str:
 
 def seeds(scale: str) -> str:
     """`n=5`: seeds of the committed verdicts on table 1."""
-    return seeds_of(found["linear"] for found in committed(scale).verdicts[1].values())
+    return seed_counts(found["linear"] for found in committed(scale).verdicts[1].values())
 
 
 def test_one_seed_ends_in_the_verdicts_of_the_evidence(

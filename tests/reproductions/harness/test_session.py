@@ -122,10 +122,10 @@ def test_a_scale_with_its_own_data_needs_no_folder(tmp_path: Path) -> None:
 def test_committed_records_are_no_evidence_about_themselves(tmp_path: Path) -> None:
     own = read_session(config_of(f"--records={RECORDS}", "--run=never"))
     other = read_session(config_of(f"--records={tmp_path}"))
-    assert not own.evidence
+    assert not own.has_own_records
     with pytest.raises(pytest.UsageError, match="holds the evidence: judge it with --run never"):
         read_session(config_of(f"--records={RECORDS}"))
-    assert other.evidence
+    assert other.has_own_records
 
 
 def write_record(folder: Path, data: str) -> None:
@@ -140,7 +140,9 @@ def test_a_session_without_images_judges_the_records_there_are(tmp_path: Path) -
     write_record(tmp_path, "folder:mine-01234567")
     session = read_session(config_of(*words))
     assert session.base.data == "folder:mine-01234567"
-    assert list(session.own(1).of(session.table(1).row("simo-infonce-k255"))) == [0]
+    assert list(session.own_evidence(1).records_for(session.table(1).row("simo-infonce-k255"))) == [
+        0
+    ]
     write_record(tmp_path, "folder:other-01234567")
     several = "records of folder:mine-01234567 and folder:other-01234567: name the one to judge"
     with pytest.raises(pytest.UsageError, match=several):
@@ -155,7 +157,7 @@ def test_verdicts_are_of_all_claims_of_a_table_and_of_runs_that_have_the_metric(
         for seed in range(3):
             metrics = {"linear": 80.0 + seed + row.recipe.num_negatives / 100}
             Record.of(row.recipe, seed, Machine(), now(), metrics=metrics).write(session.folder)
-    found = session.own(1).verdicts[1]
+    found = session.own_evidence(1).verdicts[1]
     assert list(found) == [claim.name for claim in session.table(1).claims]
     assert {name for name, verdicts in found.items() if verdicts} == {
         f"infonce-k{k}-drops" for k in SCALES["glyphs"].below["simo"]
@@ -169,7 +171,10 @@ def test_records_of_a_row_are_found_by_seed(tmp_path: Path) -> None:
     row = session.table(1).rows[0]
     for seed in (0, 2, 3):
         Record.of(row.recipe, seed, Machine(), now(), metrics={}).write(session.folder)
-    assert {seed: each.seed for seed, each in session.own(1).of(row).items()} == {0: 0, 2: 2}
+    assert {seed: each.seed for seed, each in session.own_evidence(1).records_for(row).items()} == {
+        0: 0,
+        2: 2,
+    }
 
 
 def test_a_cluster_has_gpus_though_this_host_has_none(monkeypatch: pytest.MonkeyPatch) -> None:

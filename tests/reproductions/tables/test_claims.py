@@ -13,7 +13,7 @@ from reproductions.tables.claims import (
     PRIMARY,
     SECOND_METRIC,
     judge_claims,
-    seeds_of,
+    seed_counts,
     tally,
 )
 
@@ -86,5 +86,5 @@ def test_tally_counts_every_kind_of_verdict_and_seeds_are_a_number_or_a_range() 
     verdicts = [each[PRIMARY] for each in judge_claims(TABLE, values).values()]
     verdicts[0] = replace(verdicts[0], status=FAILS)
     assert tally(verdicts) == "2 hold, 1 do not hold, 0 are open"
-    assert seeds_of(verdicts) == "n=4"
-    assert seeds_of([replace(verdicts[0], n=3), *verdicts]) == "n=3 to 4"
+    assert seed_counts(verdicts) == "n=4"
+    assert seed_counts([replace(verdicts[0], n=3), *verdicts]) == "n=3 to 4"

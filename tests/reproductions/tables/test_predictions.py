@@ -72,7 +72,7 @@ def test_draws_of_table_7_see_k_or_64_or_nearly_all_negatives(scale: str) -> Non
      (16, 64, [1, 4]), (16, 80, [1, 4, 5]), (4, 17, [1, 4])],
 )  # fmt: skip
 def test_numbers_of_draws(k: int, available: int, draws: list[int]) -> None:
-    assert table7.draws_of(k, available) == draws
+    assert table7.draw_counts(k, available) == draws
     assert all(k * each <= available for each in draws)
 
 
