@@ -1,7 +1,7 @@
 """Install the inner environment of tox anew where the outer one was: `tox -r -e tests`.
 
-Called as `recreate.py NAME OUTER INNER` before the commands of an outer environment. A file in both
-environments says that they know each other; `tox -r` empties the outer one alone.
+Called as `recreate.py NAME OUTER INNER` before the commands of an outer environment. A marker file
+in each environment pairs them; `tox -r` removes the outer one only.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from pathlib import Path
 
 
 def must_recreate(name: str, outer: Path, inner: Path) -> bool:
-    """Whether the outer environment is new, and the inner one is not new to it."""
+    """Whether the outer environment is new, but the inner one was paired with an earlier one."""
     return (inner / f".known-to-{name}").exists() and not (outer / ".knows-suite").exists()
 
 
 def remember(name: str, outer: Path, inner: Path) -> None:
-    """Let both environments know each other."""
+    """Write the marker files."""
     for folder, file in ((inner, f".known-to-{name}"), (outer, ".knows-suite")):
         if folder.is_dir():
             (folder / file).touch()

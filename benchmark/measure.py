@@ -1,4 +1,4 @@
-"""One way to measure: what is compared runs in turn, and the ratio is the median over the rounds.
+"""Timing: what is compared runs in turn, and a ratio is the median over the rounds.
 
 A machine that also does something else changes its speed from second to second. Two numbers taken
 one after the other then differ by a factor of two, while the ratios within a round hold.
@@ -79,7 +79,6 @@ def python(*words: str, timeout: float | None = None) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, threads and versions."""
     return {
         "device": "cpu",
         "processor": processor(),

@@ -26,7 +26,6 @@ PEERS = {
 
 
 def is_installed(module: str) -> bool:
-    """Whether a library is installed."""
     return find_spec(module) is not None
 
 

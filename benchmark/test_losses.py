@@ -65,7 +65,7 @@ def test_every_loss(compare: Compare, loss: str) -> None:
 
 @pytest.mark.parametrize("few", [16, ALL], ids=["few", "all"])
 def test_how_the_time_grows(compare: Compare, few: int) -> None:
-    """Each round runs every N, so that the fit does not see the machine's moods."""
+    """Each round runs every N, so that a change of the machine's speed does not bend the fit."""
     sizes = [
         compare.size(size, 8 * place + 32) for place, size in enumerate([256, 512, 1024, 2048])
     ]

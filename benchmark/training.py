@@ -82,7 +82,6 @@ class Bare:
         return F.cross_entropy(logits / TEMPERATURE, torch.zeros_like(rows))
 
     def step(self) -> None:
-        """One step of SGD."""
         low = self.recipe.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
             loss = self.loss()

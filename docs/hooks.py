@@ -75,7 +75,6 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def source_path(page: str) -> str:
-    """Path of a page in the repository."""
     return BACK.get(page, f"docs/{page}")
 
 
@@ -117,6 +116,4 @@ def on_post_page(output: str, **_: Any) -> str:
     return output.replace(SHIM, "worker.js")
 
 
-def on_post_template(output_content: str, **_: Any) -> str:
-    """The same for 404.html."""
-    return output_content.replace(SHIM, "worker.js")
+on_post_template = on_post_page  # for 404.html

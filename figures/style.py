@@ -109,7 +109,6 @@ def foot(axis: Axes, data: pd.DataFrame, x: str, column: str, by: str) -> None:
 
 
 def pointer(axis: Axes, x: float) -> None:
-    """A thin dotted vertical line."""
     axis.axvline(x, color=GRAY, linestyle=":", **THIN)
 
 

@@ -16,7 +16,7 @@ from eqco.runtime.signals import Stopped, catching, stop_at_once
 
 
 def show_output() -> None:
-    """End pytest's capture of what is printed; while it loads this file, only frames name it."""
+    """End pytest's capture of output, whose plugin only the call stack has at this time."""
     frame = inspect.currentframe()
     while frame and not isinstance(frame.f_locals.get("self"), pytest.PytestPluginManager):
         frame = frame.f_back
@@ -237,7 +237,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def closing_text(session: Session, number: int, width: int, colour: bool) -> str:
-    """The closing text of one table."""
     own, committed, table = session.own_evidence(number), session.committed, session.table(number)
     statuses = {}
     for row in table.rows:

@@ -60,8 +60,8 @@ def test_cell(
             if interval and value is not None:
                 low, high = interval
                 assert low <= value <= high, (
-                    f"{PREDICTED[metric].format(value)} lies outside [{low:.3g}, {high:.3g}], "
-                    "where a run of this row falls by the committed evidence (1 % over the table); "
+                    f"{PREDICTED[metric].format(value)} lies outside [{low:.3g}, {high:.3g}], the "
+                    "prediction interval of the committed evidence (99 % over the table); "
                     + record.note
                 )
 

@@ -116,7 +116,7 @@ def table1(report: Any) -> dict[str, Any]:
     except subprocess.CalledProcessError as error:
         output = error.stdout
     except subprocess.TimeoutExpired as error:
-        ended = "the time was over; the same command goes on from its checkpoint"
+        ended = "out of time; the same command continues from its checkpoint"
         output = (error.stdout or b"").decode() if isinstance(error.stdout, bytes) else ""
     run_ids = [path.stem for path in sorted(records.rglob("*.json"))]
     last = output.strip().splitlines()[-1:] or [""]

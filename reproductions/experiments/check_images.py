@@ -2,8 +2,8 @@
 
     python -m reproductions check --data folder:PATH
 
-Mending an image later changes the data (see `eqco.data.image_folder.identity`), and with it the
-recipe: a run that has begun could not go on.
+Repairing an image later changes the data (see `eqco.data.image_folder.identity`), and with it the
+recipe: a run that has started could not continue.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What has no committed record yet, in words: the command that makes it, and its price."""
+"""Sentences on runs without a committed record: the command that makes them, and its price."""
 
 from __future__ import annotations
 
@@ -45,26 +45,19 @@ def options(scale: str) -> str:
 
 
 def table_command(number: int, scale: str) -> str:
-    """The command that runs a table."""
     return f"pytest reproductions/ -k table{number}{options(scale)}"
 
 
-def not_run(scale: str, recipes: Collection[Recipe], command: str, what: str = "") -> str:
-    """`not run: 3 of 8 rows; `pytest ...` makes them (3 runs, 4 min a seed)`; "" for none."""
-    if not recipes:
-        return ""
-    start = f"not run: {what}; " if what else "not run: "
-    return f"{start}`{command}` makes them ({cost(scale, recipes)})"
-
-
 def table_not_run(number: int, scale: str) -> str:
-    """What of a table has no record; "" where all rows have one."""
+    """`not run: 3 of 8 rows; `pytest ...` makes them (3 runs, 4 min a seed)`; "" for none."""
     evidence = committed(scale)
     rows = evidence.tables[number].rows
-    lacking = [row for row in rows if not evidence.records_for(row)]
-    what = "" if len(lacking) == len(rows) else f"{len(lacking)} of {len(rows)} rows"
-    recipes = {row.recipe for row in lacking}
-    return not_run(scale, recipes, table_command(number, scale), what)
+    recipes = [row.recipe for row in rows if not evidence.records_for(row)]
+    if not recipes:
+        return ""
+    what = "" if len(recipes) == len(rows) else f"{len(recipes)} of {len(rows)} rows; "
+    command = table_command(number, scale)
+    return f"not run: {what}`{command}` makes them ({cost(scale, recipes)})"
 
 
 def sentence_of_missing(scale: str) -> str:

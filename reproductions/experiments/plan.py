@@ -49,7 +49,6 @@ class Price:
     origin: str
 
     def hours(self, recipe: Recipe) -> float:
-        """Hours of one run."""
         return self.training * recipe.epochs + self.probing * recipe.probe_epochs
 
 
@@ -146,7 +145,7 @@ def run_state(job: Run, records: Records, committed: Collection[str] = ()) -> st
 def alpha_column(wanted: Sequence[Run]) -> list[str]:
     """alpha of each run; empty where no two runs differ in it alone.
 
-    Names of runs have method, loss and K, so that rows of the table of alpha read alike.
+    Names of runs have method, loss and K alone: rows that differ in alpha look the same.
     """
     recipes = [job.recipe for job in wanted]
     cells = {(r.method, r.loss, r.num_negatives, r.alpha) for r in recipes if r.alpha is not None}
@@ -233,16 +232,13 @@ def scales(args: argparse.Namespace) -> int:
         }
         lines.append(line)
     print(to_text(Grid(pd.DataFrame(lines), ("yours", "committed")), 80, fold="images; a run"))
-    tables = {number: table(number, args.scale) for number in TABLES}
-    lines = [
-        {
-            "table": str(number),
-            f"at scale {args.scale}": entry.title,
-            "rows": str(len(entry.rows)),
-            "claims": str(len(entry.claims)),
-        }
-        for number, entry in tables.items()
-    ]
-    frame = pd.DataFrame(lines)
+    tables = [table(number, args.scale) for number in TABLES]
+    columns = {
+        "table": list(map(str, TABLES)),
+        f"at scale {args.scale}": [entry.title for entry in tables],
+        "rows": [str(len(entry.rows)) for entry in tables],
+        "claims": [str(len(entry.claims)) for entry in tables],
+    }
+    frame = pd.DataFrame(columns)
     print(f"\n{to_text(Grid(frame, ('table', 'rows', 'claims')))}")
     return 0

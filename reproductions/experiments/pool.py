@@ -31,7 +31,7 @@ SECOND = 1.0  # between two messages on the steps of a run
 
 @dataclass(frozen=True)
 class Message:
-    """What a process tells of a run.
+    """A message of a worker process about a run.
 
     Attributes:
         state: one of the words above.
@@ -50,7 +50,7 @@ Show = Callable[[Message], None]
 
 
 def missing(jobs: Sequence[Run]) -> list[Run]:
-    """Those that have no record in their folder."""
+    """Jobs without a record in their folder."""
     records = {job.folder: Records(job.folder) for job in jobs}
     return [job for job in jobs if records[job.folder].find(job.recipe, job.seed) is None]
 
@@ -197,15 +197,14 @@ class Lines:
         self.steps(message)
 
     def write(self, text: str) -> None:
-        """Print a line."""
         print(text, flush=True)
 
     def steps(self, message: Message) -> None:
-        """Nothing: who reads a file wants no line a second."""
+        """Do nothing: a log file needs no line a second."""
 
 
 class OneLine(Lines):
-    """What all runs do as one line of a terminal, beneath the lines of those that are done."""
+    """Progress of all runs in one line of a terminal, below the lines of finished runs."""
 
     def __init__(self, total: int) -> None:
         super().__init__(total)

@@ -1,4 +1,4 @@
-"""What options choose: data, device, precision, workers, launcher; of sessions and sweeps."""
+"""Options that sessions and sweeps share: data, device, precision, workers, launcher."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def check_speed(option: str, base: Recipe, device: str) -> None:
     slow = emulation(base.precision, device)
     if option == "auto" and slow:
         raise ValueError(
-            f"{slow}: use a GPU, give --precision float32 or, to train so nevertheless, "
-            "--precision bfloat16"
+            f"{slow}: use a GPU, give --precision float32, or give --precision bfloat16 to train "
+            "anyway"
         )
 
 

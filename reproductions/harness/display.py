@@ -30,9 +30,9 @@ class RunLine(Live):
 
 
 class Display:
-    """Runs and what they print, past pytest's capture; a line of progress in a terminal alone.
+    """Shows output of runs despite pytest's capture, and their progress in a terminal.
 
-    FORCE_COLOR asks for colours in a file, not for lines that are written over.
+    With FORCE_COLOR a file gets colours, but no progress line.
     """
 
     def __init__(self, config: pytest.Config) -> None:

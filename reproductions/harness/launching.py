@@ -51,19 +51,14 @@ def launched(session: Session, job: Run) -> Record | None:
     pairs = (word.split("=", 1) for word in session.launcher_options)
     parameters: dict[str, Any] = {n: int(v) if v.isdigit() else v for n, v in pairs}
     logs = job.machine.checkpoints.resolve() / "slurm"
+    submitted = None
     with job.hold():  # against the same command beside this one
-        submitted = submit(session, job, logs, parameters)
+        if not queue_state(job):  # else an earlier command submitted it
+            submitted = by_slurm(job, session.processes, logs, **parameters)
     if submitted is not None and parameters.get("cluster") == "local":
         return waited_for(submitted, job, logs)
     session.submitted.add(job.run_id)
     return None
-
-
-def submit(session: Session, job: Run, logs: Path, parameters: dict[str, Any]) -> Any:
-    """Submit a job; None where an earlier command did, and it waits or runs on the cluster."""
-    if queue_state(job):
-        return None
-    return by_slurm(job, session.processes, logs, **parameters)
 
 
 def waited_for(submitted: Any, job: Run, logs: Path) -> Record | None:
@@ -97,9 +92,9 @@ class Wait:
         self.job, self.unnamed = job, 0
 
     def goes_on(self) -> bool:
-        """After a pause, whether to ask for the run again: its holder is of this session.
+        """Pause, then return whether to try again: a process of this session holds the run.
 
-        A holder without a name has just taken the run or just left it, unless it stays so.
+        A holder without a name is just taking or leaving the run, unless it stays unnamed.
         """
         session = os.environ.get(SESSION)
         holder = self.job.holder()

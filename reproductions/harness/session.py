@@ -65,11 +65,9 @@ class Session:
 
     @cached_property
     def records(self) -> Records:
-        """The records of this session."""
         return Records(self.folder)
 
     def run(self, recipe: Recipe, seed: int) -> Run:
-        """A run of this session."""
         return Run(recipe, seed, self.machine, self.folder)
 
     @property
@@ -93,7 +91,7 @@ class Session:
         return [s for s in self.seeds if all([find(recipe, s), find(baseline, s)])]
 
     def own_evidence(self, number: int) -> Evidence:
-        """Own records of a table's rows, selected or not: intervals of claims hold together."""
+        """This session's records of a table; of all rows, since intervals are simultaneous."""
         if number not in self.judged:
             find, rows = self.records.find, self.table(number).rows
             runs = [find(row.recipe, seed) for row in rows for seed in self.seeds]
@@ -110,7 +108,7 @@ class Session:
 
 
 class Outcomes:
-    """A plugin that puts into the session what the reports of tests say; they cross processes."""
+    """Plugin that keeps what test reports say; reports also come from processes of xdist."""
 
     def __init__(self, session: Session) -> None:
         self.session = session

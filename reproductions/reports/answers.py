@@ -18,7 +18,7 @@ from reproductions.results.bound_and_gradient import worst
 from reproductions.results.evidence import committed, shown_scales
 from reproductions.results.shares import share_at
 from reproductions.statistics.verdicts import Verdict
-from reproductions.statistics.wording import INTERVAL, NOT_RUN, count, points, status
+from reproductions.statistics.wording import INTERVAL, NOT_RUN, points, status
 from reproductions.tables.claims import HEADLINE_K, PRIMARY
 from reproductions.tables.formats import markdown_table
 
@@ -61,7 +61,7 @@ def in_sentence(verdict: Verdict | None, expected: str, what: str) -> str:
     if expected and verdict.status != expected.replace("-", " "):
         raise ValueError(
             f"a sentence rests on “{expected}” of {what}; the records say “{verdict.status}”: "
-            "write the sentence anew"
+            "rewrite the sentence"
         )
     return f"{abs(verdict.mean) if expected else verdict.mean:.1f}"
 
@@ -136,7 +136,7 @@ def claims(*names: tuple[int, str]) -> str:
     for number, name in names:
         claim = committed(GLYPHS).tables[number].claim(name)
         verdict = verdict_on(GLYPHS, number, name)
-        measured = [points(verdict), count(verdict)] if verdict else ["–", "–"]
+        measured = [points(verdict), verdict.count] if verdict else ["–", "–"]
         lines.append([claim.statement, *measured, f"**{status(verdict)}**"])
     return markdown_table(["claim", INTERVAL, "seeds", "verdict"], lines)
 

@@ -20,7 +20,6 @@ LOG = Path(__file__).parents[2] / "log"
 
 
 def log_page(name: str) -> Path:
-    """The page of an experiment."""
     return LOG / f"{EXPERIMENTS[name].planned}-{name}.md"
 
 

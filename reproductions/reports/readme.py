@@ -100,19 +100,18 @@ def rate_sentence() -> str:
 
 def summary() -> str:
     """Accuracy of both losses at each K and at each scale."""
-    names = [row.name for row in table(first_table("C1"), GLYPHS).rows]
-    scales = {scale: committed(scale) for scale in shown_scales()}
-    losses = list(dict.fromkeys(row.title for row in table(first_table("C1"), GLYPHS).rows))
-    counts = list(dict.fromkeys(name.rpartition("-k")[2] for name in names))
+    number, scales = first_table("C1"), shown_scales()
+    rows = table(number, GLYPHS).rows
     lines = []
-    for k in counts:
-        cells = []
-        for found in scales.values():
-            rows = found.tables[first_table("C1")].rows
-            for row in (row for row in rows if row.name.endswith(f"-k{k}")):
-                values = found.values(row).values()
-                cells.append(spread(values) if values else NOT_RUN)
-        lines.append([k, *cells])
+    for k in dict.fromkeys(row.recipe.num_negatives for row in rows):
+        accuracies = [
+            committed(scale).values(row).values()
+            for scale in scales
+            for row in committed(scale).tables[number].rows
+            if row.recipe.num_negatives == k
+        ]
+        lines.append([str(k), *(spread(values) if values else NOT_RUN for values in accuracies)])
+    losses = dict.fromkeys(row.title for row in rows)
     header = ["K", *(f"{loss}, `{scale}`" for scale in scales for loss in losses)]
     return markdown_table(header, lines)
 

@@ -1,6 +1,6 @@
-"""How sharp the suite's own instrument is: each metric's effect, and what pairing is worth.
+"""Sensitivity of the metrics: the effect and its spread, and what pairing by seed gains.
 
-The effect is EqCo with 16 negatives minus EqCo with all, the difference that the suite is about.
+The effect is EqCo with 16 negatives minus EqCo with all.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from eqco.evaluation.metrics import METRICS
 from reproductions.experiments import missing
 from reproductions.results import perturbed_probe
 from reproductions.results.error_rates import rates
-from reproductions.results.evidence import by_seed, committed, metric_titles, shown_scales
+from reproductions.results.evidence import by_seed, committed, shown_scales
 from reproductions.statistics.verdicts import LEAST_SEEDS
 from reproductions.tables import table
 from reproductions.tables.base import Row
@@ -78,7 +78,8 @@ def pair(left: Mapping[int, float], right: Mapping[int, float]) -> Pairing | Non
 
 def titles() -> dict[str, str]:
     """Titles of the metrics measured here, by name."""
-    return {**metric_titles(), PERTURBED: "linear probe, perturbed"}
+    recorded = {name: metric.title for name, metric in METRICS.items()}
+    return {**recorded, PERTURBED: "linear probe, perturbed"}
 
 
 def headline(scale: str) -> tuple[Row, Row]:

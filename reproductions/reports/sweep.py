@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
+from eqco.evaluation.metrics import METRICS
 from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from reproductions.experiments.grid import GRID_SEEDS, METHOD_RATES, RATES, baselines, grid
 from reproductions.experiments.missing import sentence_of_missing
-from reproductions.results.evidence import by_seed, committed, metric_titles, shown_scales
+from reproductions.results.evidence import by_seed, committed, shown_scales
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import judge, weighted_sums
 from reproductions.statistics.wording import NOT_RUN, points
@@ -84,8 +85,8 @@ def by_rate(runs: Runs, shown: Shown, metric: str = "") -> str:
 def metric_sections(runs: Runs) -> str:
     """Every metric, under its title."""
     return "\n\n".join(
-        f"#### {title}\n\n{by_rate(runs, metric_spread(name), name)}"
-        for name, title in metric_titles().items()
+        f"#### {metric.title}\n\n{by_rate(runs, metric_spread(name), name)}"
+        for name, metric in METRICS.items()
     )
 
 

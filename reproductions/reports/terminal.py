@@ -14,10 +14,11 @@ from eqco.artifacts.record import Record
 from eqco.engine.progress import duration
 from eqco.methods import METHODS
 from reproductions.reports.terminal_claims import Judged, counts, print_claims
-from reproductions.results.evidence import Evidence
+from reproductions.results.evidence import NEGATIVE_WEIGHT, Evidence
 from reproductions.results.published import numbers_without_row, published_text
 from reproductions.scales import SCALES
 from reproductions.tables.base import Row
+from reproductions.tables.claims import PRIMARY
 from reproductions.tables.formats import Grid, fitting, in_terminal, spread
 
 
@@ -29,8 +30,8 @@ class Cells:
         table: its number.
         rows: all of the table, also those not selected.
         own, committed: records of the session, and the committed ones beside them.
-        ranges: where a run falls by the committed ones, by row; they may be silent of some.
-        weights: the same of its 1 - pi_0.
+        ranges: prediction interval of a run by row, from the committed records; some have none.
+        weights: the same for its 1 - pi_0.
         statuses: "passed", "failed", "not run", or how many of the seeds there are, by row.
     """
 
@@ -44,14 +45,13 @@ class Cells:
 
     def agrees(self, row: Row) -> bool | None:
         """Whether every run lies where the evidence predicts; None without runs or prediction."""
-        values = self.own.values(row).values()
+        values, weights = (
+            self.own.values(row, name).values() for name in (PRIMARY, NEGATIVE_WEIGHT)
+        )
         if row.name not in self.ranges or not values:
             return None
-        checks = (
-            (values, self.ranges[row.name]),
-            (self.own.diagnostic(row).values(), self.weights.get(row.name, (0.0, 1.0))),
-        )
-        return all(low <= value <= high for numbers, (low, high) in checks for value in numbers)
+        pairs = ((values, self.ranges[row.name]), (weights, self.weights.get(row.name, (0.0, 1.0))))
+        return all(low <= value <= high for numbers, (low, high) in pairs for value in numbers)
 
     def equal_runs(self) -> int:
         """How many runs have the metrics of the committed one of the same seed, to the bit."""
@@ -97,8 +97,8 @@ NUMBERS = ("K", "linear %", "kNN", "Δ base", "evidence", "predicted", "time")
 OPTIONAL = ("published", "time", "Δ base", "kNN")  # left out first where columns do not fit
 LEGEND = {
     "Δ base": "Δ base: points against InfoNCE with all negatives, paired by seed.",
-    "predicted": "predicted: where a run of the row falls by the committed evidence (99 %);\n"
-    "in?: it does, and so does its 1 - pi_0, which shows whether alpha / K is on.",
+    "predicted": "predicted: 99 % prediction interval of a run, from the committed evidence;\n"
+    "in?: the run is inside, and so is its 1 - pi_0, which shows whether alpha / K is on.",
 }
 
 

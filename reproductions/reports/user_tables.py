@@ -122,7 +122,7 @@ def main(args: argparse.Namespace) -> int:
     form = args.format or named or ("csv" if args.runs else readable)
     if form == "parquet":
         if args.out is None:
-            raise ValueError("--format parquet is no text: add --out FILE")
+            raise ValueError("--format parquet is binary: add --out FILE")
         write_atomically(args.out, as_parquet(FRAMES[what](own, numbers)))
     elif args.out is None:
         print(as_text(own, numbers, what, form))

@@ -1,8 +1,8 @@
 """Claims C2 and C3 from the records: the paper's bound, and the gradient, at the end of training.
 
 N queries, K negatives, alpha the effective number of negatives. The paper's bound on the mutual
-information is log(1 + alpha) - L, with alpha = K for InfoNCE. It is none where alpha > K, whatever
-its value. The gradient of a query has the length (1 - pi_0) / t times that of a mean of keys.
+information is log(1 + alpha) - L, with alpha = K for InfoNCE. Where alpha > K it is not a bound.
+The gradient of a query has the length (1 - pi_0) / t times that of a mean of keys.
 """
 
 from __future__ import annotations

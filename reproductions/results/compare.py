@@ -98,7 +98,6 @@ def origin_lines(a: Iterable[Record], b: Iterable[Record]) -> list[str]:
 
 
 def compare(a: Sequence[Record], b: Sequence[Record]) -> list[str]:
-    """The comparison as lines."""
     frame, names = differences(a, b), [set(map(recipe_name, records)) for records in (a, b)]
     differs = frame["p"] < 1 - LEVEL
     cells = {

@@ -29,11 +29,6 @@ DIAGNOSTICS = ("cv2", "one_minus_pi0", "rho2_cv2")
 OTHER_COLUMNS = ("digest", "seed", "loss_title", "method_title", "seconds", *DIAGNOSTICS)
 
 
-def metric_titles() -> dict[str, str]:
-    """Titles of the metrics by name."""
-    return {name: metric.title for name, metric in METRICS.items()}
-
-
 def frame(records: Sequence[Record]) -> pd.DataFrame:
     """One line a run: recipe, digest, seed, titles, metrics in percent, diagnostics, seconds."""
     return pd.DataFrame(
@@ -132,9 +127,10 @@ class Evidence:
         return self.by_recipe.get(row.recipe, {})
 
     def values(self, row: Row, metric: str = PRIMARY) -> dict[int, float]:
-        """The metric of a row by seed, percent; runs without it are left out."""
-        pairs = self.records_for(row).items()
-        return {s: float(r.metrics[metric]) for s, r in pairs if metric in r.metrics}
+        """A metric of a row by seed, percent, or a diagnostic; runs without it are left out."""
+        records = self.records_for(row).items()
+        values = {seed: record.metrics | record.diagnostics for seed, record in records}
+        return {seed: float(run[metric]) for seed, run in values.items() if metric in run}
 
     @cached_property
     def verdicts(self) -> dict[int, dict[str, Verdicts]]:
@@ -148,20 +144,14 @@ class Evidence:
             for claim in table.claims:
                 yield number, claim, self.verdicts[number][claim.name]
 
-    def diagnostic(self, row: Row, name: str = NEGATIVE_WEIGHT) -> dict[int, float]:
-        """A diagnostic of the trained encoders of a row, by seed."""
-        records = self.records_for(row).items()
-        return {s: r.diagnostics[name] for s, r in records if name in r.diagnostics}
-
     def predictions(self, number: int, metric: str = PRIMARY) -> dict[str, tuple[float, float]]:
         """Where a new run of each row of a table falls; rows of one seed are left out.
 
         By a metric in percent, or by `NEGATIVE_WEIGHT`, which tells more: it is what the factor
         alpha / K changes, and runs differ little in it.
         """
-        values = self.diagnostic if metric == NEGATIVE_WEIGHT else self.values
-        rows = self.tables[number].rows
-        return prediction_intervals({row.name: list(values(row, metric).values()) for row in rows})
+        values = {row.name: self.values(row, metric) for row in self.tables[number].rows}
+        return prediction_intervals({name: list(runs.values()) for name, runs in values.items()})
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -184,7 +174,6 @@ class Evidence:
 
 @cache
 def committed(scale: str) -> Evidence:
-    """Committed records of a scale."""
     return Evidence(scale, committed_records(scale))
 
 
@@ -204,8 +193,8 @@ def other_images(scale: str, base: Recipe) -> str:
     if not records or base.data in ("folder", data):  # "folder": no images were named
         return ""
     return (
-        f"these images are {base.data}, the committed records are of {data}: they tell nothing of "
-        "yours"
+        f"these images are {base.data}, the committed records are of {data} and say nothing about "
+        "them"
     )
 
 

@@ -35,7 +35,7 @@ class Records:
 
     @property
     def place(self) -> Path:
-        """What there is, for messages."""
+        """The path that exists, for messages."""
         return self.file if self.file.is_file() and not self.folder.is_dir() else self.folder
 
     @cached_property
@@ -112,5 +112,4 @@ def is_committed(place: Path) -> bool:
 
 
 def committed_records(scale: str) -> tuple[Record, ...]:
-    """Committed records of a scale."""
     return tuple(Records(RECORDS / scale).all())

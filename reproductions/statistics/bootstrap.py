@@ -1,4 +1,4 @@
-"""How sure a difference is over other seeds and other held-out images: a bootstrap over both.
+"""Bootstrap interval of a difference, over seeds and held-out images.
 
 The t-interval of a verdict is over seeds, on the images at hand. Here seeds and images are drawn
 anew, each with replacement and independently of the other (Owen, The pigeonhole bootstrap, Annals
@@ -26,7 +26,7 @@ def right_images(record: Record, metric: str) -> np.ndarray | None:
     A record keeps whole bytes; the number of images is the one that gives its accuracy.
 
     Raises:
-        ValueError: none does.
+        ValueError: no number of images gives it.
     """
     text = record.correct.get(metric)
     if text is None:

@@ -25,7 +25,7 @@ LEVEL = 0.95
 HOLDS, FAILS, OPEN = STATUSES = ("holds", "does not hold", "open")
 RELEVANT = 0.5  # points: differences of accuracy that matter begin here
 LEAST_SEEDS = 3  # two may agree by chance, and their interval says nothing then
-CHANGED = "2026-11-29"  # these rules took the place of others, after the data of the tables
+CHANGED = "2026-11-29"  # the day of these rules, after the data of the tables were seen
 
 Values = Mapping[str, Mapping[int, float]]  # accuracy in percent by row, then by seed
 
@@ -74,14 +74,18 @@ class Verdict:
     planned: int
     passed_by_infonce: bool = False
 
+    @property
+    def count(self) -> str:
+        """`n=5`, or `n=3 of 5` before the planned number of seeds."""
+        return f"n={self.n}" if self.n == self.planned else f"n={self.n} of {self.planned}"
+
     def __str__(self) -> str:
         if self.n < 2:
             return f"{self.status}: {self.mean:+.2f} points, n={self.n}, no spread is known"
-        count = f"n={self.n}" if self.n == self.planned else f"n={self.n} of {self.planned}"
         also = ", which InfoNCE passes too" if self.passed_by_infonce else ""
         return (
             f"{self.status}: {self.mean:+.2f} points [{self.low:+.2f}, {self.high:+.2f}], "
-            f"sd {self.sd:.2f}, {count}{also}"
+            f"sd {self.sd:.2f}, {self.count}{also}"
         )
 
 
@@ -120,7 +124,7 @@ def judge(
         sums: weighted sums by seed, points, shape (n,).
         low, high: the bounds, which may be infinite.
         planned: number of seeds at which it is judged.
-        simultaneous: of how many claims the intervals hold together.
+        simultaneous: number of claims whose intervals hold simultaneously.
     """
     n = len(sums)
     interval = mean_interval(sums, 1 - (1 - LEVEL) / simultaneous)

@@ -28,13 +28,6 @@ def short_p(p: float) -> str:
     return f"{p:.2f}".strip("0").rstrip(".") if p >= 0.0995 else f"{p:.3f}".removeprefix("0")
 
 
-def count(verdict: Verdict) -> str:
-    """`n=5`, or `n=3 of 5` before the planned number of seeds."""
-    if verdict.n >= verdict.planned:
-        return f"n={verdict.n}"
-    return f"n={verdict.n} of {verdict.planned}"
-
-
 def status(verdict: Verdict | None) -> str:
     """The status; `open (InfoNCE passes too)` where it would hold but says nothing about EqCo."""
     if verdict is None:

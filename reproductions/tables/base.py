@@ -136,15 +136,13 @@ class Table:
     planned: int = 5
 
     def row(self, name: str) -> Row:
-        """The row of a name."""
         return {row.name: row for row in self.rows}[name]
 
     def claim(self, name: str) -> Claim:
-        """The claim of a name."""
         return {claim.name: claim for claim in self.claims}[name]
 
     def simultaneous(self, claim: Claim) -> int:
-        """Of how many claims the interval of one holds together."""
+        """The number of claims whose intervals hold simultaneously with that of a claim."""
         return 1 if claim.name == self.primary else max(1, len(self.claims) - 1)
 
 

@@ -77,7 +77,7 @@ def spread(values: Iterable[float]) -> str:
 
 
 def fitting(grid: Grid, width: int, optional: Sequence[str]) -> Grid:
-    """The table without those optional columns, the first ones first, that do not fit a width."""
+    """The table without optional columns that do not fit; the first of the list goes first."""
     frame = grid.frame
     for name in optional:
         widths = [max(map(len, (title, *frame[title]))) + 1 for title in frame]
@@ -123,7 +123,7 @@ def to_md(grid: Grid) -> str:
 
 
 def to_latex(grid: Grid) -> str:
-    """A table environment of booktabs that fits a column of two; what all lines share is told once.
+    """A booktabs table that fits a column of two; values that all lines share are in the caption.
 
     Needs the packages booktabs and array. The first column breaks its lines where it is long. A
     table of more than five columns, or three of spreads, goes across both (`table*`).

@@ -16,8 +16,8 @@ from eqco.recipe import Recipe
 from reproductions.scales import Scale
 from reproductions.tables.base import Claim, Row, Table, beats, equals, with_loss
 
-# Predicted points at the glyphs scale, from five seeds of the first instrument: at K = 16 half of
-# what is missing is noise. The first 4 of 15 draws take most of the noise, which falls as 1 / M.
+# Predicted points at the glyphs scale, from five seeds of earlier runs: at K = 16 half of what is
+# missing is noise. The first 4 of 15 draws remove most of the noise, which falls as 1 / M.
 NOISE = {(16, 4): 0.5, (16, 15): 0.1, (4, 16): 1.8, (4, 60): 0.2}
 BIAS = 0.4  # of K = 16, with 15 draws
 REST = {16: 0.5, 4: 2.0}  # full K over EqCo with the most draws

@@ -86,7 +86,6 @@ def paper_claims(sources: dict[str, Evidence]) -> list[Grid]:
 
 
 def every_claim(evidence: Evidence) -> Grid:
-    """All claims of a scale."""
     grids = {number: claim_grid(evidence, number) for number in evidence.tables}
     frame = pd.concat([grid.frame.assign(table=str(n)) for n, grid in grids.items()])
     verdicts = linear_verdicts(evidence)

@@ -213,5 +213,5 @@ def test_a_sentence_has_its_number_as_long_as_its_verdict_stands(what: str, numb
     assert with_numbers(f"<!--= {what} -->old<!--/-->") == f"<!--= {what} -->{number}<!--/-->"
     *place, _ = what.split()
     if number[0].isdigit():
-        with pytest.raises(ValueError, match="write the sentence anew"):
+        with pytest.raises(ValueError, match="rewrite the sentence"):
             with_numbers(f"<!--= {' '.join(place)} open -->old<!--/-->")

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from reproductions.statistics.verdicts import HOLDS, OPEN, Verdict
-from reproductions.statistics.wording import count, points, short_p, word
+from reproductions.statistics.wording import points, short_p, word
 
 LOST = Verdict(HOLDS, -1.2, 0.6, -1.75, -0.7, n=5, planned=5)
 
@@ -28,6 +28,6 @@ def test_a_verdict_has_its_interval_its_seeds_and_a_mark_where_infonce_passes_to
     assert points(LOST, 1) == "-1.2 [-1.8, -0.7]"
     assert points(replace(LOST, n=1), 1) == "-1.2"
     early = replace(LOST, status=OPEN, n=3)
-    assert (word(early), count(early), word(None)) == ("open", "n=3 of 5", "–")
+    assert (word(early), early.count, word(None)) == ("open", "n=3 of 5", "–")
     both = replace(LOST, status=OPEN, passed_by_infonce=True)
     assert word(both) == "open*"
