@@ -20,11 +20,8 @@ pytestmark = pytest.mark.benchmark(group="queue")
 @pytest.mark.parametrize("few", [16, 0], ids=["few", "all"])
 def test_loss_of_the_queue(compare: Compare, few: int) -> None:
     count, size = compare.size(256, 16), compare.size(65536, 64)
-    query, key, queue = (
-        embeddings(count).requires_grad_(),
-        embeddings(count, 1),
-        embeddings(size, 2),
-    )
+    query, key = embeddings(count).requires_grad_(), embeddings(count, 1)
+    queue = embeddings(size, 2)
     draw = torch.Generator().manual_seed(0)
     limit = Timed(partial(limit_of_few, query, key, queue, few, draw)) if few else None
     compare(

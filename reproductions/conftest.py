@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import inspect
 import os
 import re
@@ -26,6 +25,8 @@ def show_output() -> None:
 
 if "PYTEST_XDIST_WORKER" not in os.environ:
     stop_at_once(show_output)  # what follows loads torch
+
+import pandas as pd
 
 from eqco.artifacts.record import RecordError
 from eqco.artifacts.run_files import SESSION as LOCK_SESSION
@@ -87,12 +88,9 @@ def case_name(case: tuple[int, str]) -> str:
 
 def contradictions(scale: str) -> dict[tuple[int, str], str]:
     """Claims that the committed records contradict, with numbers; `pages.py` writes the file."""
-    with (HERE / "contradicted.csv").open(encoding="utf-8", newline="") as stream:
-        return {
-            (int(line["table"]), line["claim"]): plain(line["verdict"])
-            for line in csv.DictReader(stream)
-            if line["scale"] == scale
-        }
+    lines = pd.read_csv(HERE / "contradicted.csv").query("scale == @scale")
+    cases = zip(lines["table"], lines["claim"], strict=True)
+    return dict(zip(cases, map(plain, lines["verdict"]), strict=True))
 
 
 def expected_failure(why: str | None) -> list[pytest.MarkDecorator]:

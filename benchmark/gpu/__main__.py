@@ -59,14 +59,14 @@ class Report:
         return {} if self.tiny else steps.missed(self.parts)
 
     @property
-    def left(self) -> float:
-        """Seconds that are left."""
+    def seconds_left(self) -> float:
+        """Until the minutes are over."""
         return self.until - time.monotonic()
 
     def add(self, name: str, part: Callable[[Report], dict[str, Any]]) -> None:
         """Do a part, and write everything that is known."""
         start = time.monotonic()
-        if self.left <= 0:
+        if self.seconds_left <= 0:
             values: dict[str, Any] = {"left out": "no time was left"}
         else:
             try:

@@ -34,9 +34,9 @@ VIEW_TOLERANCE = 1e-4  # of views made on each device in float32
 LOW_TOLERANCE = 0.05  # of a loss in bfloat16, relative
 
 
-def small_recipe(method: str, negatives: int = 4) -> Recipe:
-    """A small recipe of a method: the glyphs of the scale "smoke"."""
-    return replace(SCALES["smoke"].baseline(method), num_negatives=negatives)
+def small_recipe(method: str) -> Recipe:
+    """A small recipe of a method: the glyphs of the scale "smoke", K = 4."""
+    return replace(SCALES["smoke"].baseline(method), num_negatives=4)
 
 
 def training(recipe: Recipe, device: str, **settings: Any) -> Pretraining:

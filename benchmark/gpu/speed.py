@@ -112,7 +112,7 @@ def table1(report: Any) -> dict[str, Any]:
         command += ["--collect-only", "-p", "no:cacheprovider"]
     ended, output = "in time", ""
     try:
-        output = python(*command, timeout=max(1.0, report.left))
+        output = python(*command, timeout=max(1.0, report.seconds_left))
     except subprocess.CalledProcessError as error:
         output = error.stdout
     except subprocess.TimeoutExpired as error:

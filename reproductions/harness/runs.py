@@ -74,8 +74,8 @@ def missing_jobs(session: Session, items: Sequence[pytest.Item]) -> list[Run]:
 
 def makes_several(session: Session) -> bool:
     """Whether several runs are made at once in processes of this machine."""
-    here = session.launcher == "here" and not session.write_jobs
-    return here and session.jobs > 1 and session.policy != "never"
+    local = session.launcher == "here" and not session.write_jobs
+    return local and session.jobs > 1 and session.policy != "never"
 
 
 def make_missing(session: Session, config: pytest.Config, items: Sequence[pytest.Item]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -73,9 +72,8 @@ def prediction(claim: Claim, verdict: Verdict | None) -> str:
 @cache
 def before(scale: str, number: int) -> dict[str, str]:
     """Verdicts of the rules that were in force until `CHANGED`, by the claim's name."""
-    with BEFORE.open(encoding="utf-8", newline="") as stream:
-        lines = [line for line in csv.DictReader(stream) if line["scale"] == scale]
-    return {line["claim"]: line["verdict"] for line in lines if line["table"] == str(number)}
+    lines = pd.read_csv(BEFORE).query("scale == @scale and table == @number")
+    return dict(zip(lines["claim"], lines["verdict"], strict=True))
 
 
 def claim_grid(evidence: Evidence, number: int) -> Grid:

@@ -34,11 +34,11 @@ def planned_values(experiment: Experiment, metric: str) -> Values:
     return values
 
 
-def verdicts(name: str, metric: str = "linear") -> list[Verdict]:
-    """Verdicts on an experiment's comparisons, the primary one first."""
+def verdicts(name: str) -> list[Verdict]:
+    """Verdicts on an experiment's comparisons by the linear probe, the primary one first."""
     experiment = EXPERIMENTS[name]
     seeds = [experiment.planned_seeds(comparison) for comparison in experiment.comparisons]
-    return judge_all(experiment.comparisons, planned_values(experiment, metric), seeds)
+    return judge_all(experiment.comparisons, planned_values(experiment, "linear"), seeds)
 
 
 def over_both(experiment: Experiment, comparison: Comparison) -> str:

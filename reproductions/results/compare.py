@@ -109,13 +109,13 @@ def compare(a: Sequence[Record], b: Sequence[Record]) -> list[str]:
         "": differs.map({True: "differs", False: ""}),
     }
     metrics = {(record.recipe, record.seed): record.metrics for record in a}
-    again = [r.metrics == metrics[r.recipe, r.seed] for r in b if (r.recipe, r.seed) in metrics]
+    repeats = [r.metrics == metrics[r.recipe, r.seed] for r in b if (r.recipe, r.seed) in metrics]
     lines = [
         f"A: {len(a)} runs of {len(names[0])} recipes; B: {len(b)} runs of {len(names[1])}; "
         f"{len(names[0] & names[1])} recipes in both",
         to_text(Grid(pd.DataFrame(cells), ("A", "B", "B - A", "p"))),
         f"{differs.sum()} of {len(frame)} recipes differ beyond seeds, at {1 - LEVEL:.0%}",
-        f"{sum(again)} of {len(again)} runs of the same recipe and seed have equal metrics",
+        f"{sum(repeats)} of {len(repeats)} runs of the same recipe and seed have equal metrics",
     ]
     for label, alone in (("A", names[0] - names[1]), ("B", names[1] - names[0])):
         if alone:
