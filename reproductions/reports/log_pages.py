@@ -24,6 +24,11 @@ def log_page(name: str) -> Path:
     return LOG / f"{EXPERIMENTS[name].planned}-{name}.md"
 
 
+def title_of(name: str) -> str:
+    """The title of an experiment's page."""
+    return log_page(name).read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+
+
 def values_of(made: Experiment, metric: str) -> Values:
     """A metric of the planned seeds of each row, percent."""
     found = committed(made.scale)

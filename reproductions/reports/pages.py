@@ -115,6 +115,7 @@ def prices() -> str:
 
 
 README, GALLERY = ROOT / "README.md", ROOT / "figures" / "README.md"
+LOG = log_pages.LOG / "README.md"
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {
         "answer": lambda: (
@@ -133,7 +134,7 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     ROOT / "docs" / "results.md": answers.SECTIONS,
     ROOT / "docs" / "commands.md": {"prices": prices},
     ROOT / "docs" / "sweep.md": sweep.SECTIONS,
-    log_pages.LOG / "README.md": {"index": log_pages.index},
+    LOG: {"predictions": partial(picture, "predictions", LOG), "index": log_pages.index},
     **{log_pages.log_page(n): {"outcome": partial(log_pages.section, n)} for n in EXPERIMENTS},
 }
 
