@@ -119,7 +119,8 @@ LOG = log_pages.LOG / "README.md"
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {
         "answer": lambda: (
-            f"{readme.answer()} {readme.rate_sentence()}\n\n{picture('verdicts', README)}"
+            f"{readme.answer()} {readme.rate_sentence()} {readme.photographs_sentence()}".rstrip()
+            + f"\n\n{picture('verdicts', README)}"
         ),
         "summary": readme.summary,
         "claims": readme.paper_claims,
