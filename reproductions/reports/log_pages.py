@@ -23,6 +23,11 @@ def log_page(name: str) -> Path:
     return LOG / f"{EXPERIMENTS[name].planned}-{name}.md"
 
 
+def page_title(name: str) -> str:
+    """The title of an experiment's page."""
+    return log_page(name).read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+
+
 def planned_values(experiment: Experiment, metric: str) -> Values:
     """A metric of the planned seeds of each row, percent."""
     evidence = committed(experiment.scale)
@@ -86,24 +91,36 @@ def comparison_line(rank: str, comparison: Comparison, verdict: Verdict) -> list
     ]
 
 
+def comparisons(name: str) -> str:
+    """Comparisons of an experiment, as Markdown; "" where it has none."""
+    experiment = EXPERIMENTS[name]
+    if not experiment.comparisons:
+        return ""
+    header = ["rank", "comparison", "predicted", f"measured, {INTERVAL}", "verdict", "prediction"]
+    ranks = ["primary", *(["secondary"] * (len(experiment.comparisons) - 1))]
+    lines = list(map(comparison_line, ranks, experiment.comparisons, verdicts(name)))
+    intervals = [over_both(experiment, comparison) for comparison in experiment.comparisons]
+    if any(intervals):
+        header.append("over seeds and images")
+        lines = [[*line, interval] for line, interval in zip(lines, intervals, strict=True)]
+    return markdown_table(header, lines)
+
+
 def section(name: str) -> str:
     """Rows and comparisons of an experiment, as Markdown."""
     experiment = EXPERIMENTS[name]
     linear, knn = (planned_values(experiment, metric) for metric in ("linear", "knn"))
     planned = {row: len(experiment.seeds_for(row)) for row in linear}
     rows = [[row, cell(linear[row], n), cell(knn[row], n)] for row, n in planned.items()]
-    parts = [markdown_table(["row", "linear probe, %", "kNN, %"], rows)] if rows else []
-    if experiment.comparisons:
-        measured = f"measured, {INTERVAL}"
-        header = ["rank", "comparison", "predicted", measured, "verdict", "prediction"]
-        ranks = ["primary", *(["secondary"] * (len(experiment.comparisons) - 1))]
-        lines = list(map(comparison_line, ranks, experiment.comparisons, verdicts(name)))
-        intervals = [over_both(experiment, comparison) for comparison in experiment.comparisons]
-        if any(intervals):
-            header.append("over seeds and images")
-            lines = [[*line, interval] for line, interval in zip(lines, intervals, strict=True)]
-        parts.append(markdown_table(header, lines))
+    cells = markdown_table(["row", "linear probe, %", "kNN, %"], rows) if rows else ""
+    parts = filter(None, (cells, comparisons(name)))
     return "\n\n".join(parts) or "Not run: its learning rates are not chosen yet."
+
+
+def has_ended(name: str) -> bool:
+    """Whether the primary comparison of an experiment has its planned runs."""
+    primary = verdicts(name)[0]
+    return primary.n == primary.planned
 
 
 def state(name: str) -> str:

@@ -43,6 +43,7 @@ COLUMNS = {
     "share_recovered": {"method", "training", "learning_rate", "n", "value", "low", "high"},
     "comparisons": {"question", "label", "headline", "status", "mean", "low", "high", "n"},
     "verdicts": {"question", "label", "headline", "status", "mean", "low", "high", "n"},
+    "predictions": {"experiment", "label", "status", "mean", "predicted_low", "limit_high"},
     "learning_rate": {"method", "loss", "num_negatives", "learning_rate", "seed", "linear"},
 }
 LOOKS = {"color", "palette", "marker", "dashes", "linestyle", "linewidth", "fontsize", "figsize"}
