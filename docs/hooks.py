@@ -74,10 +74,6 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
-def source_path(page: str) -> str:
-    return BACK.get(page, f"docs/{page}")
-
-
 def site_path(path: str) -> str | None:
     """Place in the site of a file of the repository; None where the site lacks it."""
     if path in OUTSIDE:
@@ -91,7 +87,8 @@ def site_path(path: str) -> str | None:
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Turn links between files of the repository into links of the site."""
-    folder = posixpath.dirname(source_path(page.file.src_uri))
+    source = BACK.get(page.file.src_uri, f"docs/{page.file.src_uri}")
+    folder = posixpath.dirname(source)
 
     def linked(match: re.Match[str]) -> str:
         target, text = match["target"], match["text"]

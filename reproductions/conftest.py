@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -93,11 +94,6 @@ def contradictions(scale: str) -> dict[tuple[int, str], str]:
     return dict(zip(cases, map(plain, lines["verdict"]), strict=True))
 
 
-def expected_failure(why: str | None) -> list[pytest.MarkDecorator]:
-    """A strict xfail with its numbers, where the committed evidence contradicts a claim."""
-    return [pytest.mark.xfail(reason=why, strict=True, raises=AssertionError)] if why else []
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Cells and claims of all tables at the scale asked for; ids such as table1-simo-eqco-k16."""
     session = metafunc.config.stash[SESSION]
@@ -116,10 +112,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         claims = [
             (number, claim.name) for number, table in tables.items() for claim in table.claims
         ]
-        marked = [
-            pytest.param(case, marks=expected_failure(contradicted.get(case))) for case in claims
+        xfail = partial(pytest.mark.xfail, strict=True, raises=AssertionError)
+        params = [
+            pytest.param(case, marks=xfail(reason=contradicted[case]))
+            if case in contradicted
+            else case
+            for case in claims
         ]
-        metafunc.parametrize("claim", marked, ids=case_name)
+        metafunc.parametrize("claim", params, ids=case_name)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

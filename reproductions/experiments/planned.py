@@ -16,13 +16,7 @@ from typing import Any
 from eqco.artifacts.run_files import Run
 from eqco.losses.registry import LOSSES
 from eqco.recipe import Recipe
-from reproductions.experiments.comparisons import (
-    as_eqco,
-    recovers,
-    remains,
-    remains_at,
-    same_rule,
-)
+from reproductions.experiments.comparisons import as_eqco, recovers, remains, remains_at, same_rule
 from reproductions.statistics.verdicts import Comparison
 from reproductions.tables.base import with_loss
 

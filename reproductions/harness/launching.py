@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from eqco.artifacts.record import Record
-from eqco.artifacts.run_files import SESSION, Busy, Run
+from eqco.artifacts.run_files import Run
 from eqco.engine.launchers import by_slurm, by_torchrun, check_processes, check_sharing
 from eqco.engine.slurm import queue_state
-from eqco.runtime.text import plain
 from eqco.runtime.validation import TrainingError
 from reproductions.harness.session import Session
-
-PAUSE = 0.2  # seconds between two looks at a run that another process holds
 
 
 def check_launcher(session: Session, jobs: Iterable[Run]) -> None:
@@ -83,34 +76,6 @@ def write_job(session: Session, job: Run) -> None:
     if job.run_id not in session.submitted:
         session.job_files.append(job.write_job())
         session.submitted.add(job.run_id)
-
-
-class Wait:
-    """Waits for a run that another process of this session holds."""
-
-    def __init__(self, job: Run) -> None:
-        self.job, self.unnamed = job, 0
-
-    def goes_on(self) -> bool:
-        """Pause, then return whether to try again: a process of this session holds the run.
-
-        A holder without a name is just taking or leaving the run, unless it stays unnamed.
-        """
-        session = os.environ.get(SESSION)
-        holder = self.job.holder()
-        self.unnamed += not holder
-        if not session or holder not in ("", session) or self.unnamed > 10:
-            return False
-        time.sleep(PAUSE)
-        return True
-
-
-def give_up(session: Session, node: pytest.Item, job: Run, error: Busy) -> None:
-    """Skip a test whose run another process holds; fail where --strict-busy asks for it."""
-    node.user_properties.append(("busy", job.run_id))
-    if session.strict_busy:
-        pytest.fail(plain(str(error)), pytrace=False)
-    pytest.skip(plain(str(error)))
 
 
 def busy_line(session: Session) -> str:

@@ -115,19 +115,18 @@ class Outcomes:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the status of each cell, the claims judged, and the runs not waited for."""
-        properties: dict[str, list[Any]] = {}
-        for name, value in report.user_properties:
-            properties.setdefault(name, []).append(value)
         called = report.when == "call"
-        for number, name in properties.get("row", ()):
-            if called or report.outcome != "passed":
+        properties: list[tuple[str, Any]] = report.user_properties
+        for name, value in properties:
+            if name == "row" and (called or report.outcome != "passed"):
+                number, row = value
                 status = {"skipped": "not run"}.get(report.outcome, report.outcome)
-                self.session.statuses[number, name] = status
+                self.session.statuses[number, row] = status
                 self.session.judged.pop(number, None)  # before its records were there
-        if called:
-            claims = properties.get("claim", ())
-            self.session.claims += [(number, name) for number, name in claims]
-            self.session.busy |= {str(run) for run in properties.get("busy", ())}
+            elif name == "claim" and called:
+                self.session.claims.append(tuple(value))
+            elif name == "busy" and called:
+                self.session.busy.add(str(value))
 
 
 def read_session(config: pytest.Config) -> Session:
@@ -187,11 +186,8 @@ def checked_session(config: pytest.Config) -> Session:
     never, listing = option("run") == "never", bool(config.option.collectonly)
     folder = option("records") / option("scale")
     if scale.needs_folder and not option("data") and (never or listing):
-        records = Records(folder)
-        base, data_dir = (
-            user_baseline(scale, records.all(), records.place),
-            option("data_dir"),
-        )
+        records, data_dir = Records(folder), option("data_dir")
+        base = user_baseline(scale, records.all(), records.place)
     else:
         base, data_dir = choose_data(option("data"), option("data_dir"), scale)
     base = choose_precision(option("precision"), base, option("scale"))

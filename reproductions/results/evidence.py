@@ -112,11 +112,6 @@ class Evidence:
         return rows
 
     @property
-    def has_rows(self) -> bool:
-        """Whether any record is of a row of a table."""
-        return bool(self.rows.keys() & self.by_recipe.keys())
-
-    @property
     def has_planned_row(self) -> bool:
         """Whether a row of a table has as many seeds as are planned: none is shown before."""
         rows = ((row, table.planned) for table in self.tables.values() for row in table.rows)

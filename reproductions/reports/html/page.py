@@ -95,7 +95,7 @@ def context(folder: Path, shown: Path | None) -> dict[str, Any]:
     with_records = {name: evidence for name, evidence in scales.items() if evidence.records}
     sources = {}
     for name, evidence in with_records.items():
-        if evidence.has_rows or shown:
+        if shown or evidence.rows.keys() & evidence.by_recipe.keys():
             sources[name] = evidence
         if shown and committed(name).records:
             sources[f"{name}, committed"] = committed(name)
