@@ -200,7 +200,9 @@ def test_a_scale_of_bfloat16_is_refused_where_this_cpu_emulates_it(
     )  # fmt: skip
     config = config_of(*words)
     config.option.collectonly = False
-    with pytest.raises(pytest.UsageError, match=r"--precision float32, or give --precision bfloat16"):
+    with pytest.raises(
+        pytest.UsageError, match=r"--precision float32, or give --precision bfloat16"
+    ):
         read_session(config)
     assert not list(tmp_path.iterdir())
     row = SCALES["cifar10"].base
