@@ -1,4 +1,4 @@
-"""Install the inner environment of tox anew where the outer one was: `tox -r -e tests`.
+"""Reinstall the inner environment of tox together with the outer one: `tox -r -e tests`.
 
 Called as `recreate.py NAME OUTER INNER` before the commands of an outer environment. A marker file
 in each environment pairs them; `tox -r` removes the outer one only.

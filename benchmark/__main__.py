@@ -26,13 +26,13 @@ def read_section(path: Path) -> str:
     """`section` of a report's file.
 
     Raises:
-        ValueError: it is no report of pytest-benchmark.
+        ValueError: it is not a report of pytest-benchmark.
     """
     try:
         return section(read_json(path))
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} is no report of this benchmark ({error!r}): give a file of --benchmark-json"
+            f"{path} is not a report of this benchmark ({error!r}): give a file of --benchmark-json"
         ) from error
 
 

@@ -1,7 +1,7 @@
 """Timing: what is compared runs in turn, and a ratio is the median over the rounds.
 
-A machine that also does something else changes its speed from second to second. Two numbers taken
-one after the other then differ by a factor of two, while the ratios within a round hold.
+On a machine that also does something else, two times measured one after the other can differ by a
+factor of two; ratios within a round stay the same.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Measurement:
 
 
 def python(*words: str, timeout: float | None = None) -> str:
-    """What a Python process prints that knows this project.
+    """The output of a Python process that can import this project.
 
     Raises:
         subprocess.SubprocessError: it fails, or takes longer than `timeout` seconds.

@@ -35,7 +35,7 @@ def scale_data(scale: str, count: int) -> Dataset:
 
 
 def step_recipe(scale: str, method: str, negatives: int | None = 16, batch: int = 256) -> Recipe:
-    """InfoNCE of a scale with K negatives, None for all; `batch` is smaller in tests alone."""
+    """InfoNCE of a scale with K negatives, None for all; only tests pass a smaller `batch`."""
     base = replace(SCALES[scale].base, epochs=1000)
     if batch != base.batch_size:
         base = replace(base, batch_size=batch, num_negatives=batch - 1)

@@ -26,9 +26,9 @@ def label(scale: str, claim: Claim) -> str:
 
 
 def compute() -> pd.DataFrame:
-    """Every comparison with its planned seeds; what has no question of its own is of its table.
+    """Every comparison with its planned seeds, by question, or by table where it has none.
 
-    `headline` says whether it is at the K of the paper's headline.
+    `headline`: whether it is at the K of the paper's headline.
     """
     lines = []
     for scale in shown_scales():

@@ -64,7 +64,7 @@ SESSION = pytest.StashKey[Session]()
 def whole_tables(keyword: str) -> str:
     """An expression of -k in which `table1` is table 1 alone, not table 10 too.
 
-    >>> whole_tables("Table1 and k16 or not table10-simo")  # -k takes capitals for small letters
+    >>> whole_tables("Table1 and k16 or not table10-simo")  # -k ignores case
     'Table1- and k16 or not table10-simo'
     """
     return re.sub(r"\b(table\d+)(?![\w-])", r"\1-", keyword, flags=re.IGNORECASE)
@@ -196,10 +196,10 @@ def pytest_report_header(
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """Count cells without a record as not run, and claims that neither pass nor fail by verdict.
+    """Report cells without a record as "not run", and undecided claims by their verdict.
 
-    The closing table says what became of them; among "skipped" and "xfailed" the summary of pytest
-    would list each one again. A failure is left to pytest.
+    As "skipped" and "xfailed" the summary of pytest would list each of them beside the closing
+    table. Failures are left to pytest.
     """
     if not report.skipped or report.when != "call":
         return None

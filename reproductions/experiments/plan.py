@@ -88,7 +88,7 @@ def price_from_measurement(path: Path, images: int = IMAGENET[1]) -> Price:
         return Price(hours / rates["training"], hours / rates["probing"], origin)
     except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
-            f"{path} is no throughput measurement ({error!r}): make it with "
+            f"{path} is not a throughput measurement ({error!r}): make it with "
             "python -m reproductions throughput"
         ) from error
 

@@ -78,7 +78,7 @@ def wanted_runs(scale: str, data: str, seeds: Sequence[int]) -> set[str]:
 
 
 def origin_faults(record: Record, others: Iterable[Record]) -> list[str]:
-    """Why a record cannot stand beside others, by where it comes from."""
+    """Reasons in a record's origin why it cannot be added to others."""
     faults = []
     if record.numerics != NUMERICS:
         faults.append(f"it is of numerics {record.numerics}, today's are {NUMERICS}")

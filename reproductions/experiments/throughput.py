@@ -95,7 +95,7 @@ def main(args: argparse.Namespace) -> int:
     """
     recipe, size = SCALES[args.scale].base, args.batch_size
     if not recipe.from_files:
-        raise ValueError(f"throughput is of scale imagenet, got {args.scale}")
+        raise ValueError(f"throughput is measured at scale imagenet only, got {args.scale}")
     _, folder = data_folder(args.data)
     recipe = replace(recipe, batch_size=size, num_negatives=min(255, size - 1))
     machine = Machine(

@@ -222,7 +222,7 @@ def checked_session(config: pytest.Config) -> Session:
 
 
 def check_folders(session: Session) -> None:
-    """Folders can be written where runs are made, and there are records where none is made.
+    """Check that folders can be written, or that there are records where no run is made.
 
     Raises:
         ValueError: a folder cannot be written, or no row of any table has a record.

@@ -1,6 +1,6 @@
 """What the committed records say of each planned experiment, for its page in `log/`.
 
-They are looked at once: before the planned number of runs a page says only how many there are.
+Outcomes are shown when all planned runs are there; before, a page has the number of runs only.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ def baseline_rates() -> str:
 
 
 def count() -> str:
-    """What of the sweep is there, by scale; seeds of a cell stand in its brackets."""
+    """How many runs of the sweep are committed, by scale."""
     return "\n\n".join(sentence_of_missing(scale) for scale in shown_scales())
 
 

@@ -25,9 +25,9 @@ from reproductions.tables.formats import FORMATS, Grid, rendered, spread
 
 
 def records_in(folder: Path | None, scale: str) -> Records:
-    """The records of a scale, whose folder may be named itself or by its parent.
+    """The records of a scale; `folder` is that of the scale or its parent.
 
-    Without a folder, those of the usual one, else the committed ones.
+    None stands for the usual folder, or the committed records where that has none.
 
     Raises:
         ValueError: there is no record.
@@ -36,7 +36,7 @@ def records_in(folder: Path | None, scale: str) -> Records:
         folder = OPTIONS["records"]["default"]
         folder = folder if Records(folder / scale) else RECORDS
     if not folder.is_dir():
-        raise ValueError(f"--records {folder} is no folder: name one that holds records")
+        raise ValueError(f"--records {folder} is not a folder: name one that holds records")
     for records in (Records(folder / scale), Records(folder)):
         if records:
             return records

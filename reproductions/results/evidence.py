@@ -140,10 +140,10 @@ class Evidence:
                 yield number, claim, self.verdicts[number][claim.name]
 
     def predictions(self, number: int, metric: str = PRIMARY) -> dict[str, tuple[float, float]]:
-        """Where a new run of each row of a table falls; rows of one seed are left out.
+        """Prediction intervals of a new run by row of a table; rows of one seed are left out.
 
-        By a metric in percent, or by `NEGATIVE_WEIGHT`, which tells more: it is what the factor
-        alpha / K changes, and runs differ little in it.
+        `NEGATIVE_WEIGHT` is sharper than a metric: the factor alpha / K changes it, and runs of a
+        row differ little in it.
         """
         values = {row.name: self.values(row, metric) for row in self.tables[number].rows}
         return prediction_intervals({name: list(runs.values()) for name, runs in values.items()})

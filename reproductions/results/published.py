@@ -79,7 +79,7 @@ def checked(line: dict[str, Any], where: str) -> Published:
     except KeyError as error:
         raise ValueError(f"{where} lacks the column {error}") from error
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{where} is no published number: {error}") from error
+        raise ValueError(f"{where} is not a published number: {error}") from error
 
 
 @cache

@@ -16,7 +16,7 @@ LINES = ".jsonl"
 
 
 def scale_records(folder: Path, scale: str) -> Records:
-    """The records of a scale in a folder, which may be that of the scale alone."""
+    """The records of a scale in its own folder, or in one with a folder for each scale."""
     records = Records(folder)
     return records if folder.name == scale and records else Records(folder / scale)
 
@@ -69,7 +69,7 @@ class Records:
     def written(self) -> dict[str, str]:
         """The JSON of each record as it was written, canonical, by run id.
 
-        Fields that a recipe got later are not in it, as its checksum wants.
+        Without fields that recipes got later, so that the checksum still holds.
         """
         texts = self.file.read_text(encoding="utf-8").splitlines() if self.file.is_file() else []
         texts += [path.read_text(encoding="utf-8") for path in json_files(self.folder)]

@@ -19,7 +19,7 @@ class Row:
 
     Attributes:
         recipe: what is run.
-        suffix: end of its name, where loss and K do not tell it from the others.
+        suffix: end of its name, where several rows have its loss and K.
         remark: how it differs besides loss and K, for readers.
     """
 

@@ -59,9 +59,9 @@ def inside(claim: Claim, verdict: Verdict | None) -> bool | None:
 
 
 def predicted_losses(claims: Sequence[Claim], full: Row) -> dict[str, float]:
-    """Predicted points of `full` over each row that predictions link to it, by the row's name.
+    """Predicted points of `full` minus each row that chains of claims link to it, by row name.
 
-    The first link found, in the order of the claims, stands.
+    Where two chains reach a row, the first one in the order of the claims counts.
 
     Args:
         claims: of a table; `predicted` is the left row minus the right one.

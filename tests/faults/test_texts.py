@@ -211,7 +211,7 @@ def test_published_numbers_are_checked_line_by_line(tmp_path: Path) -> None:
            "1,,,simo,0,top1,68,stated,1,s,n", "1,,,simo,,top2,68,stated,1,s,n", "1,r")  # fmt: skip
     for line in bad:
         file.write_text(head + line + "\n", encoding="utf-8")
-        with pytest.raises(ValueError, match=r"published\.csv, line 2 is no published number"):
+        with pytest.raises(ValueError, match=r"published\.csv, line 2 is not a published number"):
             published.read(file)
     file.write_text("table,row\n1,r\n", encoding="utf-8")
     with pytest.raises(ValueError, match="lacks the column 'of'"):
@@ -282,5 +282,5 @@ def test_a_throughput_file_says_where_a_price_comes_from_calmly(tmp_path: Path) 
     assert is_calm(price_from_measurement(file).origin)
     for wrong in (0, -1, "2", True, 1.5):
         file.write_text(json.dumps({**found, "processes": wrong}), encoding="utf-8")
-        with pytest.raises(ValueError, match="no throughput measurement"):
+        with pytest.raises(ValueError, match="not a throughput measurement"):
             price_from_measurement(file)

@@ -47,7 +47,7 @@ BAD_INPUT = {
     "empty folder": (["plan", "--records="], "argument --records: must be a path"),
     "missing throughput file": (
         ["plan", "--scale", "imagenet", "--throughput", "/none"],
-        "/none is no throughput measurement",
+        "/none is not a throughput measurement",
     ),
     "missing image tree": (
         ["plan", "--scale=cifar10-quick", "--data=folder:/nowhere"], "/nowhere does not exist",

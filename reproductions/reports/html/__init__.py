@@ -1,1 +1,1 @@
-"""The report: what the records say, as one HTML page that needs nothing else."""
+"""The report on the records: one HTML page without other files."""

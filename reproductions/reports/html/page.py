@@ -162,8 +162,8 @@ def main(args: argparse.Namespace) -> int:
     folder = args.records or RECORDS
     if not folder.is_dir() or (folder.name in SCALES and Records(folder)):
         raise ValueError(
-            f"{folder} is no folder of records: --records takes one with a folder for each scale "
-            "in it, such as runs/records"
+            f"{folder} is not a folder of records: --records takes one with a folder for each "
+            "scale in it, such as runs/records"
         )
     if args.out.is_dir():
         raise ValueError(f"{args.out} is a folder: --out takes a file, such as report.html")

@@ -24,7 +24,7 @@ TAGS = {
 
 
 def picture(path: Path, alt: str) -> Markup:
-    """The element of a PNG, which holds it; "" where there is no such file."""
+    """An image element with the PNG in it; "" where there is no such file."""
     if not path.exists():
         return Markup("")
     stream = io.BytesIO()

@@ -105,7 +105,7 @@ def test_a_file_that_is_no_measurement_is_named(text: str | None, tmp_path: Path
     path = tmp_path / "rates.json"
     if text is not None:
         path.write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"rates.json is no throughput measurement"):
+    with pytest.raises(ValueError, match=r"rates.json is not a throughput measurement"):
         plan.best_price("imagenet", Records(tmp_path), path)
 
 

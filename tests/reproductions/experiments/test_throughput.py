@@ -59,7 +59,10 @@ def test_the_command_writes_a_measurement_that_the_plan_reads(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--scale=glyphs", "--data=part:/x"], "throughput is of scale imagenet, got glyphs"),
+        (
+            ["--scale=glyphs", "--data=part:/x"],
+            "throughput is measured at scale imagenet only, got glyphs",
+        ),
         (["--data=/x"], "--data takes folder:PATH or part:PATH, got '/x'"),
         (["--data=folder:"], "--data takes folder:PATH or part:PATH, got 'folder:'"),
     ],

@@ -157,7 +157,7 @@ def test_a_single_run_gives_a_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--records=/none"], "/none is no folder of records: --records takes one"),
+        (["--records=/none"], "/none is not a folder of records: --records takes one"),
         ([f"--records={RECORDS / 'glyphs'}"], "takes one with a folder for each scale"),
         (["--out=."], ". is a folder: --out takes a file, such as report.html"),
     ],

@@ -116,7 +116,7 @@ def test_what_cannot_be_shown_is_named(
 
     assert "is for readers: take csv, json or parquet" in error("--runs", "--format", "latex")
     assert "--format parquet is binary: add --out FILE" in error("--format", "parquet")
-    assert "is no folder" in error("--records", str(tmp_path / "none"))
+    assert "is not a folder" in error("--records", str(tmp_path / "none"))
     assert "holds no record of scale glyphs: there are some of smoke, and pytest" in error(
         "--records", str(records)
     )
