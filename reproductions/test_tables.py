@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import pytest
 
-from eqco.recipe import Recipe
+from eqco.engine.run import untrained
 from reproductions.harness.runs import Train
 from reproductions.harness.session import Session
 from reproductions.results.evidence import NEGATIVE_WEIGHT
@@ -34,11 +34,10 @@ def test_cell(
     row: tuple[int, str],
     session: Session,
     train: Train,
-    baseline: Recipe,
     record_property: Callable[[str, object], None],
 ) -> None:
     """The row trains to finite losses, beats the untrained backbone, and agrees with evidence."""
-    recipe = session.table(row[0]).row(row[1]).recipe
+    recipe, baseline = session.table(row[0]).row(row[1]).recipe, untrained(session.base)
     intervals = {m: session.committed.predictions(row[0], m).get(row[1]) for m in PREDICTED}
     seeds = session.seeds_to_judge(recipe, baseline)
     if not seeds:
