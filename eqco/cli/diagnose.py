@@ -24,6 +24,8 @@ from eqco.config import Machine
 from eqco.data import find_source, open_images
 from eqco.losses.sampling import off_diagonal
 
+ENDINGS = (".pt", ".pth", *NUMPY)
+
 
 class Case(NamedTuple):
     """Cosines (N,) and (N, M), the embeddings' dimension, what they are of, the temperature."""
@@ -79,8 +81,10 @@ def holds_embeddings(file: Path) -> bool:
     """Whether a file is to be read as embeddings rather than as a checkpoint."""
     try:
         return file.suffix in NUMPY or not is_checkpoint(read_content(file))
-    except ValueError:  # the reader of checkpoints says what is wrong with it
-        return False
+    except ValueError as error:
+        if file.suffix not in ENDINGS:
+            raise ValueError(f"{error}; diagnose reads files in {', '.join(ENDINGS)}") from error
+        return False  # the reader of checkpoints says what is wrong with it
 
 
 def main(given: argparse.Namespace) -> None:

@@ -100,10 +100,16 @@ class ImageTree:
         return digest.hexdigest()[:16]
 
 
+def check_exists(folder: Path) -> None:
+    """Raise ValueError where there is no such folder."""
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise ValueError(f"--data {folder} {what}: give the path of a folder of images")
+
+
 def folder_splits(folder: Path) -> tuple[Path, Path]:
     """The training and held-out folders of an image tree, or ValueError saying what is missing."""
-    if not folder.is_dir():
-        raise ValueError(f"data folder {folder} does not exist: give --data folder:PATH")
+    check_exists(folder)
     train = folder / "train"
     held_out = [folder / name for name in ("val", "test") if (folder / name).is_dir()]
     if not train.is_dir() or not held_out:
@@ -258,9 +264,7 @@ def scan_unlabelled(root: Path, least: int = MIN_IMAGES) -> ImageTree:
         ValueError: there is no such folder, it holds fewer than `least` images or parts of a data
             set, or a link leads nowhere.
     """
-    if not root.is_dir():
-        what = "is a file" if root.exists() else "does not exist"
-        raise ValueError(f"--data {root} {what}: give the path of a folder of images")
+    check_exists(root)
     folder = root / "train" if (root / "train").is_dir() else root
     check_no_parts(folder, class_names(folder, SkippedEntries(folder)))
     skipped = SkippedEntries(folder)

@@ -24,7 +24,7 @@ from eqco.losses.logits import (
 from eqco.losses.memory_bank import KeyQueue, in_backward
 from eqco.losses.plateau import Expected, range_of, watch
 from eqco.losses.registry import LOSSES
-from eqco.losses.sampling import draw_allowed, draw_columns
+from eqco.losses.sampling import check_generator, draw_allowed, draw_columns
 from eqco.losses.similarity import (
     FEW_WITH_GRADIENT,
     Similarities,
@@ -105,8 +105,9 @@ class ContrastiveLoss(nn.Module):
         size = QUEUE_SIZE.check("queue_size", size)
         if dim is not None:
             COUNT.check("the dimension of queue_size", dim)
+        self.check_drawing()
         if self.num_negatives is not None:
-            self.num_negatives = COUNT.check("num_negatives", self.num_negatives)
+            self.num_negatives = int(self.num_negatives)
             if 0 < size < self.num_negatives:
                 raise ValueError(
                     f"num_negatives is {self.num_negatives}, but the queue holds {size} keys"
@@ -121,12 +122,6 @@ class ContrastiveLoss(nn.Module):
                 "a loss with a queue contrasts the queries alone: leave two_sided out, and call "
                 "the loss once for each view"
             )
-        if self.generator is not None and not (
-            isinstance(self.generator, torch.Generator) and self.generator.device.type == "cpu"
-        ):
-            raise ValueError(
-                f"generator must be a torch.Generator of the CPU, got {shown(self.generator)}"
-            )
         for name in ("two_sided", "cross_modal", "gather", "warn"):
             if not isinstance(getattr(self, name), bool | None):
                 raise ValueError(f"{name} must be True or False, got {shown(getattr(self, name))}")
@@ -136,6 +131,13 @@ class ContrastiveLoss(nn.Module):
             self.two_sided = not (size or self.cross_modal)
         self.queue = KeyQueue(size, dim) if size else None
         self.stuck = 0  # steps in a row at the plateau
+
+    def check_drawing(self) -> None:
+        """Raise ValueError where negatives cannot be drawn: K and generator may change later."""
+        if self.num_negatives is not None:
+            COUNT.check("num_negatives", self.num_negatives)
+        if self.generator is not None:
+            check_generator(self.generator)
 
     def settings(self) -> dict[str, float]:
         """What the loss needs besides the temperature."""
@@ -180,6 +182,7 @@ class ContrastiveLoss(nn.Module):
             )
         elsewhere = self.queue is not None or (self.gather and distributed.world_size() > 1)
         check_embeddings(query, key, least=1 if elsewhere else 2)
+        self.check_drawing()
         if logit_scale is None:
             temperature = temperature_of(self.temperature)  # it may have changed since
         else:

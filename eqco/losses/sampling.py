@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from eqco.runtime.validation import shown
+
 # Up to one key in so many, rejection sampling of K keys is cheaper than one random number per key.
 FEW = 8
 # From so many negatives on, looking up new keys is cheaper than sorting their rows again.
@@ -26,6 +28,12 @@ def check_count(num_negatives: int, available: int, draws: int = 1) -> None:
             f"draws is {draws}, but {available} negatives are enough for 1 to "
             f"{available // num_negatives} disjoint draws of {num_negatives}"
         )
+
+
+def check_generator(generator: object) -> None:
+    """Raise ValueError where this is no CPU generator, from which every device draws the same."""
+    if not isinstance(generator, torch.Generator) or generator.device.type != "cpu":
+        raise ValueError(f"generator must be a torch.Generator of the CPU, got {shown(generator)}")
 
 
 def has_known(order: Tensor, where: Tensor, new: Tensor, available: int) -> Tensor:

@@ -70,6 +70,7 @@ class LabelLoss(nn.Module):
             ValueError: shapes do not match, or an embedding is not finite.
         """
         check_labels("embeddings", embeddings, "labels", labels)
+        self.loss.check_drawing()
         labels = labels.to(embeddings.device)
         keys, classes = embeddings, labels
         if ref_emb is not None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from eqco.config import Settings
 from eqco.losses.memory_bank import random_keys, replace_oldest
+from eqco.losses.sampling import check_generator
 from eqco.losses.similarity import Similarities
 from eqco.methods.base import Method, check_embedding_dim, own_part, places
 from eqco.methods.batch_norm import use_split_batch_norm
@@ -144,6 +145,7 @@ class MoCo(Method):
             gradient before the next batch, whose call enqueues these keys. In evaluation mode or
             without gradient the key encoder and the queue stand still.
         """
+        check_generator(generator)
         if self.moves:
             self.enqueue_pending()
         keys = self.keys(key_view, generator)  # (N, D)

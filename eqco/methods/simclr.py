@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from eqco.config import Settings
+from eqco.losses.sampling import check_generator
 from eqco.losses.similarity import Similarities, to_both_views
 from eqco.methods.base import Method, places
 from eqco.methods.encoder import Encoder
@@ -51,6 +52,7 @@ class SimCLR(Method):
             images' views each. With several processes, each has its own n of the N images, and
             draws from all.
         """
+        check_generator(generator)
         embedding = self.encoder(torch.cat([query_view, key_view]))  # (2n, D)
         self.look(embedding)
         query, key = embedding.chunk(2)  # (n, D) each

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from eqco.config import Settings
+from eqco.losses.sampling import check_generator
 from eqco.losses.similarity import Similarities, to_other_images
 from eqco.methods.base import Method, own_part, places
 from eqco.methods.encoder import Encoder
@@ -69,6 +70,7 @@ class SiMo(Method):
             of the N queries, and draws from all keys. In evaluation mode or without gradient the
             key encoder stands still.
         """
+        check_generator(generator)
         keys = gather(self.keys(key_view))  # (N, D), the whole batch
         query = self.encoder(query_view)  # (n, D), this process's part of it
         self.look(query)

@@ -82,6 +82,20 @@ CALLS: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {  # of embed
     "and with labels": (
         lambda q, k: LabelLoss(changed(temperature="1"))(q, LABELS), "above 0, got '1'"
     ),
+    **{
+        f"K of {value!r}, later": (
+            lambda q, k, value=value: changed(num_negatives=value)(q, k),
+            f"num_negatives must be a whole number from 1 to .*, got {value!r}",
+        )
+        for value in (0, -1, 4.0, "x")
+    },
+    "K, later, with labels": (
+        lambda q, k: LabelLoss(changed(num_negatives=0))(q, LABELS), "be a whole number .* got 0"
+    ),
+    "generator, later": (lambda q, k: changed(generator=0)(q, k), "a torch.Generator .* got 0"),
+    "generator, later, with labels": (
+        lambda q, k: LabelLoss(changed(generator="x"))(q, LABELS), "a torch.Generator .* got 'x'"
+    ),
     "temperature": (lambda q, k: EqCoLoss(temperature=1e-40), "temperature must"),
     "second temperature": (
         lambda q, k: DualTemperatureLoss(second_temperature=1e-40), "second_temperature must"
