@@ -88,11 +88,7 @@ def check_finite(state: Any, path: Path) -> None:
 
 
 def read(path: Path, *needed: str) -> dict[str, Any]:
-    """A checkpoint, on the CPU: the only reader, which checks all that it reads.
-
-    Args:
-        path: the file.
-        needed: parts that it must hold.
+    """A checkpoint with the parts that are needed, on the CPU; all that is read is checked.
 
     Raises:
         Damaged: the file is missing, does not match its checksums, is no checkpoint, lacks a part,
@@ -104,13 +100,11 @@ def read(path: Path, *needed: str) -> dict[str, Any]:
             kinds = {name: PARTS.get(name, dict) for name in needed}
             Table(kinds, needed=needed, others=object).check("", state)
         check_finite(state, path)
-    except OSError as error:
-        reason = error.strerror or first_line(error)
-        raise Damaged(f"checkpoint {path} cannot be read ({reason})") from error
     except Exception as error:  # torch and zipfile raise many types
         if lacks_memory(error):
             raise MemoryError(f"checkpoint {path} is too large") from error
-        raise Damaged(f"checkpoint {path} cannot be read ({first_line(error)})") from error
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise Damaged(f"checkpoint {path} cannot be read ({reason})") from error
     return state
 
 

@@ -26,14 +26,7 @@ STEM = (
 
 @dataclass(frozen=True)
 class Written:
-    """What an export wrote.
-
-    Attributes:
-        path: the file.
-        backbone: its name in this suite.
-        layout: of the parameter names.
-        tensors, parameters: how many.
-    """
+    """A file that an export wrote: a backbone with parameter names of a layout."""
 
     path: Path
     backbone: str
@@ -122,13 +115,7 @@ def check_no_checkpoint(out: Path) -> None:
 def export(checkpoint: Path, layout: str | None, out: Path) -> Written:
     """Write the query backbone of a checkpoint, atomically.
 
-    Args:
-        checkpoint: of this suite.
-        layout: a name in LAYOUTS; None chooses torchvision's where the backbone is one of its.
-        out: the file.
-
-    Returns:
-        What was written, and how it is loaded.
+    `layout` is a name in LAYOUTS; None chooses torchvision's where the backbone is one of its.
 
     Raises:
         ValueError: the checkpoint cannot be read, the backbone does not have the layout, or `out`

@@ -21,13 +21,8 @@ from eqco.runtime.text import plain
 from eqco.runtime.validation import TrainingError, check_name
 
 OTHERS = ("resnet34", "resnet101", "resnet152", "wide_resnet50_2", "resnext50_32x4d")
-KEY_SIDE = (
-    "_k.",
-    "momentum",
-    "teacher",
-    "target",
-    "ema.",
-)  # of a second network, which is not the query's
+# In names of a second network, which is not the query's.
+KEY_SIDE = ("_k.", "momentum", "teacher", "target", "ema.")
 
 
 def architectures() -> dict[str, Callable[[], nn.Module]]:
@@ -38,14 +33,7 @@ def architectures() -> dict[str, Callable[[], nn.Module]]:
 
 @dataclass(frozen=True)
 class PretrainedBackbone:
-    """A backbone with its weights.
-
-    Attributes:
-        backbone: has `num_features`.
-        name: of its architecture.
-        recipe: of its training; None where another program trained it.
-        seed: of its training.
-    """
+    """A backbone with its weights; `recipe` is None where another program trained it."""
 
     backbone: nn.Module
     name: str
@@ -134,11 +122,7 @@ def foreign_backbone(path: Path, state: Any, wanted: str | None) -> PretrainedBa
 
 
 def trained_encoder(path: Path, recipe: Recipe | None = None) -> tuple[Method, Recipe, int]:
-    """The method in a checkpoint, its recipe and seed.
-
-    Args:
-        path: a checkpoint.
-        recipe: its recipe, for early checkpoints, which do not hold it.
+    """The method in a checkpoint, its recipe and seed; early checkpoints hold no recipe.
 
     Raises:
         TrainingError: the file is missing, damaged, of another recipe, or does not hold its recipe.
@@ -166,9 +150,7 @@ def trained_encoder(path: Path, recipe: Recipe | None = None) -> tuple[Method, R
 def load_backbone(path: Path, wanted: str | None = None) -> PretrainedBackbone:
     """The backbone in a checkpoint of this suite or in a file of weights.
 
-    Args:
-        path: of the file.
-        wanted: name of the architecture, for foreign weights; None recognises it.
+    `wanted` names the architecture of foreign weights; None recognises it.
 
     Raises:
         ValueError: the file cannot be read, or holds no known backbone.

@@ -193,13 +193,8 @@ class Record:
     def parse(cls, text: str, name: str, remedy: str) -> Self:
         """The record of a JSON text.
 
-        Args:
-            text: what was written.
-            name: of the record in error messages.
-            remedy: what the user is told to do.
-
         Raises:
-            RecordError: the text is no record, truncated or edited.
+            RecordError: the text is no record, truncated or edited; it has `name` and `remedy`.
         """
         try:
             body = parse_json(text, parse_constant=refuse_constant)

@@ -50,14 +50,7 @@ JOB_FIELDS: dict[str, Kind] = {
 
 
 class Run(NamedTuple):
-    """A recipe and a seed, where they are run, and where the record goes.
-
-    Attributes:
-        recipe: what is run.
-        seed: of everything random in it.
-        machine: where and how, with the folder of the checkpoints.
-        folder: of the record.
-    """
+    """A recipe and a seed, where they are run, and the folder of the record."""
 
     recipe: Recipe
     seed: int
@@ -66,7 +59,6 @@ class Run(NamedTuple):
 
     @property
     def run_id(self) -> str:
-        """Name of the run."""
         return self.recipe.run_id(self.seed)
 
     def beside(self, ending: str) -> Path:

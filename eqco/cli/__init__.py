@@ -77,9 +77,7 @@ OUTPUTS = ("out", "picture")  # options that name files to write
 def check_output(given: argparse.Namespace, *more: Path) -> None:
     """Raise ValueError where a file to write is one that the command reads.
 
-    Args:
-        given: the parsed options; all paths but OUTPUTS count as read.
-        more: what is read besides.
+    All paths among the options but OUTPUTS count as read, and `more`.
     """
     files = [getattr(given, name, None) for name in OUTPUTS]
     outputs = [each for each in files if isinstance(each, Path)]

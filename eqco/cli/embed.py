@@ -27,7 +27,7 @@ from eqco.data.image_folder import ImageTree, scan_unlabelled
 from eqco.engine.launchers import choose_device
 from eqco.evaluation.features import Frozen
 from eqco.losses.tensors import unit
-from eqco.runtime.files import check_apart, check_writable, write_atomically
+from eqco.runtime.files import check_writable, write_atomically
 from eqco.runtime.validation import one_line
 
 ROWS, COLUMNS, SIDE = 8, 9, 64  # of the picture: images, each with its neighbours; S
@@ -36,7 +36,7 @@ GAP = 2  # white pixels around each small picture
 
 
 def check_outputs(given: argparse.Namespace) -> None:
-    """Raise ValueError where no file is asked for, one of another kind, or one that is read."""
+    """Raise ValueError where no file is asked for, or one of another kind."""
     if not given.out and not given.picture:
         raise ValueError("give --out FILE.npy, --picture FILE.png or both")
     for name, path, ending in (("out", given.out, ".npy"), ("picture", given.picture, ".png")):
@@ -44,7 +44,6 @@ def check_outputs(given: argparse.Namespace) -> None:
             raise ValueError(f"--{name} {path}: the name of its file ends in {ending}")
         if path:
             check_writable(path.parent)
-            check_apart(path, [each for each in (given.data, given.checkpoint) if each])
 
 
 def views_of(given: argparse.Namespace, images: Images, device: str) -> tuple[Tensor, str]:

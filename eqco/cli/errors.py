@@ -107,31 +107,22 @@ def run_cli(
     """
     set_up_output()
     with calm_streams():
-        return status_of(work, command, signals)
-
-
-def status_of(
-    work: Callable[[], int | None],
-    command: str,
-    signals: Callable[[], AbstractContextManager[None]],
-) -> int:
-    """`run_cli`, whose streams are set up."""
-    try:
-        with signals():
-            status = int(work() or 0)
-            if sys.stdout is not None:
-                sys.stdout.flush()
-            return status
-    except Stopped as stop:
-        if os.environ.get("RANK", "0") == "0":  # torchrun's other processes say the same
-            tell(stop.sentence(command))
-        return stop.status
-    except KeyboardInterrupt:  # outside the main thread, or of other code's handler
-        tell(Stopped(SIGINT).sentence(command))
-        return 130
-    except USER_ERRORS as error:
-        output_is_refused()
-        if isinstance(error, BrokenPipeError):
-            return BROKEN_PIPE
-        tell(failure(error))
-    return WRONG
+        try:
+            with signals():
+                status = int(work() or 0)
+                if sys.stdout is not None:
+                    sys.stdout.flush()
+                return status
+        except Stopped as stop:
+            if os.environ.get("RANK", "0") == "0":  # torchrun's other processes say the same
+                tell(stop.sentence(command))
+            return stop.status
+        except KeyboardInterrupt:  # outside the main thread, or of other code's handler
+            tell(Stopped(SIGINT).sentence(command))
+            return 130
+        except USER_ERRORS as error:
+            output_is_refused()
+            if isinstance(error, BrokenPipeError):
+                return BROKEN_PIPE
+            tell(failure(error))
+        return WRONG

@@ -10,11 +10,12 @@ from typing import Any
 
 from eqco.artifacts.checkpoint import read
 from eqco.artifacts.record import Record, RecordError
+from eqco.artifacts.run_files import JOB
 from eqco.cli.options import print_json
 from eqco.engine.progress import duration
 from eqco.runtime.validation import TrainingError
 
-JOB, COLLECTED = ".job.json", ".jsonl"
+COLLECTED = ".jsonl"
 WIDTH = 80  # of a terminal
 
 

@@ -27,11 +27,7 @@ def opened(
 ) -> tuple[Images, str]:
     """Images as the backbone takes them, and how their pixels are normalised.
 
-    Args:
-        loaded: the backbone.
-        tree: the images; None for the glyphs that it was trained on.
-        image_size: their side; None for the encoder's own.
-        machine: where they are held.
+    Without a tree they are the glyphs that it was trained on.
 
     Raises:
         ValueError: it was not trained on glyphs, or takes other images.
@@ -46,19 +42,15 @@ def opened(
             f"backbone {loaded.name} takes images of {loaded.channels} channel, those of --data "
             "have 3: leave --data out for the glyphs it was trained on"
         )
-    if recipe is not None and not recipe.from_files and size == 32:
-        data = in_memory.read_tree(tree, size)
+    if recipe is not None and not recipe.from_files and size == in_memory.SIDE:
+        data = in_memory.read_tree(tree)
         whole = replace(recipe, validation=0)  # the tree has a part to judge on
         return in_memory.InMemory(data, whole, loaded.seed, machine), "of the training images"
-    known = (
-        recipe
-        if recipe is not None and recipe.from_files
-        else Recipe(
+    if recipe is None or not recipe.from_files:
+        recipe = Recipe(
             data="part:any", image_size=size, views="moco-v2", probe="crops", backbone="resnet18"
         )
-    )
-    known = replace(known, image_size=size)
-    return FromFiles(tree, known, loaded.seed, machine), "of ImageNet"
+    return FromFiles(tree, replace(recipe, image_size=size), loaded.seed, machine), "of ImageNet"
 
 
 def warn_copies(tree: ImageTree) -> int:

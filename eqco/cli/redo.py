@@ -15,7 +15,7 @@ from eqco.config import NUMERICS, Machine
 from eqco.engine.launchers import choose_device
 from eqco.engine.run import run
 from eqco.runtime.files import check_apart, remove
-from eqco.runtime.validation import path_argument
+from eqco.runtime.validation import home_expanded
 
 COMPARED = ("metrics", "diagnostics", "curve", "correct", "steps", "data_fingerprint")
 TOLD = ("device", "threads", "processes", "compile", "python", "commit")
@@ -27,7 +27,7 @@ def find(name: str, folder: Path) -> Record:
     Raises:
         ValueError: there is none, or it cannot be trusted.
     """
-    file = path_argument(name)
+    file = home_expanded(name)
     found = Record.read(file) if file.is_file() else Record.named(name, folder)
     if found is not None:
         return found
@@ -100,7 +100,7 @@ def main(given: argparse.Namespace) -> None:
         compile=before.machine.get("compile", False),
     )
     again = Run(before.recipe, before.seed, machine, given.out)
-    check_apart(again.record_file, [path_argument(given.record), given.records])
+    check_apart(again.record_file, [home_expanded(given.record), given.records])
     after = run(*again, progress_of(given, again.recipe.batch_size))
     assert after is not None  # one process
     for path in (*again.checkpoints, again.record_file):

@@ -104,12 +104,7 @@ def closing(own: Run, record: Record) -> str:
 
 
 def lacking(checkpoint: Path, steps: int) -> str:
-    """What is wrong with the checkpoint of a run that is done, as after a full disk; "" if nothing.
-
-    Args:
-        checkpoint: its path.
-        steps: of the whole run.
-    """
+    """What is wrong with the checkpoint of a run that is done, as on a full disk; "" if nothing."""
     again = "--again trains anew"
     try:
         step = read(checkpoint, "step")["step"]

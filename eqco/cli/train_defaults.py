@@ -16,7 +16,6 @@ from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
 
-MEMORY_SIDE = 32  # images of this side are held in memory
 LARGEST_BATCH = 256
 STEPS = 4  # of an epoch, at least
 QUEUE = 4096
@@ -74,7 +73,7 @@ def source_of(data: Path, image_size: int) -> tuple[str, int, dict[str, Any]]:
     """
     if is_glyphs(data):
         return "glyphs", len(in_memory.glyph_set(1.0).train_images), {}
-    from_files = image_size != MEMORY_SIDE
+    from_files = image_size != in_memory.SIDE
     identify = find_source("files:*" if from_files else "images:*").identify
     assert identify
     usual = {**FROM_FILES, "image_size": image_size} if from_files else IN_MEMORY

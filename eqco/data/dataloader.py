@@ -11,7 +11,6 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import os
-import signal
 import sys
 import tempfile
 import threading
@@ -28,7 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from eqco.config import Machine
 from eqco.data.decode import ImageError
-from eqco.runtime.signals import NUMBERS, ignore
+from eqco.runtime.signals import held_back, ignore
 
 # Windows knows no fork.
 START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
@@ -47,22 +46,6 @@ def without_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
-
-
-@contextmanager
-def set_apart() -> Iterator[None]:
-    """Processes started in this block are deaf to the signals that end a run, see `without_main`.
-
-    The fork server must live until the last step has its images.
-    """
-    blocks = hasattr(signal, "pthread_sigmask")  # not on Windows
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS) if blocks else set()
-    try:
-        with without_main():
-            yield
-    finally:
-        if blocks:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 LONGEST = 60  # characters before the names of sockets, whose paths have 107 at most on Linux
@@ -94,9 +77,11 @@ def start_server() -> None:
     if START == "forkserver":
         shorten_sockets()
         forkserver.set_forkserver_preload(PRELOADED)
-        with set_apart():  # of its own: a start of the tracker ends with signals let through
+        # The server must live until the last step has its images. The tracker has a block of its
+        # own: its start ends with signals let through.
+        with without_main(), held_back():
             resource_tracker.ensure_running()
-        with set_apart():
+        with without_main(), held_back():
             forkserver.ensure_running()
 
 
@@ -125,7 +110,7 @@ def ahead(dataset: Dataset[Any], machine: Machine, **how: Any) -> Iterator[Itera
     needed, held = multiprocessing.Pipe(duplex=False)
     atexit.register(held.close)  # before multiprocessing waits for its processes
     try:
-        with set_apart(), needed:
+        with without_main(), held_back(), needed:
             batches = DataLoader(
                 dataset,
                 num_workers=machine.workers,

@@ -21,7 +21,7 @@ from eqco.data.dataloader import loader, start_server
 from eqco.data.decode import decode
 from eqco.data.image_folder import ImageTree, Split
 from eqco.runtime.distributed import rank, world_size
-from eqco.runtime.rng import Shuffle, ViewSources, generator_for, sample_rows
+from eqco.runtime.rng import Shuffle, generator_for, sample_rows, view_slices
 
 PROBE_CROP_SCALE = 0.08
 SIDES = (3 / 4, 4 / 3)  # width by height of a random crop
@@ -65,10 +65,8 @@ class RandomCropDataset(Dataset[tuple[Tensor, int]]):
     """Random crops of the images of a split; item (epoch, index) depends on nothing else.
 
     Args:
-        split: the images.
         size: S, side of the crops.
         crop_scale: smallest area of a crop, as a fraction of the image.
-        seed: of the crops.
         names: one for each of the V views of an image.
         flip: whether a crop is mirrored half of the time.
     """
@@ -137,14 +135,7 @@ class StepBatchSampler(Sampler[list[tuple[int, int]]]):
 
 
 class FromFiles:
-    """Images of a tree, read during a run; see `eqco.data.Images`.
-
-    Args:
-        tree: the files.
-        recipe: batch size, views and size of the images.
-        seed: of batches, crops and views.
-        machine: its device, and its workers, which decode and crop ahead.
-    """
+    """Images of a tree, which workers decode and crop ahead; see `eqco.data.Images`."""
 
     note = ""
 
@@ -179,14 +170,13 @@ class FromFiles:
 
         `names` are of the V views that are made at once.
         """
-        source = ViewSources.of(
+        source = view_slices(
             names, seed=self.seed, step=step, total=self.recipe.batch_size, images=len(crops)
         )
         view = normalise(AFTER_CROP[self.recipe.views](crops, source), self.mean, self.std)
         return view.contiguous(memory_format=torch.channels_last)
 
     def views(self, step: int) -> tuple[Tensor, Tensor]:
-        """Query and key view of the step's images, (n, 3, S, S) each."""
         if step != self.next_step:  # a run begins, or continues from a checkpoint
             steps = StepBatchSampler(self.shuffle, step, self.last)
             self.ahead = loader(self.crops, self.machine, batch_sampler=steps)
@@ -196,7 +186,6 @@ class FromFiles:
         return two_views(partial(self.view, step=step), crops[:, 0], crops[:, 1])
 
     def sample(self, count: int) -> tuple[Tensor, Tensor]:
-        """Query and key views of `count` random training images, or of all where fewer."""
         crops = self.make_crops([f"describe-{name}" for name in VIEW_NAMES])
         rows = sample_rows(self.shuffle.total, count, self.seed).tolist()
         both = torch.stack([crops[0, row][0] for row in rows]).float() / 255

@@ -95,12 +95,9 @@ def check_processes(run: Run, processes: int) -> None:
 
 
 def torchrun_command(job: Path, processes: int, options: Sequence[str] = ()) -> list[str]:
-    """What starts a run on `processes` processes of this node.
+    """What starts the run of a job file on processes of this node, one a GPU.
 
-    Args:
-        job: the job file.
-        processes: of this node, one a GPU.
-        options: torchrun's, for instance of a rendezvous of several nodes; none for this node.
+    `options` are torchrun's, such as the rendezvous of several nodes; none for this node alone.
     """
     return [
         *(sys.executable, "-m", "torch.distributed.run"),
@@ -194,7 +191,6 @@ def by_slurm(
     """Submit a run as one job of one node; returns submitit's job at once.
 
     Args:
-        run: what to do.
         processes: GPUs of the job.
         logs: folder of submitit's files.
         cluster: "slurm", or "local" for a process on this machine.

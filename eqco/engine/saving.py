@@ -26,10 +26,6 @@ class Saver:
 
     Where the system refuses one, as on a full disk, a warning says so, and training goes on.
 
-    Args:
-        path: of the checkpoint.
-        device: where the run trains.
-
     Attributes:
         unsaved: why the last checkpoint could not be written; "" where it was.
     """

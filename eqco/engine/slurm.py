@@ -33,13 +33,7 @@ NOTE = ".submitted.json"  # ending of the file that says by which job a run was 
 
 
 def remember(run: Run, job: Any, cluster: str) -> None:
-    """Note the job of a run, so that the same command does not submit it again.
-
-    Args:
-        run: what was submitted.
-        job: of submitit.
-        cluster: submitit's name of the kind of cluster.
-    """
+    """Note submitit's job of a run, so that the same command does not submit it again."""
     body = {"job": str(getattr(job, "job_id", "")), "cluster": cluster}
     write_atomically(run.beside(NOTE), json.dumps(body) + "\n")
 

@@ -60,11 +60,9 @@ class ReadyViews:
         self.shuffle, self.made = shuffle, views
 
     def views(self, step: int) -> Views:
-        """The views of a step."""
         return self.made[step % len(self.made)]
 
     def sample(self, count: int) -> Views:
-        """Some of the views."""
         query, key = self.made[0]
         return query[:count], key[:count]
 
@@ -102,7 +100,6 @@ def seconds_per_call(
     """
 
     def finished() -> float:
-        """The time when the device has done all of its work."""
         torch.get_device_module(device).synchronize()  # does nothing on a CPU
         return clock()
 
@@ -118,12 +115,7 @@ def seconds_per_call(
 def images_per_second(size: Size, machine: Machine, seconds: float) -> float:
     """Images of training a second, in the recipe's precision where it is not emulated.
 
-    A step is not timed, then steps for some seconds.
-
-    Args:
-        size: what is trained.
-        machine: device and threads.
-        seconds: of timed steps, at least one of them.
+    A first step is not timed, then steps for some seconds, at least one.
     """
     batch = size.batch if machine.device == "cpu" else size.recipe.batch_size
     precision = fast_precision(size.recipe.precision, machine.device)

@@ -11,6 +11,7 @@ from signal import SIGTERM
 from typing import Generic, TypeVar
 
 from eqco.artifacts.checkpoint import Damaged, earlier, load, set_aside
+from eqco.artifacts.record_schema import NOT_NEGATIVE, WHOLE
 from eqco.artifacts.run_files import Run
 from eqco.engine.progress import Progress
 from eqco.engine.saving import Saver
@@ -28,12 +29,6 @@ Task = TypeVar("Task", bound=ResumableTask)
 
 class Trainer(Generic[Task]):
     """Trains a task to its end, from its checkpoint where there is one.
-
-    Args:
-        task: what is trained; its `step` is kept here.
-        run: what it is a part of; its device, and time between checkpoints.
-        path: of the checkpoint.
-        stage: what progress calls it.
 
     Attributes:
         seconds: wall time of all sessions of a resumed run together.
@@ -70,8 +65,8 @@ class Trainer(Generic[Task]):
             if not self.task.fits(state):
                 return False
             step = Number(0, self.task.steps, whole=True).check("step", state["step"])
-            seconds = Number(0).check("seconds", state.get("seconds", 0.0))
-            resumed = Number(0, whole=True).check("resumed", state.get("resumed", 0))
+            seconds = NOT_NEGATIVE.check("seconds", state.get("seconds", 0.0))
+            resumed = WHOLE.check("resumed", state.get("resumed", 0))
             self.task.step = step
             self.task.restore(state)
         except KeyError as error:
@@ -114,9 +109,7 @@ class Trainer(Generic[Task]):
     def agreed(self, seconds: float, before: int) -> tuple[bool, int]:
         """Whether to save now, and the signal that asks the run to stop, or 0; on every process.
 
-        Args:
-            seconds: since the last checkpoint; the first process's clock counts.
-            before: steps done before these. On a GPU processes agree at every tenth step only.
+        The first process's clock counts. On a GPU processes agree at every tenth step only.
         """
         due, number = seconds > self.run.machine.checkpoint_seconds, pending()
         step = self.task.step

@@ -123,7 +123,6 @@ class CropProbe(ResumableTask):
         return value
 
     def state(self) -> dict[str, Any]:
-        """Everything that a resumed probe needs."""
         return {
             "backbone": self.hash,
             "classifier": self.classifier.state_dict(),
@@ -131,11 +130,9 @@ class CropProbe(ResumableTask):
         }
 
     def fits(self, state: dict[str, Any]) -> bool:
-        """Whether a state is of this very backbone."""
         return bool(state["backbone"] == self.hash)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue where `state` was taken."""
         self.classifier.load_state_dict(state["classifier"])
         restore_optimizer(self.optimizer, state["optimizer"], self.step)
 

@@ -25,12 +25,9 @@ LEAST_VARIANCE = 1e-6  # of the largest; directions below it are noise of the fe
 
 
 def whiten(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
-    """Both parts, shifted and turned so that the training features have covariance 1.
+    """Both parts (M, F), shifted and turned so that the training features have covariance 1.
 
     The fit then needs a third of the iterations, and one penalty serves every backbone.
-
-    Args:
-        train, test: features (M, F).
     """
     mean = train.mean(dim=0)
     centred = train - mean
@@ -75,14 +72,7 @@ def objective(
 
 
 def fit(features: Tensor, labels: Tensor, num_classes: int, penalty: float) -> Tensor:
-    """Weights (C, F + 1) that minimise the objective, by L-BFGS with a strong-Wolfe line search.
-
-    Args:
-        features: whitened, with a last column of ones, shape (M, F + 1).
-        labels: shape (M,).
-        num_classes: C.
-        penalty: on the weights, > 0.
-    """
+    """Weights (C, F + 1) that minimise `objective`, by L-BFGS with a strong-Wolfe line search."""
     weights = features.new_zeros(num_classes, features.shape[1])
     optimizer = torch.optim.LBFGS(
         [weights],

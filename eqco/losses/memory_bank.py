@@ -214,7 +214,6 @@ class KeyQueue(nn.Module):
         super()._load_from_state_dict(state, prefix, *more)
 
     def extra_repr(self) -> str:
-        """What `print` shows."""
         return f"size={self.size}"
 
 

@@ -82,7 +82,6 @@ def draw_independent(
     num_queries: int, available: int, num_negatives: int, generator: torch.Generator, draws: int = 1
 ) -> Tensor:
     """Columns (N, draws * K), draw by draw: each query has its own, without replacement."""
-    check_count(num_negatives, available, draws)
     count = num_negatives * draws
     if count * FEW <= available:
         return draw_few(num_queries, available, count, generator)
@@ -99,7 +98,6 @@ def draw_shared(
     Row i of the off-diagonal matrix skips the positive, so column c is key c or c + 1: the batch
     sees at most 2K distinct keys in a draw.
     """
-    check_count(num_negatives, available, draws)
     order = torch.randperm(available, generator=generator, device=generator.device)
     return order[: num_negatives * draws].expand(num_queries, num_negatives * draws)
 

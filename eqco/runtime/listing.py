@@ -118,14 +118,7 @@ def entries(folder: str, takes: NameFilter, skipped: SkippedEntries) -> tuple[li
 
 
 def files_below(folder: str, takes: NameFilter, skipped: SkippedEntries) -> Iterator[str]:
-    """Paths of the files that are taken, in a folder and in all folders below it.
-
-    Args:
-        folder, takes, skipped: see `entries`.
-
-    Raises:
-        ValueError: a folder cannot be listed.
-    """
+    """Paths of the files that `entries` takes, in a folder and in all folders below it."""
     folders, files = entries(folder, takes, skipped)
     yield from (os.path.join(folder, name) for name in files)
     for name in folders:
@@ -138,12 +131,9 @@ def files_below(folder: str, takes: NameFilter, skipped: SkippedEntries) -> Iter
 
 def leads_back(link: str) -> bool:
     """Whether a link leads to a folder around it, so that following it would never end."""
-    aim, around = os.path.realpath(link), os.path.dirname(os.path.abspath(link))
-    while True:  # each folder that the path names, which may be links too
-        if os.path.realpath(around) == aim:
-            return True
-        if around == (around := os.path.dirname(around)):
-            return False
+    target = os.path.realpath(link)
+    parents = Path(os.path.abspath(link)).parents  # they may be links too
+    return any(os.path.realpath(folder) == target for folder in parents)
 
 
 def json_files(folder: Path) -> list[Path]:

@@ -85,9 +85,7 @@ def stop_at_once(before_end: Callable[[], object] = lambda: None) -> None:
     """Let signals end this process with a sentence, until `catching`; for the start of a program.
 
     Its imports take seconds, and an exception within them would be shown with its traceback.
-
-    Args:
-        before_end: called before the sentence is written to stderr.
+    `before_end` is called before the sentence is written to stderr.
     """
     caught.before_end = before_end
     if threading.current_thread() is threading.main_thread():

@@ -46,9 +46,6 @@ CLEAR = "\r\x1b[K"  # begins a line that is written over the last one
 class Calm:
     """A stream that writes each line as `plain` has it; `CLEAR` may stand before one.
 
-    Args:
-        stream: what is written to; whatever else is asked of it goes through.
-
     >>> print("a\x1b[2J", file=Calm(sys.stdout))
     a[2J
     """
@@ -103,7 +100,7 @@ def ascii_lookalike(character: str) -> str:
 
 
 def replace(error: UnicodeError) -> tuple[str, int]:
-    """An error handler of codecs: `alike`, where encoding fails."""
+    """The error handler of codecs: `ascii_lookalike` of what cannot be encoded."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text, place = error.object, error.start

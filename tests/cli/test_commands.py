@@ -30,6 +30,8 @@ WRONG = {
     "colours": (["train", "--data", "glyphs", "--backbone", "small-rgb"], "--backbone small-rgb"),
     "list": (["ls", "/nowhere"], "folder /nowhere does not exist: records are written by"),
     "run": (["redo", "simo-x", "--records", str(ROOT / "docs")], "simo-x is neither the file of a"),
+    "no run": (["redo", "", "--records", str(ROOT / "docs")], "is neither the file of a record"),
+    "home of a run": (["redo", "~no_such_user_here/x"], "~no_such_user_here/x"),
     "record": (["show", "/nowhere.json"], "record /nowhere.json cannot be opened: No such file"),
 }  # fmt: skip
 

@@ -17,7 +17,7 @@ from eqco.losses.functional import eqco_info_nce, info_nce, margin
 from eqco.losses.logits import similarities
 from eqco.losses.modules import DualTemperatureLoss, EqCoLoss, InfoNCELoss
 from eqco.losses.registry import LOSSES
-from eqco.losses.sampling import DRAWINGS, draw_columns, off_diagonal
+from eqco.losses.sampling import draw_columns, off_diagonal
 from eqco.losses.similarity import Similarities
 from eqco.losses.supervised import LabelLoss
 
@@ -196,8 +196,9 @@ def test_a_third_tensor_is_refused_with_the_right_call() -> None:
 
 NO_NEGATIVES: dict[str, Callable[[int], object]] = {
     "margin": lambda k: margin(k, temperature=0.2, alpha=16),
-    "independent": lambda k: DRAWINGS["independent"](12, 11, k, torch.Generator()),
-    "shared": lambda k: DRAWINGS["shared"](12, 11, k, torch.Generator()),
+    "draw_columns": lambda k: draw_columns(
+        k, 11, torch.Generator(), total=12, place=torch.arange(12)
+    ),
     "mean_field_gap": lambda k: theory.mean_field_gap(7.0, num_negatives=k),
     "leading_gap": lambda k: theory.leading_gap(ONES(2), ONES(2), num_negatives=k),
     "gradient_noise_bound": lambda k: theory.gradient_noise_bound(
