@@ -91,7 +91,7 @@ def chosen_layout(name: str, layout: str | None) -> str:
     Raises:
         ValueError: the backbone does not have the layout.
     """
-    resnets = [each for each in BACKBONES if each.startswith("resnet")]
+    resnets = [backbone for backbone in BACKBONES if backbone.startswith("resnet")]
     if layout not in (None, "own") and name not in resnets:
         raise ValueError(
             f"backbone {name!r} is not torchvision's, nor timm's: train with --backbone "

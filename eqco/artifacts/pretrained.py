@@ -55,13 +55,13 @@ class PretrainedBackbone:
 
 def tensors_of(state: Any, prefix: str = "") -> dict[str, Tensor]:
     """The tensors in what a file holds, those of inner tables behind the names of these."""
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for key, value in state.items() if isinstance(state, dict) else ():
         if isinstance(value, Tensor):
-            found[f"{prefix}{key}"] = value
+            tensors[f"{prefix}{key}"] = value
         else:
-            found |= tensors_of(value, f"{prefix}{key}.")
-    return found
+            tensors |= tensors_of(value, f"{prefix}{key}.")
+    return tensors
 
 
 def is_weight(value: Tensor, wanted: Tensor) -> bool:
@@ -73,9 +73,13 @@ def is_weight(value: Tensor, wanted: Tensor) -> bool:
 
 def prefixes(state: dict[str, Tensor], marker: str) -> Iterator[str]:
     """What stands before the backbone's own names, such as "module.encoder_q."; queries first."""
-    found = {key.removesuffix(marker) for key in state if key.endswith(marker)}
-    plain = [each for each in found if not each or each.endswith(".")]
-    yield from sorted(plain, key=lambda each: (any(w in each for w in KEY_SIDE), len(each), each))
+    candidates = {key.removesuffix(marker) for key in state if key.endswith(marker)}
+    whole = [prefix for prefix in candidates if not prefix or prefix.endswith(".")]
+
+    def rank(prefix: str) -> tuple[bool, int, str]:
+        return any(part in prefix for part in KEY_SIDE), len(prefix), prefix
+
+    yield from sorted(whole, key=rank)
 
 
 def matched(

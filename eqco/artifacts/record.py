@@ -186,8 +186,8 @@ class Record:
             if file.stem == run_id:
                 return cls.read(file)
         collected = sorted(place.rglob("*.jsonl")) if place.is_dir() else [place]
-        found = (record for file in collected for record in cls.read_lines(file))
-        return next((record for record in found if record.run_id == run_id), None)
+        records = (record for file in collected for record in cls.read_lines(file))
+        return next((record for record in records if record.run_id == run_id), None)
 
     @classmethod
     def parse(cls, text: str, name: str, remedy: str) -> Self:

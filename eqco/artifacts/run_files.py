@@ -38,9 +38,9 @@ class Busy(TrainingError):
     """Another process is training this run."""
 
 
-def whole_table(of: type[Any]) -> Table:
+def whole_table(dataclass: type[Any]) -> Table:
     """A table with each field of a dataclass."""
-    names = [each.name for each in fields(of)]
+    names = [field.name for field in fields(dataclass)]
     return Table(dict.fromkeys(names, object), needed=names)
 
 

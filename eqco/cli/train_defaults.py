@@ -88,12 +88,12 @@ def negatives_of(loss: str, method: str, base: Recipe) -> int:
 
 def loss_field(loss: str, alpha: float | None) -> dict[str, Any]:
     """The field that a loss needs: alpha as given or 256, others at their usual value."""
-    found = LOSSES[loss]
+    entry = LOSSES[loss]
     fields: dict[str, Any] = {} if alpha is None else {"alpha": alpha}
-    return {found.setting: found.example, **fields} if found.setting else fields
+    return {entry.setting: entry.example, **fields} if entry.setting else fields
 
 
-def default_recipe(data: Path, image_size: int, given: Mapping[str, Any]) -> Recipe:
+def default_recipe(data: Path, image_size: int, settings: Mapping[str, Any]) -> Recipe:
     """The recipe of a training on anybody's images.
 
     Args:
@@ -104,7 +104,7 @@ def default_recipe(data: Path, image_size: int, given: Mapping[str, Any]) -> Rec
     Raises:
         ValueError: a field is wrong, or there are too few images; one sentence with the option.
     """
-    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen = {name: value for name, value in settings.items() if value is not None}
     name, images, usual = source_of(data, image_size)
     batch = int(chosen.setdefault("batch_size", fitting_batch(images)))
     check_batch(batch, images, data)

@@ -126,10 +126,10 @@ def list_split(folder: Path, classes: tuple[str, ...], skipped: SkippedEntries) 
     labels: list[int] = []
     for label, name in enumerate(classes):
         place = str(folder / name)
-        found = files_below(place, IS_IMAGE, skipped) if os.path.isdir(place) else ()
-        own = sorted(f"{name}{path.removeprefix(place)}" for path in found)
-        names += [os.fsencode(path.replace(os.sep, "/")) for path in own]
-        labels += [label] * len(own)
+        files = files_below(place, IS_IMAGE, skipped) if os.path.isdir(place) else ()
+        paths = sorted(f"{name}{file.removeprefix(place)}" for file in files)
+        names += [os.fsencode(file.replace(os.sep, "/")) for file in paths]
+        labels += [label] * len(paths)
     return split_of(folder, names, labels)
 
 

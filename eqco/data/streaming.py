@@ -99,7 +99,7 @@ class RandomCropDataset(Dataset[tuple[Tensor, int]]):
         epoch, index = place
         image = decode(self.split.path(index))
         generators = (generator_for(self.seed, name, epoch, index) for name in self.names)
-        crops = torch.stack([self.crop(image, each) for each in generators])
+        crops = torch.stack([self.crop(image, generator) for generator in generators])
         return crops, int(self.split.labels[index])
 
 

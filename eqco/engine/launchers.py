@@ -121,13 +121,13 @@ def by_torchrun(run: Run, processes: int, options: Sequence[str] = ()) -> Record
             status = wait_for(command)
     except Stopped as stop:
         raise Stopped(stop.number, run.kept()) from stop
-    found = run.record()
-    if status or found is None:
+    record = run.record()
+    if status or record is None:
         raise TrainingError(
             f"{run.run_id} ended with status {status}; {run.kept()}, "
             f"continue with: {shlex.join(command)}"
         )
-    return found
+    return record
 
 
 GRACE = 90.0  # seconds; torchrun itself gives its processes 30 s to save
@@ -209,12 +209,12 @@ def by_slurm(
         check_sharing(run.recipe, processes)
     executor = submitit.AutoExecutor(folder=logs, cluster=cluster)
     cpus = processes * (run.machine.workers + 1)  # one task runs torchrun and its processes
-    given = {"name": run.run_id, "nodes": 1, "tasks_per_node": 1, "cpus_per_task": cpus}
-    given |= parameters
+    options = {"name": run.run_id, "nodes": 1, "tasks_per_node": 1, "cpus_per_task": cpus}
+    options |= parameters
     if run.machine.device.startswith("cuda"):
-        given.setdefault("gpus_per_node", processes)
+        options.setdefault("gpus_per_node", processes)
     try:
-        executor.update_parameters(**given)
+        executor.update_parameters(**options)
     except (AssertionError, NameError, TypeError, ValueError) as error:
         raise ValueError(f"submitit does not take these options: {error}") from error
     run = run.absolute()

@@ -124,14 +124,14 @@ class Pretraining(ResumableTask):
         """The loss of this step's views."""
         low = self.recipe.precision == "bfloat16"
         with torch.autocast(self.machine.device.split(":")[0], torch.bfloat16, enabled=low):
-            found = self.forward(*views, generator_for(self.seed, "negatives", self.step))
+            similarities = self.forward(*views, generator_for(self.seed, "negatives", self.step))
         losses, settings = LOSSES[self.recipe.loss].losses, self.recipe.loss_settings()
         if self.averages is not None:
             rows = self.images.shuffle.rows(self.step)[1]
             losses = partial(losses, average=partial(self.averages.update, rows))
-        loss = losses(found, **settings).mean()
+        loss = losses(similarities, **settings).mean()
         if self.recipe.variance_penalty:
-            penalty = variance_penalty(found.negatives(), self.images.shuffle.total)
+            penalty = variance_penalty(similarities.negatives(), self.images.shuffle.total)
             loss = loss + self.recipe.variance_penalty * penalty
         return loss
 

@@ -145,7 +145,7 @@ def measured(run: Run, progress: Progress | None) -> Record | None:
 def untrained(recipe: Recipe) -> Recipe:
     """The same backbone and probe with no pretraining at all: one record for all rows."""
     unused: dict[str, Any] = {loss.setting: None for loss in LOSSES.values() if loss.setting}
-    unused |= {name: LATER[name] for each in METHODS.values() for name in each.own_fields}
+    unused |= {name: LATER[name] for method in METHODS.values() for name in method.own_fields}
     return replace(
         recipe,
         method="simo",

@@ -61,7 +61,7 @@ class Saver:
         try:
             save(self.path, state)
         except OSError as error:
-            kept = [each for each in (self.path, earlier(self.path)) if each.exists()]
+            kept = [path for path in (self.path, earlier(self.path)) if path.exists()]
             last = "the earlier one is kept" if kept else "there is no earlier one"
             return f"checkpoint {self.path} cannot be written ({error.strerror}), {last}"
         return ""

@@ -46,8 +46,8 @@ def queue_state(run: Run) -> str:
     """
     note = run.beside(NOTE)
     try:
-        found = read_json(note)
-        job, cluster = plain(str(found["job"])), found["cluster"]
+        submission = read_json(note)
+        job, cluster = plain(str(submission["job"])), submission["cluster"]
     except (OSError, ValueError, KeyError, TypeError):  # none, or not ours
         return ""
     if cluster == "local":

@@ -74,9 +74,12 @@ class ReadyViews:
 def noise(size: Size, batch: int, device: str) -> ReadyViews:
     """Noise of the size of a scale's views."""
     shape = (batch, size.channels, size.side, size.side)
-    generators = (generator_for(0, "speed", view) for view in range(2))
-    views = (torch.randn(shape, generator=each, device="cpu").to(device) for each in generators)
-    query, key = (view.contiguous(memory_format=torch.channels_last) for view in views)
+    query, key = (
+        torch.randn(shape, generator=generator_for(0, "speed", view), device="cpu")
+        .to(device)
+        .contiguous(memory_format=torch.channels_last)
+        for view in range(2)
+    )
     return ReadyViews(Shuffle(size.images, batch, 0), [(query, key)])
 
 

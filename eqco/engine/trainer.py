@@ -49,8 +49,8 @@ class Trainer(Generic[Task]):
             TrainingError: there are checkpoints, none of which can be used.
         """
         chosen = self.take_usable() if rank() == 0 else None
-        found, before = any_rank(chosen is not None, chosen == earlier(self.path))
-        if found and rank() > 0:
+        resumes, before = any_rank(chosen is not None, chosen == earlier(self.path))
+        if resumes and rank() > 0:
             self.take(earlier(self.path) if before else self.path)
 
     def take(self, path: Path) -> bool:
@@ -102,8 +102,8 @@ class Trainer(Generic[Task]):
         if self.path.exists():
             first = Damaged(f"{first}, it is kept as {set_aside(self.path)}")
         if fits:
-            told = f"continuing from the one before it, {before}, step {self.task.step} of"
-            warnings.warn(f"{first}: {told} {self.task.steps}", RuntimeWarning, stacklevel=2)
+            action = f"continuing from the one before it, {before}, step {self.task.step} of"
+            warnings.warn(f"{first}: {action} {self.task.steps}", RuntimeWarning, stacklevel=2)
         return before if fits else None
 
     def agreed(self, seconds: float, before: int) -> tuple[bool, int]:

@@ -84,11 +84,11 @@ class FeatureProbe:
         if rank() > 0:
             return {}
         before, classes = state_hash(self.backbone), self.images.num_classes
-        found: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         for names, times in ((WHOLE, 0), (PERTURBED, 1)):
             train, test = (self.features(part, views * times) for part, views in VIEWS)
             percents, kept = judge(names, train, test, classes, self.recipe)
-            found |= percents
+            metrics |= percents
             self.correct |= kept
         check_unchanged(self.backbone, before)
-        return found
+        return metrics

@@ -98,9 +98,9 @@ class CropProbe(ResumableTask):
         if self.batches is None:
             self.batches = self.images.probe_crops(self.shuffle, self.step, self.steps)
         parts = zip(*islice(self.batches, STEPS_AT_ONCE), strict=True)
-        there = [[each.to(self.device, non_blocking=True) for each in part] for part in parts]
-        crops, labels = map(torch.cat, there)
-        return crops, labels, len(there[1][0])
+        batches = [[tensor.to(self.device, non_blocking=True) for tensor in part] for part in parts]
+        crops, labels = map(torch.cat, batches)
+        return crops, labels, len(batches[1][0])
 
     def advance(self) -> float:
         """Several steps, whose images go through the backbone at once.
@@ -168,12 +168,12 @@ class CropProbe(ResumableTask):
         Raises:
             RuntimeError: the backbone changed, so the numbers would not be its own.
         """
-        found, classes = self.accuracy(), self.images.num_classes
+        metrics, classes = self.accuracy(), self.images.num_classes
         train, test = self.features("train"), self.features("held_out")
         if rank() == 0:
-            others = [name for name in WHOLE if name not in found]
+            others = [name for name in WHOLE if name not in metrics]
             percents, kept = judge(others, train, test, classes, self.recipe)
-            found |= percents
+            metrics |= percents
             self.correct |= kept
         check_unchanged(self.frozen.backbone, self.hash)
-        return found
+        return metrics

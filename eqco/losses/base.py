@@ -198,7 +198,7 @@ class ContrastiveLoss(nn.Module):
             else:
                 queries = distributed.gather(query) if self.gather else query
                 both = with_own, self.logits(key, query, queries, ids)
-                losses = torch.cat([self.of_logits(each, "none", temperature) for each in both])
+                losses = torch.cat([self.of_logits(side, "none", temperature) for side in both])
                 loss = reduced(losses, self.reduction)
             if self.queue is not None and self.training and loss.requires_grad:
                 self.queue.add(keys, loss)
@@ -224,10 +224,10 @@ class ContrastiveLoss(nn.Module):
         """What the loss sees of queries (n, D) and their keys (n, D), among those of the batch."""
         if ids is not None:
             return self.without_same(query, key, keys, ids)
-        found = self.similarities(query, key, keys)
+        logits = self.similarities(query, key, keys)
         if keys.requires_grad:
-            found.few = FEW_WITH_GRADIENT
-        return found
+            logits.few = FEW_WITH_GRADIENT
+        return logits
 
     def without_same(
         self, query: Tensor, key: Tensor, keys: Tensor, ids: Tensor
@@ -263,16 +263,17 @@ class ContrastiveLoss(nn.Module):
         logits: Similarities | MaskedSimilarities,
         query: Tensor,
         key: Tensor,
-        given: Tensor | None,
+        negatives: Tensor | None,
     ) -> ContrastiveLogits:
         """Logits with the similarities of further negatives, (H, D) or (N, H, D), if any."""
-        if given is None:
+        if negatives is None:
             return logits
-        check_tensors(query, given)
-        check_finite(given, "negatives")
-        own = unit(given).to(query.dtype)
+        check_tensors(query, negatives)
+        check_finite(negatives, "negatives")
+        directions = unit(negatives).to(query.dtype)
         views = [query, key] if self.two_sided else [query]
-        return WithNegatives(logits, torch.cat([similarities(each, key, own)[1] for each in views]))
+        own = torch.cat([similarities(view, key, directions)[1] for view in views])
+        return WithNegatives(logits, own)
 
     def expected(self, num_images: int | None = None) -> Expected:
         """The loss of a query at its extremes, and where an untrained or collapsed encoder has it.
@@ -335,11 +336,11 @@ class ContrastiveLoss(nn.Module):
             for field in fields(self)
             if field.name not in main and getattr(self, field.name) != field.default
         ]
-        found = {name: getattr(self, name) for name in (*main, *others)}
+        values = {name: getattr(self, name) for name in (*main, *others)}
         if isinstance(self.temperature, Tensor) and not self.temperature.is_meta:
             kind = type(self.temperature).__name__
-            found["temperature"] = f"{kind}({self.temperature.item():g})"
-        return ", ".join(f"{name}={value}" for name, value in found.items())
+            values["temperature"] = f"{kind}({self.temperature.item():g})"
+        return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
 # The default stays with __init__; as an attribute of the class it would keep a Parameter out.

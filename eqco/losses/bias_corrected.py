@@ -65,15 +65,15 @@ def jackknife(
     Returns:
         Shape (N,).
     """
-    each = count[:, None] if isinstance(count, Tensor) else count
+    per_row = count[:, None] if isinstance(count, Tensor) else count
     value, softmax = loss(logits.logsumexp(dim=1)), logits.softmax(dim=1)
     largest, place = softmax.max(dim=1, keepdim=True)
     alone = largest > 0.5
     bounded = softmax.scatter(1, place, torch.where(alone, 0.5, largest))
-    rises = torch.log1p(share[:, None] * (1 - each * bounded) / (each - 1))  # L_i - L, (N, K)
+    rises = torch.log1p(share[:, None] * (1 - per_row * bounded) / (per_row - 1))  # L_i - L, (N, K)
     ratio = count / (count - 1)
-    more = ratio.log() if isinstance(ratio, Tensor) else math.log(ratio)
-    others = logits.scatter(1, place, -math.inf).logsumexp(dim=1) + more
+    log_ratio = ratio.log() if isinstance(ratio, Tensor) else math.log(ratio)
+    others = logits.scatter(1, place, -math.inf).logsumexp(dim=1) + log_ratio
     rise = (loss(others) - value)[:, None]
     rises = rises.scatter(1, place, torch.where(alone, rise, rises.gather(1, place)))
     return value - (count - 1) * mean_of_negatives(rises, logits, count)
@@ -85,8 +85,8 @@ def sample_squared_cv(logits: Tensor, count: int | Tensor) -> Tensor:
     The variance is the unbiased one; the squared mean below it is not, which costs O(1/K) of cv^2
     and O(1/K^2) of the loss, as much as is left anyway.
     """
-    each = count[:, None] if isinstance(count, Tensor) else count
-    squares = (each * logits.softmax(dim=1) - 1).square()
+    per_row = count[:, None] if isinstance(count, Tensor) else count
+    squares = (per_row * logits.softmax(dim=1) - 1).square()
     if isinstance(count, Tensor):
         squares = squares.where(logits.isfinite(), 0.0)
     return squares.sum(dim=1) / (count - 1)

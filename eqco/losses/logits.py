@@ -140,10 +140,10 @@ def check_negatives(positive_key: Tensor, negative_keys: Tensor) -> None:
     """Raise ValueError where the negatives hold the positives: both the first and the last."""
     if torch.compiler.is_compiling():
         return
-    own = negative_keys if negative_keys.ndim == 2 else negative_keys[[0, -1]]
+    ends_of_negatives = negative_keys if negative_keys.ndim == 2 else negative_keys[[0, -1]]
     ends = positive_key[[0, -1], None]  # (2, 1, D)
-    found = (own == ends).all(dim=2).any(dim=1).all()
-    if found and not torch.equal(ends[0], ends[1]):
+    contained = (ends_of_negatives == ends).all(dim=2).any(dim=1).all()
+    if contained and not torch.equal(ends[0], ends[1]):
         raise ValueError(
             "negative_keys hold the positive keys too, which would be counted as negatives: leave "
             "each query's own key out, or call EqCoLoss()(query, key), which does"

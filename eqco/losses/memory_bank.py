@@ -219,20 +219,20 @@ class KeyQueue(nn.Module):
 
 def leaves(loss: Tensor) -> frozenset[int]:
     """Identities of the tensors that a loss depends on."""
-    functions, seen, found = [loss.grad_fn], set(), set()
+    functions, seen, identities = [loss.grad_fn], set(), set()
     while functions:
         function = functions.pop()
         if function is not None and function not in seen:
             seen.add(function)
-            found.add(id(getattr(function, "variable", None)))
-            functions += [each for each, _ in function.next_functions]
-    return frozenset(found)
+            identities.add(id(getattr(function, "variable", None)))
+            functions += [parent for parent, _ in function.next_functions]
+    return frozenset(identities)
 
 
 def has_optimizer(tensors: frozenset[int]) -> bool:
     """Whether an optimizer of torch has one of some tensors: its step is to come."""
-    optimizers = [each for each in gc.get_objects() if issubclass(type(each), Optimizer)]
-    groups = [group for each in optimizers for group in getattr(each, "param_groups", ())]
+    optimizers = [item for item in gc.get_objects() if issubclass(type(item), Optimizer)]
+    groups = [group for optimizer in optimizers for group in getattr(optimizer, "param_groups", ())]
     return any(id(tensor) in tensors for group in groups for tensor in group["params"])
 
 
@@ -311,7 +311,7 @@ class MovingAverages(nn.Module):
         moved = torch.logaddexp(kept, log_g + math.log(gamma))
         log_u = torch.where(before.isposinf(), log_g, moved)
         if self.training and torch.is_grad_enabled():
-            each = log_u.view(-1, len(rows))
-            mean = torch.logsumexp(each, dim=0) - math.log(len(each))
+            log_u_of_views = log_u.view(-1, len(rows))
+            mean = torch.logsumexp(log_u_of_views, dim=0) - math.log(len(log_u_of_views))
             self.log_u[gather(rows)] = gather(mean.to(self.log_u.dtype))
         return log_u

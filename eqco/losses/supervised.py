@@ -159,18 +159,18 @@ def mined(indices: tuple[Tensor, ...], like: Tensor) -> tuple[Tensor, Tensor, Te
     """The pairs that a miner chose, query and positive (P,), and the negatives (N, M)."""
     if len(indices) not in (3, 4):
         raise ValueError(f"indices_tuple must hold 3 or 4 tensors, got {len(indices)}")
-    for each in indices:
-        if not isinstance(each, Tensor) or each.dtype != torch.long:
-            kind = each.dtype if isinstance(each, Tensor) else type(each).__name__
+    for index in indices:
+        if not isinstance(index, Tensor) or index.dtype != torch.long:
+            kind = index.dtype if isinstance(index, Tensor) else type(index).__name__
             raise ValueError(f"indices_tuple must hold tensors of torch.long, got {kind}")
-    query, positive, *more = (each.to(like.device) for each in indices)
-    of_negative = more[0] if len(more) == 2 else query
-    for places in (query, of_negative):
+    query, positive, *pair = (index.to(like.device) for index in indices)
+    query_of_negative, key = pair if len(pair) == 2 else (query, pair[0])
+    for places in (query, query_of_negative):
         check_places("queries", places, len(like))
-    for places in (positive, more[-1]):
+    for places in (positive, key):
         check_places("keys", places, like.shape[1])
     negative = torch.zeros_like(like)
-    negative[of_negative, more[-1]] = True
+    negative[query_of_negative, key] = True
     return query, positive, negative
 
 

@@ -60,19 +60,19 @@ def check_apart(out: Path, inputs: Iterable[Path]) -> None:
     if not out.is_file():
         return
     place = out.resolve()
-    for each in inputs:
-        inside = each.is_dir() and place.is_relative_to(each.resolve())
-        if (inside and place.suffix not in TABLES) or (each.is_file() and each.samefile(out)):
-            raise ValueError(f"{out} is read from {each} and would be lost: write to another file")
+    for path in inputs:
+        inside = path.is_dir() and place.is_relative_to(path.resolve())
+        if (inside and place.suffix not in TABLES) or (path.is_file() and path.samefile(out)):
+            raise ValueError(f"{out} is read from {path} and would be lost: write to another file")
 
 
 def check_regular(path: Path, *, empty: bool = False) -> None:
     """Raise OSError where a path exists and is no regular file, or no empty one."""
     try:
-        found = path.lstat()
+        status = path.lstat()
     except FileNotFoundError:
         return
-    if not stat.S_ISREG(found.st_mode) or (empty and found.st_size):
+    if not stat.S_ISREG(status.st_mode) or (empty and status.st_size):
         what = "no empty regular file" if empty else "no regular file"
         raise OSError(errno.EINVAL, f"is there and is {what}, move it away", str(path))
 

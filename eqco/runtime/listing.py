@@ -98,8 +98,8 @@ def entries(folder: str, takes: NameFilter, skipped: SkippedEntries) -> tuple[li
     """
     folders, files = [], []
     try:
-        with os.scandir(folder) as found:
-            for entry in found:
+        with os.scandir(folder) as listing:
+            for entry in listing:
                 if entry.name.startswith("."):
                     skipped.hidden.append(entry.path)
                 elif is_of_a_system(entry.name):

@@ -39,9 +39,9 @@ class Stopped(KeyboardInterrupt):
 
     def sentence(self, command: str = "") -> str:
         """One sentence; `command` continues the work and is already quoted for a shell."""
-        told = f"stopped by {signal.Signals(self.number).name}"
-        told += f": {self.kept}" if self.kept else ""
-        return f"{told}; continue with: {command}" if command else told
+        text = f"stopped by {signal.Signals(self.number).name}"
+        text += f": {self.kept}" if self.kept else ""
+        return f"{text}; continue with: {command}" if command else text
 
 
 @dataclass

@@ -45,7 +45,7 @@ def verify(stream: IO[bytes]) -> None:
     """
     size = stream.seek(0, 2)
     with zipfile.ZipFile(stream) as archive:
-        tensors = [each.file_size for each in archive.infolist() if "/data/" in each.filename]
+        tensors = [entry.file_size for entry in archive.infolist() if "/data/" in entry.filename]
         if sum(tensors) > size:  # they are never compressed
             raise ValueError("its parts are larger than the file")
         damaged = archive.testzip()

@@ -104,9 +104,9 @@ def replace(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text, place = error.object, error.start
-    told = ascii_lookalike(text[place])
+    lookalike = ascii_lookalike(text[place])
     takes_space = text[place] in TWO and text[place + 1 : place + 2] == " "
-    return told, place + 1 + takes_space
+    return lookalike, place + 1 + takes_space
 
 
 def escape_unencodable(*streams: Any) -> None:
