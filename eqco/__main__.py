@@ -14,7 +14,7 @@ from eqco.cli.options import COMMANDS
 from eqco.runtime.cpu import sleep_while_waiting
 
 
-def again(options: argparse.Namespace) -> str:
+def resume_command(options: argparse.Namespace) -> str:
     """The command that continues, for a shell; "" where nothing is kept or torchrun has its own."""
     if not COMMANDS[options.command].resumes or "RANK" in os.environ:
         return ""
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     set_up_output()
     options = parse(arguments)
     sleep_while_waiting()
-    return run_cli(lambda: run_command(options), again(options))
+    return run_cli(lambda: run_command(options), resume_command(options))
 
 
 if __name__ == "__main__":

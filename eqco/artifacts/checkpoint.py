@@ -131,10 +131,10 @@ def load(path: Path, digest: str, seed: int) -> dict[str, Any]:
         TrainingError: it belongs to another recipe or seed.
     """
     state = read(path, "digest", "seed")
-    of = (state["digest"], state["seed"])
-    if of != (digest, seed):
+    saved = (state["digest"], state["seed"])
+    if saved != (digest, seed):
         raise TrainingError(
-            f"checkpoint {path} is of recipe {of[0]} seed {of[1]}, this run is {digest} seed "
+            f"checkpoint {path} is of recipe {saved[0]} seed {saved[1]}, this run is {digest} seed "
             f"{seed}: move it away or give another --checkpoints folder"
         )
     return state

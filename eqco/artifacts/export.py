@@ -79,10 +79,10 @@ def backbone_state(path: Path) -> tuple[dict[str, Tensor], str]:
     except ValueError as error:
         raise ValueError(f"checkpoint {path} is damaged ({error})") from error
     prefix = "encoder.backbone."
-    own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-    if not own:
+    backbone = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    if not backbone:
         raise ValueError(f"checkpoint {path} holds no weights of a backbone")
-    return own, name
+    return backbone, name
 
 
 def chosen_layout(name: str, layout: str | None) -> str:

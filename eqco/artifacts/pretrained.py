@@ -27,8 +27,8 @@ KEY_SIDE = ("_k.", "momentum", "teacher", "target", "ema.")
 
 def architectures() -> dict[str, Callable[[], nn.Module]]:
     """Functions that build each backbone that can be recognised, by name."""
-    more = {name: partial(torchvision_resnet, name, small_images=False) for name in OTHERS}
-    return {**BACKBONES, **more}
+    others = {name: partial(torchvision_resnet, name, small_images=False) for name in OTHERS}
+    return {**BACKBONES, **others}
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ def matched(
     # Early versions of torch did not count the batches.
     needed = {key for key in wanted if not key.endswith("num_batches_tracked")}
     for prefix in prefixes(state, next(iter(wanted))):
-        own = {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
-        inside = {k: v for k, v in own.items() if k in wanted and is_weight(v, wanted[k])}
-        rest = {key.partition(".")[0] for key in own.keys() - inside.keys()}
+        renamed = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        inside = {k: v for k, v in renamed.items() if k in wanted and is_weight(v, wanted[k])}
+        rest = {key.partition(".")[0] for key in renamed.keys() - inside.keys()}
         if needed <= inside.keys() and not rest & parts:  # a head may stand beside
             return inside
     return None
@@ -109,14 +109,14 @@ def foreign_backbone(path: Path, state: Any, wanted: str | None) -> PretrainedBa
     """
     weights, known = tensors_of(state), architectures()
     for name in [wanted] if wanted else list(known):
-        own = matched(weights, known[name])
-        if own is not None:
+        weights_of_name = matched(weights, known[name])
+        if weights_of_name is not None:
             try:
-                check_finite(own, path)
+                check_finite(weights_of_name, path)
             except ValueError as error:
                 raise ValueError(f"{path}: {error}") from error
             backbone = known[name]()
-            backbone.load_state_dict(own)
+            backbone.load_state_dict(weights_of_name)
             return PretrainedBackbone(backbone, name)
     first = plain(", ".join(list(weights)[:3])) or "no tensor"
     raise ValueError(

@@ -187,10 +187,10 @@ class Run(NamedTuple):
 
     def absolute(self) -> Run:
         """The same run with paths that do not depend on the current folder."""
-        own = self.machine
-        data, checkpoints = own.data_dir.resolve(), own.checkpoints.resolve()
-        own = replace(own, data_dir=data, checkpoints=checkpoints)
-        return self._replace(machine=own, folder=self.folder.resolve())
+        machine = self.machine
+        data, checkpoints = machine.data_dir.resolve(), machine.checkpoints.resolve()
+        machine = replace(machine, data_dir=data, checkpoints=checkpoints)
+        return self._replace(machine=machine, folder=self.folder.resolve())
 
     def write_job(self) -> Path:
         """Write what another process needs to do the run, with absolute paths; returns the file."""

@@ -121,7 +121,8 @@ def words(findings: dict[str, Any]) -> list[str]:
         *missing,
         *(["           pip install 'eqco[suite,slurm]' adds them"] if missing else []),
         f"devices    {', '.join(findings['devices'])}",
-        f"processor  {findings['processor']}, {cores['granted']} of {cores['machine']} cores granted",
+        f"processor  {findings['processor']}, {cores['granted']} of {cores['machine']} cores "
+        "granted",
         f"threads    {findings['threads']}",
         f"bfloat16   {units if bfloat16['native'] else emulated}",
     ]

@@ -158,7 +158,7 @@ def check_classes(train: Path, held_out: Path, skipped: SkippedEntries) -> tuple
     Raises:
         ValueError: there are fewer than two, or the held-out part has others.
     """
-    classes, own = class_names(train, skipped), class_names(held_out, skipped)
+    classes, held_out_classes = class_names(train, skipped), class_names(held_out, skipped)
     skipped.check_links()
     if len(classes) < 2:
         inner = class_names(train / classes[0], SkippedEntries(train)) if classes else ()
@@ -167,11 +167,13 @@ def check_classes(train: Path, held_out: Path, skipped: SkippedEntries) -> tuple
             f"data folder {train} has {len(classes)} class folder(s), 2 are needed{many}"
         )
     sort = f"sort its images into folders named as those of {train.name}/"
-    if own and not set(own) & set(classes):
-        raise ValueError(f"{held_out} has {own[0]!r} and no folder of a class of {train}: {sort}")
-    if new := set(own) - set(classes):
+    if held_out_classes and not set(held_out_classes) & set(classes):
+        raise ValueError(
+            f"{held_out} has {held_out_classes[0]!r} and no folder of a class of {train}: {sort}"
+        )
+    if new := set(held_out_classes) - set(classes):
         raise ValueError(f"{held_out} has class {min(new)!r}, which {train} has not")
-    if not own and inside(held_out, skipped):
+    if not held_out_classes and inside(held_out, skipped):
         raise ValueError(f"{held_out} holds files but no class folders: {sort}")
     return classes
 

@@ -232,17 +232,18 @@ class InMemory:
             "train": (self.data.train_images, self.data.train_labels),
             "held_out": (self.data.test_images, self.data.test_labels),
         }[part]
-        for some, right in zip(torch.split(images, CHUNK), torch.split(labels, CHUNK), strict=True):
-            yield some.float() / 255, right
+        chunks = zip(torch.split(images, CHUNK), torch.split(labels, CHUNK), strict=True)
+        for chunk, chunk_labels in chunks:
+            yield chunk.float() / 255, chunk_labels
 
     def whole(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
-        for some, right in self.chunks(part):
-            yield self.ready(some), right
+        for images, labels in self.chunks(part):
+            yield self.ready(images), labels
 
     def perturbed(self, part: str, views: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalised views (MILD ones) of every image and labels, the same for every run."""
         mild = MILD[self.recipe.views]
         for view in range(views):
             generator = generator_for(0, "perturbed", part, view)
-            for some, right in self.chunks(part):
-                yield self.ready(mild(some, generator)), right
+            for images, labels in self.chunks(part):
+                yield self.ready(mild(images, generator)), labels

@@ -44,8 +44,8 @@ def choose_device(text: str, launcher: str = "here") -> str:
         return "cuda" if has_gpu else "cpu"
     kind = text.partition(":")[0]
     check_name("device", kind, DEVICES)
-    here = torch.accelerator.current_accelerator(check_available=True)
-    known = ("cpu", "cuda" if has_gpu else "", here.type if here else "")
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    known = ("cpu", "cuda" if has_gpu else "", accelerator.type if accelerator else "")
     if kind not in known and launcher != "slurm":
         raise ValueError(f"--device {text}: torch sees no such device here, use --device cpu")
     return text
@@ -64,7 +64,7 @@ def do_shared(own: Run, progress: Progress | None = None) -> Record | None:
     try:
         return run(*own._replace(machine=replace(own.machine, device=device)), progress)
     except RuntimeError as error:
-        if why := distributed.lost(error):
+        if why := distributed.lost_process(error):
             raise TrainingError(f"{own.run_id} cannot go on, {why}; {own.kept()}") from error
         raise
     finally:

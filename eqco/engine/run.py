@@ -77,7 +77,7 @@ def run(
         (todo,) = distributed.any_rank(done is None and distributed.rank() == 0)
         if todo:
             with settings_of_torch(machine.threads):
-                done = measured(own, progress)
+                done = train_and_probe(own, progress)
             if done is not None:
                 with deferred():
                     done.write(folder)
@@ -102,7 +102,7 @@ def settings_of_torch(threads: int) -> Iterator[None]:
         torch.backends.cudnn.benchmark = chosen
 
 
-def measured(run: Run, progress: Progress | None) -> Record | None:
+def train_and_probe(run: Run, progress: Progress | None) -> Record | None:
     """Pretrain, probe and describe: the record of a run, not yet written; of the first process."""
     recipe, seed, machine = run.recipe, run.seed, run.machine
     started, clock = now(), time.monotonic()

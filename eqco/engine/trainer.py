@@ -106,7 +106,7 @@ class Trainer(Generic[Task]):
             warnings.warn(f"{first}: {action} {self.task.steps}", RuntimeWarning, stacklevel=2)
         return before if fits else None
 
-    def agreed(self, seconds: float, before: int) -> tuple[bool, int]:
+    def shared_decision(self, seconds: float, before: int) -> tuple[bool, int]:
         """Whether to save now, and the signal that asks the run to stop, or 0; on every process.
 
         The first process's clock counts. On a GPU processes agree at every tenth step only.
@@ -162,7 +162,7 @@ class Trainer(Generic[Task]):
                 value = self.task.advance()
                 clock = time.monotonic()
                 self.seconds = sofar + clock - started
-                due, number = self.agreed(clock - saved, before)
+                due, number = self.shared_decision(clock - saved, before)
                 if due or number:
                     self.save()
                     saved = clock

@@ -111,8 +111,9 @@ class CropProbe(ResumableTask):
         """
         crops, labels, size = self.next_images()
         features = self.frozen.features(self.images.ready(crops))
-        for own, right in zip(torch.split(features, size), torch.split(labels, size), strict=True):
-            loss = self.fit(own, right)
+        batches = zip(torch.split(features, size), torch.split(labels, size), strict=True)
+        for batch, batch_labels in batches:
+            loss = self.fit(batch, batch_labels)
         value = mean_over_ranks(loss).item()
         if not value < float("inf"):
             raise TrainingError(
@@ -145,9 +146,9 @@ class CropProbe(ResumableTask):
         narrow = torch.float16 if self.device.startswith("cuda") else torch.float32
         features = [torch.empty(0, self.classifier.in_features, dtype=narrow, device=self.device)]
         labels = [torch.empty(0, dtype=torch.long, device=self.device)]
-        for images, right in self.images.whole(part):
+        for images, image_labels in self.images.whole(part):
             features.append(F.normalize(self.frozen.features(images), dim=1).to(narrow))
-            labels.append(right)
+            labels.append(image_labels)
         return in_order(torch.cat(features)), in_order(torch.cat(labels))
 
     @torch.no_grad()

@@ -56,16 +56,17 @@ def objective(
     total = weights.new_zeros(())
     rows = max(1, BLOCK.get(weights.device.type, BLOCK_ELSEWHERE) // len(weights))
     transposed = weights.T.contiguous()
-    for some, right in zip(torch.split(features, rows), torch.split(labels, rows), strict=True):
-        logits = some @ transposed
+    blocks = zip(torch.split(features, rows), torch.split(labels, rows), strict=True)
+    for block, block_labels in blocks:
+        logits = block @ transposed
         logits -= logits.amax(dim=1, keepdim=True)
-        correct = logits.gather(1, right[:, None])
+        correct = logits.gather(1, block_labels[:, None])
         share = logits.exp_()
         sums = share.sum(dim=1, keepdim=True)
         total += (sums.log() - correct).sum()
         share /= sums
-        share.scatter_add_(1, right[:, None], torch.full_like(correct, -1.0))
-        gradient.addmm_(share.T, some)
+        share.scatter_add_(1, block_labels[:, None], torch.full_like(correct, -1.0))
+        gradient.addmm_(share.T, block)
     gradient /= len(features)
     gradient[:, :-1] += penalty * weights[:, :-1]
     return total / len(features) + penalty / 2 * (weights[:, :-1] ** 2).sum(), gradient

@@ -135,5 +135,5 @@ def judge(
         Accuracies in percent, and the images that are right, `packed`, of the metrics that keep it.
     """
     correct = {name: METRICS[name].correct(train, test, num_classes, recipe) for name in names}
-    kept = {name: packed(right) for name, right in correct.items() if METRICS[name].kept}
-    return {name: percent(right) for name, right in correct.items()}, kept
+    kept = {name: packed(hits) for name, hits in correct.items() if METRICS[name].kept}
+    return {name: percent(hits) for name, hits in correct.items()}, kept

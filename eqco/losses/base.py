@@ -192,7 +192,7 @@ class ContrastiveLoss(nn.Module):
             keys = distributed.gather(key) if self.gather else key  # (N, D)
             logits = self.logits(query, key, keys, ids)
             check_finite(logits.positive, "query or key")
-            with_own = self.with_negatives(logits, query, key, negatives)
+            with_own = self.add_negatives(logits, query, key, negatives)
             if not self.cross_modal:
                 loss = self.of_logits(with_own, self.reduction, temperature)
             else:
@@ -223,13 +223,13 @@ class ContrastiveLoss(nn.Module):
     ) -> Similarities | MaskedSimilarities:
         """What the loss sees of queries (n, D) and their keys (n, D), among those of the batch."""
         if ids is not None:
-            return self.without_same(query, key, keys, ids)
+            return self.masked_logits(query, key, keys, ids)
         logits = self.similarities(query, key, keys)
         if keys.requires_grad:
             logits.few = FEW_WITH_GRADIENT
         return logits
 
-    def without_same(
+    def masked_logits(
         self, query: Tensor, key: Tensor, keys: Tensor, ids: Tensor
     ) -> MaskedSimilarities:
         """`logits` where embeddings of one id are no negatives of each other."""
@@ -258,7 +258,7 @@ class ContrastiveLoss(nn.Module):
         positive = (query * positive_key).sum(dim=1)
         return MaskedSimilarities(query @ others.T, allowed, positive)
 
-    def with_negatives(
+    def add_negatives(
         self,
         logits: Similarities | MaskedSimilarities,
         query: Tensor,

@@ -26,7 +26,7 @@ from eqco.losses.interface import of_similarities
 from eqco.losses.logits import ContrastiveLogits
 
 
-def of_each_negative(logits: ContrastiveLogits, temperature: float | Tensor) -> Tensor:
+def relative_logits(logits: ContrastiveLogits, temperature: float | Tensor) -> Tensor:
     """(s_i - s_0)/t of each negative, shape (N, K); ValueError where K < 2: nothing is left out."""
     count = logits.num_negatives
     least = int(count.min()) if isinstance(count, Tensor) else count
@@ -115,7 +115,7 @@ def eqco_jackknife(
 
     Source: Quenouille, Biometrika 43 (1956), for the correction; its use here is this project's.
     """
-    relative = of_each_negative(logits, temperature)
+    relative = relative_logits(logits, temperature)
     shift = log_weight(logits.num_negatives, alpha)
     share = torch.sigmoid(relative.logsumexp(dim=1) + shift)
     losses = jackknife(
@@ -148,7 +148,7 @@ def eqco_second_order(
 
     Source: the second-order expansion of the logarithm, see `eqco.analysis.theory.leading_gap`.
     """
-    relative = of_each_negative(logits, temperature)
+    relative = relative_logits(logits, temperature)
     count = logits.num_negatives
     weighted = relative.logsumexp(dim=1) + log_weight(count, alpha)
     share = torch.sigmoid(weighted)
@@ -172,7 +172,7 @@ def dcl_jackknife(
 
     Source: as `eqco_jackknife`, which minus log(alpha / K) tends to it as alpha grows.
     """
-    relative = of_each_negative(logits, temperature)
+    relative = relative_logits(logits, temperature)
     share = relative.new_ones(len(relative))
     losses = jackknife(relative, logits.num_negatives, lambda log_odds: log_odds, share)
     return reduced(losses, reduction)

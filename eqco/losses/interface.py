@@ -58,8 +58,9 @@ def of_similarities(loss: Callable[Concatenate[ContrastiveLogits, P], Tensor]) -
         return loss(ExplicitSimilarities(positive, negatives), *args, **settings)
 
     signature, kind = inspect.signature(loss), inspect.Parameter.POSITIONAL_OR_KEYWORD
-    own = [inspect.Parameter(name, kind, annotation="Tensor") for name in ("positive", "negatives")]
-    parameters = [*own, *list(signature.parameters.values())[1:]]
+    names = ("positive", "negatives")
+    tensors = [inspect.Parameter(name, kind, annotation="Tensor") for name in names]
+    parameters = [*tensors, *list(signature.parameters.values())[1:]]
     function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     function.of_logits = loss  # type: ignore[attr-defined]
     del function.__wrapped__  # the site would show the loss of logits

@@ -80,7 +80,7 @@ class KeyQueue(nn.Module):
     waiting: Tensor | None = None
     ended: bool = False  # whether the step of the waiting keys has
     stepped: bool = False  # whether an optimizer has stepped since this queue exists, or will
-    looked: bool = False  # whether an optimizer was looked for
+    searched: bool = False  # whether an optimizer was searched for
     trains: frozenset[int] = frozenset()  # what the loss depends on, where an optimizer has it
 
     def __init__(self, size: int, dim: int | None = None) -> None:
@@ -95,7 +95,7 @@ class KeyQueue(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
-        self.looked, self.trains = False, frozenset()  # a copy may be of a copy of the encoder
+        self.searched, self.trains = False, frozenset()  # a copy may be of a copy of the encoder
         watch_optimizers(self)
 
     def first_keys(self, dim: int) -> Tensor:
@@ -144,7 +144,7 @@ class KeyQueue(nn.Module):
         """Let the keys of a call (N, D) wait for the end of the step; `loss` is what it returns."""
         key = key.detach()
         if not torch.compiler.is_compiling():
-            self.look(loss)
+            self.find_optimizers(loss)
         if self.waiting is None:
             self.waiting = key
         elif not (in_backward() and self.holds(key)):
@@ -152,13 +152,13 @@ class KeyQueue(nn.Module):
         if not torch.compiler.is_compiling():
             loss.register_hook(lambda _: self.note_backward())  # type: ignore[no-untyped-call]
 
-    def look(self, loss: Tensor) -> None:
+    def find_optimizers(self, loss: Tensor) -> None:
         """See which optimizers' steps end a step: those that have a tensor the loss depends on.
 
         Where none has, as with embeddings that were detached, any optimizer's does.
         """
-        if not self.looked:
-            self.looked, tensors = True, leaves(loss)
+        if not self.searched:
+            self.searched, tensors = True, leaves(loss)
             if has_optimizer(tensors):
                 self.stepped, self.trains = True, tensors
         elif self.trains and self.waiting is not None:  # other layers may be trained by now

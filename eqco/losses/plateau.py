@@ -41,10 +41,10 @@ class Expected(NamedTuple):
 
 def range_of(loss: Watched, num_negatives: int) -> Expected:
     """The values of a loss with K negatives."""
-    own = torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64, device="cpu")
+    cosines = torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64, device="cpu")
     with torch.no_grad():
-        at = ExplicitSimilarities(own, -own[:, None].expand(-1, num_negatives))
-        return Expected(*loss.of_logits(at, "none", float(loss.temperature)).tolist())
+        similarities = ExplicitSimilarities(cosines, -cosines[:, None].expand(-1, num_negatives))
+        return Expected(*loss.of_logits(similarities, "none", float(loss.temperature)).tolist())
 
 
 def watch(loss: Watched, value: Tensor, logits: ContrastiveLogits) -> None:

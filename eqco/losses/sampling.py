@@ -66,13 +66,13 @@ def draw_few(
     columns = numbers(num_queries, num_negatives)
     rows = torch.arange(num_queries, device=generator.device)  # those that may have duplicates
     while len(rows):
-        some = columns[rows]
-        order, places = some.sort(dim=1)
-        twice = torch.zeros_like(some, dtype=torch.bool)
+        drawn = columns[rows]
+        order, places = drawn.sort(dim=1)
+        twice = torch.zeros_like(drawn, dtype=torch.bool)
         twice.scatter_(1, places[:, 1:], order[:, 1:] == order[:, :-1])
         where = twice.nonzero()[:, 0]
-        some[twice] = new = numbers(len(where))
-        columns[rows] = some
+        drawn[twice] = new = numbers(len(where))
+        columns[rows] = drawn
         many = num_negatives >= MANY
         rows = rows[has_known(order, where, new, available) if many else twice.any(dim=1)]
     return columns

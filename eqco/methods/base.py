@@ -45,7 +45,7 @@ class Method(nn.Module, ABC):
     encoder: Encoder
     key_encoder: Encoder
     key_momentum: float
-    looked: bool = False  # whether the first embeddings were looked at
+    embedding_checked: bool = False  # whether the first embeddings were
     ahead: Ahead | None = None  # draws the negatives of the next steps
 
     def __init__(
@@ -123,14 +123,14 @@ class Method(nn.Module, ABC):
     def before_draw(self, total: int, generator: torch.Generator) -> Any:
         """What a step of N images draws before its negatives: nothing."""
 
-    def look(self, embedding: Tensor) -> None:
+    def check_first_embedding(self, embedding: Tensor) -> None:
         """Raise ValueError where the first embeddings of an encoder are not (N, D) of length 1.
 
         Later ones are not looked at: on a GPU this would wait for the device at every step.
         """
-        if not self.looked:
+        if not self.embedding_checked:
             check_unit_length(type(self).__name__, embedding)
-            self.looked = True
+            self.embedding_checked = True
 
 
 def own_part(count: int) -> slice:

@@ -31,8 +31,8 @@ class SyncedOnGpu(SyncBatchNorm):
         running_mean, running_var, eps, momentum, ctx.process_group, processes = settings
         if not input.is_contiguous(memory_format=torch.channels_last):
             input = input.contiguous()
-        own = torch.stack(torch.batch_norm_stats(input, eps))  # mean and 1 / deviation, (2, C)
-        means, inverses = concatenated(own[None]).unbind(dim=1)  # (processes, C) each
+        stats = torch.stack(torch.batch_norm_stats(input, eps))  # mean and 1 / deviation, (2, C)
+        means, inverses = concatenated(stats[None]).unbind(dim=1)  # (processes, C) each
         counts = means.new_full((processes,), input.numel() // input.shape[1])
         mean, inverse = torch.batch_norm_gather_stats_with_counts(
             input, means, inverses, running_mean, running_var, momentum, eps, counts

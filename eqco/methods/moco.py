@@ -150,7 +150,7 @@ class MoCo(Method):
             self.enqueue_pending()
         keys = self.keys(key_view, generator)  # (N, D)
         query = self.encoder(query_view)  # (n, D)
-        self.look(query)
+        self.check_first_embedding(query)
         place = places(len(query))
         columns = self.draw(len(self.queue), len(keys), place, generator)
         if self.moves:

@@ -54,7 +54,7 @@ class SimCLR(Method):
         """
         check_generator(generator)
         embedding = self.encoder(torch.cat([query_view, key_view]))  # (2n, D)
-        self.look(embedding)
+        self.check_first_embedding(embedding)
         query, key = embedding.chunk(2)  # (n, D) each
         parts = gather(embedding).view(world_size(), 2, len(query), -1)  # with gradient
         queries, keys = parts.transpose(0, 1).flatten(1, 2)  # (N, D) each

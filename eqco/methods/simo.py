@@ -73,7 +73,7 @@ class SiMo(Method):
         check_generator(generator)
         keys = gather(self.keys(key_view))  # (N, D), the whole batch
         query = self.encoder(query_view)  # (n, D), this process's part of it
-        self.look(query)
+        self.check_first_embedding(query)
         place = places(len(query))
         columns = self.draw(len(keys) - 1, len(keys), place, generator)
         own = keys[own_part(len(query))]

@@ -93,7 +93,7 @@ def synthetic_negatives(query: Tensor, hardest: Tensor, draws: Draws) -> Tensor:
     return F.normalize(torch.cat(made, dim=1), dim=2)
 
 
-def with_own(similarities: Similarities, synthetic: Tensor) -> Similarities:
+def with_synthetic(similarities: Similarities, synthetic: Tensor) -> Similarities:
     """The similarities of a batch with further negatives of each query's own, (n, J, D)."""
     queue, count = similarities.keys, len(synthetic)
     columns = similarities.columns
@@ -173,7 +173,7 @@ class SynCo(MoCo):
             return similarities
         hardest, query = self.hardest(similarities), similarities.query.detach()
         draws = Draws.of(query, self.num_synthetic, hardest.shape[1], generator)
-        return with_own(similarities, synthetic_negatives(query, hardest, draws))
+        return with_synthetic(similarities, synthetic_negatives(query, hardest, draws))
 
 
 def check_synthetic(num_synthetic: int, draws: int) -> None:

@@ -76,9 +76,9 @@ def check_same_shape(local: Tensor) -> None:
     """
     if local.device.type != "cpu" or torch.compiler.is_compiling():
         return
-    own = torch.tensor([*local.shape, *[-1] * (8 - local.ndim)], device="cpu")
-    parts = [torch.empty_like(own) for _ in range(world_size())]
-    dist.all_gather(parts, own)
+    sizes = torch.tensor([*local.shape, *[-1] * (8 - local.ndim)], device="cpu")
+    parts = [torch.empty_like(sizes) for _ in range(world_size())]
+    dist.all_gather(parts, sizes)
     shapes = [tuple(size for size in part.tolist() if size >= 0) for part in parts]
     if len(set(shapes)) > 1:
         listed = ", ".join(map(str, shapes))
@@ -184,7 +184,7 @@ def start(device: str) -> str:
     return device
 
 
-def lost(error: RuntimeError) -> str:
+def lost_process(error: RuntimeError) -> str:
     """Why a process is alone, where that is what an error says; "" where it says something else."""
     if any(reason in str(error) for reason in ("Timed out waiting", "Connection closed by peer")):
         return f"another process has ended, or has not answered for {MINUTES} minutes"

@@ -101,8 +101,8 @@ def stop_module_at_once() -> None:
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
-    """Start processes in this context that take no signal before they `let_through`."""
+def signals_blocked() -> Iterator[None]:
+    """Processes started in this block take no signal before they call `unblock_signals`."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -113,14 +113,14 @@ def held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def let_through() -> None:
-    """Take signals again, in a process that was started `held_back`."""
+def unblock_signals() -> None:
+    """Take signals again, in a process that was started within `signals_blocked`."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)
 
 
 @contextmanager
-def told_as_stopped() -> Iterator[None]:
+def raise_as_stopped() -> Iterator[None]:
     """Raise Stopped for an exception that other code made of it.
 
     Python tells of a signal inside an extension module's start, as in an import, as ImportError.
@@ -143,7 +143,7 @@ def catching() -> Iterator[None]:
     Signals that are ignored, as SIGHUP under nohup, or that other code handles, are left alone.
     """
     if caught.installed or threading.current_thread() is not threading.main_thread():
-        with told_as_stopped():
+        with raise_as_stopped():
             yield
         return
     before = {}
@@ -154,7 +154,7 @@ def catching() -> Iterator[None]:
             signal.signal(number, handle)
     caught.installed, caught.number = True, 0
     try:
-        with told_as_stopped():
+        with raise_as_stopped():
             yield
     finally:
         for number, present in before.items():

@@ -43,10 +43,10 @@ def plain_character(character: str) -> str:
 CLEAR = "\r\x1b[K"  # begins a line that is written over the last one
 
 
-class Calm:
+class SanitizedStream:
     """A stream that writes each line as `plain` has it; `CLEAR` may stand before one.
 
-    >>> print("a\x1b[2J", file=Calm(sys.stdout))
+    >>> print("a\x1b[2J", file=SanitizedStream(sys.stdout))
     a[2J
     """
 
