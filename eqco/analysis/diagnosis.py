@@ -142,7 +142,7 @@ def check_diagnosis(
     if not counts or min(counts) < 1:
         raise ValueError(f"K must be at least 1, got {list(counts)}")
     if max(counts) >= available:
-        raise ValueError(f"K = {max(counts)} is not below the {available} negatives at hand")
+        raise ValueError(f"K must be below the {available} negatives, got {max(counts)}")
 
 
 def mean_of_groups(loss: Losses, positive: Tensor, negatives: Tensor, k: int) -> Tensor:

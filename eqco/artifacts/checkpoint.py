@@ -119,7 +119,7 @@ def read_trained(path: Path, *needed: str) -> dict[str, Any]:
     except Damaged as error:
         if not earlier(path).exists():
             raise
-        last = f"the one before it, of an earlier step, is {earlier(path)}"
+        last = f"the previous one, of an earlier step, is {earlier(path)}"
         raise Damaged(f"{error}; {last}") from error
 
 

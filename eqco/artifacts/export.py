@@ -94,7 +94,7 @@ def chosen_layout(name: str, layout: str | None) -> str:
     resnets = [backbone for backbone in BACKBONES if backbone.startswith("resnet")]
     if layout not in (None, "own") and name not in resnets:
         raise ValueError(
-            f"backbone {name!r} is not torchvision's, nor timm's: train with --backbone "
+            f"backbone {name!r} is not one of torchvision or timm: train with --backbone "
             f"{', '.join(resnets[:-1])} or {resnets[-1]}, or leave --to out for our own names"
         )
     if layout == "moco" and name.endswith(SMALL_IMAGES):

@@ -147,7 +147,7 @@ def trained_encoder(path: Path, recipe: Recipe | None = None) -> tuple[Method, R
     try:
         method.load_state_dict(weights)
     except RuntimeError as error:
-        raise TrainingError(f"checkpoint {path} holds other weights than its recipe's") from error
+        raise TrainingError(f"checkpoint {path} has weights that do not fit its recipe") from error
     return method, recipe, seed
 
 

@@ -104,7 +104,7 @@ class Run(NamedTuple):
             return f"{self.run_id} is done and has its record"
         if self.has_checkpoint:
             return f"the checkpoint of {self.run_id} is kept"
-        return f"{self.run_id} had no checkpoint yet and begins anew"
+        return f"{self.run_id} has no checkpoint yet and starts over"
 
     @property
     def checkpoints(self) -> tuple[Path, ...]:
@@ -168,7 +168,7 @@ class Run(NamedTuple):
                 "folder on another disk"
             )
         if type(error) is not Timeout:
-            return TrainingError(f"{self.run_id} cannot be held ({sentence(error)})")
+            return TrainingError(f"{self.run_id} cannot be locked ({sentence(error)})")
         return Busy(f"{self.run_id} is being run by another process: wait for it, or stop it")
 
     def check_free(self) -> None:

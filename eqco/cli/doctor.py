@@ -127,7 +127,7 @@ def words(findings: dict[str, Any]) -> list[str]:
         f"bfloat16   {units if bfloat16['native'] else emulated}",
     ]
     if without:
-        lines += [f"data       no look at data and speed without {', '.join(without)}"]
+        lines += [f"data       not checked: data and speed need {', '.join(without)}"]
     return lines + [f"{'data' if not n else '':11s}{k}: {v}" for n, (k, v) in enumerate(
         findings["data"].items())]  # fmt: skip
 

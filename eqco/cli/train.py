@@ -78,7 +78,7 @@ def pictures(recipe: Recipe, data: Path) -> str:
 
 
 def closing(own: Run, record: Record) -> str:
-    """What was done, where it lies, and what may come next."""
+    """What was done, the files of the result, and commands that use them."""
     recipe, checkpoint = own.recipe, own.checkpoint
     lacks = lacking(checkpoint, record.steps)
     place = "" if recipe.data == "glyphs" else f" --data {quote(str(own.machine.data_dir))}"
@@ -116,7 +116,7 @@ def lacking(checkpoint: Path, steps: int) -> str:
 
 
 def main(options: argparse.Namespace) -> None:
-    """Train, or continue, and say where the result lies."""
+    """Train, or continue, and print where the result is."""
     recipe = recipe_of(options)
     own = Run(recipe, options.seed, machine_of(options, recipe), options.records)
     for folder in (options.records, options.checkpoints):
@@ -133,7 +133,7 @@ def main(options: argparse.Namespace) -> None:
             flush=True,
         )
         if known:
-            print("it was done before: --again trains anew, --seed 1 another time")
+            print("already done: --again trains anew, --seed 1 with another seed")
     show = progress_of(options, recipe.batch_size)
     record = known or run(*own, show, again=options.again)
     assert record is not None  # one process

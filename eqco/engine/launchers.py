@@ -65,7 +65,7 @@ def do_shared(own: Run, progress: Progress | None = None) -> Record | None:
         return run(*own._replace(machine=replace(own.machine, device=device)), progress)
     except RuntimeError as error:
         if why := distributed.lost_process(error):
-            raise TrainingError(f"{own.run_id} cannot go on, {why}; {own.kept()}") from error
+            raise TrainingError(f"{own.run_id} cannot continue, {why}; {own.kept()}") from error
         raise
     finally:
         distributed.stop()

@@ -197,8 +197,8 @@ class Pretraining(ResumableTask):
         kept = f"{path} is of an earlier step" if path.exists() else "it has no checkpoint"
         return TrainingError(
             f"{self.run.run_id} diverged at step {step} of {self.steps} "
-            f"({why}), and the same recipe would again: lower learning_rate "
-            f"{self.recipe.learning_rate:g} in another one (eqco train --learning-rate); {kept}"
+            f"({why}), and would again: lower learning_rate {self.recipe.learning_rate:g} "
+            f"(eqco train --learning-rate); {kept}"
         )
 
     def state(self) -> dict[str, Any]:

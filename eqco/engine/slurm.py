@@ -62,8 +62,8 @@ def queue_state(run: Run) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         why = str(error)
     raise TrainingError(
-        f"{run.run_id} was submitted as job {job}, and squeue does not tell its state ({why}): try "
-        f"again, or move {note} away to submit it once more"
+        f"{run.run_id} was submitted as job {job}, and squeue does not report its state ({why}): "
+        f"try again, or move {note} away to submit it once more"
     )
 
 

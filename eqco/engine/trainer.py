@@ -96,8 +96,8 @@ class Trainer(Generic[Task]):
             fits = self.take(before)
         except TrainingError as second:
             raise TrainingError(
-                f"{first}, nor can the one before it be used ({second}): move both away to train "
-                f"{name} from the start"
+                f"{first}, and the one before it cannot be used either ({second}): move both away "
+                f"to train {name} from the start"
             ) from second
         if self.path.exists():
             first = Damaged(f"{first}, it is kept as {set_aside(self.path)}")

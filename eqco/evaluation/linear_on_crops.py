@@ -118,8 +118,8 @@ class CropProbe(ResumableTask):
         if not value < float("inf"):
             raise TrainingError(
                 f"the probe of {self.name} diverged at step {self.step} of {self.steps} (the loss "
-                f"is {value}), and the same recipe would again: make one with "
-                f"probe_learning_rate below {self.recipe.probe_learning_rate:g}"
+                f"is {value}), and would again: use a recipe with probe_learning_rate below "
+                f"{self.recipe.probe_learning_rate:g}"
             )
         return value
 

@@ -100,7 +100,7 @@ def unpacked(text: str, count: int) -> Tensor:
     """
     bits = np.unpackbits(np.frombuffer(base64.b64decode(text, validate=True), dtype=np.uint8))
     if not count <= len(bits) < count + 8:
-        raise ValueError(f"{len(bits)} bits are not those of {count} images")
+        raise ValueError(f"expected the bits of {count} images, got {len(bits)}")
     return torch.from_numpy(bits[:count].astype(bool))
 
 

@@ -41,7 +41,7 @@ class ExplicitSimilarities:
                 f"{tuple(positive.shape)} and {tuple(negatives.shape)}"
             )
         if negatives.numel() == 0:
-            raise ValueError(f"there is nothing to contrast: negatives {tuple(negatives.shape)}")
+            raise ValueError(f"negatives must not be empty, got {tuple(negatives.shape)}")
         check_finite(positive, "positive")
         check_finite(negatives, "negatives")
         dtype = wide(torch.promote_types(positive.dtype, negatives.dtype))

@@ -19,8 +19,8 @@ def check_count(num_negatives: int, available: int, draws: int = 1) -> None:
         raise ValueError(f"num_negatives must be at least 1, got {num_negatives}")
     if num_negatives > available:
         raise ValueError(
-            f"num_negatives is {num_negatives}, but only {available} negatives are there: ask for "
-            f"{available} or fewer, enlarge the batch, or drop a smaller last one "
+            f"num_negatives is {num_negatives}, but only {available} negatives are available: ask "
+            f"for {available} or fewer, enlarge the batch, or drop a smaller last one "
             "(drop_last=True of a DataLoader)"
         )
     if not 1 <= draws <= available // num_negatives:

@@ -217,7 +217,7 @@ class Similarities:
         self.excluded = None if excluded is None else to_device(excluded, query.device)
         self.version = version(keys)
         if self.num_negatives < 1:
-            raise ValueError(f"no negative is left of {len(keys)} key(s)")
+            raise ValueError(f"no negatives are left: all {len(keys)} key(s) are excluded")
 
     @property
     def num_negatives(self) -> int:

@@ -30,7 +30,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             it names `path`.
     """
     if path.exists() and not path.is_file():  # a device or a pipe would be replaced by a file
-        raise OSError(errno.EINVAL, "is there and is no regular file", str(path))
+        raise OSError(errno.EINVAL, "exists and is not a regular file", str(path))
     if isinstance(content, str):
         content = content.encode(errors="backslashreplace")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,8 +73,8 @@ def check_regular(path: Path, *, empty: bool = False) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISREG(status.st_mode) or (empty and status.st_size):
-        what = "no empty regular file" if empty else "no regular file"
-        raise OSError(errno.EINVAL, f"is there and is {what}, move it away", str(path))
+        what = "an empty regular file" if empty else "a regular file"
+        raise OSError(errno.EINVAL, f"exists and is not {what}, move it away", str(path))
 
 
 def remove(path: Path) -> None:

@@ -56,9 +56,8 @@ class SkippedEntries:
         first, count = min(self.dangling), len(self.dangling)
         aim = os.readlink(first)
         raise ValueError(
-            f"{count} link(s) below {self.root} lead to nothing, or back to a folder around them, "
-            f"such as {one_line(first)} to {one_line(aim)}: restore what they lead to, or remove "
-            "them"
+            f"{count} link(s) below {self.root} are broken or lead back to a folder around them, "
+            f"such as {one_line(first)} to {one_line(aim)}: restore their targets, or remove them"
         )
 
     def sentence(self) -> str:

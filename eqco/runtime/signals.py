@@ -74,7 +74,7 @@ def handle(number: int, frame: FrameType | None) -> None:
 def end_process(number: int, frame: FrameType | None) -> None:
     """End this process with a sentence: no work of it has begun."""
     caught.before_end()
-    os.write(2, f"{Stopped(number).sentence()}: nothing had begun\n".encode())
+    os.write(2, f"{Stopped(number).sentence()}: nothing had started\n".encode())
     os._exit(128 + number)
 
 

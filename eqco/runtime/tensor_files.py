@@ -97,7 +97,7 @@ def load_tensors(path: Path, *, sealed: bool = False) -> Any:
                     f"{line_for(path, OF_PICKLE)} makes {PLAIN}"
                 ) from error
             no_file = isinstance(error, EOFError | UnpicklingError)
-            why = "it is no file of torch.save, or damaged" if no_file else first_line(error)
+            why = "it is damaged, or not of torch.save" if no_file else first_line(error)
             raise ValueError(why) from error
 
 

@@ -17,7 +17,7 @@ from eqco.runtime.text import plain
 
 
 class TrainingError(RuntimeError):
-    """A run cannot go on; the message says why and what to do, without control characters."""
+    """A run cannot continue; the message says why and what to do, without control characters."""
 
     def __init__(self, message: object) -> None:
         super().__init__(plain(str(message)))
@@ -256,16 +256,15 @@ def home_expanded(text: str | Path) -> Path:
     A shell leaves `~` behind `=` as it is, in `--records=~/x`.
 
     Raises:
-        ValueError: `~NAME` is nobody's home, or the path holds a zero byte.
+        ValueError: there is no user of `~NAME`, or the path contains a zero byte.
     """
     if "\0" in str(text):
-        raise ValueError(f"{shown(str(text))} is no path: it holds a zero byte")
+        raise ValueError(f"{shown(str(text))} is not a path: it contains a zero byte")
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise ValueError(
-            f"{shown(str(text))} begins with the home folder of nobody: write ./~NAME for a folder "
-            "of that name"
+            f"{shown(str(text))}: no such user; write ./~NAME for a folder of that name"
         ) from error
 
 

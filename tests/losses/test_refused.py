@@ -104,15 +104,15 @@ CALLS: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {  # of embed
     "another batch": (lambda q, k: EqCoLoss()(q, k[:5]), r"\(N, D\) with N >= 2"),
     "rows": (lambda q, k: EqCoLoss()(q[0], k[0]), r"\(N, D\) with N >= 2"),
     "one image": (lambda q, k: EqCoLoss()(q[:1], k[:1]), "N >= 2.*one image has no others"),
-    "more than there are": (lambda q, k: EqCoLoss(11)(q, k), "only 10 negatives are there.*drop_"),
+    "more than there are": (lambda q, k: EqCoLoss(11)(q, k), "only 10 negatives are av.*drop_la"),
     "batch above a queue": (lambda q, k: with_queue(q, ONES(13, 8)), "holds 12 keys, the batch br"),
     "width of a queue": (lambda q, k: with_queue(q, ONES(5, 9)), "keys of 8 dimensions, the batch"),
     "lengths": (lambda q, k: plain(ONES(3), ONES(4, 5)), r"\(N, K\).*\(3,\) and \(4, 5\)"),
     "columns": (lambda q, k: plain(ONES(3, 1), ONES(3, 5)), r"\(N,\) and negatives \(N, K\)"),
     "flat": (lambda q, k: plain(ONES(3), ONES(3)), r"\(N,\) and negatives \(N, K\)"),
     "cube": (lambda q, k: plain(ONES(3), ONES(3, 5, 1)), r"\(N,\) and negatives \(N, K\)"),
-    "no negatives": (lambda q, k: plain(ONES(3), ONES(3, 0)), "nothing to contrast"),
-    "no queries": (lambda q, k: plain(ONES(0), ONES(0, 3)), "nothing to contrast"),
+    "no negatives": (lambda q, k: plain(ONES(3), ONES(3, 0)), "negatives must not be empty"),
+    "no queries": (lambda q, k: plain(ONES(0), ONES(0, 3)), "negatives must not be empty"),
     "positive of NaN": (lambda q, k: plain(ONES(3) * math.nan, ONES(3, 4)), "positive holds NaN"),
     "negatives of inf": (lambda q, k: plain(ONES(3), ONES(3, 4) * math.inf), "negatives holds NaN"),
     "embeddings of NaN": (lambda q, k: plain(*similarities(q * math.nan, k, q)), "NaN"),
@@ -123,7 +123,7 @@ CALLS: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {  # of embed
     "width": (lambda q, k: similarities(q, k, k[:, :7]), r"must be \(N, D\).*\(6, 7\)"),
     "all excluded": (
         lambda q, k: Similarities(q[:1], k[:1], k[:1], excluded=torch.zeros(1, 1).long()),
-        "no negative is left of 1 key",
+        r"no negatives are left: all 1 key\(s\)",
     ),
     "no square": (lambda q, k: off_diagonal(q), "similarity must be"),
     "draws": (
@@ -174,7 +174,7 @@ CALLS: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {  # of embed
     "one negative": (lambda q, k: theory.squared_cv(q[:, :1], temperature=0.2), "with M >= 2"),
     "no K": (lambda q, k: diagnosis(q[:, 0], k, counts=()), "K must be at least 1"),
     "one query": (lambda q, k: diagnosis(q[:1, 0], k[:1], counts=(1,)), "2 queries at least"),
-    "K of all": (lambda q, k: diagnosis(q[:, 0], k, counts=(4, 8)), "K = 8 is not below the 8 neg"),
+    "K of all": (lambda q, k: diagnosis(q[:, 0], k, counts=(4, 8)), "K must be below the 8 nega"),
     "tolerance": (
         lambda q, k: diagnosis(q[:, 0], k, counts=(1,), tolerance=1e-320), "tolerance must"
     ),
