@@ -79,15 +79,13 @@ def check_output(options: argparse.Namespace, *more: Path) -> None:
 
     All paths among the options but OUTPUTS count as read, and `more`.
     """
-    files = [getattr(options, name, None) for name in OUTPUTS]
-    outputs = [path for path in files if isinstance(path, Path)]
-    if outputs:
-        from eqco.runtime.files import check_apart  # doctor works without its libraries
+    paths = {name: value for name, value in vars(options).items() if isinstance(value, Path)}
+    inputs = [*more, *(path for name, path in paths.items() if name not in OUTPUTS)]
+    for name in OUTPUTS:
+        if name in paths:
+            from eqco.runtime.files import check_apart  # doctor works without its libraries
 
-        others = [value for name, value in vars(options).items() if name not in OUTPUTS]
-        inputs = [*more, *(path for path in others if isinstance(path, Path))]
-        for path in outputs:
-            check_apart(path, inputs)
+            check_apart(paths[name], inputs)
 
 
 def run_command(options: argparse.Namespace) -> None:

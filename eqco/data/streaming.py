@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any
 
@@ -61,28 +62,24 @@ def random_box(
     return (height - h) // 2, (width - w) // 2, h, w
 
 
+@dataclass(eq=False)
 class RandomCropDataset(Dataset[tuple[Tensor, int]]):
     """Random crops of the images of a split; item (epoch, index) depends on nothing else.
 
-    Args:
+    Attributes:
         size: S, side of the crops.
         crop_scale: smallest area of a crop, as a fraction of the image.
         names: one for each of the V views of an image.
         flip: whether a crop is mirrored half of the time.
     """
 
-    def __init__(
-        self,
-        split: Split,
-        *,
-        size: int,
-        crop_scale: float,
-        seed: int,
-        names: Sequence[str],
-        flip: bool = False,
-    ) -> None:
-        self.split, self.seed, self.names = split, seed, tuple(names)
-        self.size, self.crop_scale, self.flip = size, crop_scale, flip
+    split: Split
+    _: KW_ONLY
+    size: int
+    crop_scale: float
+    seed: int
+    names: Sequence[str]
+    flip: bool = False
 
     def crop(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """A random part of an image (3, H, W), resized to (3, S, S)."""

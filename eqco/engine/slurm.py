@@ -52,7 +52,6 @@ def queue_state(run: Run) -> str:
         return ""
     if cluster == "local":
         return "RUNNING" if is_alive(job) else ""
-    why = ""
     try:
         words = ["squeue", "--noheader", "--format=%T", "--jobs", job]
         done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)

@@ -104,7 +104,6 @@ def eqco_jackknife(
 
     Args:
         alpha: effective number of negatives, > 0.
-        others: those of every loss, see `ARGUMENTS`.
 
     >>> similarities = torch.tensor([0.0]), torch.tensor([[0.0, 0.4]])
     >>> round(eqco_jackknife(*similarities, temperature=0.2, alpha=16).item(), 4)
@@ -140,7 +139,6 @@ def eqco_second_order(
 
     Args:
         alpha: effective number of negatives, > 0.
-        others: those of every loss, see `ARGUMENTS`.
 
     >>> similarities = torch.tensor([0.0]), torch.tensor([[0.0, 0.4]])
     >>> round(eqco_second_order(*similarities, temperature=0.2, alpha=16).item(), 4)
@@ -164,9 +162,6 @@ def dcl_jackknife(
 
     L_J = log K + K V(K) - (K - 1) * mean_i V(K - 1 without negative i),  V = DCL - log its number
 
-    Args:
-        others: those of every loss, see `ARGUMENTS`.
-
     >>> round(dcl_jackknife(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item(), 4)  # log 3
     1.0986
 
@@ -185,9 +180,6 @@ def flat_nce_jackknife(
     """FlatNCE with its bias of few negatives taken out, K >= 2: 1, gradient of `dcl_jackknife`.
 
     L = e^{u - stop(u)},  u = dcl_jackknife
-
-    Args:
-        others: those of every loss, see `ARGUMENTS`.
 
     >>> flat_nce_jackknife(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item()
     1.0

@@ -49,6 +49,13 @@ def changed(**fields: object) -> InfoNCELoss:
     return loss
 
 
+def second_changed(value: float) -> DualTemperatureLoss:
+    """A loss whose second temperature was changed after it was made."""
+    loss = DualTemperatureLoss()
+    loss.second_temperature = value
+    return loss
+
+
 def with_queue(first: Tensor, second: Tensor) -> Tensor:
     """The loss of a second batch with a queue of twelve keys."""
     loss = InfoNCELoss(queue_size=12)
@@ -100,6 +107,7 @@ CALLS: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {  # of embed
     "second temperature": (
         lambda q, k: DualTemperatureLoss(second_temperature=1e-40), "second_temperature must"
     ),
+    "second temperature, later": (lambda q, k: second_changed(0.0)(q, k), "^second_temperature mu"),
     "alpha": (lambda q, k: EqCoLoss(alpha=None), "alpha must be finite and above 0, got None"),
     "another batch": (lambda q, k: EqCoLoss()(q, k[:5]), r"\(N, D\) with N >= 2"),
     "rows": (lambda q, k: EqCoLoss()(q[0], k[0]), r"\(N, D\) with N >= 2"),
