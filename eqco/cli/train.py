@@ -77,11 +77,11 @@ def pictures(recipe: Recipe, data: Path) -> str:
     return f"{count}, made 32 × 32; --image-size 96 reads them larger"
 
 
-def closing(own: Run, record: Record) -> str:
+def closing(job: Run, record: Record) -> str:
     """What was done, the files of the result, and commands that use them."""
-    recipe, checkpoint = own.recipe, own.checkpoint
+    recipe, checkpoint = job.recipe, job.checkpoint
     lacks = lacking(checkpoint, record.steps)
-    place = "" if recipe.data == "glyphs" else f" --data {quote(str(own.machine.data_dir))}"
+    place = "" if recipe.data == "glyphs" else f" --data {quote(str(job.machine.data_dir))}"
     file = quote(str(checkpoint))
     linear = record.metrics.get("linear")
     losses = record.curve["loss"]
@@ -91,7 +91,7 @@ def closing(own: Run, record: Record) -> str:
         f"{duration(record.seconds['train'])}, loss {losses[-1]:.3f}"
         + ("" if linear is None else f", linear probe {linear:.2f} %"),
         f"  loss        {curve(losses)} {losses[0]:.3f} to {losses[-1]:.3f}",
-        f"  record      {own.record_file}",
+        f"  record      {job.record_file}",
         f"  checkpoint  {lacks or checkpoint}",
     ]
     following = [
@@ -118,10 +118,10 @@ def lacking(checkpoint: Path, steps: int) -> str:
 def main(options: argparse.Namespace) -> None:
     """Train, or continue, and print where the result is."""
     recipe = recipe_of(options)
-    own = Run(recipe, options.seed, machine_of(options, recipe), options.records)
+    job = Run(recipe, options.seed, machine_of(options, recipe), options.records)
     for folder in (options.records, options.checkpoints):
         check_writable(folder)
-    known = None if options.again else own.record()
+    known = None if options.again else job.record()
     if not options.json:
         passes = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
         alpha = "" if recipe.alpha is None else f", alpha {recipe.alpha:g}"
@@ -129,12 +129,12 @@ def main(options: argparse.Namespace) -> None:
         print(
             f"{recipe.data}: {recipe.method} with {recipe.loss}, K {recipe.num_negatives}{alpha}, "
             f"{recipe.backbone}, batches of {recipe.batch_size}, {passes}, rate "
-            f"{recipe.learning_rate:g}, {own.machine.device}",
+            f"{recipe.learning_rate:g}, {job.machine.device}",
             flush=True,
         )
         if known:
             print("already done: --again trains anew, --seed 1 with another seed")
     show = progress_of(options, recipe.batch_size)
-    record = known or run(*own, show, again=options.again)
+    record = known or run(*job, show, again=options.again)
     assert record is not None  # one process
-    print_json(record.body()) if options.json else print(closing(own, record))
+    print_json(record.body()) if options.json else print(closing(job, record))

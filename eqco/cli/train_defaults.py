@@ -99,7 +99,7 @@ def default_recipe(data: Path, image_size: int, settings: Mapping[str, Any]) -> 
     Args:
         data: a folder of images, or `glyphs`.
         image_size: side of the views; 32 holds the images in memory, others read files.
-        given: fields of the recipe, None where they are left open.
+        settings: fields of the recipe, None where they are left open.
 
     Raises:
         ValueError: a field is wrong, or there are too few images; one sentence with the option.
@@ -111,16 +111,17 @@ def default_recipe(data: Path, image_size: int, settings: Mapping[str, Any]) -> 
     method, loss = chosen.pop("method", "simo"), chosen.pop("loss", "eqco")
     start = replace(Recipe(data=name, **usual, num_negatives=1), batch_size=batch)
     start = replace(start, learning_rate=start.learning_rate * batch / LARGEST_BATCH)
-    own: dict[str, Any] = {"method": method}
+    method_fields: dict[str, Any] = {"method": method}
     if method in METHODS:  # replace() below names the nearest of an unknown one
         queue = queue_settings(batch, images)
-        own |= METHODS[method].usual
-        own |= {n: queue[n] for n in METHODS[method].own_fields if n in queue}
+        method_fields |= METHODS[method].usual
+        method_fields |= {n: queue[n] for n in METHODS[method].own_fields if n in queue}
     wanted = chosen.pop("num_negatives", None)
     check_channels(chosen.get("backbone", start.backbone), name)
     fields = {k: v for k, v in chosen.items() if k != "alpha"}
-    start = replace(start, **{**own, **fields})
+    start = replace(start, **{**method_fields, **fields})
+    loss_fields: dict[str, Any] = {}
     if loss in LOSSES:
-        own = loss_field(loss, chosen.get("alpha"))
+        loss_fields = loss_field(loss, chosen.get("alpha"))
         wanted = negatives_of(loss, method, start) if wanted is None else wanted
-    return replace(start, loss=loss, num_negatives=wanted or 1, **own)
+    return replace(start, loss=loss, num_negatives=wanted or 1, **loss_fields)

@@ -51,21 +51,21 @@ def choose_device(text: str, launcher: str = "here") -> str:
     return text
 
 
-def do_shared(own: Run, progress: Progress | None = None) -> Record | None:
+def do_shared(job: Run, progress: Progress | None = None) -> Record | None:
     """Do a run in this process, together with the others that torchrun started.
 
     Returns:
         The record; None on all processes but the first.
     """
-    check_writable(own.folder)
-    check_writable(own.machine.checkpoints)
-    check_locks(own.machine.checkpoints)
-    device = distributed.start(own.machine.device)
+    check_writable(job.folder)
+    check_writable(job.machine.checkpoints)
+    check_locks(job.machine.checkpoints)
+    device = distributed.start(job.machine.device)
     try:
-        return run(*own._replace(machine=replace(own.machine, device=device)), progress)
+        return run(*job._replace(machine=replace(job.machine, device=device)), progress)
     except RuntimeError as error:
         if why := distributed.lost_process(error):
-            raise TrainingError(f"{own.run_id} cannot continue, {why}; {own.kept()}") from error
+            raise TrainingError(f"{job.run_id} cannot continue, {why}; {job.kept()}") from error
         raise
     finally:
         distributed.stop()

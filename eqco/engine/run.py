@@ -70,14 +70,14 @@ def run(
         Stopped: by a signal; it says what is saved.
     """
     folder = check_folder("folder", folder)
-    own = Run(recipe, seed, machine, folder)
-    with own.hold(again=again), catching():
+    job = Run(recipe, seed, machine, folder)
+    with job.hold(again=again), catching():
         # Another process may just have ended this run.
         done = None if again else Record.find(folder, recipe, seed)
         (todo,) = distributed.any_rank(done is None and distributed.rank() == 0)
         if todo:
             with settings_of_torch(machine.threads):
-                done = train_and_probe(own, progress)
+                done = train_and_probe(job, progress)
             if done is not None:
                 with deferred():
                     done.write(folder)

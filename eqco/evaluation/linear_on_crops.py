@@ -28,9 +28,9 @@ from eqco.runtime.validation import TrainingError
 STEPS_AT_ONCE = 16
 
 
-def in_order(own: Tensor) -> Tensor:
+def in_order(local: Tensor) -> Tensor:
     """Rows of all processes in the order of the images; process r of R has images r, r + R, ..."""
-    rows = gather_uneven(own)
+    rows = gather_uneven(local)
     places = [torch.arange(r, len(rows), world_size(), device="cpu") for r in range(world_size())]
     ordered = torch.empty_like(rows)
     ordered[torch.cat(places).to(rows.device)] = rows

@@ -272,8 +272,8 @@ class ContrastiveLoss(nn.Module):
         check_finite(negatives, "negatives")
         directions = unit(negatives).to(query.dtype)
         views = [query, key] if self.two_sided else [query]
-        own = torch.cat([similarities(view, key, directions)[1] for view in views])
-        return WithNegatives(logits, own)
+        own_similarities = torch.cat([similarities(view, key, directions)[1] for view in views])
+        return WithNegatives(logits, own_similarities)
 
     def expected(self, num_images: int | None = None) -> Expected:
         """The loss of a query at its extremes, and where an untrained or collapsed encoder has it.

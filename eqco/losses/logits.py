@@ -118,12 +118,10 @@ class WithNegatives:
         self.num_negatives = known + own.shape[1]
 
     def log_odds(self, temperature: float | Tensor) -> Tensor:
-        """log sum_i e^{s_i/t} - s_0/t of each query, shape (N,)."""
         own = torch.logsumexp(self.own / temperature, dim=1) - self.positive / temperature
         return torch.logaddexp(self.logits.log_odds(temperature), own)
 
     def relative(self, temperature: float | Tensor) -> Tensor:
-        """(s_i - s_0)/t of each negative, shape (N, K)."""
         own = (self.own - self.positive[:, None]) / temperature
         return torch.cat([self.logits.relative(temperature), own], dim=1)
 

@@ -166,8 +166,8 @@ class KeyQueue(nn.Module):
 
     def follows(self, optimizer: Optimizer) -> bool:
         """Whether an optimizer's step is one of the encoder."""
-        own = (tensor for group in optimizer.param_groups for tensor in group["params"])
-        return not self.trains or any(id(tensor) in self.trains for tensor in own)
+        tensors = (tensor for group in optimizer.param_groups for tensor in group["params"])
+        return not self.trains or any(id(tensor) in self.trains for tensor in tensors)
 
     def holds(self, key: Tensor) -> bool:
         """Whether these keys wait already: activation checkpointing computes a loss again."""

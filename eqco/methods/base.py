@@ -78,7 +78,13 @@ class Method(nn.Module, ABC):
     def forward(
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
     ) -> Similarities:
-        """Cosine similarities of a batch, for a loss."""
+        """Cosine similarities of a batch, for a loss.
+
+        Args:
+            query_view: one random view of each image, shape (N, C, H, W).
+            key_view: another random view of the same images, same shape.
+            generator: CPU generator of all that a step draws.
+        """
 
     @property
     def moves(self) -> bool:
@@ -141,8 +147,8 @@ def own_part(count: int) -> slice:
 
 def places(count: int) -> Tensor:
     """Which images of the whole batch this process's are, shape (n,), on the CPU."""
-    own = own_part(count)
-    return torch.arange(own.start, own.stop, device="cpu")
+    part = own_part(count)
+    return torch.arange(part.start, part.stop, device="cpu")
 
 
 def check_unit_length(method: str, embedding: Tensor) -> None:

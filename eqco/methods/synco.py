@@ -49,14 +49,14 @@ class Draws:
     def of(cls, query: Tensor, count: int, hard: int, generator: torch.Generator) -> Draws:
         """Draw for all N queries and keep those of this process's, (n, D), on their device."""
         total, unit = len(query) * world_size(), count // sum(SHARES)
-        own = own_part(len(query))
+        rows = own_part(len(query))
         options: Any = {"generator": generator, "device": generator.device}
         drawn = (
             torch.randint(hard, (total, count + SHARES[2] * unit), **options),
             torch.rand(total, sum(SHARES[:3]) * unit, **options),
             torch.randn(total, SHARES[3] * unit, query.shape[1], **options),
         )
-        return cls(*all_to_device([numbers[own] for numbers in drawn], query.device))
+        return cls(*all_to_device([numbers[rows] for numbers in drawn], query.device))
 
 
 @torch.no_grad()
@@ -156,17 +156,10 @@ class SynCo(MoCo):
     def forward(
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
     ) -> Similarities:
-        """Cosine similarities for one batch, whose keys are then enqueued.
+        """Similarities of the N queries to K + J negatives each, which `num_negatives` counts.
 
-        Args:
-            query_view: one random view of each image, shape (N, C, H, W).
-            key_view: another random view of the same images, same shape.
-            generator: CPU generator of the shuffling and of all drawing; K negatives are drawn as
-                in MoCo v2 from the same generator.
-
-        Returns:
-            Similarities of the N queries to K + J negatives each, which its `num_negatives` counts.
-            With several processes, each has its own n of the N queries.
+        Arguments as in `Method.forward`; K negatives are drawn as in MoCo v2 from the same
+        generator. With several processes, each has its own n of the N queries.
         """
         similarities = super().forward(query_view, key_view, generator)
         if self.num_synthetic == 0:
