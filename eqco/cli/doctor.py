@@ -29,15 +29,8 @@ ADDS = {
 TRAINING = ("numpy", "pillow", "filelock", "torchvision")  # and to look for data
 
 
-def versions() -> dict[str, str]:
-    """Versions of the libraries; "none" for a missing one."""
-    from eqco.artifacts.environment import installed
-
-    return {name: installed(name) for name in ("torch", *ADDS)}
-
-
 def lacking(installed: dict[str, str]) -> list[str]:
-    """The libraries of training that are not there, by the versions of all."""
+    """The libraries of training that are not there, by versions that are "none" where missing."""
     return [name for name in TRAINING if installed[name] == "none"]
 
 
@@ -72,21 +65,22 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
     """Everything but the measurement."""
     import torch
 
-    from eqco.artifacts.environment import processor
+    from eqco.artifacts.environment import installed, processor
     from eqco.engine.precision import reported_units
 
-    installed, units = versions(), sorted(reported_units())
+    versions = {name: installed(name) for name in ("torch", *ADDS)}
+    units = sorted(reported_units())
     gpu = torch.cuda.is_available()
     native = bool(units) or (gpu and torch.cuda.is_bf16_supported(including_emulation=False))
     return {
-        "versions": installed,
-        "missing": {name: adds for name, adds in ADDS.items() if installed[name] == "none"},
+        "versions": versions,
+        "missing": {name: adds for name, adds in ADDS.items() if versions[name] == "none"},
         "devices": devices(),
         "processor": processor(),
         "bfloat16": {"native": native, "units": units},
         "cores": {"machine": os.cpu_count(), "granted": granted_cores()},
         "threads": options.threads,
-        "data": {} if lacking(installed) else data_in(options.data),
+        "data": {} if lacking(versions) else data_in(options.data),
     }
 
 

@@ -61,11 +61,6 @@ def set_up_output() -> None:
     sys.excepthook = show_fault
 
 
-def print_error(text: str) -> None:
-    """Write a sentence to stderr."""
-    print(text, file=sys.stderr)
-
-
 def output_is_refused() -> bool:
     """Whether stdout refuses what it holds, as on a full disk or where nobody reads it any more.
 
@@ -115,14 +110,14 @@ def run_cli(
                 return status
         except Stopped as stop:
             if os.environ.get("RANK", "0") == "0":  # torchrun's other processes say the same
-                print_error(stop.sentence(command))
+                print(stop.sentence(command), file=sys.stderr)
             return stop.status
         except KeyboardInterrupt:  # outside the main thread, or of other code's handler
-            print_error(Stopped(SIGINT).sentence(command))
+            print(Stopped(SIGINT).sentence(command), file=sys.stderr)
             return 130
         except USER_ERRORS as error:
             output_is_refused()
             if isinstance(error, BrokenPipeError):
                 return BROKEN_PIPE
-            print_error(failure(error))
+            print(failure(error), file=sys.stderr)
         return WRONG

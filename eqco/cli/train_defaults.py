@@ -31,11 +31,6 @@ FROM_FILES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def is_glyphs(data: Path) -> bool:
-    """Whether --data names the drawn glyphs, rather than a folder."""
-    return data == GLYPHS and not data.exists()
-
-
 def fitting_batch(images: int) -> int:
     """N that leaves four steps or more in an epoch: a power of two, 2 to 256."""
     return max(2, min(LARGEST_BATCH, 1 << (images // STEPS).bit_length() - 1))
@@ -71,7 +66,7 @@ def source_of(data: Path, image_size: int) -> tuple[str, int, dict[str, Any]]:
     Raises:
         ValueError: the folder does not exist or holds too few images.
     """
-    if is_glyphs(data):
+    if data == GLYPHS and not data.exists():
         return "glyphs", len(in_memory.glyph_set(1.0).train_images), {}
     from_files = image_size != in_memory.SIDE
     identify = find_source("files:*" if from_files else "images:*").identify

@@ -154,12 +154,11 @@ def wait_for(command: list[str]) -> int:
 
 def end(child: subprocess.Popen[bytes], number: int) -> None:
     """Pass a signal on, and return when the process has ended; kill it after GRACE."""
-    deadline = time.monotonic() + GRACE
     if child.poll() is None:
         child.send_signal(number)
-    while child.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if child.poll() is None:
+    try:
+        child.wait(GRACE)
+    except subprocess.TimeoutExpired:
         child.kill()
 
 

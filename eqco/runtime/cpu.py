@@ -26,8 +26,7 @@ def group_folders() -> Iterator[Path]:
     except OSError:  # no control groups on this system
         lines = []
     for line in lines or ["0::/"]:
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
+        _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
         for name in dict.fromkeys((controllers, "cpu" if controllers else "")):
