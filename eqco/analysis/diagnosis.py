@@ -229,12 +229,10 @@ def capped(counts: Sequence[int], available: int) -> tuple[int, ...]:
     """The K that fit below the M negatives at hand, ascending; a larger one becomes M - 1.
 
     Raises:
-        ValueError: there are fewer than two negatives, or a K is below 1.
+        ValueError: there are fewer than two negatives.
     """
     if available < 2:
         raise ValueError(f"{available + 1} images are too few: a diagnosis needs 3")
-    if min(counts) < 1:
-        raise ValueError(f"K must be at least 1, got {min(counts)}")
     return tuple(sorted({min(k, available - 1) for k in counts}))
 
 

@@ -144,7 +144,6 @@ def loader(dataset: Dataset[Any], machine: Machine, **batches: Any) -> Iterator[
     try:
         with prefetched(dataset, machine, **batches) as made:
             yield from made
-        return
     except ImageError as error:
         last = str(error).strip().rpartition("\n")[2]
-    raise ImageError(last.removeprefix(f"{ImageError.__module__}.ImageError: "))
+        raise ImageError(last.removeprefix(f"{ImageError.__module__}.ImageError: ")) from None

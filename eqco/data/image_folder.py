@@ -68,13 +68,7 @@ def split_of(folder: Path, names: Sequence[bytes], labels: Sequence[int]) -> Spl
 
 @dataclass(frozen=True, eq=False)
 class ImageTree:
-    """A tree of image files.
-
-    Attributes:
-        root: its folder.
-        classes: names of the class folders, sorted; a label is a place in them.
-        train, held_out: its parts.
-    """
+    """A tree of image files; a label is a place in the sorted names of its class folders."""
 
     root: Path
     classes: tuple[str, ...]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -144,23 +144,16 @@ class FromFiles:
         self.shuffle = Shuffle(len(tree.train), recipe.batch_size, seed)
         self.mean = torch.tensor(IMAGENET_MEAN, device=machine.device)
         self.std = torch.tensor(IMAGENET_STD, device=machine.device)
-        self.crops = self.make_crops(VIEW_NAMES)
+        self.crops = RandomCropDataset(
+            tree.train,
+            size=recipe.image_size or 224,
+            crop_scale=recipe.crop_scale,
+            seed=seed,
+            names=VIEW_NAMES,
+        )
         self.last = self.shuffle.per_epoch * recipe.epochs
         self.ahead: Iterator[Any] = iter(())
         self.next_step = -1
-
-    def make_crops(
-        self, names: Sequence[str], crop_scale: float | None = None, flip: bool = False
-    ) -> RandomCropDataset:
-        """Random crops of the training images, one for each name."""
-        return RandomCropDataset(
-            self.tree.train,
-            size=self.recipe.image_size or 224,
-            crop_scale=self.recipe.crop_scale if crop_scale is None else crop_scale,
-            seed=self.seed,
-            names=names,
-            flip=flip,
-        )
 
     def view(self, crops: Tensor, names: Sequence[str], step: int) -> Tensor:
         """The rest of a view, on crops (V * n, 3, S, S) in [0, 1]: normalised, channels last.
@@ -183,7 +176,7 @@ class FromFiles:
         return two_views(partial(self.view, step=step), crops[:, 0], crops[:, 1])
 
     def sample(self, count: int) -> tuple[Tensor, Tensor]:
-        crops = self.make_crops([f"describe-{name}" for name in VIEW_NAMES])
+        crops = replace(self.crops, names=[f"describe-{name}" for name in VIEW_NAMES])
         rows = sample_rows(self.shuffle.total, count, self.seed).tolist()
         both = torch.stack([crops[0, row][0] for row in rows]).float() / 255
         query, key = (
@@ -201,7 +194,7 @@ class FromFiles:
     def whole(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalised images and labels of "train" or "held_out": this process's share."""
         split = {"train": self.tree.train, "held_out": self.tree.held_out}[part]
-        centres = CenterCropDataset(split, self.recipe.image_size or 224)
+        centres = CenterCropDataset(split, self.crops.size)
         share = range(rank(), len(split), world_size())
         for images, labels in loader(centres, self.machine, sampler=share, batch_size=CHUNK):
             yield self.ready(images), labels.to(self.machine.device)
@@ -210,7 +203,7 @@ class FromFiles:
         self, shuffle: Shuffle, first: int, last: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Random crops (n, 3, S, S), uint8, and labels of the steps `first` to `last` - 1."""
-        crops = self.make_crops(("probe",), PROBE_CROP_SCALE, flip=True)
+        crops = replace(self.crops, names=("probe",), crop_scale=PROBE_CROP_SCALE, flip=True)
         steps = StepBatchSampler(shuffle, first, last)
         for images, labels in loader(crops, self.machine, batch_sampler=steps):
             yield images[:, 0], labels

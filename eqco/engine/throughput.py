@@ -28,11 +28,7 @@ Views: TypeAlias = tuple[Tensor, Tensor]
 class Size:
     """What a run of a scale has to do, as far as its price depends on it.
 
-    Attributes:
-        recipe: SiMo with InfoNCE.
-        side, channels: of its images.
-        images: training images of one epoch.
-        batch: images of a step that is timed on a CPU, where a whole batch takes too long.
+    On a CPU steps of `batch` images are timed, since a whole batch takes too long.
     """
 
     recipe: Recipe

@@ -272,9 +272,6 @@ class MovingAverages(nn.Module):
     u becomes (1 - gamma) u + gamma g where its image is in a batch, and g at the first time. Where
     an image has two queries (SimCLR's), each starts from its u, and the mean of both is kept.
 
-    Args:
-        total: M.
-
     Attributes:
         log_u: shape (M,), float32; infinite for images that were in no batch yet.
 

@@ -20,8 +20,7 @@ def drawn(draw: Draw, generator: torch.Generator) -> tuple[Tensor | None, Tensor
 class Ahead:
     """Draws the negatives of the next steps, each of which depends on its own seed alone.
 
-    Args:
-        coming: makes the fresh generators of the next steps.
+    `coming` makes the fresh generators of the next steps.
     """
 
     def __init__(self, coming: Callable[[], Iterable[torch.Generator]]) -> None:

@@ -85,12 +85,9 @@ def ends_in(*endings: str) -> NameFilter:
 
 
 def entries(folder: str, takes: NameFilter, skipped: SkippedEntries) -> tuple[list[str], list[str]]:
-    """Names of the folders in a folder, and of the files that are taken, each sorted.
+    """Names of the folders in a folder, and of the files that `takes` accepts by name, each sorted.
 
-    Args:
-        folder: it exists; links to folders count as folders.
-        takes: whether a file of that name is one of those looked for.
-        skipped: whatever else there is, is added to it.
+    Links to folders count as folders; all other entries are added to `skipped`.
 
     Raises:
         ValueError: the folder cannot be listed.

@@ -21,12 +21,7 @@ IMPATIENT = 2.0  # seconds; a Ctrl-C that long after the first signal does not w
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal ended the work.
-
-    Attributes:
-        number: of the signal.
-        kept: what is saved, in words; "" where nothing is known of it.
-    """
+    """A signal ended the work; `kept` says what is saved, or "" where nothing is known of it."""
 
     def __init__(self, number: int, kept: str = "") -> None:
         super().__init__(number, kept)

@@ -63,11 +63,7 @@ def holds_pickle(stream: IO[bytes]) -> bool:
 
 
 def load_tensors(path: Path, *, sealed: bool = False) -> Any:
-    """What a file of `torch.save` holds, on the CPU.
-
-    Args:
-        path: of torch's zip format, or of the one before it.
-        sealed: only the zip format is read, which has checksums.
+    """What a file of `torch.save` holds, on the CPU; `sealed` reads only torch's zip format.
 
     Raises:
         OSError: it cannot be opened.
