@@ -114,7 +114,7 @@ def test_an_impossible_export_ends_with_one_sentence(
     path = checkpoint_of("tiny-gray", tmp_path)
     for layout in ("torchvision", "timm", "moco"):
         assert main(["export", str(path), str(out), "--to", layout]) == 2
-        told = "backbone 'tiny-gray' is not torchvision's, nor timm's: train with --backbone resnet"
+        told = "'tiny-gray' is not one of torchvision or timm: train with --backbone resnet"
         assert told in capsys.readouterr().err
     path = checkpoint_of("resnet18-small-images", tmp_path)
     assert main(["export", str(path), str(out), "--to", "moco"]) == 2

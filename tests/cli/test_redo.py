@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eqco.artifacts.record import Record, canonical, checksum
+from eqco.artifacts.record import Record, canonical, checksum, now
 from eqco.config import Machine
 from eqco.engine.run import run
 from reproductions.scales import SCALES
@@ -64,6 +64,20 @@ def test_a_number_that_differs_is_named_with_both_values(
     assert list(found["differs"]) == ["metrics.knn"]
     before, after = found["differs"]["metrics.knn"]
     assert before - after == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("data", ["folder:12345678", "images:12345678", "part:12345678"])
+def test_a_missing_data_folder_is_named(
+    data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"views": "moco-v2", "image_size": 32, "probe": "crops"} if "part" in data else {}
+    recipe = replace(SCALES["cifar10-quick"].base, data=data, epochs=0, **files)
+    record = Record.of(recipe, 0, Machine(), now(), metrics={}).write(tmp_path)
+    nowhere = tmp_path / "nowhere"
+    words = ["redo", str(record), "--data", str(nowhere), "--out", str(tmp_path / "out")]
+    assert status_of(words) == 2
+    told = f"error: --data {nowhere} does not exist: give the path of a folder of images\n"
+    assert capsys.readouterr().err == told
 
 
 def test_what_is_not_kept_in_an_older_record_is_not_compared(record: Path) -> None:

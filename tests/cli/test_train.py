@@ -65,7 +65,7 @@ def test_300_odd_sized_files_in_one_folder_train_by_one_command(
     (checkpoint,) = (tmp_path / "checkpoints").glob("*-s0.pt")
     assert str(checkpoint) in out
     assert main(words) == 0
-    assert "it was done before" in capsys.readouterr().out
+    assert "already done: --again trains anew" in capsys.readouterr().out
     assert main(["diagnose", str(checkpoint), "--data", str(tmp_path / "flat")]) == 0
     assert "300 images of images:" in capsys.readouterr().out
     assert main(["ls", str(tmp_path), "--json"]) == 0
