@@ -13,7 +13,7 @@ from reproductions.results.published import (
     number_for,
     numbers_without_row,
     published,
-    shown,
+    published_text,
 )
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import Row
@@ -67,8 +67,8 @@ def test_a_number_of_no_row_has_the_k_that_its_text_states() -> None:
 
 
 def test_published_values_are_found_by_table_row_and_metric() -> None:
-    assert shown(1, "simo-infonce-k255") == "68.036"
-    assert shown(1, "simo-eqco-k16") == NOT_VERIFIED
+    assert published_text(1, "simo-infonce-k255") == "68.036"
+    assert published_text(1, "simo-eqco-k16") == NOT_VERIFIED
     top5 = number_for(1, "simo-infonce-k255", "top5")
     assert top5 is not None
     assert top5.value == "88.518"
