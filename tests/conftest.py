@@ -1,4 +1,4 @@
-"""What the tests share: one thread, a seeded generator, a machine, subprocess environments.
+"""What the tests share: one thread, a seeded generator, a machine, commands, sessions of pytest.
 
 Nothing is downloaded, and nothing is written outside `tmp_path`.
 """
@@ -13,10 +13,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from eqco.__main__ import main
 from eqco.config import Machine
-from tests.processes import ENVIRONMENT, python
+from tests.processes import python
+from tests.trees import write_tree
 
+Command = Callable[..., str]
 Outcomes = list[tuple[int, str]]
+Sessions = Callable[[list[list[str]], Path], Outcomes]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,9 +64,34 @@ def machine(tmp_path: Path) -> Machine:
 
 
 @pytest.fixture(scope="session")
-def environment() -> dict[str, str]:
-    """Environment of a subprocess that imports this working tree and computes on one thread."""
-    return ENVIRONMENT
+def sixteen_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree of sixteen training and eight held-out images, which no test changes."""
+    return write_tree(tmp_path_factory.mktemp("sixteen") / "photos", each=4)
+
+
+def command(program: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs a program with some words to the status expected, and returns what it prints.
+
+    These are its errors where it ends with status 2.
+    """
+
+    def run(*words: object, status: int = 0) -> str:
+        capsys.readouterr()  # of what ran before
+        try:
+            ended: object = program(list(map(str, words)))
+        except SystemExit as end:
+            ended = end.code
+        printed = capsys.readouterr()
+        assert ended == status, words
+        return printed.err if status == 2 else printed.out
+
+    return run
+
+
+@pytest.fixture
+def run_eqco(capsys: pytest.CaptureFixture[str]) -> Command:
+    """`eqco WORDS` in this process, see `command`."""
+    return command(main, capsys)
 
 
 @pytest.fixture
@@ -78,7 +107,7 @@ def similarity_case(generator: torch.Generator) -> Callable[..., tuple[Tensor, T
 
 
 @pytest.fixture(scope="session")
-def sessions() -> Callable[[list[list[str]], Path], Outcomes]:
+def sessions() -> Sessions:
     """Exit status and output of `pytest WORDS` in the root of the project, for each list of words.
 
     Records and checkpoints go to the folder given.
@@ -88,9 +117,9 @@ def sessions() -> Callable[[list[list[str]], Path], Outcomes]:
         places = [f"--{name}={folder / name}" for name in ("records", "checkpoints")]
         # The plugin of unraisable exceptions collects garbage three times, longer than a session.
         without = ["-p", "no:cacheprovider", "-p", "no:unraisableexception"]
-        given = [[*each, *places, *without] for each in words]
+        lines = [[*line, *places, *without] for line in words]
         program = ("-m", "tests.programs.pytest_sessions")
-        done = python(*program, entered=json.dumps(given), COLUMNS="80")
+        done = python(*program, entered=json.dumps(lines), COLUMNS="80")
         return [(status, text) for status, text in json.loads(done.stdout)]
 
     return outcomes

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from eqco.__main__ import main
 from eqco.analysis.diagnosis import Diagnosis, as_json, capped, describe, diagnose, embed, report
 from eqco.analysis.theory import uniform_squared_cv
 from eqco.artifacts.run_files import Run
@@ -24,6 +23,8 @@ from eqco.losses.sampling import off_diagonal
 from eqco.methods import build
 from eqco.recipe import Recipe
 from reproductions.scales import SCALES
+from tests.conftest import Command
+from tests.faults.damage import edit
 from tests.trees import files_recipe, write_tree
 
 
@@ -142,25 +143,13 @@ def trained(recipe: Recipe, machine: Machine) -> Path:
     return Run(recipe, 0, machine).checkpoint
 
 
-def test_the_command_reads_a_checkpoint(
-    machine: Machine, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_reads_a_checkpoint(machine: Machine, run_eqco: Command) -> None:
     path = trained(replace(SCALES["smoke"].base, epochs=1), machine)
-    assert main(["diagnose", str(path), "--images", "400"]) == 0
-    assert "CV^2 of the negatives" in capsys.readouterr().out
-    state = torch.load(path, weights_only=True)
-    del state["recipe"]
-    torch.save(state, path)
-    assert main(["diagnose", str(path)]) == 2
-    assert "does not hold its recipe: give --record" in capsys.readouterr().err
-    assert main(["diagnose", str(path.with_name("none.pt"))]) == 2
-    assert "none.pt cannot be read" in capsys.readouterr().err
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixteen training images."""
-    return write_tree(tmp_path_factory.mktemp("diagnose") / "photos", each=4)
+    assert "CV^2 of the negatives" in run_eqco("diagnose", path, "--images", "400")
+    edit(path, lambda state: state.pop("recipe"))
+    error = run_eqco("diagnose", path, status=2)
+    assert "does not hold its recipe: give --record" in error
+    assert "none.pt cannot be read" in run_eqco("diagnose", path.with_name("none.pt"), status=2)
 
 
 def folder_recipe(root: Path) -> Recipe:
@@ -177,33 +166,31 @@ def folder_recipe(root: Path) -> Recipe:
 @pytest.mark.parametrize("recipe_of", [files_recipe, folder_recipe])
 def test_the_command_reads_a_checkpoint_of_images_of_ones_own(
     recipe_of: Callable[[Path], Recipe],
-    root: Path,
+    sixteen_images: Path,
     machine: Machine,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    run_eqco: Command,
 ) -> None:
-    recipe = recipe_of(root)
-    path = str(trained(recipe, replace(machine, data_dir=root)))
-    counts = ["--negatives", "2", "8"]
-    assert main(["diagnose", path, "--data", str(root), *counts]) == 0
-    out = capsys.readouterr().out
-    assert f"16 images of {recipe.data}" in out
-    assert "CV^2 of the negatives" in out
-    assert "nan" not in out
-    assert main(["diagnose", path, *counts]) == 2
-    assert f"trained on {recipe.data}: give --data with its folder" in capsys.readouterr().err
+    recipe = recipe_of(sixteen_images)
+    path = trained(recipe, replace(machine, data_dir=sixteen_images))
+    words, data = ["diagnose", path, "--negatives", 2, 8], ["--data", sixteen_images]
+    report_of_images = run_eqco(*words, *data)
+    assert f"16 images of {recipe.data}" in report_of_images
+    assert "CV^2 of the negatives" in report_of_images
+    assert "nan" not in report_of_images
+    error = run_eqco(*words, status=2)
+    assert f"trained on {recipe.data}: give --data with its folder" in error
     other = write_tree(tmp_path / "others", each=1)
-    assert main(["diagnose", path, "--data", str(other), *counts]) == 2
-    assert f"the recipe wants {recipe.data}" in capsys.readouterr().err
-    assert main(["diagnose", path, "--data", str(root), "--negatives", "4", "16"]) == 0
-    assert "K of 16 is cut to 14: there are 15 negatives." in capsys.readouterr().out
+    assert f"the recipe wants {recipe.data}" in run_eqco(*words, "--data", other, status=2)
+    report_of_few = run_eqco("diagnose", path, *data, "--negatives", 4, 16)
+    assert "K of 16 is cut to 14: there are 15 negatives." in report_of_few
 
 
 def test_embeddings_have_length_one_and_come_from_both_encoders(
-    root: Path, machine: Machine
+    sixteen_images: Path, machine: Machine
 ) -> None:
-    recipe = files_recipe(root, "moco")
-    images = open_images(recipe, 0, replace(machine, data_dir=root))
+    recipe = files_recipe(sixteen_images, "moco")
+    images = open_images(recipe, 0, replace(machine, data_dir=sixteen_images))
     query, key = embed(build(recipe, 0, "cpu"), images, 6)
     assert query.shape == key.shape == (6, recipe.embedding_dim)
     for each in (query, key):

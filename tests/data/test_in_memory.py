@@ -45,7 +45,6 @@ def tree(tmp_path: Path) -> Path:
 def folder_name(folder: Path) -> str:
     """The recipe's `data` for a folder."""
     identify = SOURCES["folder"].identify
-    assert identify is not None
     return identify(folder)
 
 
@@ -141,7 +140,6 @@ def test_every_source_is_found_by_the_data_of_a_recipe(name: str, tree: Path) ->
     source = SOURCES[name]
     assert find_source(name) is source
     if source.hashed:  # users bring them: the recipe names what is in them
-        assert source.identify is not None
         data = source.identify(tree)
         assert data.startswith(f"{name}:")
         assert find_source(data) is source

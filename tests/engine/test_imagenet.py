@@ -63,7 +63,6 @@ def uninterrupted(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     found = {}
     for name, order in orders.items():
         record = order.record()
-        assert record is not None
         assert record.machine["processes"] == 2
         assert record.resumed == 0
         found[name] = record
@@ -101,7 +100,6 @@ def test_two_processes_measure_what_one_measures(
 ) -> None:
     """Metrics are counts of few images, so they agree unless something else is computed."""
     one = do_shared(order_in(tmp_path, root, recipes(root)["untrained"]))
-    assert one is not None
     assert one.machine["processes"] == 1
     assert one.metrics == uninterrupted["untrained"].metrics
 

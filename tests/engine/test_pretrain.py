@@ -73,7 +73,6 @@ def test_a_killed_run_resumes_bit_for_bit(images: InMemory, tmp_path: Path, whol
 def test_a_run_that_another_process_holds_raises_busy(tmp_path: Path) -> None:
     run = Run(RECIPE, 0, machine_in(tmp_path))
     child = start("-m", "tests.programs.hold_lock", run.lock)
-    assert child.stdout is not None
     child.stdout.readline()
     try:
         with pytest.raises(Busy, match="is being run by another process"):
@@ -220,5 +219,4 @@ def test_the_penalty_is_added_with_its_weight(tmp_path: Path) -> None:
 def test_the_penalty_is_least_at_the_similarity_of_evenly_spread_points() -> None:
     similarity = torch.full((2, 3), -1 / 50, requires_grad=True)
     variance_penalty(similarity, 50).backward()
-    assert similarity.grad is not None
     assert similarity.grad.abs().max() < 1e-9

@@ -113,7 +113,6 @@ def test_interrupted_work_ends_with_the_state_of_uninterrupted_work(
 def test_averages_are_of_the_images_of_the_steps_done(machine: Machine) -> None:
     work, _ = made("averages", machine)
     assert isinstance(work, Pretraining)
-    assert work.averages is not None
     rows = torch.cat([work.images.shuffle.rows(step)[1] for step in range(2)])
     for _ in range(2):
         work.advance()

@@ -136,7 +136,6 @@ def test_a_loss_is_finite_or_refused(
         return
     assert torch.isfinite(loss).all()
     loss.sum().backward()
-    assert query.grad is not None
     assert torch.isfinite(query.grad).all()
 
 

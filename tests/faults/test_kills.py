@@ -25,7 +25,6 @@ LONG = replace(RECIPE, epochs=200)  # 2,000 steps, a checkpoint after each
 
 def test_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
     whole = run(LONG, 0, machine_in(tmp_path / "whole"), tmp_path / "whole")
-    assert whole is not None
     order = Run(LONG, 0, machine_in(tmp_path), tmp_path / "records")
     job = order.write_job()
     path, reached, moment = order.checkpoint, 0, random.Random(0)
@@ -40,7 +39,6 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
         reached = step
     assert reached > 0
     done = run(LONG, 0, order.machine, order.folder)
-    assert done is not None
     assert (done.metrics, done.curve) == (whole.metrics, whole.curve)
     left = {each.name for each in path.parent.iterdir()}
     own = {path.name, earlier(path).name, f"{path.stem}.lock", f"{path.stem}.job.json"}
@@ -59,6 +57,4 @@ def test_eight_processes_at_the_same_runs_do_each_once(tmp_path: Path) -> None:
     for job in wanted[:2]:
         alone = run(job.recipe, 0, machine, tmp_path / "alone")
         found = Record.find(tmp_path / "records" / "smoke", job.recipe, 0)
-        assert alone is not None
-        assert found is not None
         assert (found.metrics, found.curve) == (alone.metrics, alone.curve)

@@ -62,7 +62,6 @@ def held_lock(recipe: Recipe, folder: Path) -> subprocess.Popen[str]:
     machine.checkpoints.mkdir()
     lock = Run(recipe, 0, machine).lock
     child = start("-m", "tests.programs.hold_lock", lock)
-    assert child.stdout is not None
     child.stdout.readline()
     return child
 

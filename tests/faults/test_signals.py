@@ -218,7 +218,6 @@ def test_a_preempted_job_of_submitit_saves_and_resumes(tmp_path: Path) -> None:
     os.kill(int(task), signal.SIGUSR2)
     assert job.result() == order.run_id
     record = order.record()
-    assert record is not None
     assert record.resumed == 1
     logs = "".join(each.read_text() for each in (tmp_path / "logs").glob("*_log.*"))
     assert "stopped by SIGTERM: " in logs
@@ -313,7 +312,6 @@ def test_signals_that_are_ignored_or_handled_by_others_are_left_alone() -> None:
 def test_signals_at_random_moments_lose_nothing(number: signal.Signals, tmp_path: Path) -> None:
     order = order_in(tmp_path, replace(RECIPE, epochs=200))
     whole = run(order.recipe, 0, machine_in(tmp_path / "whole"), tmp_path / "whole")
-    assert whole is not None
     path, reached = order.write_job(), 0
     for tried in range(33):
         child = listening("-m", "eqco", "run", path)
@@ -326,5 +324,4 @@ def test_signals_at_random_moments_lose_nothing(number: signal.Signals, tmp_path
         assert step >= reached
         reached = step
     done = run(order.recipe, 0, order.machine, order.folder)
-    assert done is not None
     assert (done.metrics, done.curve) == (whole.metrics, whole.curve)

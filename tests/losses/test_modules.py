@@ -79,7 +79,6 @@ def test_it_compiles_without_a_graph_break(
     query = views[0].clone().requires_grad_()
     value = compiled(query, views[1])
     value.backward()
-    assert query.grad is not None
     if loss.num_negatives is None:
         torch.testing.assert_close(value, loss(*views))
     assert compiled(query, math.nan * views[1]).isnan()  # the test of finiteness stands outside
@@ -140,7 +139,6 @@ def test_a_temperature_that_is_a_parameter_is_trained_with_the_loss(views: Tenso
     loss.generator = generator.manual_seed(0)
     loss(*views).backward()
     slope = (at(0.1 + 1e-6) - at(0.1 - 1e-6)) / 2e-6
-    assert temperature.grad is not None
     assert temperature.grad.item() == pytest.approx(slope, rel=1e-6)
 
 

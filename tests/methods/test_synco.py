@@ -49,8 +49,6 @@ def test_without_synthetic_negatives_it_is_moco_to_the_bit(
             method.encoder.zero_grad()
             gap.sum().backward()
         for one, other in zip(ours.encoder.parameters(), theirs.encoder.parameters(), strict=True):
-            assert one.grad is not None
-            assert other.grad is not None
             assert torch.equal(one.grad, other.grad)
     assert torch.equal(ours.state_dict()["queue"], theirs.state_dict()["queue"])
 
@@ -120,6 +118,5 @@ def test_every_loss_has_finite_gradients(loss: str, views: Views) -> None:
     settings = {entry.setting: entry.example} if entry.setting else {}
     found.query.retain_grad()
     entry.losses(found, temperature=0.05, **settings).mean().backward()
-    assert found.query.grad is not None
     assert torch.isfinite(found.query.grad).all()
     assert found.query.grad.abs().max() > 0

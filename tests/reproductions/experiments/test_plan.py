@@ -79,7 +79,6 @@ def test_the_states_of_a_run(tmp_path: Path) -> None:
 
 def test_without_records_or_a_measurement_the_stated_price_is_used(tmp_path: Path) -> None:
     stated = plan.best_price("imagenet", Records(tmp_path), None)
-    assert stated is not None
     assert stated.origin.startswith("stated: 53 h on 8 V100")
     assert stated.hours(replace(IMAGENET_BASE, probe_epochs=1)) == pytest.approx(53 * 8, abs=1)
 
@@ -88,12 +87,10 @@ def test_a_price_from_a_measurement(tmp_path: Path) -> None:
     images = IMAGENET[1]
     path = write_measurement(tmp_path / "rates.json", 2.0 * images, 1.0 * images, processes=2)
     measured = plan.best_price("imagenet", Records(tmp_path), path)
-    assert measured is not None
     assert measured.origin == "measured 2026-01-01 on 2 x a GPU"
     epochs, probe_epochs = IMAGENET_BASE.epochs, IMAGENET_BASE.probe_epochs
     assert measured.hours(IMAGENET_BASE) * 3600 == pytest.approx(epochs * 1 + probe_epochs * 2)
     half = plan.best_price("imagenet", Records(tmp_path), path, images // 2)
-    assert half is not None
     assert half.hours(IMAGENET_BASE) == pytest.approx(measured.hours(IMAGENET_BASE) / 2, rel=1e-4)
 
 
@@ -111,7 +108,6 @@ def test_a_file_that_is_no_measurement_is_named(text: str | None, tmp_path: Path
 
 def test_a_price_of_records_is_their_median(tmp_path: Path) -> None:
     price = plan.best_price("glyphs", Records(NO_FOLDER), None)
-    assert price is not None
     assert price.origin.startswith("median of ")
     assert 10 < price.hours(Recipe()) * 3600 < 600
     assert plan.best_price("cifar10", Records(NO_FOLDER), None) is None
@@ -120,7 +116,6 @@ def test_a_price_of_records_is_their_median(tmp_path: Path) -> None:
         spent = {"train": seconds, "probe": 5.0}
         Record.of(recipe, seed, Machine(), now(), metrics={}, seconds=spent).write(tmp_path)
     own = plan.best_price("glyphs", Records(tmp_path), None)
-    assert own is not None
     assert own.hours(recipe) * 3600 == pytest.approx(20 + 5)
     assert own.origin.startswith("median of 3 records")
 

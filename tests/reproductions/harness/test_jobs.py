@@ -46,7 +46,6 @@ def test_a_signal_stops_all_runs_and_the_same_command_continues(tmp_path: Path) 
         while not list((tmp_path / "checkpoints").glob("*.lock")) and time.monotonic() < until:
             time.sleep(0.05)
         started.send_signal(signal.SIGTERM)
-        assert started.stdout is not None
         text = started.stdout.read()
     assert started.returncode == 128 + signal.SIGTERM, text
     assert "stopped by SIGTERM; continue with: pytest reproductions --scale smoke" in text

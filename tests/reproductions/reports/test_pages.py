@@ -121,7 +121,6 @@ def test_a_prediction_stands_beside_what_was_measured() -> None:
     lines = claim_grid(found, 7).frame.set_index("claim")
     claim = found.tables[7].claim("eqco-k16-draws4-beats-draws1")
     verdict = committed("glyphs").verdicts[7][claim.name]["linear"]
-    assert verdict is not None
     word = "inside" if verdict.low <= 0.5 <= verdict.high else "outside"
     line = lines.loc[f"{claim.statement} (primary)"]
     assert (line["predicted"], line[INTERVAL]) == (f"+0.5, {word}", points(verdict))

@@ -70,7 +70,6 @@ def test_published_values_are_found_by_table_row_and_metric() -> None:
     assert shown(1, "simo-infonce-k255") == "68.036"
     assert shown(1, "simo-eqco-k16") == NOT_VERIFIED
     top5 = number_for(1, "simo-infonce-k255", "top5")
-    assert top5 is not None
     assert top5.value == "88.518"
 
 
@@ -99,5 +98,4 @@ def test_rows_with_a_published_number_at_the_scale_of_the_paper() -> None:
         (3, "moco-infonce-k65536"): 67.5,
     }
     moco = found[3, "moco-infonce-k65536"]
-    assert moco is not None
     assert moco.trials == 5

@@ -31,7 +31,6 @@ def varied(rows: list[Row], base: Recipe) -> set[str]:
 @pytest.mark.parametrize("number", NEW)
 def test_every_claim_was_predicted_at_glyphs(number: int) -> None:
     for claim in table(number, "glyphs").claims:
-        assert claim.predicted is not None
         assert -1 < claim.predicted < 10  # points
 
 

@@ -113,7 +113,6 @@ def test_a_claim_is_judged_on_the_seeds_that_both_rows_have() -> None:
     claim = equals("same", "they agree", Row(Recipe()), Row(Recipe(num_negatives=16)))
     values = {255: {0: 80.0, 1: 81.0, 2: 99.0}, 16: {1: 81.0, 0: 80.0, 3: 0.0}}
     verdict = claim.judge(lambda row: values[row.recipe.num_negatives], range(4), 1)
-    assert verdict is not None
     assert (verdict.n, verdict.mean) == (2, 0.0)
     apart = {255: {0: 80.0}, 16: {1: 80.0}}
     assert claim.judge(lambda row: apart[row.recipe.num_negatives], range(4), 1) is None
