@@ -19,8 +19,8 @@ from tests.processes import python
 from tests.trees import write_tree
 
 Command = Callable[..., str]
-Outcomes = list[tuple[int, str]]
-Sessions = Callable[[list[list[str]], Path], Outcomes]
+Outcome = tuple[int, str]
+Sessions = Callable[[list[list[str]], Path], list[Outcome]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -72,7 +72,7 @@ def sixteen_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(program: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs a program with some words to the status expected, and returns what it prints.
 
-    These are its errors where it ends with status 2.
+    Where it ends with status 2 it prints errors alone, and these are returned.
     """
 
     def run(*words: object, status: int = 0) -> str:
@@ -83,7 +83,10 @@ def command(program: Callable[[list[str]], int], capsys: pytest.CaptureFixture[s
             ended = end.code
         printed = capsys.readouterr()
         assert ended == status, words
-        return printed.err if status == 2 else printed.out
+        if status != 2:
+            return printed.out
+        assert not printed.out
+        return printed.err
 
     return run
 
@@ -113,7 +116,7 @@ def sessions() -> Sessions:
     Records and checkpoints go to the folder given.
     """
 
-    def outcomes(words: list[list[str]], folder: Path) -> Outcomes:
+    def outcomes(words: list[list[str]], folder: Path) -> list[Outcome]:
         places = [f"--{name}={folder / name}" for name in ("records", "checkpoints")]
         # The plugin of unraisable exceptions collects garbage three times, longer than a session.
         without = ["-p", "no:cacheprovider", "-p", "no:unraisableexception"]

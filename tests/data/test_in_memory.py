@@ -158,15 +158,6 @@ def test_views_and_samples_are_the_same_each_time(tree: Path) -> None:
     assert len(images.sample(100)[0]) == 12  # all there are
 
 
-def test_two_processes_make_the_views_of_one(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = opened(tree).views(1)
-    monkeypatch.setattr("eqco.runtime.rng.first_index", lambda count: 2)
-    monkeypatch.setattr("eqco.runtime.rng.world_size", lambda: 2)
-    second = opened(tree).views(1)
-    for one, half in zip(whole, second, strict=True):
-        torch.testing.assert_close(half, one[2:])
-
-
 def test_views_that_are_made_at_once_are_those_made_one_after_the_other(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

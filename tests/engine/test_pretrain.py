@@ -27,7 +27,7 @@ from reproductions.scales import SCALES
 from tests.fake_cuda import FakeCuda
 from tests.fake_group import Counted
 from tests.faults.damage import equal
-from tests.processes import start, wait_until
+from tests.processes import lock_held, start, wait_until
 
 RECIPE = replace(SCALES["smoke"].base, loss="eqco", alpha=64.0, num_negatives=16, epochs=4)
 State = dict[str, torch.Tensor]
@@ -72,14 +72,8 @@ def test_a_killed_run_resumes_bit_for_bit(images: InMemory, tmp_path: Path, whol
 
 def test_a_run_that_another_process_holds_raises_busy(tmp_path: Path) -> None:
     run = Run(RECIPE, 0, machine_in(tmp_path))
-    child = start("-m", "tests.programs.hold_lock", run.lock)
-    child.stdout.readline()
-    try:
-        with pytest.raises(Busy, match="is being run by another process"):
-            run.check_free()
-    finally:
-        child.kill()
-        child.communicate()
+    with lock_held(run.lock), pytest.raises(Busy, match="is being run by another process"):
+        run.check_free()
     run.check_free()  # the lock of a killed process is free
 
 

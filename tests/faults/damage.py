@@ -64,10 +64,10 @@ def data_of_largest(path: Path) -> int:
     return int(member.header_offset + 30 + name + extra)
 
 
-def flip(path: Path, place: int, bit: int = 0) -> None:
-    """Flip one bit of a file."""
+def flip(path: Path, place: int) -> None:
+    """Flip one bit of a byte of a file."""
     content = bytearray(path.read_bytes())
-    content[place] ^= 1 << bit
+    content[place] ^= 1
     path.write_bytes(content)
 
 

@@ -112,24 +112,16 @@ def test_a_state_that_is_no_table_is_damaged(tmp_path: Path) -> None:
             read(path, "digest")
 
 
-@pytest.mark.parametrize("bit", range(8))
-def test_one_flipped_bit_of_a_weight_is_found(bit: int, finished: Path, tmp_path: Path) -> None:
-    path = copy(finished, tmp_path)
-    flip(path, data_of_largest(path) + 101, bit)
-    torch.load(path, weights_only=True)  # torch itself does not notice
-    with pytest.raises(Damaged, match="does not match its checksum"):
-        read(path)
-
-
 @pytest.mark.parametrize("when", ["finished", "halfway"])
 def test_the_checkpoint_before_a_damaged_one_is_used_and_both_are_named(
     when: str, finished: Path, halfway: Path, tmp_path: Path
 ) -> None:
     path = copy({"finished": finished, "halfway": halfway}[when], tmp_path)
     flip(path, data_of_largest(path) + 101)
-    with pytest.warns(RuntimeWarning) as told:
+    torch.load(path, weights_only=True)  # torch itself does not notice
+    with pytest.warns(RuntimeWarning, match="does not match its checksum") as caught:
         train(tmp_path)
-    text = str(told[0].message)
+    text = str(caught[0].message)
     step = {"finished": STEPS, "halfway": 10}[when] - 1
     assert f"checkpoint {path} cannot be read" in text
     assert f"continuing from the one before it, {earlier(path)}, step {step} of {STEPS}" in text

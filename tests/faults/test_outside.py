@@ -19,7 +19,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.__main__ import section_of
-from eqco.__main__ import main as eqco
 from eqco.artifacts.checkpoint import earlier, read, write_tensors
 from eqco.artifacts.record import Record
 from eqco.artifacts.run_files import Run
@@ -27,8 +26,8 @@ from eqco.cli.errors import run_cli
 from eqco.runtime.files import write_atomically
 from eqco.runtime.text import ascii_lookalike, escape_unencodable
 from figures import style
-from reproductions.__main__ import main
 from reproductions.experiments.plan import price_from_measurement
+from tests.conftest import Command
 from tests.faults.damage import train
 from tests.processes import python
 
@@ -131,27 +130,6 @@ def test_the_closing_table_stays_a_table_on_an_ascii_terminal() -> None:
     assert any(line.startswith("Table 1 (simo) at scale glyphs") for line in lines)
     assert max(map(len, lines)) < 200
     assert not any("\\u" in line for line in lines)
-
-
-WORDS = [
-    ["plan", "--seeds", "²"], ["plan", "--seeds", "٣"], ["sweep", "--device", "cpu:²"],
-    ["check", "--data", "folder:~nobody-here/x"],
-    ["report", "--out", "/proc/nothing/x.html"], ["compare", "/proc/1/root", "/nowhere"],
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("words", WORDS, ids=" ".join)
-def test_a_wrong_value_is_one_sentence(
-    words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    try:
-        status = main(words)
-    except SystemExit as end:
-        status = end.code
-    assert status == 2
-    assert capsys.readouterr().err.splitlines()[-1].partition("error: ")[2]
 
 
 HOSTILE = [
@@ -266,9 +244,8 @@ def test_a_closed_output_and_one_without_a_reader(tmp_path: Path) -> None:
     assert (unread.returncode, unread.stderr) == (141, b"")
 
 
-def test_a_damaged_record_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_record_is_counted(tmp_path: Path, run_eqco: Command) -> None:
     (tmp_path / "x.json").write_text("[]")
-    assert eqco(["ls", str(tmp_path)]) == 0
-    text = capsys.readouterr().out
+    text = run_eqco("ls", tmp_path)
     assert "0 record(s) and 0 checkpoint(s)" in text
     assert "1 file(s) that are neither or are damaged" in text

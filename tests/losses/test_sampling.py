@@ -134,6 +134,16 @@ def test_draws_are_disjoint_and_processes_agree_on_them(
     assert torch.equal(found[1], found[0][places[1]])
 
 
+def test_a_shared_drawing_is_the_same_for_all_queries_and_an_independent_one_is_not(
+    generator: torch.Generator,
+) -> None:
+    shared, independent = (
+        DRAWINGS[name](SIZE, SIZE - 1, 3, generator) for name in ("shared", "independent")
+    )
+    assert (shared == shared[0]).all()
+    assert not (independent == independent[0]).all(dim=1)[1:].any()
+
+
 @EITHER_DRAWING
 @pytest.mark.parametrize("available", [6, 100], ids=["by-order", "by-rejection"])
 def test_every_key_falls_into_every_draw_equally_often(

@@ -116,16 +116,6 @@ def test_a_block_holds_no_more_similarities_than_it_may(
     assert [rows for rows, _ in seen] == [1] * 7
 
 
-@EVERY_CHOICE
-def test_negatives_are_those_of_the_matrix_and_are_counted(
-    choice: str, embeddings: list[Tensor]
-) -> None:
-    found = Similarities(*embeddings, **CHOICES[choice])
-    expected = negatives_of(embeddings[0], embeddings[2], choice)
-    torch.testing.assert_close(found.negatives(), expected, rtol=0, atol=0)
-    assert found.num_negatives == expected.shape[1]
-
-
 @pytest.mark.parametrize("num_negatives", [1, 2, 3], ids="k{}".format)
 def test_few_keys_are_taken_one_by_one_and_many_out_of_the_matrix(
     num_negatives: int, generator: torch.Generator

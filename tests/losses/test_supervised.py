@@ -26,13 +26,6 @@ def embeddings(generator: torch.Generator) -> Tensor:
 LABELS = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 2, 3, 3, 4])
 
 
-def test_two_views_with_labels_are_the_loss_of_two_views(embeddings: Tensor) -> None:
-    loss, images = InfoNCELoss(), torch.arange(6).repeat(2)
-    torch.testing.assert_close(
-        LabelLoss(loss)(embeddings, images), loss(*embeddings.chunk(2)), rtol=1e-12, atol=0
-    )
-
-
 def test_all_negatives_give_metric_learnings_loss(embeddings: Tensor) -> None:
     peer = pytest.importorskip(
         "pytorch_metric_learning.losses", reason="pytorch-metric-learning is not installed"

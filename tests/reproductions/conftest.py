@@ -8,7 +8,9 @@ from functools import partial
 import pytest
 
 from eqco.artifacts.record import Record, canonical
+from eqco.artifacts.run_files import Run
 from reproductions.__main__ import main
+from reproductions.harness.session import Session
 from tests import synthetic
 from tests.conftest import Command, command
 
@@ -18,6 +20,13 @@ Commit = Callable[[Sequence[Record]], None]
 def line(record: Record) -> str:
     """A record as a line of a file of records."""
     return f"{canonical(record.body())}\n"
+
+
+def session_of(run: Run, **fields: object) -> Session:
+    """A session of pytest at scale smoke with the recipe, machine and folder of a run."""
+    usual = {"scale": "smoke", "policy": "missing", "seeds": range(2), "command": "pytest"}
+    own = {"base": run.recipe, "machine": run.machine, "folder": run.folder}
+    return Session(**{**usual, **own, **fields})
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ from eqco.config import Machine
 from eqco.engine.run import untrained
 from eqco.recipe import Recipe
 from eqco.runtime.validation import TrainingError
-from reproductions.__main__ import main
 from reproductions.experiments import grid as wanted
 from reproductions.experiments import pool
 from reproductions.results.records import RECORDS
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
+from tests.conftest import Command
 from tests.faults.damage import sweep_in
 from tests.reproductions.conftest import Commit
 
@@ -181,49 +181,54 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def command(folder: Path, *words: str) -> int:
-    """Status of the command, one run at a time."""
-    places = [f"--{name}={folder}" for name in ("records", "checkpoints")]
-    return main(["sweep", "--device=cpu", "--at-once=1", *places, *words])
+@pytest.fixture
+def sweep(run_reproductions: Command) -> Command:
+    """`python -m reproductions sweep` in a folder, one run at a time."""
+
+    def run(folder: Path, *words: str, status: int = 0) -> str:
+        places = [f"--{name}={folder}" for name in ("records", "checkpoints")]
+        options = ["--device=cpu", "--at-once=1", *places, *words]
+        return run_reproductions("sweep", *options, status=status)
+
+    return run
 
 
 def test_the_command_does_what_is_missing_of_the_runs_it_was_given(
-    tmp_path: Path, done: list[str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, done: list[str], sweep: Command
 ) -> None:
-    assert command(tmp_path, "--seeds=1", "--only=moco-eqco") == 0
     expected = [name for name in names_of(jobs()) if "moco-eqco" in name]
-    assert done == expected != []
-    assert f"{len(expected)} of {len(expected)} runs are missing" in capsys.readouterr().out
-    assert command(tmp_path, "--seeds=1", "--only=moco-eqco") == 0
-    assert f"0 of {len(expected)} runs are missing" in capsys.readouterr().out
-    assert done == expected
+    for missing in (len(expected), 0):
+        text = sweep(tmp_path, "--seeds=1", "--only=moco-eqco")
+        assert f"{missing} of {len(expected)} runs are missing" in text
+        assert done == expected != []
 
 
-def test_the_command_takes_parts_tables_and_seeds(tmp_path: Path, done: list[str]) -> None:
-    words = ["--parts", "tables", "--tables", "1", "3", "--first-seed=10", "--seeds=2"]
-    assert command(tmp_path, *words) == 0
+def test_the_command_takes_parts_tables_and_seeds(
+    tmp_path: Path, done: list[str], sweep: Command
+) -> None:
+    sweep(tmp_path, "--parts", "tables", "--tables", "1", "3", "--first-seed=10", "--seeds=2")
     assert done == names_of(jobs(range(10, 12), parts=["tables"], tables=[1, 3]))
 
 
 def test_the_command_leaves_out_what_is_committed_and_never_writes_beside_it(
-    tmp_path: Path, done: list[str], commit: Commit, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, done: list[str], commit: Commit, sweep: Command
 ) -> None:
     words = ["--parts=tables", "--tables=1", "--seeds=1"]
     wanted = jobs(range(1), parts=["tables"], tables=[1])
     commit([make_record(job.recipe, job.seed) for job in wanted[2:]])
-    assert command(tmp_path, *words, "--skip-committed") == 0
+    sweep(tmp_path, *words, "--skip-committed")
     assert done == names_of(wanted[:2])
-    assert command(RECORDS, *words) == 2
-    assert "sweep into another folder, with --skip-committed" in capsys.readouterr().err
+    error = sweep(RECORDS, *words, status=2)
+    assert "sweep into another folder, with --skip-committed" in error
 
 
-def test_a_wrong_table_leaves_no_folder_behind(tmp_path: Path, done: list[str]) -> None:
-    assert command(tmp_path / "records", "--tables", "99") == 2
+def test_a_wrong_table_leaves_no_folder_behind(
+    tmp_path: Path, done: list[str], sweep: Command
+) -> None:
+    sweep(tmp_path / "records", "--tables", "99", status=2)
     assert list(tmp_path.iterdir()) == done == []
 
 
-def test_only_that_matches_no_run_is_an_error(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(sweep_in(tmp_path, "--only", "nothing")) == 2
-    assert "--only 'nothing' is in no name of" in capsys.readouterr().err
+def test_only_that_matches_no_run_is_an_error(tmp_path: Path, run_reproductions: Command) -> None:
+    error = run_reproductions(*sweep_in(tmp_path, "--only", "nothing"), status=2)
+    assert "--only 'nothing' is in no name of" in error

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from reproductions.results.records import Records
-from tests.processes import ROOT
+from tests.conftest import Sessions
+from tests.processes import python, start, wait_until
 
-Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
 WORDS = ["reproductions", "--scale", "smoke", "-k", "table1 and k16"]
 
 
@@ -40,13 +36,11 @@ def test_runs_at_once_have_the_records_of_runs_one_after_the_other(
 
 def test_a_signal_stops_all_runs_and_the_same_command_continues(tmp_path: Path) -> None:
     places = [f"--{name}={tmp_path / name}" for name in ("records", "checkpoints")]
-    words = [sys.executable, "-m", "pytest", *WORDS, "--jobs", "2", *places]
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as started:
-        until = time.monotonic() + 300
-        while not list((tmp_path / "checkpoints").glob("*.lock")) and time.monotonic() < until:
-            time.sleep(0.05)
-        started.send_signal(signal.SIGTERM)
-        text = started.stdout.read()
-    assert started.returncode == 128 + signal.SIGTERM, text
+    words = ["-m", "pytest", *WORDS, "--jobs", "2", *places]
+    child = start(*words)
+    wait_until(lambda: list((tmp_path / "checkpoints").glob("*.lock")), seconds=300)
+    child.send_signal(signal.SIGTERM)
+    text = child.communicate()[0]
+    assert child.returncode == 128 + signal.SIGTERM, text
     assert "stopped by SIGTERM; continue with: pytest reproductions --scale smoke" in text
-    assert subprocess.run(words, cwd=ROOT, capture_output=True, check=False).returncode == 0
+    python(*words)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,9 +22,9 @@ from reproductions.harness.session import read_session
 from reproductions.results.evidence import committed
 from reproductions.results.records import RECORDS
 from reproductions.scales import SCALES
+from tests.conftest import Outcome, Sessions
 from tests.trees import write_tree
 
-Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
 RECIPE = replace(SCALES["smoke"].base, epochs=1, probe_epochs=2)
 MISTAKES = {
     "argument --scale: unknown scale 'glyph': did you mean glyphs": ["--scale", "glyph"],
@@ -55,7 +54,7 @@ MISTAKES = {
 @pytest.fixture(scope="module")
 def mistakes(
     tmp_path_factory: pytest.TempPathFactory, sessions: Sessions
-) -> tuple[dict[str, tuple[int, str]], Path]:
+) -> tuple[dict[str, Outcome], Path]:
     """Outcomes of pytest with each mistake, and the folder of records and checkpoints."""
     folder = tmp_path_factory.mktemp("mistakes")
     outcomes = sessions([["reproductions", *words] for words in MISTAKES.values()], folder)
@@ -64,7 +63,7 @@ def mistakes(
 
 @pytest.mark.parametrize("sentence", MISTAKES)
 def test_a_wrong_option_is_an_error_of_one_sentence_and_nothing_is_written(
-    sentence: str, mistakes: tuple[dict[str, tuple[int, str]], Path]
+    sentence: str, mistakes: tuple[dict[str, Outcome], Path]
 ) -> None:
     outcomes, folder = mistakes
     status, text = outcomes[sentence]
