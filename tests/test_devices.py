@@ -25,7 +25,7 @@ from eqco.evaluation.linear_on_crops import CropProbe
 from eqco.losses.memory_bank import MovingAverages
 from eqco.losses.registry import LOSSES
 from eqco.losses.sampling import DRAWINGS
-from eqco.losses.similarity import LogSumExp, Similarities
+from eqco.losses.similarity import LogSumExp
 from eqco.methods import METHODS, build
 from eqco.methods.base import Method
 from eqco.recipe import Recipe
@@ -33,6 +33,7 @@ from eqco.runtime.rng import RankSlice, generator_for
 from eqco.runtime.transfer import to_device
 from reproductions.scales import SCALES
 from tests.fake_cuda import FakeCuda, Waits, autocast, is_on_device, on_device
+from tests.formulas import usual_settings
 
 # Of the tests' tool, not of the package: a fake convolution aborts torch 2.9, and works in 2.14.
 if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 14):
@@ -59,7 +60,7 @@ def method_of(
 ) -> Method:
     """A method of the scale "smoke" on the device; all negatives where none are given."""
     recipe = SCALES["smoke"].baseline(name)
-    if draws > 1 and recipe.num_synthetic:
+    if draws > 1:
         recipe = replace(recipe, num_synthetic=0)  # they are made for one draw
     if negatives:
         recipe = replace(recipe, num_negatives=negatives, drawing=drawing, draws=draws)
@@ -72,14 +73,6 @@ def method_on_device(recipe: Recipe) -> Method:
     on_device(method)
     method.looked = True  # fake tensors have no lengths to look at
     return method
-
-
-def loss_of(name: str, found: Similarities) -> Tensor:
-    """Each query's loss."""
-    loss = LOSSES[name]
-    settings = {loss.setting: loss.example} if loss.setting else {}
-    losses: Tensor = loss.losses(found, temperature=0.2, **settings)
-    return losses
 
 
 # 1 negative is taken by its place, 40 from all; with several draws, of 4.
@@ -96,21 +89,20 @@ def test_every_method_drawing_and_loss(
     images = made(BATCH, 1, 24, 24)
     built = method_of(method, negatives, drawing, draws)
     for _ in range(2):  # MoCo takes the first batch into its queue
-        found = built(images, images, generator)
-        assert is_on_device(found.negatives())
-        for name in [each for each in LOSSES if LOSSES[each].fewest <= found.num_negatives]:
-            losses = loss_of(name, found)
-            assert is_on_device(losses, found.positive)
-            assert len(losses) == draws * (2 * BATCH if method == "simclr" else BATCH)
+        similarities = built(images, images, generator)
+        assert is_on_device(similarities.negatives(), similarities.positive)
+        for name, loss in LOSSES.items():
+            if loss.fewest <= similarities.num_negatives:
+                losses = loss.losses(similarities, **usual_settings(name))
+                assert is_on_device(losses)
+                assert len(losses) == draws * (2 * BATCH if method == "simclr" else BATCH)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("name", LOSSES)
-def test_every_loss_of_explicit_similarities(device: FakeCuda, name: str) -> None:
-    loss = LOSSES[name]
-    settings = {loss.setting: loss.example} if loss.setting else {}
-    for reduction in ("mean", "sum", "none"):
-        found = loss.function(made(8), made(8, 5), temperature=0.2, reduction=reduction, **settings)
-        assert is_on_device(found)
+def test_every_loss_of_explicit_similarities(device: FakeCuda, name: str, reduction: str) -> None:
+    settings = {"reduction": reduction, **usual_settings(name)}
+    assert is_on_device(LOSSES[name].function(made(8), made(8, 5), **settings))
 
 
 @pytest.mark.parametrize("way", ["all", "excluded", "columns"])

@@ -43,10 +43,7 @@ def gradient(query: Tensor, positive: Tensor, keys: Tensor, alpha: float) -> Ten
     query = query.clone().requires_grad_(True)
     own = "nd,kd->nk" if keys.ndim == 2 else "nd,nkd->nk"
     loss = eqco_info_nce(
-        (query * positive).sum(dim=1),
-        torch.einsum(own, query, keys),
-        temperature=0.2,
-        alpha=alpha,
+        (query * positive).sum(dim=1), torch.einsum(own, query, keys), temperature=0.2, alpha=alpha
     )
     (loss * len(query)).backward()
     return query.grad

@@ -19,9 +19,7 @@ Trained = tuple[Path, Path]
 
 @pytest.fixture(scope="module", params=["32", "40"])
 def trained(
-    request: pytest.FixtureRequest,
-    sixteen_images: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest, sixteen_images: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Trained:
     """A checkpoint of images in memory or from files, and their folder."""
     folder = tmp_path_factory.mktemp("trained")

@@ -186,8 +186,7 @@ def test_whole_images_of_both_parts_come_with_their_labels(tree: Path) -> None:
 
 
 @pytest.mark.skipif(
-    not CIFAR10_FOLDER,
-    reason="EQCO_CIFAR10_FOLDER names no folder with CIFAR-10 as an image tree",
+    not CIFAR10_FOLDER, reason="EQCO_CIFAR10_FOLDER names no folder with CIFAR-10 as an image tree"
 )
 def test_cifar10_as_a_folder_is_read_whole() -> None:
     """50,000 and 10,000 images of 32 pixels in ten classes, and the channel means of CIFAR-10.

@@ -47,12 +47,7 @@ def drawn(*strategies: st.SearchStrategy[Any]) -> Callable[..., Callable[..., No
     return decorate
 
 
-NUMBER = st.one_of(
-    st.integers(-3, 300),
-    st.integers(),
-    st.floats(),
-    st.floats(1e-7, 10.0),
-)
+NUMBER = st.one_of(st.integers(-3, 300), st.integers(), st.floats(), st.floats(1e-7, 10.0))
 WORD = st.one_of(st.text(max_size=12), st.sampled_from(["simo", "eqco", "glyphs", "folder:", "⁲²"]))
 JUNK = st.one_of(
     NUMBER, WORD, st.none(), st.booleans(), st.binary(max_size=4), st.lists(NUMBER, max_size=3),

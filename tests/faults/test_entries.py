@@ -16,7 +16,7 @@ from eqco.data.image_folder import ImageTree, identity, scan, scan_unlabelled, u
 from eqco.recipe import Recipe
 from eqco.runtime.listing import SkippedEntries, files_below, json_files
 from reproductions.reports.user_tables import records_in
-from tests.reproductions.reports.test_terminal import make_record
+from tests.synthetic import make_record
 from tests.trees import write_names
 
 pytestmark = pytest.mark.faults

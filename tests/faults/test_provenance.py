@@ -21,7 +21,7 @@ from eqco.recipe import Recipe
 from eqco.runtime.validation import Table
 from reproductions.reports.html.runs import marks
 from reproductions.results import compare
-from tests.reproductions.reports.test_terminal import make_record
+from tests.synthetic import make_record
 
 pytestmark = pytest.mark.faults
 

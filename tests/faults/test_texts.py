@@ -34,7 +34,7 @@ from reproductions.results.evidence import Evidence, committed
 from reproductions.tables.base import Row
 from reproductions.tables.formats import FORMATS, Grid, rendered
 from tests.faults.damage import train
-from tests.reproductions.reports.test_terminal import make_record
+from tests.synthetic import make_record
 
 pytestmark = pytest.mark.faults
 

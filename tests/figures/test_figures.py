@@ -216,10 +216,7 @@ def test_published_values_are_labelled_with_method_and_number() -> None:
 
 @pytest.mark.parametrize("name", sorted(PICTURES))
 def test_without_records_a_sentence_says_what_is_missing_and_the_old_figure_goes(
-    name: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = import_module(f"figures.{name}")
     with monkeypatch.context() as patch:

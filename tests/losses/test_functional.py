@@ -15,12 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import eqco
-from eqco.losses.functional import (
-    eqco_info_nce,
-    info_nce,
-)
+from eqco.losses.functional import eqco_info_nce, info_nce
 from eqco.losses.registry import LOSSES
-from tests.formulas import DEFINITIONS, as_defined
+from tests.formulas import DEFINITIONS, as_defined, usual_settings
 
 Case = Callable[..., tuple[Tensor, Tensor]]
 MODULES = sorted(each.name for each in pkgutil.walk_packages(eqco.__path__, "eqco."))
@@ -31,9 +28,7 @@ EVERY_LOSS = pytest.mark.parametrize("name", sorted(LOSSES))
 
 def usual(name: str, temperature: float = 0.2) -> Callable[..., Tensor]:
     """A loss with a temperature and its setting at its usual value."""
-    loss = LOSSES[name]
-    settings = {loss.setting: loss.example} if loss.setting else {}
-    return partial(loss.function, temperature=temperature, **settings)
+    return partial(LOSSES[name].function, **usual_settings(name, temperature))
 
 
 def gradients(loss: Callable[..., Tensor], case: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:

@@ -28,6 +28,8 @@ from eqco.losses.similarity import Similarities
 from eqco.methods import MoCo, SimCLR, SiMo
 from eqco.methods.base import Method
 from eqco.methods.encoder import build_encoder
+from tests.formulas import usual_settings
+from tests.losses.test_definition import CLASSES
 
 Step = Callable[[], Tensor]
 
@@ -318,8 +320,7 @@ def test_no_matrix_of_similarities_is_kept_for_the_backward_pass(
 ) -> None:
     size = 600  # more similarities than are computed at once
     views = torch.randn(2, size, 8, generator=generator)
-    entry = LOSSES[name]
-    settings = {"temperature": 0.2, **({entry.setting: entry.example} if entry.setting else {})}
+    entry, settings = LOSSES[name], usual_settings(name)
     if door in ("simo", "simclr", "moco"):
         make: dict[str, Callable[[nn.Module], Method]] = {
             "simo": lambda encoder: SiMo(encoder, num_negatives=size - 1),
@@ -331,9 +332,8 @@ def test_no_matrix_of_similarities_is_kept_for_the_backward_pass(
         return
     if entry.averages:
         return  # it has no module
-    made = {each.name: each for each in (*ContrastiveLoss.__subclasses__(), EqCoLoss)}[name]
     options = {"queue": {"queue_size": 900}, "one-sided": {"two_sided": False}}.get(door, {})
-    loss = made(None, **settings, **options)
+    loss = CLASSES[name](None, **settings, **options)
     query = views[0].clone().requires_grad_()
     assert kept(lambda: loss(query, views[1])) < 40 * size
 

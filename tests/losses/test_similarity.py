@@ -40,8 +40,7 @@ CHOICES: dict[str, Negatives] = {
 }
 EVERY_CHOICE = pytest.mark.parametrize("choice", CHOICES)
 SIZES = pytest.mark.parametrize(
-    ("block", "most_columns"),
-    [(0, 0), (1, 1), (2, 2), (6, 3), (25, 5), (33, 2048), (2**18, 2048)],
+    ("block", "most_columns"), [(0, 0), (1, 1), (2, 2), (6, 3), (25, 5), (33, 2048), (2**18, 2048)]
 )
 
 

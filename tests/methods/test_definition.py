@@ -19,6 +19,7 @@ from eqco.methods.encoder import build_encoder, momentum_update
 from eqco.methods.moco import MoCo
 from eqco.methods.simclr import SimCLR
 from eqco.methods.simo import SiMo
+from tests.formulas import usual_settings
 
 SIZE, QUEUE = 6, 9  # N, Q
 Views = tuple[Tensor, Tensor]
@@ -122,8 +123,7 @@ def test_value_and_gradients_are_those_of_the_matrix_of_all_similarities(
     columns = torch.arange(case.available).expand(len(positive), -1)
     if drawn:
         columns = DRAWINGS[drawing](len(positive), case.available, count, draw, draws)
-    entry = LOSSES[loss]
-    settings = {"temperature": 0.2, **({entry.setting: entry.example} if entry.setting else {})}
+    entry, settings = LOSSES[loss], usual_settings(loss)
     each = [
         entry.function(positive, negatives.gather(1, some), **settings)
         for some in columns.split(count, dim=1)

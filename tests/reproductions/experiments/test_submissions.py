@@ -16,7 +16,7 @@ from reproductions.experiments import submissions
 from reproductions.results import records
 from tests import synthetic
 from tests.reproductions.conftest import line
-from tests.reproductions.reports.test_terminal import make_record
+from tests.synthetic import make_record
 
 CLEAN = {"device": "a CPU", "threads": 1, "commit": "c" * 40, "dirty": False}
 Command = Callable[..., tuple[int, str]]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from eqco.artifacts.record import Record, now
+from eqco.artifacts.record import Record
 from eqco.artifacts.run_files import Busy, Run
 from eqco.config import Machine
 from eqco.engine.run import untrained
@@ -24,21 +24,15 @@ from reproductions.tables import TABLES, table
 from tests.conftest import Command
 from tests.faults.damage import sweep_in
 from tests.reproductions.conftest import Commit
+from tests.synthetic import make_record
 
 GLYPHS = SCALES["glyphs"]
 BASE = GLYPHS.base
 METHOD_RATES = {"simo": wanted.RATES, "moco": wanted.METHOD_RATES, "simclr": wanted.METHOD_RATES}
 
 
-def make_record(recipe: Recipe, seed: int) -> Record:
-    """A record with the fields that a line of the sweep shows."""
-    metrics, seconds = {"linear": 80.0 + seed}, {"train": 35.0, "probe": 5.0, "wall": 40.0}
-    return Record.of(recipe, seed, Machine(), now(), metrics=metrics, seconds=seconds)
-
-
-def names_of(found: list[Run]) -> list[str]:
-    """Names of runs."""
-    return [job.run_id for job in found]
+def names_of(runs: list[Run]) -> list[str]:
+    return [run.run_id for run in runs]
 
 
 def jobs(seeds: range = range(1), **choice: Sequence[Any]) -> list[Run]:
@@ -121,7 +115,7 @@ def jobs_in(folder: Path) -> list[Run]:
 
 
 def test_missing_runs_are_those_without_a_record(tmp_path: Path) -> None:
-    make_record(BASE, 1).write(tmp_path)
+    make_record(BASE, 1, 80.0).write(tmp_path)
     assert [job.seed for job in pool.missing(jobs_in(tmp_path))] == [0, 2, 3]
 
 
@@ -136,17 +130,17 @@ def test_work_skips_done_and_held_runs_and_reports_failed_ones(
             raise Busy("held")
         if seed == 2:
             raise TrainingError("diverged")
-        return make_record(recipe, seed)
+        return make_record(recipe, seed, 80.0)
 
     monkeypatch.setattr(pool, "run", run)
-    make_record(BASE, 0).write(tmp_path)
+    make_record(BASE, 0, 80.0).write(tmp_path)
     lines = pool.Lines(4)
     pool.work_in_parallel(jobs_in(tmp_path), 1, lines)
     assert asked == [1, 2, 3]
     assert lines.failed == {BASE.run_id(2): "diverged"}
     assert capsys.readouterr().out.splitlines() == [
         f"failed  {BASE.run_id(2)}  diverged",
-        f"done  {BASE.run_id(3)}  linear 83.00 %  40 s",
+        f"done  {BASE.run_id(3)}  linear 80.00 %  46 s",
     ]
 
 
@@ -173,7 +167,7 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         assert (machine.device, machine.threads) == ("cpu", 1)
         assert folder == tmp_path / "glyphs"
         names.append(recipe.run_id(seed))
-        record = make_record(recipe, seed)
+        record = make_record(recipe, seed, 80.0)
         record.write(folder)
         return record
 
@@ -215,7 +209,7 @@ def test_the_command_leaves_out_what_is_committed_and_never_writes_beside_it(
 ) -> None:
     words = ["--parts=tables", "--tables=1", "--seeds=1"]
     wanted = jobs(range(1), parts=["tables"], tables=[1])
-    commit([make_record(job.recipe, job.seed) for job in wanted[2:]])
+    commit([make_record(job.recipe, job.seed, 80.0) for job in wanted[2:]])
     sweep(tmp_path, *words, "--skip-committed")
     assert done == names_of(wanted[:2])
     error = sweep(RECORDS, *words, status=2)

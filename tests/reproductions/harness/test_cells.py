@@ -20,7 +20,7 @@ from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 from tests.conftest import Outcome, Sessions
 from tests.reproductions.conftest import Commit
-from tests.reproductions.reports.test_terminal import make_record
+from tests.synthetic import make_record
 
 Ran = tuple[dict[str, Outcome], Path]  # sessions by name, and their folder
 SELECTIONS = [

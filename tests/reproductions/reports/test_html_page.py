@@ -19,7 +19,7 @@ from reproductions.results.evidence import read
 from reproductions.results.records import RECORDS
 from reproductions.statistics.wording import SYMBOLS, status
 from reproductions.tables import table
-from tests.reproductions.reports.test_terminal import make_record
+from tests.synthetic import make_record
 
 HOSTILE = "<script>alert(1)</script><img src=//evil.example/x onerror=alert(2)>\"'&{{ 7*7 }}"
 FOLDED = [

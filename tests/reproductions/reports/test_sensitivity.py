@@ -9,6 +9,7 @@ import pytest
 from eqco.evaluation.metrics import METRICS
 from reproductions.reports import sensitivity
 from tests import synthetic
+from tests.reproductions.conftest import Commit
 
 LUCK = {0: 0.5, 1: -0.5, 2: 1.5, 3: -1.5}
 
@@ -40,16 +41,14 @@ def test_two_seeds_measure_nothing_and_a_constant_row_has_no_correlation() -> No
     assert math.isnan(found.correlation)
 
 
-def test_the_section_has_a_line_for_each_metric(monkeypatch: pytest.MonkeyPatch) -> None:
-    synthetic.commit(monkeypatch, synthetic.records_of([1], grid=False))
+def test_the_section_has_a_line_for_each_metric(commit: Commit) -> None:
+    commit(synthetic.records_of([1], grid=False))
     lines = sensitivity.section().splitlines()
-    synthetic.forget()
     for metric in METRICS.values():
         assert any(line.startswith(f"| {metric.title} | 4 | ") for line in lines)
 
 
-def test_without_seeds_the_section_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    synthetic.commit(monkeypatch, synthetic.records_of([1], grid=False, seeds=range(2)))
-    text = sensitivity.section()
-    synthetic.forget()
-    assert "both rows need 3 seeds: `pytest reproductions/ -k table1 --seeds 3`" in text
+def test_without_seeds_the_section_says_what_it_needs(commit: Commit) -> None:
+    commit(synthetic.records_of([1], grid=False, seeds=range(2)))
+    sentence = "both rows need 3 seeds: `pytest reproductions/ -k table1 --seeds 3`"
+    assert sentence in sensitivity.section()

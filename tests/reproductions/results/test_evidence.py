@@ -15,7 +15,7 @@ from reproductions.statistics.verdicts import OPEN
 from reproductions.tables import TABLES
 from reproductions.tables.base import Row
 from reproductions.tables.claims import PRIMARY
-from tests.reproductions.reports.test_terminal import make_record
+from tests.synthetic import make_record
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from reproductions.results import scaling_law
 from reproductions.tables import table
 from reproductions.tables.claims import predicted_losses
 from tests import synthetic
+from tests.reproductions.conftest import Commit
 
 
 def exact(slope: float, count: int = 6) -> pd.DataFrame:
@@ -73,14 +74,13 @@ def test_the_rank_correlation_counts_every_cell() -> None:
     assert "rank correlation -1.00" in scaling_law.report(scaling_law.fit(frame))
 
 
-def test_cells_are_of_the_encoder_with_all_negatives(monkeypatch: pytest.MonkeyPatch) -> None:
-    synthetic.commit(monkeypatch, synthetic.records_of([9], grid=False))
-    found = scaling_law.law()
-    synthetic.commit(monkeypatch, [])
+def test_cells_are_of_the_encoder_with_all_negatives(commit: Commit) -> None:
+    commit([])
     assert scaling_law.law().empty
-    synthetic.forget()
-    assert len(found) == 9
-    first = found.iloc[0]
+    commit(synthetic.records_of([9], grid=False))
+    law = scaling_law.law()
+    assert len(law) == 9
+    first = law.iloc[0]
     assert (first["temperature"], first["k"], first["n"]) == (0.1, 4, 4)
     assert first["nats"] == pytest.approx(10 / 8)  # rho2_cv2 is 10 there
 
