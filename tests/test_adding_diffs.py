@@ -39,7 +39,6 @@ OF_LOSSES = ["tests/losses/test_definition.py", "tests/losses/test_functional.py
 
 @pytest.fixture(scope="module")
 def patched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the tree with all diffs."""
     folder = tmp_path_factory.mktemp("tree")
     skip = shutil.ignore_patterns("__pycache__", "*.pdf")
     for name in ("eqco", "reproductions", "figures", "tests", "log"):

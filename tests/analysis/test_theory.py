@@ -26,7 +26,6 @@ losses = partial(eqco_info_nce, temperature=1.0, reduction="none")
 
 
 def generator(seed: int = 0) -> torch.Generator:
-    """A CPU generator."""
     return torch.Generator().manual_seed(seed)
 
 

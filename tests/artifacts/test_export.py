@@ -19,7 +19,6 @@ from tests.conftest import Command
 
 
 def checkpoint_of(backbone: str, folder: Path) -> Path:
-    """A checkpoint of an untrained backbone."""
     method = SiMo(build_encoder(backbone, 16, seed=0), num_negatives=3)
     recipe = Recipe(backbone=backbone, embedding_dim=16)
     path = folder / f"{backbone}.pt"

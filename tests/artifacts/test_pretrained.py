@@ -112,14 +112,12 @@ def lightning(state: dict[str, Tensor], path: Path) -> None:
 
 
 def scripted(state: dict[str, Tensor], path: Path) -> None:
-    """A TorchScript archive."""
     model = torchvision.models.resnet18()
     model.load_state_dict(state)
     torch.jit.script(model).save(path)
 
 
 def whole_model(state: dict[str, Tensor], path: Path) -> None:
-    """A module in place of its weights."""
     model = torchvision.models.resnet18()
     model.load_state_dict(state)
     torch.save({"model": model, "args": Namespace()}, path)

@@ -38,13 +38,11 @@ def halfway(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def copy(path: Path, folder: Path) -> Path:
-    """A copy of a run's checkpoints."""
     shutil.copytree(path.parent, folder / path.parent.name)
     return folder / path.parent.name / path.name
 
 
 def first_weight(state: State) -> torch.Tensor:
-    """A weight of the encoder."""
     return next(v for name, v in state["method"].items() if name.endswith("weight"))
 
 

@@ -176,7 +176,6 @@ def test_what_is_no_path_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def recreate() -> ModuleType:
-    """`.ci/recreate.py`."""
     spec = importlib.util.spec_from_file_location("recreate", ROOT / ".ci" / "recreate.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -169,7 +169,6 @@ NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
 
 
 def encoded(kind: str) -> bytes:
-    """A picture of noise in a format."""
     stream = io.BytesIO()
     Image.fromarray(NOISE).save(stream, kind)
     return stream.getvalue()

@@ -99,7 +99,6 @@ def test_a_repository_named_in_the_environment_is_not_taken(
 
 
 def no_git(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """No git on PATH."""
     monkeypatch.setenv("PATH", str(folder))
 
 

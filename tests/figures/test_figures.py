@@ -91,7 +91,6 @@ def texts_of(figure: Figure) -> list[Text]:
 
 
 def touching(texts: list[Text]) -> list[tuple[str, str]]:
-    """Pairs of texts that overlap."""
     boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
     pairs = itertools.combinations(boxes, 2)
     return [(one, two) for (one, a), (two, b) in pairs if a.overlaps(b)]

@@ -47,8 +47,6 @@ def most_similar(loss: ContrastiveLoss, key: Tensor) -> float:
 
 
 class Loop:
-    """A linear encoder with an optimizer."""
-
     def __init__(self, optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.SGD) -> None:
         torch.manual_seed(0)
         self.encoder = nn.Linear(16, 16)
@@ -305,8 +303,6 @@ BLOCKWISE = [name for name, loss in LOSSES.items() if not loss.corrects]
 
 
 class Rows(nn.Linear):
-    """An encoder of vectors."""
-
     embedding_dim = 8
 
     def forward(self, rows: Tensor) -> Tensor:

@@ -58,7 +58,6 @@ def with_queue(first: Tensor, second: Tensor) -> Tensor:
 
 
 def of_labels(embeddings: Tensor, *others: Tensor, **named: Tensor) -> Tensor:
-    """The loss with labels."""
     return LabelLoss(EqCoLoss())(embeddings, *others, **named)
 
 

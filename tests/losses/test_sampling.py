@@ -85,8 +85,6 @@ def test_few_are_those_of_sorting_every_row_again(
 
 
 class CountsSorted(TorchDispatchMode):
-    """Counts the numbers that are sorted."""
-
     total = 0
 
     def __torch_dispatch__(

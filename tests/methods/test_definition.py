@@ -27,7 +27,6 @@ Reference = Callable[[Method, Views, torch.Generator], tuple[Tensor, Tensor]]
 
 
 def moved_keys(method: SiMo | MoCo, key_view: Tensor) -> Tensor:
-    """Keys by the moving average of this step."""
     with torch.no_grad():
         momentum_update(method.encoder, method.key_encoder, method.key_momentum)
         return method.key_encoder(key_view)  # type: ignore[no-any-return]

@@ -24,7 +24,6 @@ def moco(**settings: object) -> MoCo:
 
 
 def step(method: MoCo, views: Views, seed: int = 0) -> Similarities:
-    """One forward pass with a fixed draw."""
     return method(*views, torch.Generator().manual_seed(seed))  # type: ignore[no-any-return]
 
 

@@ -70,7 +70,6 @@ def backward(
     gradient: Tensor, images: Tensor, mean: Tensor, inverse: Tensor, weight: Tensor,
     bias_sum: Tensor, product: Tensor, counts: Tensor,
 ) -> Tensor:  # fmt: skip
-    """Gradient of the images."""
     total = counts.sum()
     centre, constant, slope, factor = spread(
         images, mean, bias_sum / total, inverse**2 * product / total, weight * inverse

@@ -205,7 +205,6 @@ def test_a_table_is_one_entry(
 
 
 def rates_of_table_1() -> list[Recipe]:
-    """Recipes that the page of the sweep shows."""
     scale = SCALES["glyphs"]
     return [*grid.baselines(scale, scale.base), *grid.grid(scale, scale.base)]
 

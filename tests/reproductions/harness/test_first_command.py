@@ -40,7 +40,6 @@ def write_records(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory: pytest.TempPathFactory, sessions: Sessions) -> dict[str, Outcome]:
-    """Status and output of each session."""
     folder = tmp_path_factory.mktemp("first")
     write_records(folder / "records" / "glyphs")
     return dict(zip(SESSIONS, sessions(list(SESSIONS.values()), folder), strict=True))

@@ -67,7 +67,6 @@ def written(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def source(written: Path) -> str:
-    """Its text."""
     return written.read_text(encoding="utf-8")
 
 

@@ -23,7 +23,6 @@ RANGE = (83.0, 85.0)  # predicted
 
 
 def cell(loss: str, num_negatives: int) -> Row:
-    """A row of SiMo."""
     alpha = 256.0 if loss == "eqco" else None
     return Row(Recipe(loss=loss, num_negatives=num_negatives, alpha=alpha))
 
@@ -32,7 +31,6 @@ Accuracies = Mapping[Row, Sequence[float]]  # of the seeds of each row
 
 
 def evidence_of(accuracies: Accuracies, scale: str) -> Evidence:
-    """A record for each seed of each row."""
     records = [
         make_record(row.recipe, seed, value)
         for row, values in accuracies.items()
