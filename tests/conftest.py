@@ -6,7 +6,7 @@ Nothing is downloaded, and nothing is written outside `tmp_path`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from eqco.__main__ import main
 from eqco.config import Machine
+from tests.fake_cuda import FakeCuda
 from tests.processes import python
 from tests.trees import write_tree
 
@@ -95,6 +96,14 @@ def command(program: Callable[[list[str]], int], capsys: pytest.CaptureFixture[s
 def run_eqco(capsys: pytest.CaptureFixture[str]) -> Command:
     """`eqco WORDS` in this process, see `command`."""
     return command(main, capsys)
+
+
+@pytest.fixture
+def device() -> Iterator[FakeCuda]:
+    """The mode, in which nothing may wait for the device; real tensors of a test are of the CPU."""
+    with FakeCuda() as mode:
+        mode.may_wait = False
+        yield mode
 
 
 @pytest.fixture
