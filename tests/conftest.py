@@ -15,10 +15,12 @@ from torch import Tensor
 
 from eqco.__main__ import main
 from eqco.config import Machine
+from tests.chromium import browser as browser
 from tests.fake_cuda import FakeCuda
 from tests.processes import python
 from tests.trees import write_tree
 
+FAULTS = Path(__file__).parent / "faults"
 Command = Callable[..., str]
 Outcome = tuple[int, str]
 Sessions = Callable[[list[list[str]], Path], list[Outcome]]
@@ -29,13 +31,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run tests marked long")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip tests marked long, unless --long is given."""
-    if not config.getoption("--long", False):
-        skipped = pytest.mark.skip(reason="long: give --long, as tox -e faults does")
-        for item in items:
-            if item.get_closest_marker("long"):
-                item.add_marker(skipped)
+    """Mark tests of faults; skip tests marked long, unless --long is given."""
+    skipped = pytest.mark.skip(reason="long: give --long, as tox -e faults does")
+    for item in items:
+        if item.path.parent == FAULTS:
+            item.add_marker("faults")
+        if item.get_closest_marker("long") and not config.getoption("--long", False):
+            item.add_marker(skipped)
 
 
 @pytest.hookimpl(tryfirst=True)

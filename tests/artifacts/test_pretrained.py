@@ -111,16 +111,18 @@ def lightning(state: dict[str, Tensor], path: Path) -> None:
     torch.save({"state_dict": state, "hyper_parameters": Namespace(lr=1), "epoch": 3}, path)
 
 
-def scripted(state: dict[str, Tensor], path: Path) -> None:
+def model_of(state: dict[str, Tensor]) -> torch.nn.Module:
     model = torchvision.models.resnet18()
     model.load_state_dict(state)
-    torch.jit.script(model).save(path)
+    return model
+
+
+def scripted(state: dict[str, Tensor], path: Path) -> None:
+    torch.jit.script(model_of(state)).save(path)
 
 
 def whole_model(state: dict[str, Tensor], path: Path) -> None:
-    model = torchvision.models.resnet18()
-    model.load_state_dict(state)
-    torch.save({"model": model, "args": Namespace()}, path)
+    torch.save({"model": model_of(state), "args": Namespace()}, path)
 
 
 @pytest.mark.parametrize("write", [lightning, scripted, whole_model])

@@ -44,12 +44,12 @@ def test_nothing_is_written_where_somebody_else_has_the_name(
 
 def test_a_holder_that_cannot_be_removed_is_a_warning(tmp_path: Path) -> None:
     own = Run(RECIPE, 0, machine_in(tmp_path))
-    with warnings.catch_warnings(record=True) as told, own.hold():
+    with warnings.catch_warnings(record=True) as caught, own.hold():
         warnings.simplefilter("error")
         holder = own.beside(".holder")
         holder.unlink()
         (holder / "full").mkdir(parents=True)
-    assert "cannot be removed" in str(told[0].message)
+    assert "cannot be removed" in str(caught[0].message)
     assert Run(RECIPE, 1, machine_in(tmp_path)).check_free() is None
 
 

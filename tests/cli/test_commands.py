@@ -109,8 +109,8 @@ sys.exit(main(["doctor", "--seconds", "0.01"]))
 @pytest.mark.parametrize("missing", [sorted(ADDS), ["rich", "submitit"]], ids=["all", "some"])
 def test_doctor_works_with_torch_alone_and_says_what_is_missing(missing: list[str]) -> None:
     out = python("-c", WITHOUT, ",".join(missing)).stdout
-    told = [line for line in out.splitlines() if line.startswith("missing")]
-    assert sorted(told) == [f"missing    {name}: {ADDS[name]}" for name in missing]
+    lines = [line for line in out.splitlines() if line.startswith("missing")]
+    assert sorted(lines) == [f"missing    {name}: {ADDS[name]}" for name in missing]
     assert "pip install 'eqco[suite,slurm]' adds them" in out
     assert "devices    " in out
     whole = "numpy" not in missing

@@ -129,8 +129,8 @@ def test_losses_that_are_read_later_are_the_same(images: InMemory, tmp_path: Pat
     at_once = Pretraining(Run(RECIPE, 0, machine_in(tmp_path)), images)
     losses = [at_once.advance() for _ in range(10)]
     work = late(images, tmp_path)
-    told = [work.advance() for _ in range(10)]
-    assert told == losses[:1] * (1 + LAG) + losses[1:-LAG]
+    later = [work.advance() for _ in range(10)]
+    assert later == losses[:1] * (1 + LAG) + losses[1:-LAG]
     assert len(work.curve) < len(at_once.curve)
     assert equal(work.state(), at_once.state())  # which reads the rest
 

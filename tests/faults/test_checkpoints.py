@@ -20,7 +20,6 @@ from eqco.engine.run import run
 from eqco.runtime.validation import TrainingError
 from tests.faults.damage import RECIPE, data_of_largest, edit, equal, flip, machine_in, train
 
-pytestmark = pytest.mark.faults
 State = dict[str, Any]
 STEPS = 20
 

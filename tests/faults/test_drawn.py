@@ -24,7 +24,6 @@ from eqco.recipe import NAMES, NUMBERS, Recipe
 from reproductions.__main__ import parser
 from tests.losses.test_definition import CLASSES
 
-pytestmark = pytest.mark.faults
 QUICK, LONG = 100, 3000  # examples of each property; four properties
 
 
@@ -81,9 +80,9 @@ def test_a_recipe_is_made_or_refused(values: dict[str, Any]) -> None:
     try:
         recipe = Recipe(**values)
     except ValueError as error:
-        told = sentence_of(error)
+        sentence = sentence_of(error)
         known = [f.name for f in fields(Recipe)] + ["data", "loss", "probe", "view", "image"]
-        assert any(name in told for name in known), told
+        assert any(name in sentence for name in known), sentence
         return
     again = Recipe.of(json.loads(json.dumps(asdict(recipe))))
     assert again == recipe

@@ -19,8 +19,6 @@ from reproductions.reports.user_tables import records_in
 from tests.synthetic import make_record
 from tests.trees import write_names
 
-pytestmark = pytest.mark.faults
-
 
 def tree_in(folder: Path, inner: str = "") -> Path:
     """Two classes of five images to train on and two held out; `inner` folders below a class."""
@@ -33,9 +31,9 @@ def tree_in(folder: Path, inner: str = "") -> Path:
 def listed(root: Path) -> tuple[ImageTree, list[str]]:
     """The tree as it is now, and what is said of it."""
     scan.cache_clear()
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        return scan(root), [str(each.message) for each in told]
+        return scan(root), [str(warning.message) for warning in caught]
 
 
 HIDDEN = (
@@ -60,7 +58,7 @@ def test_what_is_no_image_changes_nothing_and_is_counted(
     before, silent = listed(root)
     known, loose = identity(root), unlabelled_identity(root)
     write_names(root, *names)
-    after, told = listed(root)
+    after, messages = listed(root)
     scan_unlabelled.cache_clear()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -68,13 +66,13 @@ def test_what_is_no_image_changes_nothing_and_is_counted(
     assert after.classes == before.classes == ("a", "b")
     assert (after.fingerprint, identity(root)) == (before.fingerprint, known)
     assert not silent
-    assert len(told) == 1
+    assert len(messages) == 1
     hidden = [name for name in names if name in HIDDEN]
-    assert (f"{len(hidden)} hidden" in told[0]) == bool(hidden)
+    assert (f"{len(hidden)} hidden" in messages[0]) == bool(hidden)
     entries = {name.partition("@eaDir/")[0] for name in names if name in SYSTEM}
-    assert (f"{len(entries)} of a server, an archive or trash" in told[0]) == bool(entries)
+    assert (f"{len(entries)} of a server, an archive or trash" in messages[0]) == bool(entries)
     other = len([name for name in names if name in OTHER])
-    assert (f"{other} that are no image files" in told[0]) == bool(other)
+    assert (f"{other} that are no image files" in messages[0]) == bool(other)
     assert scan(root) is after  # the second use says nothing
 
 

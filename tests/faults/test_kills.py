@@ -19,7 +19,7 @@ from reproductions.scales import SCALES
 from tests.faults.damage import RECIPE, machine_in, sweep_in
 from tests.processes import start
 
-pytestmark = [pytest.mark.faults, pytest.mark.long]
+pytestmark = pytest.mark.long
 LONG = replace(RECIPE, epochs=200)  # 2,000 steps, a checkpoint after each
 
 
@@ -48,10 +48,11 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
 def test_eight_processes_at_the_same_runs_do_each_once(tmp_path: Path) -> None:
     words = sweep_in(tmp_path, "--at-once", "1")
     team = [start("-m", "reproductions", *words) for _ in range(8)]
-    told = [each.communicate(timeout=1200)[0] for each in team]
-    assert [each.returncode for each in team] == [0] * 8, told
+    outputs = [each.communicate(timeout=1200)[0] for each in team]
+    assert [each.returncode for each in team] == [0] * 8, outputs
     wanted = jobs(SCALES["smoke"], SCALES["smoke"].base, range(1), ["tables"], [1])
-    done = [line.split()[1] for text in told for line in text.splitlines() if line[:5] == "done "]
+    lines = [line for text in outputs for line in text.splitlines()]
+    done = [line.split()[1] for line in lines if line.startswith("done ")]
     assert sorted(done) == sorted(job.run_id for job in wanted)
     machine = machine_in(tmp_path / "alone")
     for job in wanted[:2]:

@@ -24,8 +24,6 @@ from reproductions.__main__ import main, parser
 from tests.faults.damage import RECIPE
 from tests.processes import ROOT, python
 
-pytestmark = pytest.mark.faults
-
 
 def group(folder: Path, **files: str) -> None:
     """Write files of a control group."""

@@ -23,8 +23,6 @@ from tests.faults.damage import RECIPE
 from tests.faults.test_drawn import words_of
 from tests.processes import ROOT, python
 
-pytestmark = pytest.mark.faults
-
 # Options of pytest, torchrun, pip, git, squeue and our pytest plugins that sentences may name.
 OTHERS = {"--nproc-per-node", "--standalone", "--collect-only", "--format", "--help"}
 
@@ -98,8 +96,8 @@ def test_options_of_another_plugin_do_not_end_a_session(tmp_path: Path) -> None:
     done = python(
         "-m", "tests.programs.pytest_sessions", entered=json.dumps(sessions), PYTHONPATH=path
     )
-    (wrong, text), (right, told) = json.loads(done.stdout)
+    (wrong, text), (right, output) = json.loads(done.stdout)
     assert (wrong, right) == (4, 0)
     assert "banana" in text + done.stderr  # our option is read, and not the other plugin's
     assert "Traceback" not in text + done.stderr
-    assert "--device is another plugin's here: the tables take --eqco-device" in told
+    assert "--device is another plugin's here: the tables take --eqco-device" in output

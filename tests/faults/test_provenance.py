@@ -23,8 +23,6 @@ from reproductions.reports.html.runs import marks
 from reproductions.results import compare
 from tests.synthetic import make_record
 
-pytestmark = pytest.mark.faults
-
 Place = Callable[[str], Path]
 
 
@@ -60,27 +58,27 @@ def test_tf32_is_told_of_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "tf32" not in provenance(Machine())
 
 
-def told() -> tuple[str | None, bool | None]:
+def commit_and_dirty() -> tuple[str | None, bool | None]:
     """Commit and dirty of a record that is made now."""
     found = provenance(Machine())
     return found["commit"], found["dirty"]
 
 
 def test_a_repository_around_a_copy_is_not_named(package: Path) -> None:
-    assert told() == (None, None)
+    assert commit_and_dirty() == (None, None)
     (package.parent / ".gitignore").write_text("eqco/\n")
-    assert told() == (None, None)
+    assert commit_and_dirty() == (None, None)
 
 
 def test_the_commit_of_tracked_files_is_named_and_their_changes_are_seen(package: Path) -> None:
     git(package, "add", ".")
     git(package, "commit", "-qm", "two")
     head = git(package, "rev-parse", "HEAD")
-    assert told() == (head, False)
+    assert commit_and_dirty() == (head, False)
     (package.parent / "other.py").write_text("b = 2\n")  # not of the package
-    assert told() == (head, False)
+    assert commit_and_dirty() == (head, False)
     (package / "__init__.py").write_text("a = 2\n")  # above the folder of record.py
-    assert told() == (head, True)
+    assert commit_and_dirty() == (head, True)
 
 
 def test_a_repository_named_in_the_environment_is_not_taken(
@@ -95,7 +93,7 @@ def test_a_repository_named_in_the_environment_is_not_taken(
     git(elsewhere, "commit", "-qm", "three")
     monkeypatch.setenv("GIT_DIR", str(elsewhere / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(elsewhere))
-    assert told() == (None, None)
+    assert commit_and_dirty() == (None, None)
 
 
 def no_git(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -133,7 +131,7 @@ def test_where_git_does_not_answer_nothing_is_claimed(
     git(package, "add", ".")
     git(package, "commit", "-qm", "two")
     broken(monkeypatch, tmp_path)
-    assert told() == expected
+    assert commit_and_dirty() == expected
 
 
 def test_readers_take_a_record_without_a_commit(tmp_path: Path) -> None:

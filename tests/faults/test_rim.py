@@ -25,8 +25,6 @@ from eqco.losses.functional import eqco_info_nce
 from eqco.losses.registry import LOSSES
 from eqco.losses.similarity import Similarities
 
-pytestmark = pytest.mark.faults
-
 DIGITS = Context(prec=50, Emin=-(10**12), Emax=10**12)
 QUICK = settings(max_examples=40, deadline=None, database=None)
 EXAMPLES = [(t, a) for t in (1e-4, 2.5e-3, 0.2, 1e6) for a in (1e-6, 256.0, 1e12)]

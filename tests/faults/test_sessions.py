@@ -30,7 +30,6 @@ from tests.conftest import Sessions
 from tests.faults.damage import RECIPE, machine_in, sweep_in
 from tests.processes import lock_held, python, start, wait_until
 
-pytestmark = pytest.mark.faults
 NO_LOCKS = [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EACCES, errno.EAGAIN, errno.EIO]
 
 
@@ -97,10 +96,10 @@ def test_killed_workers_set_the_status_of_a_sweep(tmp_path: Path) -> None:
     assert len(listed) == 2
     for pid in listed:
         os.kill(int(pid), signal.SIGKILL)
-    told = child.communicate(timeout=60)[0]
+    output = child.communicate(timeout=60)[0]
     assert child.returncode == 1
-    assert told.count("a worker ended with status -9") == 2
-    assert "runs have no record" in told
+    assert output.count("a worker ended with status -9") == 2
+    assert "runs have no record" in output
 
 
 def test_pytest_xdist_shows_the_closing_table_and_waits_for_its_own_runs(tmp_path: Path) -> None:

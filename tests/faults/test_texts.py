@@ -36,8 +36,6 @@ from reproductions.tables.formats import FORMATS, Grid, rendered
 from tests.faults.damage import train
 from tests.synthetic import make_record
 
-pytestmark = pytest.mark.faults
-
 HOSTILE = (
     "\x1b[2J\x1b]0;own\x07[/bold][red]:smile:\n| a | \\ \r\t\u202eabc\x9b1m<script>x</script>$"
 )
@@ -121,9 +119,9 @@ def test_errors_that_quote_a_file_are_calm(
         with suppress(SystemExit):
             assert eqco(words) == 2
     assert eqco(["diagnose", name]) == eqco(["export", checkpoint, f"{checkpoint}.pt"]) == 0
-    told = capsys.readouterr()
-    assert is_calm(told.out + told.err)
-    assert "[2J" in told.out
+    printed = capsys.readouterr()
+    assert is_calm(printed.out + printed.err)
+    assert "[2J" in printed.out
 
 
 def closing(note: str, value: str, colour: bool) -> str:

@@ -29,8 +29,6 @@ from tests.faults.damage import RECIPE
 from tests.reproductions.conftest import session_of
 from tests.trees import files_recipe, write_tree
 
-pytestmark = pytest.mark.faults
-
 
 @pytest.mark.parametrize("name", ["replace", "fsync"])
 def test_what_a_disk_refuses_later_is_refused_before_the_run(

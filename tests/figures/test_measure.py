@@ -14,14 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.artifacts.checkpoint import save
-from eqco.artifacts.run_files import Run
-from eqco.config import Machine
 from eqco.losses.functional import eqco_info_nce
-from eqco.methods import build
 from figures.measure import diagnoses, encoders, gaussians
 from figures.style import OUT
 from reproductions.scales import SCALES
+from tests.reproductions.results.test_perturbed_probe import keep_checkpoint
 
 FOLDER = Path(encoders.__file__).parents[1]
 
@@ -102,20 +99,16 @@ def test_samples_of_gaussians_agree_with_the_committed_ones() -> None:
 def test_diagnoses_of_the_checkpoints_that_are_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = SCALES["glyphs"].base
-    state = {"digest": recipe.digest(), "seed": 0, "method": build(recipe, 0, "cpu").state_dict()}
-    (tmp_path / "checkpoints").mkdir()
-    place = Machine(checkpoints=tmp_path / "checkpoints")
-    save(Run(recipe, 0, place).checkpoint, state)
-    given = ["diagnoses", str(place.checkpoints), "--out", str(tmp_path / "out")]
-    monkeypatch.setattr(sys, "argv", given)
+    path = keep_checkpoint(SCALES["glyphs"].base, 0, tmp_path / "checkpoints")
+    words = ["diagnoses", str(path.parent), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", words)
     diagnoses.main()
-    found, kept = (pd.read_csv(at / "diagnoses.csv") for at in (tmp_path / "out", OUT))
-    assert list(found.columns) == list(kept.columns)
-    assert set(found["encoder"]) == {"simo-infonce-k255"}
-    assert tuple(found["k"]) == diagnoses.COUNTS
-    assert found["coarse"].is_monotonic_decreasing
-    assert (found["sharp"] <= found["coarse"]).all()
+    fresh, kept = (pd.read_csv(at / "diagnoses.csv") for at in (tmp_path / "out", OUT))
+    assert list(fresh.columns) == list(kept.columns)
+    assert set(fresh["encoder"]) == {"simo-infonce-k255"}
+    assert tuple(fresh["k"]) == diagnoses.COUNTS
+    assert fresh["coarse"].is_monotonic_decreasing
+    assert (fresh["sharp"] <= fresh["coarse"]).all()
 
 
 def test_diagnoses_without_checkpoints_end_with_a_message(

@@ -189,9 +189,9 @@ def test_a_loss_that_stays_at_its_plateau_warns_once() -> None:
         assert not caught
         for _ in range(100):
             loss(line, line)
-    (told,) = caught
-    assert "has been at 5.55 for 100 steps" in str(told.message)
-    assert told.filename == __file__
+    (warning,) = caught
+    assert "has been at 5.55 for 100 steps" in str(warning.message)
+    assert warning.filename == __file__
 
 
 def test_a_sum_over_both_directions_is_at_its_plateau_and_flatnce_has_none() -> None:

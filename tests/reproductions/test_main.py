@@ -18,7 +18,6 @@ BAD_INPUT = {
     "unknown scale": (
         ["plan", "--scale", "imagnet"], "unknown scale 'imagnet': did you mean imagenet",
     ),
-    "unknown scale of tables": (["tables", "--scale", "glyf"], "did you mean glyphs"),
     "unknown table": (
         ["plan", "--scale", "imagenet", "--tables", "99"],
         "there is no table 99: choose from " + ", ".join(map(str, TABLES)),
@@ -29,9 +28,6 @@ BAD_INPUT = {
         "argument --seeds: must be a whole number from 1 to 1000, got '99999999999'",
     ),
     "no seeds of the sweep": (["sweep", "--seeds", "0"], "argument --seeds: must be a whole"),
-    "unknown table of the sweep": (
-        ["sweep", "--tables", "1", "99"], "there is no table 99: choose from 1, 2",
-    ),
     "unknown part of the sweep": (
         ["sweep", "--parts", "tabels"], "argument --parts: unknown part 'tabels': did you mean",
     ),
@@ -40,9 +36,6 @@ BAD_INPUT = {
     ),
     "sweep of photographs without any": (
         ["sweep", "--scale", "cifar10-quick"], "this scale needs --data folder:PATH",
-    ),
-    "unknown device of the sweep": (
-        ["sweep", "--device", "banana"], "unknown device 'banana'",
     ),
     "empty folder": (["plan", "--records="], "argument --records: must be a path"),
     "missing throughput file": (

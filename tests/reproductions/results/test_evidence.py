@@ -152,8 +152,8 @@ def test_evidence_is_silent_on_the_images_of_a_user() -> None:
     silent = Evidence("cifar10-quick", committed("cifar10-quick").records, other=base)
     assert set(map(len, silent.verdicts[1].values())) == {0}
     assert silent.predictions(1) == {}
-    told = evidence.other_images("cifar10-quick", base)
-    assert told.startswith("these images are folder:mine-01234567, the committed records are of f")
+    sentence = evidence.other_images("cifar10-quick", base)
+    assert "images are folder:mine-01234567, the committed records are of folder:" in sentence
     same = (committed("cifar10-quick").base, SCALES["cifar10-quick"].base)
     assert [evidence.other_images("cifar10-quick", each) for each in same] == ["", ""]
     assert evidence.other_images("cifar10", SCALES["cifar10"].base) == ""
