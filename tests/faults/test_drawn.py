@@ -103,14 +103,10 @@ OF_LOSS = st.fixed_dictionaries(
 )
 
 
-@drawn(
-    st.sampled_from(sorted(CLASSES.values(), key=str)),
-    OF_LOSS,
-    SIZES,
-    SIZES,
-    SIZES,
-    st.floats(-6, 6),
-)
+KINDS = st.sampled_from(sorted(CLASSES.values(), key=str))
+
+
+@drawn(KINDS, OF_LOSS, SIZES, SIZES, SIZES, st.floats(-6, 6))
 def test_a_loss_is_finite_or_refused(
     kind: type[base.ContrastiveLoss], options: dict[str, Any], n: int, m: int, d: int,
     size: float,

@@ -214,14 +214,10 @@ def test_a_damaged_file_is_one_line_with_its_path(name: str, tmp_path: Path) -> 
 
 
 RAISED = [
-    SyntaxError("not a PNG file"), struct.error("unpack requires 4 bytes"),
-    ValueError("two\nlines"),
-    KeyError(3), IndexError(), EOFError(), ZeroDivisionError("division by zero"), MemoryError(),
-    Image.DecompressionBombError("too large"), NotImplementedError(), AssertionError(),
-    RecursionError("too deep"), OverflowError(), PermissionError(13, "Permission denied"),
-    OSError(5, "Input/output error"), OSError("broken data stream"),
-    UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"),
-    TypeError(), AttributeError("x"), zlib.error("invalid block"),
+    SyntaxError("not a PNG file"), struct.error("unpack requires 4 bytes"), IndexError(),
+    ValueError("two\nlines"), KeyError(3), MemoryError(), PermissionError(13, "Permission denied"),
+    OSError("broken data stream"), UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"),
+    Image.DecompressionBombError("too large"),
 ]  # fmt: skip
 
 

@@ -115,16 +115,6 @@ def test_a_block_holds_no_more_similarities_than_it_may(
     assert [rows for rows, _ in seen] == [1] * 7
 
 
-@pytest.mark.parametrize("num_negatives", [1, 2, 3], ids="k{}".format)
-def test_few_keys_are_taken_one_by_one_and_many_out_of_the_matrix(
-    num_negatives: int, generator: torch.Generator
-) -> None:
-    query, keys = (torch.randn(count, 4, generator=generator) for count in (2, 64))
-    columns = torch.arange(num_negatives).expand(2, -1)
-    found = Similarities(query, query, keys, columns=columns)
-    assert found.uses_matrix() == (num_negatives > 2)  # 64 / 32
-
-
 MATRIX = 4096 * 4096 * 4  # bytes of all similarities of a batch of the program below
 
 

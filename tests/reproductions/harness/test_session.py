@@ -74,14 +74,14 @@ def test_a_wrong_option_is_an_error_of_one_sentence_and_nothing_is_written(
     assert not [path for path in folder.rglob("*") if path.is_file()]
 
 
-def config_of(*words: str) -> Any:
+def config_of(*words: str, collect: bool = True) -> Any:
     """What `read_session` reads of a pytest.Config."""
     parser = argparse.ArgumentParser()
     add_free_options(parser.add_argument, ())
-    given = parser.parse_args(words)
+    options = parser.parse_args(words)
     return SimpleNamespace(
-        getoption=lambda name: getattr(given, name),
-        option=SimpleNamespace(collectonly=True),
+        getoption=lambda name: getattr(options, name),
+        option=SimpleNamespace(collectonly=collect),
         invocation_params=SimpleNamespace(args=("reproductions", "-q", *words)),
     )
 
@@ -192,10 +192,8 @@ def test_a_scale_of_bfloat16_is_refused_where_this_cpu_emulates_it(
         "--scale=cifar10", "--device=cpu", f"--records={tmp_path / 'records'}",
         f"--checkpoints={tmp_path / 'checkpoints'}",
     )  # fmt: skip
-    config = config_of(*words)
-    config.option.collectonly = False
     with pytest.raises(pytest.UsageError, match=r"--precision float32 or, .* --precision bfloat16"):
-        read_session(config)
+        read_session(config_of(*words, collect=False))
     assert not list(tmp_path.iterdir())
     row = SCALES["cifar10"].base
     Record.of(row, 0, Machine(), now(), metrics={}).write(tmp_path / "records" / "cifar10")
@@ -204,15 +202,11 @@ def test_a_scale_of_bfloat16_is_refused_where_this_cpu_emulates_it(
         ("--precision=bfloat16", "bfloat16"),
         ("--run=never", "bfloat16"),
     ):
-        config = config_of(*words, more)
-        config.option.collectonly = False
-        session = read_session(config)
+        session = read_session(config_of(*words, more, collect=False))
         assert session.base.precision == expected
         assert {row.recipe.precision for row in session.table(1).rows} == {expected}
     monkeypatch.setattr(precision, "reported_units", lambda: {"amx_bf16"})
-    config = config_of(*words)
-    config.option.collectonly = False
-    assert read_session(config).base == SCALES["cifar10"].base
+    assert read_session(config_of(*words, collect=False)).base == SCALES["cifar10"].base
 
 
 def test_bfloat16_is_no_choice_at_a_scale_of_float32() -> None:

@@ -128,17 +128,6 @@ def test_table_9_has_both_losses_at_every_k_and_temperature(scale: str) -> None:
     assert len(found.claims) == (len(counts) - 1) * len(table9.TEMPERATURES)
 
 
-def test_predicted_drops_fall_with_k_and_with_the_temperature() -> None:
-    """As E[rho^2 CV^2] / (2K) does."""
-    by_k: dict[int, list[float]] = defaultdict(list)
-    for temperature in sorted(table9.TEMPERATURES):
-        drops = [table9.PREDICTED[temperature, k] for k in SCALES["glyphs"].below["simo"]]
-        assert drops == sorted(drops, reverse=True)
-        for k, drop in zip(SCALES["glyphs"].below["simo"], drops, strict=True):
-            by_k[k].append(drop)
-    assert all(drops == sorted(drops, reverse=True) for drops in by_k.values())
-
-
 @EVERY_SCALE
 def test_schedules_of_table_10_are_a_third_to_nine_times_the_usual_epochs(scale: str) -> None:
     base, found = SCALES[scale].base, table(10, scale)
