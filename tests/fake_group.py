@@ -60,11 +60,8 @@ class Counted(TorchDispatchMode):
 
 @torch.library.register_fake("aten::batch_norm_stats")  # type: ignore[untyped-decorator]
 def stats(images: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    channels = images.shape[1]
-    return (
-        images.new_empty(channels, dtype=torch.float32),
-        images.new_empty(channels, dtype=torch.float32),
-    )
+    mean = images.new_empty(images.shape[1], dtype=torch.float32)
+    return mean, torch.empty_like(mean)
 
 
 @torch.library.register_fake("aten::batch_norm_gather_stats_with_counts")  # type: ignore[untyped-decorator]

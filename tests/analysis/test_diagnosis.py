@@ -37,8 +37,8 @@ def similarities(sigma: float, count: int = 1000) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("sigma", [0.2, 0.8], ids="sigma{}".format)
 def test_leading_order_predicts_the_measured_gap_where_k_is_far_above_cv2(sigma: float) -> None:
-    found = diagnose(*similarities(sigma), temperature=1.0, alpha=256.0, counts=(64, 255))
-    for gap in found.gaps:
+    diagnosis = diagnose(*similarities(sigma), temperature=1.0, alpha=256.0, counts=(64, 255))
+    for gap in diagnosis.gaps:
         assert gap.measured.value == pytest.approx(gap.sharp, rel=0.15, abs=4 * gap.measured.error)
         assert gap.sharp <= gap.coarse
 
@@ -50,35 +50,41 @@ def few_hard_queries(count: int) -> tuple[Tensor, Tensor]:
     return 4 + positive, negatives
 
 
-def words(found: Diagnosis) -> str:
+def words(diagnosis: Diagnosis) -> str:
     """The report at alpha 256 on one line."""
-    return " ".join(report(found, alpha=256.0).split())
+    return " ".join(report(diagnosis, alpha=256.0).split())
 
 
 def test_independent_negatives_have_the_tolerated_gap_at_the_k_advised(
     generator: torch.Generator,
 ) -> None:
     positive, negatives = few_hard_queries(1000)
-    found = diagnose(positive, negatives, temperature=1.0, alpha=256.0)
+    diagnosis = diagnose(positive, negatives, temperature=1.0, alpha=256.0)
     loss = partial(eqco_info_nce, positive, temperature=1.0, alpha=256.0)
     few = [
-        loss(negatives.gather(1, torch.randint(1000, (1000, found.enough), generator=generator)))
+        loss(
+            negatives.gather(1, torch.randint(1000, (1000, diagnosis.enough), generator=generator))
+        )
         for _ in range(20)
     ]
     gap = loss(negatives) - torch.stack(few).mean()
     assert gap.item() == pytest.approx(0.05, rel=0.15)
-    assert found.leading > 1.5 * found.enough
-    assert f"K = {found.enough} on, measured (leading order: K = {found.leading})" in words(found)
+    assert diagnosis.leading > 1.5 * diagnosis.enough
+    assert f"K = {diagnosis.enough} on, measured (leading order: K = {diagnosis.leading})" in words(
+        diagnosis
+    )
 
 
 def test_a_k_that_cannot_be_measured_follows_the_leading_order() -> None:
-    found = diagnose(
+    diagnosis = diagnose(
         *few_hard_queries(100), temperature=1.0, alpha=256.0, counts=(4, 16), tolerance=1e-3
     )
-    assert found.enough == found.leading > 100
-    text = f"K = {found.leading} on, by the leading order (no more than K = 100 can be measured)"
-    assert text in words(found)
-    assert as_json(found, alpha=256.0)["enough_by"] == "leading order"
+    assert diagnosis.enough == diagnosis.leading > 100
+    text = (
+        f"K = {diagnosis.leading} on, by the leading order (no more than K = 100 can be measured)"
+    )
+    assert text in words(diagnosis)
+    assert as_json(diagnosis, alpha=256.0)["enough_by"] == "leading order"
 
 
 def test_one_query_of_many_moves_the_mean_of_cv2_and_not_its_median() -> None:
@@ -91,13 +97,13 @@ def test_one_query_of_many_moves_the_mean_of_cv2_and_not_its_median() -> None:
 
 
 def test_the_report_fits_80_columns_and_names_k_16_and_the_floor() -> None:
-    found = diagnose(*similarities(0.8), temperature=1.0, alpha=256.0, dimension=3)
-    text = report(found, alpha=256.0)
+    diagnosis = diagnose(*similarities(0.8), temperature=1.0, alpha=256.0, dimension=3)
+    text = report(diagnosis, alpha=256.0)
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "At K = 16" in text
-    assert found.uniform_cv2 is None
+    assert diagnosis.uniform_cv2 is None
     assert "uniform" not in text
-    at_128 = replace(found, uniform_cv2=uniform_squared_cv(128, temperature=0.07))
+    at_128 = replace(diagnosis, uniform_cv2=uniform_squared_cv(128, temperature=0.07))
     assert "uniform on the sphere   3.925: K = 40 at 1 - pi_0 = 1" in report(at_128, alpha=256.0)
 
 
@@ -111,9 +117,13 @@ def test_k_is_cut_to_what_is_there() -> None:
 def cosines(query: Tensor, key: Tensor) -> Diagnosis:
     """The diagnosis of unit embeddings, alpha 256, t 0.2."""
     query, key = (torch.nn.functional.normalize(each, dim=1) for each in (query, key))
-    found = query @ key.T
+    similarity = query @ key.T
     return diagnose(
-        found.diagonal(), off_diagonal(found), temperature=0.2, alpha=256.0, counts=(4, 16)
+        similarity.diagonal(),
+        off_diagonal(similarity),
+        temperature=0.2,
+        alpha=256.0,
+        counts=(4, 16),
     )
 
 
@@ -127,14 +137,14 @@ def test_a_collapsed_and_a_hardly_trained_encoder_are_not_praised() -> None:
         "trained": (noise, noise + 0.3 * other),
     }
     for state, (query, key) in cases.items():
-        found = cosines(query, key)
-        text = report(found, alpha=256.0)
-        assert found.state == state
+        diagnosis = cosines(query, key)
+        text = report(diagnosis, alpha=256.0)
+        assert diagnosis.state == state
         assert max(map(len, text.splitlines())) <= 80
         if state != "trained":
             assert f"The encoder is {state}" in text
             assert "At K =" not in text
-            assert as_json(found, alpha=256.0)["enough"] is None
+            assert as_json(diagnosis, alpha=256.0)["enough"] is None
 
 
 def trained(recipe: Recipe, machine: Machine) -> Path:
@@ -195,7 +205,7 @@ def test_embeddings_have_length_one_and_come_from_both_encoders(
     assert query.shape == key.shape == (6, recipe.embedding_dim)
     for each in (query, key):
         torch.testing.assert_close(each.norm(dim=1), torch.ones(6))
-    found = describe(build(recipe, 0, "cpu"), recipe, images)
+    described = describe(build(recipe, 0, "cpu"), recipe, images)
     query, key = embed(build(recipe, 0, "cpu"), images)  # of all M images
     weights = (query @ key.T / recipe.temperature).double().exp()  # (M, M)
     rest = ~torch.eye(len(query), dtype=torch.bool)
@@ -205,4 +215,4 @@ def test_embeddings_have_length_one_and_come_from_both_encoders(
     cv2 = others.var(dim=1) / others.mean(dim=1) ** 2
     expected = {"cv2": cv2, "one_minus_pi0": rho, "rho2_cv2": rho**2 * cv2}
     means = {name: each.mean().item() for name, each in expected.items()}
-    assert found == pytest.approx(means, rel=1e-4)
+    assert described == pytest.approx(means, rel=1e-4)

@@ -14,20 +14,20 @@ EVERY_TABLE = [(number, scale) for scale in SCALES for number in TABLES]
 
 @pytest.mark.parametrize(("number", "scale"), EVERY_TABLE)
 def test_every_claim_is_about_two_rows_of_its_table(number: int, scale: str) -> None:
-    own = table(number, scale)
-    assert own.claims
-    for claim in own.claims:
-        assert {claim.left, claim.right} <= set(own.rows)
+    tested = table(number, scale)
+    assert tested.claims
+    for claim in tested.claims:
+        assert {claim.left, claim.right} <= set(tested.rows)
         assert claim.left.recipe != claim.right.recipe
-        assert own.claim(claim.name) is claim
+        assert tested.claim(claim.name) is claim
 
 
 @pytest.mark.parametrize(("number", "scale"), EVERY_TABLE)
 def test_names_of_rows_and_claims_are_unique(number: int, scale: str) -> None:
-    own = table(number, scale)
-    for parts in (own.rows, own.claims):
+    tested = table(number, scale)
+    for parts in (tested.rows, tested.claims):
         assert len({part.name for part in parts}) == len(parts)
-    assert len({row.recipe for row in own.rows}) == len(own.rows)
+    assert len({row.recipe for row in tested.rows}) == len(tested.rows)
 
 
 PUBLISHED = {  # names of claims and of their rows, by which results were published
