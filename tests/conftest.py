@@ -51,6 +51,13 @@ def pytest_runtest_setup() -> None:
     torch.set_num_threads(1)
 
 
+def passed(outcome: Outcome) -> str:
+    """The output of a session of pytest, after checking that it ended with status 0."""
+    status, text = outcome
+    assert status == 0, text
+    return text
+
+
 @pytest.fixture
 def generator() -> torch.Generator:
     """A CPU generator with a fixed seed."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from eqco.artifacts.record import Record, now
+from eqco.artifacts.record import Record, checksum, now
 from eqco.config import Machine
 from eqco.engine.run import untrained
 from eqco.evaluation.metrics import METRICS
@@ -41,6 +43,12 @@ def make_record(recipe: Recipe, seed: int, linear: float) -> Record:
         seconds={"train": 40.0, "probe": 5.0, "wall": 46.0},
         note="drawn by another library",
     )  # fmt: skip
+
+
+def changed(record: Record, **changes: Any) -> Record:
+    """A record with other fields and a checksum that fits them."""
+    made = replace(record, **changes)
+    return replace(made, checksum=checksum(made.body()))
 
 
 def record(recipe: Recipe, seed: int) -> Record:

@@ -124,7 +124,6 @@ def test_every_tensor_is_made_on_a_stated_device(path: Path) -> None:
 
 
 def test_a_tensor_without_a_device_is_found() -> None:
-    assert made_anywhere("torch.zeros(3, device=x.device); torch.rand(3).sum()") == [
-        "torch.rand(3)"
-    ]
+    source = "torch.zeros(3, device=x.device); torch.rand(3).sum()"
+    assert made_anywhere(source) == ["torch.rand(3)"]
     assert made_anywhere("torch.Generator()") == ["torch.Generator()"]

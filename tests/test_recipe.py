@@ -143,11 +143,8 @@ def test_every_method_names_its_own_fields(name: str) -> None:
 def test_whether_images_are_read_from_files_depends_on_the_data_alone() -> None:
     assert FILES.from_files
     assert not EQCO.from_files
-    assert {name for name, source in SOURCES.items() if source.from_files} == {
-        "imagenet",
-        "part",
-        "files",
-    }
+    from_files = {name for name, source in SOURCES.items() if source.from_files}
+    assert from_files == {"imagenet", "part", "files"}
 
 
 def test_paths_of_a_machine_may_be_text() -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_train import write_flat
 from tests.processes import ROOT
+from tests.trees import write_flat
 
 # What torch imports itself is allowed; what the suite needs besides is not there.
 BLOCKED = ("PIL", "filelock", "kornia", "matplotlib", "pandas", "rich", "scipy", "seaborn",

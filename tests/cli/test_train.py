@@ -6,9 +6,7 @@ import json
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from eqco.artifacts.pretrained import PretrainedBackbone
 from eqco.artifacts.record import Record
@@ -21,19 +19,7 @@ from eqco.engine.progress import Live
 from eqco.methods.encoder import build_encoder
 from eqco.recipe import Recipe
 from tests.conftest import Command
-from tests.trees import write_tree
-
-
-def write_flat(folder: Path, count: int) -> Path:
-    """Odd-sized JPEG files in one folder, some gray."""
-    draw = np.random.default_rng(0)
-    folder.mkdir()
-    for place in range(count):
-        height, width = (int(side) for side in draw.integers(9, 120, size=2))
-        pixels = draw.integers(0, 255, size=(4, 4, 3)).astype(np.uint8)
-        picture = Image.fromarray(pixels).resize((width, height))
-        picture.convert("L" if place % 7 == 0 else "RGB").save(folder / f"photo {place}.jpg")
-    return folder
+from tests.trees import write_flat, write_tree
 
 
 @pytest.fixture

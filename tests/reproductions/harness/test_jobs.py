@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from reproductions.results.records import Records
-from tests.conftest import Sessions
+from tests.conftest import Sessions, passed
 from tests.processes import python, start, wait_until
 
 WORDS = ["reproductions", "--scale", "smoke", "-k", "table1 and k16"]
@@ -16,19 +16,16 @@ def test_runs_at_once_have_the_records_of_runs_one_after_the_other(
     tmp_path: Path, sessions: Sessions
 ) -> None:
     two, one = tmp_path / "two", tmp_path / "one"
-    ((status, text),) = sessions([[*WORDS, "--jobs", "2"]], two)
-    assert status == 0, text
+    text = passed(*sessions([[*WORDS, "--jobs", "2"]], two))
     assert "3 runs, 2 at once" in text
     assert text.count("done  simo-") == 3
-    ((status, text),) = sessions([[*WORDS, "--threads", "1", "--run", "always"]], one)
-    assert status == 0, text
-    assert "at once" not in text
+    alone = passed(*sessions([[*WORDS, "--threads", "1", "--run", "always"]], one))
+    assert "at once" not in alone
     ours, theirs = (Records(each / "records" / "smoke").all() for each in (two, one))
     assert {r.run_id: r.metrics for r in ours} == {r.run_id: r.metrics for r in theirs}
     assert {record.machine["threads"] for record in ours} == {1}
     before = {record.run_id: record.checksum for record in ours}
-    ((status, text),) = sessions([[*WORDS, "--jobs", "2", "--run", "always"]], two)
-    assert status == 0, text
+    passed(*sessions([[*WORDS, "--jobs", "2", "--run", "always"]], two))
     again = {record.run_id: record.checksum for record in Records(two / "records" / "smoke").all()}
     assert before.keys() == again.keys()
     assert not before.items() & again.items()  # each was made anew, once

@@ -15,7 +15,7 @@ from eqco.runtime.validation import TrainingError
 from reproductions.harness import launching
 from reproductions.harness.launching import launched, waited_for, write_job
 from reproductions.scales import SCALES
-from tests.conftest import Sessions
+from tests.conftest import Sessions, passed
 from tests.reproductions.conftest import session_of
 
 RECIPE = replace(SCALES["smoke"].base, epochs=1, probe_epochs=2)
@@ -73,8 +73,7 @@ def test_job_files_are_written_once_and_run_by_hand(tmp_path: Path) -> None:
 
 def test_job_files_of_a_session_train_nothing(tmp_path: Path, sessions: Sessions) -> None:
     words = ["reproductions", "-k", "table1 and k16", "--scale", "smoke", "--write-jobs"]
-    ((status, text),) = sessions([words], tmp_path)
-    assert status == 0, text
+    text = passed(*sessions([words], tmp_path))
     files = sorted((tmp_path / "checkpoints").glob("*"))
     assert f"{len(files)} job file(s) in {tmp_path / 'checkpoints'}" in text
     assert files

@@ -29,8 +29,8 @@ def commands() -> dict[str, argparse.ArgumentParser]:
 
 def options_of(of: argparse.ArgumentParser) -> dict[str, argparse.Action]:
     """Options of a parser by name."""
-    return {action.option_strings[-1][2:]: action for action in of._actions
-            if action.option_strings}  # fmt: skip
+    named = [action for action in of._actions if action.option_strings]
+    return {action.option_strings[-1][2:]: action for action in named}
 
 
 @pytest.fixture
