@@ -44,11 +44,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """One thread before each test and its fixtures: commands set another number in this process.
+    """Settings that commands change in this process, before each test and its fixtures.
 
-    Sums are bit-identical from run to run only where the number of threads is.
+    Sums are bit-identical from run to run only where the number of threads is; numbers below 1e-38
+    are kept.
     """
     torch.set_num_threads(1)
+    torch.set_flush_denormal(False)
 
 
 def passed(outcome: Outcome) -> str:

@@ -89,9 +89,8 @@ def test_bias_claims_of_table_7_take_the_most_draws(scale: str) -> None:
     left = tested.claim("jackknife-beats-eqco-k16-averaged").right.recipe
     full = tested.claim("jackknife-k16-averaged-equals-full").right.recipe
     assert (left.loss, left.num_negatives, left.draws) == ("eqco", 16, most)
-    assert (full.loss, full.num_negatives, full.draws) == (
-        "eqco", SCALES[scale].base.num_negatives, 1,
-    )  # fmt: skip
+    every = SCALES[scale].base.num_negatives
+    assert (full.loss, full.num_negatives, full.draws) == ("eqco", every, 1)
 
 
 @EVERY_SCALE
