@@ -14,19 +14,19 @@ from eqco.cli.options import COMMANDS
 from eqco.runtime.cpu import sleep_while_waiting
 
 
-def again(given: argparse.Namespace) -> str:
+def resume_command(options: argparse.Namespace) -> str:
     """The command that continues, for a shell; "" where nothing is kept or torchrun has its own."""
-    if not COMMANDS[given.command].resumes or "RANK" in os.environ:
+    if not COMMANDS[options.command].resumes or "RANK" in os.environ:
         return ""
-    return shlex.join(["eqco", *given.words])
+    return shlex.join(["eqco", *options.words])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse and run; bad input ends with status 2, a signal with 128 + its number."""
     set_up_output()
-    given = parse(arguments)
+    options = parse(arguments)
     sleep_while_waiting()
-    return run_cli(lambda: run_command(given), again(given))
+    return run_cli(lambda: run_command(options), resume_command(options))
 
 
 if __name__ == "__main__":

@@ -55,12 +55,12 @@ class Recipe(Settings):
         if not isinstance(self.data, str):
             raise ValueError(f"data must be the name of a data set, got {shown(self.data)}")
         expected = find_source(self.data).from_files
-        given = {
+        from_files = {
             "image_size": self.image_size is not None,
             "views": self.views in AFTER_CROP,
             "probe": PROBES[self.probe].from_files,
         }
-        for name, of_files in given.items():
+        for name, of_files in from_files.items():
             if of_files != expected:
                 where = "read from files" if expected else "held in memory"
                 raise ValueError(
@@ -97,7 +97,7 @@ class Recipe(Settings):
     def check_method(self) -> None:
         """Raise ValueError where the method cannot give each query that many negatives."""
         method = METHODS[self.method]
-        for name in {field for each in METHODS.values() for field in each.own_fields}:
+        for name in {field for other in METHODS.values() for field in other.own_fields}:
             if name not in method.own_fields and getattr(self, name) != LATER[name]:
                 raise ValueError(
                     f"{name}={getattr(self, name)} has no meaning for method {self.method!r}"
@@ -139,7 +139,7 @@ class Recipe(Settings):
         """The recipe of a record; unknown fields are an error."""
         if not isinstance(values, dict):
             raise ValueError(f"a recipe is a table of fields, got {shown(values)}")
-        known = [each.name for each in fields(cls)]
+        known = [field.name for field in fields(cls)]
         for name in values:
             check_name("recipe field", name, known)
         return cls(**values)

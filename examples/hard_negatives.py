@@ -1,6 +1,6 @@
 """EqCo for sentences: hard negatives beside those of the batch, and no duplicate as a negative.
 
-It stands where sentence-transformers' MultipleNegativesRankingLoss stands.
+It replaces sentence-transformers' MultipleNegativesRankingLoss.
 
 python examples/hard_negatives.py
 """

@@ -1,4 +1,4 @@
-"""EqCo in lightly's MoCo: `EqCoLoss` with a queue stands where `NTXentLoss` with its bank stood.
+"""EqCo in lightly's MoCo: `EqCoLoss` with a queue replaces `NTXentLoss` with its memory bank.
 
 The queue is part of `criterion.state_dict()`: save it with the model.
 

@@ -1,4 +1,4 @@
-"""EqCo in lightly's SimCLR: `EqCoLoss` stands where `NTXentLoss` stood.
+"""EqCo in lightly's SimCLR: `EqCoLoss` replaces `NTXentLoss`.
 
 pip install lightly; python examples/lightly_simclr.py
 """

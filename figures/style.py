@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -147,6 +148,24 @@ def forest(axis: Axes, data: pd.DataFrame, band: float) -> None:
         axis.errorbar(part["mean"], -part.index, xerr=reach, label=str(status), **look)
     axis.set_yticks([-place for place in data.index], list(data["label"]))
     axis.set_ylim(0.4 - len(data), 0.6)
+
+
+def boxes(axis: Axes, data: pd.DataFrame, low: str, high: str) -> None:
+    """A gray box behind each line of a forest plot, from one column to another."""
+    width = data[high] - data[low]
+    axis.barh(-data.index, width, 0.7, data[low], color="0.85", zorder=0.5, label="predicted")
+
+
+def limits(axis: Axes, data: pd.DataFrame, *columns: str) -> None:
+    """A short vertical line at the finite values of some columns on each line of a forest plot."""
+    for column in columns:
+        axis.vlines(
+            data[column].where(np.isfinite),
+            -data.index - 0.4,
+            -data.index + 0.4,
+            lw=0.8,
+            color=BLACK,
+        )
 
 
 def ranges(axis: Axes, data: pd.DataFrame, x: str, by: str, within: tuple[float, float]) -> None:

@@ -42,7 +42,7 @@ def method_on_device(recipe: Recipe) -> Method:
     """The method of a recipe on the device."""
     method = build(recipe, 0, "cpu")
     on_device(method)
-    method.looked = True  # fake tensors have no lengths to look at
+    method.embedding_checked = True  # fake tensors have no lengths to look at
     return method
 
 

@@ -142,7 +142,7 @@ def check_diagnosis(
     if not counts or min(counts) < 1:
         raise ValueError(f"K must be at least 1, got {list(counts)}")
     if max(counts) >= available:
-        raise ValueError(f"K = {max(counts)} is not below the {available} negatives at hand")
+        raise ValueError(f"K must be below the {available} negatives, got {max(counts)}")
 
 
 def mean_of_groups(loss: Losses, positive: Tensor, negatives: Tensor, k: int) -> Tensor:
@@ -229,84 +229,82 @@ def capped(counts: Sequence[int], available: int) -> tuple[int, ...]:
     """The K that fit below the M negatives at hand, ascending; a larger one becomes M - 1.
 
     Raises:
-        ValueError: there are fewer than two negatives, or a K is below 1.
+        ValueError: there are fewer than two negatives.
     """
     if available < 2:
         raise ValueError(f"{available + 1} images are too few: a diagnosis needs 3")
-    if min(counts) < 1:
-        raise ValueError(f"K must be at least 1, got {min(counts)}")
     return tuple(sorted({min(k, available - 1) for k in counts}))
 
 
-def report(found: Diagnosis, *, alpha: float) -> str:
+def report(result: Diagnosis, *, alpha: float) -> str:
     """The diagnosis in words, at most 80 columns."""
-    lines = [f"CV^2 of the negatives     {found.squared_cv}, median {found.median_cv2:.3f}"]
-    if found.uniform_cv2 is not None:
-        k = needed(theory.mean_field_gap(found.uniform_cv2, num_negatives=1), found.tolerance)
-        lines.append(f"  uniform on the sphere   {found.uniform_cv2:.3f}: K = {k} at 1 - pi_0 = 1")
+    lines = [f"CV^2 of the negatives     {result.squared_cv}, median {result.median_cv2:.3f}"]
+    if result.uniform_cv2 is not None:
+        k = needed(theory.mean_field_gap(result.uniform_cv2, num_negatives=1), result.tolerance)
+        lines.append(f"  uniform on the sphere   {result.uniform_cv2:.3f}: K = {k} at 1 - pi_0 = 1")
     lines += [
-        f"1 - pi_0 at alpha {alpha:<8g}{found.weight}",
+        f"1 - pi_0 at alpha {alpha:<8g}{result.weight}",
         "",
         "    K  loss gap, nats: CV^2/2K    leading order   measured     noise of the sum",
     ]
-    for gap in found.gaps:
-        noise = math.sqrt(found.squared_cv.value / gap.num_negatives)
+    for gap in result.gaps:
+        noise = math.sqrt(result.squared_cv.value / gap.num_negatives)
         lines.append(
             f"{gap.num_negatives:5d}{gap.coarse:23.3f}{gap.sharp:17.3f}"
             f"{gap.measured.value:9.3f} ± {gap.measured.error:.3f}{noise:12.0%}"
         )
-    text = advice(found) if found.state == "trained" else warning(found)
+    text = advice(result) if result.state == "trained" else warning(result)
     return "\n".join([*lines, "", textwrap.fill(text, 80)])
 
 
-def advice(found: Diagnosis) -> str:
+def advice(result: Diagnosis) -> str:
     """The K that is enough, what it was found by, and what to expect at K = 16, in sentences."""
-    by = f"measured (leading order: K = {found.leading})"
-    if found.enough > found.available:
-        by = f"by the leading order (no more than K = {found.available} can be measured)"
-    most = min(16, max(gap.num_negatives for gap in found.gaps))
+    by = f"measured (leading order: K = {result.leading})"
+    if result.enough > result.available:
+        by = f"by the leading order (no more than K = {result.available} can be measured)"
+    most = min(16, max(gap.num_negatives for gap in result.gaps))
     outcome = "EqCo's loss is that of many negatives within the tolerance."
-    if most < found.enough:
+    if most < result.enough:
         outcome = (
             "EqCo keeps the size of the mean gradient but not the loss of many negatives: expect "
             "part of the drop to remain."
         )
-    gap = f"The loss gap is below {found.tolerance:g} nats from K = {found.enough} on, {by}."
+    gap = f"The loss gap is below {result.tolerance:g} nats from K = {result.enough} on, {by}."
     return f"{gap} At K = {most} {outcome}"
 
 
-def warning(found: Diagnosis) -> str:
+def warning(result: Diagnosis) -> str:
     """Why no K should be chosen by an encoder that is not trained, in sentences."""
-    if found.state == "collapsed":
+    if result.state == "collapsed":
         return (
             "The encoder is collapsed: its embeddings point the same way (mean cosine "
-            f"{found.cosine:.3f}, CV^2 {found.squared_cv.value:.2g}). Any K has the loss of many "
+            f"{result.cosine:.3f}, CV^2 {result.squared_cv.value:.2g}). Any K has the loss of many "
             "negatives then, which says nothing about a trained encoder."
         )
     return (
-        f"The encoder is hardly trained: its loss is {found.share:.0%} of log(1 + alpha), the loss "
-        "of one that cannot tell the positive from negatives. Train it further before you choose K "
-        "by it."
+        f"The encoder is hardly trained: its loss is {result.share:.0%} of log(1 + alpha), the "
+        "loss of one that cannot tell the positive from negatives. Train it further before you "
+        "choose K by it."
     )
 
 
-def as_json(found: Diagnosis, *, alpha: float) -> dict[str, Any]:
+def as_json(result: Diagnosis, *, alpha: float) -> dict[str, Any]:
     """The diagnosis in plain numbers; no K is advised unless the encoder is trained."""
-    trained = found.state == "trained"
-    by = "measured" if found.enough <= found.available else "leading order"
+    trained = result.state == "trained"
+    by = "measured" if result.enough <= result.available else "leading order"
     return {
         "alpha": alpha,
-        "cv2": found.squared_cv.value,
-        "cv2_median": found.median_cv2,
-        "cv2_uniform": found.uniform_cv2,
-        "one_minus_pi0": found.weight.value,
-        "mean_cosine": found.cosine,
-        "share_of_log_1_alpha": found.share,
-        "state": found.state,
-        "tolerance": found.tolerance,
-        "enough": found.enough if trained else None,
+        "cv2": result.squared_cv.value,
+        "cv2_median": result.median_cv2,
+        "cv2_uniform": result.uniform_cv2,
+        "one_minus_pi0": result.weight.value,
+        "mean_cosine": result.cosine,
+        "share_of_log_1_alpha": result.share,
+        "state": result.state,
+        "tolerance": result.tolerance,
+        "enough": result.enough if trained else None,
         "enough_by": by if trained else None,
-        "enough_by_leading_order": found.leading if trained else None,
+        "enough_by_leading_order": result.leading if trained else None,
         "gaps": [
             {
                 "num_negatives": gap.num_negatives,
@@ -315,6 +313,6 @@ def as_json(found: Diagnosis, *, alpha: float) -> dict[str, Any]:
                 "measured": gap.measured.value,
                 "error": gap.measured.error,
             }
-            for gap in found.gaps
+            for gap in result.gaps
         ],
     }

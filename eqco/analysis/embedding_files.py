@@ -27,8 +27,8 @@ def read_content(path: Path) -> Any:
     """
     try:
         if path.suffix in NUMPY:
-            found = np.load(path, allow_pickle=False)
-            return found if path.suffix == ".npy" else dict(found)
+            arrays = np.load(path, allow_pickle=False)
+            return arrays if path.suffix == ".npy" else dict(arrays)
         return load_tensors(path)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -41,25 +41,25 @@ def read_content(path: Path) -> Any:
 def checked(path: Path, name: str, values: Any) -> Tensor:
     """Embeddings (..., N, D) of length 1 in float64, or ValueError saying what is wrong."""
     try:
-        found = torch.as_tensor(values, device="cpu")
+        embeddings = torch.as_tensor(values, device="cpu")
         if path.suffix not in NUMPY:  # whose files may be compressed
-            check_size(name, found, path)
-        if found.is_complex():
+            check_size(name, embeddings, path)
+        if embeddings.is_complex():
             raise TypeError("they are complex")
-        found = found.double()
+        embeddings = embeddings.double()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path}: {name} is no array of numbers ({first_line(error)})") from error
-    if found.ndim < 2 or found.shape[-2] < 3:
-        shape = tuple(found.shape)
+    if embeddings.ndim < 2 or embeddings.shape[-2] < 3:
+        shape = tuple(embeddings.shape)
         raise ValueError(
             f"{path}: {name} has shape {shape}: embeddings are (N, D) with N of at least 3, pairs "
             "of queries and keys (2, N, D)"
         )
-    if not torch.isfinite(found).all():
+    if not torch.isfinite(embeddings).all():
         raise ValueError(f"{path}: {name} holds NaN or infinity: leave such rows out")
-    if not found.any(dim=-1).all():
+    if not embeddings.any(dim=-1).all():
         raise ValueError(f"{path}: {name} has a row of zeros, which has no direction")
-    return unit(found)
+    return unit(embeddings)
 
 
 def read_embeddings(path: Path) -> tuple[Tensor, Tensor | None]:

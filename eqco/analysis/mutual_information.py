@@ -81,9 +81,9 @@ def log_critic(positive: Tensor, negatives: Tensor, *, temperature: float, alpha
     g = (1 + alpha) f_0 / (f_0 + (alpha / K) sum_i f_i), at most 1 + alpha; g itself underflows to 0
     where 2/t passes 745.
     """
-    given = positive.double(), negatives.double()
+    similarities = positive.double(), negatives.double()
     return math.log1p(alpha) - eqco_info_nce(
-        *given, temperature=temperature, alpha=alpha, reduction="none"
+        *similarities, temperature=temperature, alpha=alpha, reduction="none"
     )
 
 
@@ -187,7 +187,7 @@ class Gaussians:
             raise ValueError(f"the quadrature is for one dimension, this has {self.dim}")
         x, weight = np.polynomial.hermite_e.hermegauss(nodes)
         weight = weight / weight.sum()
-        query, noise = (torch.from_numpy(each) for each in np.meshgrid(x, x, indexing="ij"))
+        query, noise = (torch.from_numpy(grid) for grid in np.meshgrid(x, x, indexing="ij"))
         key = self.correlation * query + math.sqrt(1 - self.correlation**2) * noise
         ratio = self.log_ratio(query[..., None], key[..., None])
         loss = log_one_plus_exp(math.log(positive_finite("alpha", alpha)) - ratio)

@@ -209,9 +209,7 @@ def limit_loss(
     """EqCo with infinitely many negatives, shape (): log(1 + alpha E e^{(s - s_0)/t}).
 
     Args:
-        positive: s_0, shape ().
-        symbols: the similarities that a negative can have, shape (S,).
-        probabilities: of the symbols, shape (S,).
+        positive, symbols, probabilities: as in `expected_loss`.
         temperature: t, > 0.
         alpha: effective number of negatives, > 0.
     """

@@ -88,11 +88,7 @@ def check_finite(state: Any, path: Path) -> None:
 
 
 def read(path: Path, *needed: str) -> dict[str, Any]:
-    """A checkpoint, on the CPU: the only reader, which checks all that it reads.
-
-    Args:
-        path: the file.
-        needed: parts that it must hold.
+    """A checkpoint with the parts that are needed, on the CPU; all that is read is checked.
 
     Raises:
         Damaged: the file is missing, does not match its checksums, is no checkpoint, lacks a part,
@@ -104,13 +100,11 @@ def read(path: Path, *needed: str) -> dict[str, Any]:
             kinds = {name: PARTS.get(name, dict) for name in needed}
             Table(kinds, needed=needed, others=object).check("", state)
         check_finite(state, path)
-    except OSError as error:
-        reason = error.strerror or first_line(error)
-        raise Damaged(f"checkpoint {path} cannot be read ({reason})") from error
     except Exception as error:  # torch and zipfile raise many types
         if lacks_memory(error):
             raise MemoryError(f"checkpoint {path} is too large") from error
-        raise Damaged(f"checkpoint {path} cannot be read ({first_line(error)})") from error
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise Damaged(f"checkpoint {path} cannot be read ({reason})") from error
     return state
 
 
@@ -125,7 +119,7 @@ def read_trained(path: Path, *needed: str) -> dict[str, Any]:
     except Damaged as error:
         if not earlier(path).exists():
             raise
-        last = f"the one before it, of an earlier step, is {earlier(path)}"
+        last = f"the previous one, of an earlier step, is {earlier(path)}"
         raise Damaged(f"{error}; {last}") from error
 
 
@@ -137,10 +131,10 @@ def load(path: Path, digest: str, seed: int) -> dict[str, Any]:
         TrainingError: it belongs to another recipe or seed.
     """
     state = read(path, "digest", "seed")
-    of = (state["digest"], state["seed"])
-    if of != (digest, seed):
+    saved = (state["digest"], state["seed"])
+    if saved != (digest, seed):
         raise TrainingError(
-            f"checkpoint {path} is of recipe {of[0]} seed {of[1]}, this run is {digest} seed "
+            f"checkpoint {path} is of recipe {saved[0]} seed {saved[1]}, this run is {digest} seed "
             f"{seed}: move it away or give another --checkpoints folder"
         )
     return state

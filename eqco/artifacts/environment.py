@@ -23,10 +23,10 @@ OF_GIT = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_P
 
 def git(*arguments: str) -> str | None:
     """Output of git in the package's folder; None where it gives no answer."""
-    own = {name: value for name, value in os.environ.items() if name not in OF_GIT}
+    env = {name: value for name, value in os.environ.items() if name not in OF_GIT}
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=PACKAGE, env=own, capture_output=True, timeout=10, check=True
+            ["git", *arguments], cwd=PACKAGE, env=env, capture_output=True, timeout=10, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -71,8 +71,8 @@ def processor() -> str:
 
 def tf32() -> dict[str, bool]:
     """Whether a GPU rounds float32 to 10 bits of mantissa in convolutions and matrix products."""
-    of: Any = torch.backends
-    kinds = {"convolutions": of.cudnn.conv, "products": of.cuda.matmul}
+    backends: Any = torch.backends
+    kinds = {"convolutions": backends.cudnn.conv, "products": backends.cuda.matmul}
     return {name: kind.fp32_precision == "tf32" for name, kind in kinds.items()}
 
 

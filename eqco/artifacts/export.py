@@ -26,14 +26,7 @@ STEM = (
 
 @dataclass(frozen=True)
 class Written:
-    """What an export wrote.
-
-    Attributes:
-        path: the file.
-        backbone: its name in this suite.
-        layout: of the parameter names.
-        tensors, parameters: how many.
-    """
+    """A file that an export wrote: a backbone with parameter names of a layout."""
 
     path: Path
     backbone: str
@@ -86,10 +79,10 @@ def backbone_state(path: Path) -> tuple[dict[str, Tensor], str]:
     except ValueError as error:
         raise ValueError(f"checkpoint {path} is damaged ({error})") from error
     prefix = "encoder.backbone."
-    own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-    if not own:
+    backbone = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    if not backbone:
         raise ValueError(f"checkpoint {path} holds no weights of a backbone")
-    return own, name
+    return backbone, name
 
 
 def chosen_layout(name: str, layout: str | None) -> str:
@@ -98,10 +91,10 @@ def chosen_layout(name: str, layout: str | None) -> str:
     Raises:
         ValueError: the backbone does not have the layout.
     """
-    resnets = [each for each in BACKBONES if each.startswith("resnet")]
+    resnets = [backbone for backbone in BACKBONES if backbone.startswith("resnet")]
     if layout not in (None, "own") and name not in resnets:
         raise ValueError(
-            f"backbone {name!r} is not torchvision's, nor timm's: train with --backbone "
+            f"backbone {name!r} is not one of torchvision or timm: train with --backbone "
             f"{', '.join(resnets[:-1])} or {resnets[-1]}, or leave --to out for our own names"
         )
     if layout == "moco" and name.endswith(SMALL_IMAGES):
@@ -122,13 +115,7 @@ def check_no_checkpoint(out: Path) -> None:
 def export(checkpoint: Path, layout: str | None, out: Path) -> Written:
     """Write the query backbone of a checkpoint, atomically.
 
-    Args:
-        checkpoint: of this suite.
-        layout: a name in LAYOUTS; None chooses torchvision's where the backbone is one of its.
-        out: the file.
-
-    Returns:
-        What was written, and how it is loaded.
+    `layout` is a name in LAYOUTS; None chooses torchvision's where the backbone is one of its.
 
     Raises:
         ValueError: the checkpoint cannot be read, the backbone does not have the layout, or `out`

@@ -21,31 +21,19 @@ from eqco.runtime.text import plain
 from eqco.runtime.validation import TrainingError, check_name
 
 OTHERS = ("resnet34", "resnet101", "resnet152", "wide_resnet50_2", "resnext50_32x4d")
-KEY_SIDE = (
-    "_k.",
-    "momentum",
-    "teacher",
-    "target",
-    "ema.",
-)  # of a second network, which is not the query's
+# In names of a second network, which is not the query's.
+KEY_SIDE = ("_k.", "momentum", "teacher", "target", "ema.")
 
 
 def architectures() -> dict[str, Callable[[], nn.Module]]:
     """Functions that build each backbone that can be recognised, by name."""
-    more = {name: partial(torchvision_resnet, name, small_images=False) for name in OTHERS}
-    return {**BACKBONES, **more}
+    others = {name: partial(torchvision_resnet, name, small_images=False) for name in OTHERS}
+    return {**BACKBONES, **others}
 
 
 @dataclass(frozen=True)
 class PretrainedBackbone:
-    """A backbone with its weights.
-
-    Attributes:
-        backbone: has `num_features`.
-        name: of its architecture.
-        recipe: of its training; None where another program trained it.
-        seed: of its training.
-    """
+    """A backbone with its weights; `recipe` is None where another program trained it."""
 
     backbone: nn.Module
     name: str
@@ -67,13 +55,13 @@ class PretrainedBackbone:
 
 def tensors_of(state: Any, prefix: str = "") -> dict[str, Tensor]:
     """The tensors in what a file holds, those of inner tables behind the names of these."""
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for key, value in state.items() if isinstance(state, dict) else ():
         if isinstance(value, Tensor):
-            found[f"{prefix}{key}"] = value
+            tensors[f"{prefix}{key}"] = value
         else:
-            found |= tensors_of(value, f"{prefix}{key}.")
-    return found
+            tensors |= tensors_of(value, f"{prefix}{key}.")
+    return tensors
 
 
 def is_weight(value: Tensor, wanted: Tensor) -> bool:
@@ -85,9 +73,13 @@ def is_weight(value: Tensor, wanted: Tensor) -> bool:
 
 def prefixes(state: dict[str, Tensor], marker: str) -> Iterator[str]:
     """What stands before the backbone's own names, such as "module.encoder_q."; queries first."""
-    found = {key.removesuffix(marker) for key in state if key.endswith(marker)}
-    plain = [each for each in found if not each or each.endswith(".")]
-    yield from sorted(plain, key=lambda each: (any(w in each for w in KEY_SIDE), len(each), each))
+    candidates = {key.removesuffix(marker) for key in state if key.endswith(marker)}
+    whole = [prefix for prefix in candidates if not prefix or prefix.endswith(".")]
+
+    def rank(prefix: str) -> tuple[bool, int, str]:
+        return any(part in prefix for part in KEY_SIDE), len(prefix), prefix
+
+    yield from sorted(whole, key=rank)
 
 
 def matched(
@@ -100,9 +92,9 @@ def matched(
     # Early versions of torch did not count the batches.
     needed = {key for key in wanted if not key.endswith("num_batches_tracked")}
     for prefix in prefixes(state, next(iter(wanted))):
-        own = {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
-        inside = {k: v for k, v in own.items() if k in wanted and is_weight(v, wanted[k])}
-        rest = {key.partition(".")[0] for key in own.keys() - inside.keys()}
+        renamed = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        inside = {k: v for k, v in renamed.items() if k in wanted and is_weight(v, wanted[k])}
+        rest = {key.partition(".")[0] for key in renamed.keys() - inside.keys()}
         if needed <= inside.keys() and not rest & parts:  # a head may stand beside
             return inside
     return None
@@ -117,14 +109,14 @@ def foreign_backbone(path: Path, state: Any, wanted: str | None) -> PretrainedBa
     """
     weights, known = tensors_of(state), architectures()
     for name in [wanted] if wanted else list(known):
-        own = matched(weights, known[name])
-        if own is not None:
+        weights_of_name = matched(weights, known[name])
+        if weights_of_name is not None:
             try:
-                check_finite(own, path)
+                check_finite(weights_of_name, path)
             except ValueError as error:
                 raise ValueError(f"{path}: {error}") from error
             backbone = known[name]()
-            backbone.load_state_dict(own)
+            backbone.load_state_dict(weights_of_name)
             return PretrainedBackbone(backbone, name)
     first = plain(", ".join(list(weights)[:3])) or "no tensor"
     raise ValueError(
@@ -134,11 +126,7 @@ def foreign_backbone(path: Path, state: Any, wanted: str | None) -> PretrainedBa
 
 
 def trained_encoder(path: Path, recipe: Recipe | None = None) -> tuple[Method, Recipe, int]:
-    """The method in a checkpoint, its recipe and seed.
-
-    Args:
-        path: a checkpoint.
-        recipe: its recipe, for early checkpoints, which do not hold it.
+    """The method in a checkpoint, its recipe and seed; early checkpoints hold no recipe.
 
     Raises:
         TrainingError: the file is missing, damaged, of another recipe, or does not hold its recipe.
@@ -159,16 +147,14 @@ def trained_encoder(path: Path, recipe: Recipe | None = None) -> tuple[Method, R
     try:
         method.load_state_dict(weights)
     except RuntimeError as error:
-        raise TrainingError(f"checkpoint {path} holds other weights than its recipe's") from error
+        raise TrainingError(f"checkpoint {path} has weights that do not fit its recipe") from error
     return method, recipe, seed
 
 
 def load_backbone(path: Path, wanted: str | None = None) -> PretrainedBackbone:
     """The backbone in a checkpoint of this suite or in a file of weights.
 
-    Args:
-        path: of the file.
-        wanted: name of the architecture, for foreign weights; None recognises it.
+    `wanted` names the architecture of foreign weights; None recognises it.
 
     Raises:
         ValueError: the file cannot be read, or holds no known backbone.

@@ -186,20 +186,15 @@ class Record:
             if file.stem == run_id:
                 return cls.read(file)
         collected = sorted(place.rglob("*.jsonl")) if place.is_dir() else [place]
-        found = (record for file in collected for record in cls.read_lines(file))
-        return next((record for record in found if record.run_id == run_id), None)
+        records = (record for file in collected for record in cls.read_lines(file))
+        return next((record for record in records if record.run_id == run_id), None)
 
     @classmethod
     def parse(cls, text: str, name: str, remedy: str) -> Self:
         """The record of a JSON text.
 
-        Args:
-            text: what was written.
-            name: of the record in error messages.
-            remedy: what the user is told to do.
-
         Raises:
-            RecordError: the text is no record, truncated or edited.
+            RecordError: the text is no record, truncated or edited; it has `name` and `remedy`.
         """
         try:
             body = parse_json(text, parse_constant=refuse_constant)

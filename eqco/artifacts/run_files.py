@@ -38,9 +38,9 @@ class Busy(TrainingError):
     """Another process is training this run."""
 
 
-def whole_table(of: type[Any]) -> Table:
+def whole_table(dataclass: type[Any]) -> Table:
     """A table with each field of a dataclass."""
-    names = [each.name for each in fields(of)]
+    names = [field.name for field in fields(dataclass)]
     return Table(dict.fromkeys(names, object), needed=names)
 
 
@@ -50,14 +50,7 @@ JOB_FIELDS: dict[str, Kind] = {
 
 
 class Run(NamedTuple):
-    """A recipe and a seed, where they are run, and where the record goes.
-
-    Attributes:
-        recipe: what is run.
-        seed: of everything random in it.
-        machine: where and how, with the folder of the checkpoints.
-        folder: of the record.
-    """
+    """A recipe and a seed, where they are run, and the folder of the record."""
 
     recipe: Recipe
     seed: int
@@ -66,7 +59,6 @@ class Run(NamedTuple):
 
     @property
     def run_id(self) -> str:
-        """Name of the run."""
         return self.recipe.run_id(self.seed)
 
     def beside(self, ending: str) -> Path:
@@ -112,7 +104,7 @@ class Run(NamedTuple):
             return f"{self.run_id} is done and has its record"
         if self.has_checkpoint:
             return f"the checkpoint of {self.run_id} is kept"
-        return f"{self.run_id} had no checkpoint yet and begins anew"
+        return f"{self.run_id} has no checkpoint yet and starts over"
 
     @property
     def checkpoints(self) -> tuple[Path, ...]:
@@ -176,7 +168,7 @@ class Run(NamedTuple):
                 "folder on another disk"
             )
         if type(error) is not Timeout:
-            return TrainingError(f"{self.run_id} cannot be held ({sentence(error)})")
+            return TrainingError(f"{self.run_id} cannot be locked ({sentence(error)})")
         return Busy(f"{self.run_id} is being run by another process: wait for it, or stop it")
 
     def check_free(self) -> None:
@@ -195,10 +187,10 @@ class Run(NamedTuple):
 
     def absolute(self) -> Run:
         """The same run with paths that do not depend on the current folder."""
-        own = self.machine
-        data, checkpoints = own.data_dir.resolve(), own.checkpoints.resolve()
-        own = replace(own, data_dir=data, checkpoints=checkpoints)
-        return self._replace(machine=own, folder=self.folder.resolve())
+        machine = self.machine
+        data, checkpoints = machine.data_dir.resolve(), machine.checkpoints.resolve()
+        machine = replace(machine, data_dir=data, checkpoints=checkpoints)
+        return self._replace(machine=machine, folder=self.folder.resolve())
 
     def write_job(self) -> Path:
         """Write what another process needs to do the run, with absolute paths; returns the file."""

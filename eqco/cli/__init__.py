@@ -74,26 +74,22 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 OUTPUTS = ("out", "picture")  # options that name files to write
 
 
-def check_output(given: argparse.Namespace, *more: Path) -> None:
+def check_output(options: argparse.Namespace, *more: Path) -> None:
     """Raise ValueError where a file to write is one that the command reads.
 
-    Args:
-        given: the parsed options; all paths but OUTPUTS count as read.
-        more: what is read besides.
+    All paths among the options but OUTPUTS count as read, and `more`.
     """
-    files = [getattr(given, name, None) for name in OUTPUTS]
-    outputs = [each for each in files if isinstance(each, Path)]
-    if outputs:
-        from eqco.runtime.files import check_apart  # doctor works without its libraries
+    paths = {name: value for name, value in vars(options).items() if isinstance(value, Path)}
+    inputs = [*more, *(path for name, path in paths.items() if name not in OUTPUTS)]
+    for name in OUTPUTS:
+        if name in paths:
+            from eqco.runtime.files import check_apart  # doctor works without its libraries
 
-        others = [value for name, value in vars(given).items() if name not in OUTPUTS]
-        inputs = [*more, *(each for each in others if isinstance(each, Path))]
-        for each in outputs:
-            check_apart(each, inputs)
+            check_apart(paths[name], inputs)
 
 
-def run_command(given: argparse.Namespace) -> None:
+def run_command(options: argparse.Namespace) -> None:
     """Do a command; only here its module, and torch, are loaded."""
     check_memory()
-    check_output(given)
-    import_module(f"eqco.cli.{given.command}").main(given)
+    check_output(options)
+    import_module(f"eqco.cli.{options.command}").main(options)

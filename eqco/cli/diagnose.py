@@ -24,6 +24,8 @@ from eqco.config import Machine
 from eqco.data import find_source, open_images
 from eqco.losses.sampling import off_diagonal
 
+ENDINGS = (".pt", ".pth", *NUMPY)
+
 
 class Case(NamedTuple):
     """Cosines (N,) and (N, M), the embeddings' dimension, what they are of, the temperature."""
@@ -36,41 +38,41 @@ class Case(NamedTuple):
     note: str = ""
 
 
-def of_embeddings(given: argparse.Namespace) -> Case:
+def of_embeddings(options: argparse.Namespace) -> Case:
     """Cosines of a file of embeddings.
 
     Raises:
         ValueError: it holds no embeddings.
     """
-    query, key = read_embeddings(given.checkpoint)
-    count = min(given.images, len(query))
+    query, key = read_embeddings(options.checkpoint)
+    count = min(options.images, len(query))
     positive, negatives = similarities(query[:count], None if key is None else key[:count])
     note = "" if key is not None else (
         "No positives in the file: they are taken at cosine -1, where the gap is largest, so\n"
         "this K is enough whatever they are."
     )  # fmt: skip
-    title = f"{given.checkpoint.name}: {count} embeddings"
-    temperature = given.temperature or TEMPERATURE
+    title = f"{options.checkpoint.name}: {count} embeddings"
+    temperature = options.temperature or TEMPERATURE
     return Case(positive, negatives, query.shape[1], title, temperature, note)
 
 
-def of_encoder(given: argparse.Namespace) -> Case:
+def of_encoder(options: argparse.Namespace) -> Case:
     """Cosines of an encoder on its own images.
 
     Raises:
         ValueError: the images are not those of the encoder.
     """
-    known = Record.read(given.record).recipe if given.record else None
-    method, recipe, seed = trained_encoder(given.checkpoint, known)
+    known = Record.read(options.record).recipe if options.record else None
+    method, recipe, seed = trained_encoder(options.checkpoint, known)
     own_tree = find_source(recipe.data).identify is not None
-    if given.data and recipe.data == "glyphs":
+    if options.data and recipe.data == "glyphs":
         raise ValueError("the encoder was trained on glyphs, which are drawn: leave --data out")
-    if own_tree and not given.data:
+    if own_tree and not options.data:
         raise ValueError(f"the encoder was trained on {recipe.data}: give --data with its folder")
-    images = open_images(recipe, seed, Machine(data_dir=given.data or Path("data")))
-    query, key = diagnosis.embed(method, images, given.images)
+    images = open_images(recipe, seed, Machine(data_dir=options.data or Path("data")))
+    query, key = diagnosis.embed(method, images, options.images)
     cosines = query @ key.T
-    temperature = given.temperature or recipe.temperature
+    temperature = options.temperature or recipe.temperature
     title = f"{recipe.run_id(seed)}: {len(query)} images of {recipe.data}"
     return Case(cosines.diagonal(), off_diagonal(cosines), query.shape[1], title, temperature)
 
@@ -79,32 +81,34 @@ def holds_embeddings(file: Path) -> bool:
     """Whether a file is to be read as embeddings rather than as a checkpoint."""
     try:
         return file.suffix in NUMPY or not is_checkpoint(read_content(file))
-    except ValueError:  # the reader of checkpoints says what is wrong with it
-        return False
+    except ValueError as error:
+        if file.suffix not in ENDINGS:
+            raise ValueError(f"{error}; diagnose reads files in {', '.join(ENDINGS)}") from error
+        return False  # the reader of checkpoints says what is wrong with it
 
 
-def main(given: argparse.Namespace) -> None:
+def main(options: argparse.Namespace) -> None:
     """Print how small K may be: CV^2, loss gaps at each K."""
-    case = of_embeddings(given) if holds_embeddings(given.checkpoint) else of_encoder(given)
+    case = of_embeddings(options) if holds_embeddings(options.checkpoint) else of_encoder(options)
     available = case.negatives.shape[1]
-    counts = diagnosis.capped(given.negatives, available)
-    found = diagnosis.diagnose(
+    counts = diagnosis.capped(options.negatives, available)
+    result = diagnosis.diagnose(
         case.positive,
         case.negatives,
         temperature=case.temperature,
-        alpha=given.alpha,
+        alpha=options.alpha,
         counts=counts,
-        tolerance=given.tolerance,
+        tolerance=options.tolerance,
         dimension=case.dimension,
     )
-    if given.json:
-        told = {"of": case.title, "note": case.note, "dimension": case.dimension}
-        told["temperature"] = case.temperature
-        print_json(told | diagnosis.as_json(found, alpha=given.alpha))
+    if options.json:
+        summary = {"of": case.title, "note": case.note, "dimension": case.dimension}
+        summary["temperature"] = case.temperature
+        print_json(summary | diagnosis.as_json(result, alpha=options.alpha))
         return
     print(f"{case.title}, d {case.dimension}, t {case.temperature:g}\n")
-    print(diagnosis.report(found, alpha=given.alpha))
-    cut = [str(k) for k in given.negatives if k >= available]
+    print(diagnosis.report(result, alpha=options.alpha))
+    cut = [str(k) for k in options.negatives if k >= available]
     if cut:
         print(f"K of {', '.join(cut)} is cut to {available - 1}: there are {available} negatives.")
     if case.note:

@@ -29,27 +29,20 @@ ADDS = {
 TRAINING = ("numpy", "pillow", "filelock", "torchvision")  # and to look for data
 
 
-def versions() -> dict[str, str]:
-    """Versions of the libraries; "none" for a missing one."""
-    from eqco.artifacts.environment import installed
-
-    return {name: installed(name) for name in ("torch", *ADDS)}
-
-
-def lacking(found: dict[str, str]) -> list[str]:
-    """The libraries of training that are not there, by the versions of all."""
-    return [name for name in TRAINING if found[name] == "none"]
+def lacking(installed: dict[str, str]) -> list[str]:
+    """The libraries of training that are not there, by versions that are "none" where missing."""
+    return [name for name in TRAINING if installed[name] == "none"]
 
 
 def devices() -> list[str]:
     """Devices of torch, in words."""
     import torch
 
-    found = [
+    gpus = [
         f"cuda:{place} {torch.cuda.get_device_name(place)}"
         for place in range(torch.cuda.device_count())
     ]
-    return [*found, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
+    return [*gpus, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
 
 
 def data_in(folder: Path) -> dict[str, str]:
@@ -57,78 +50,80 @@ def data_in(folder: Path) -> dict[str, str]:
     from eqco.data.image_folder import imagenet_name, scan
 
     cifar10 = (folder / "cifar-10-batches-py").is_dir()
-    found = {"glyphs": "drawn characters, embedded: nothing to download"}
-    found["cifar10"] = f"in {folder}" if cifar10 else "not there: downloaded at first use"
+    data_sets = {"glyphs": "drawn characters, embedded: nothing to download"}
+    data_sets["cifar10"] = f"in {folder}" if cifar10 else "not there: downloaded at first use"
     try:
         classes, train, held_out = scan(folder).counts
-        found["tree"] = f"{folder}: {classes} classes, {train:,} and {held_out:,} images"
-        found["imagenet"] = imagenet_name(folder)
+        data_sets["tree"] = f"{folder}: {classes} classes, {train:,} and {held_out:,} images"
+        data_sets["imagenet"] = imagenet_name(folder)
     except ValueError:  # no tree, or not all of ImageNet
-        found.setdefault("tree", f"none in {folder}: --data names another folder")
-    return found
+        data_sets.setdefault("tree", f"none in {folder}: --data names another folder")
+    return data_sets
 
 
-def report(given: argparse.Namespace) -> dict[str, Any]:
+def report(options: argparse.Namespace) -> dict[str, Any]:
     """Everything but the measurement."""
     import torch
 
-    from eqco.artifacts.environment import processor
+    from eqco.artifacts.environment import installed, processor
     from eqco.engine.precision import reported_units
 
-    found, units = versions(), sorted(reported_units())
+    versions = {name: installed(name) for name in ("torch", *ADDS)}
+    units = sorted(reported_units())
     gpu = torch.cuda.is_available()
     native = bool(units) or (gpu and torch.cuda.is_bf16_supported(including_emulation=False))
     return {
-        "versions": found,
-        "missing": {name: adds for name, adds in ADDS.items() if found[name] == "none"},
+        "versions": versions,
+        "missing": {name: adds for name, adds in ADDS.items() if versions[name] == "none"},
         "devices": devices(),
         "processor": processor(),
         "bfloat16": {"native": native, "units": units},
         "cores": {"machine": os.cpu_count(), "granted": granted_cores()},
-        "threads": given.threads,
-        "data": {} if lacking(found) else data_in(given.data),
+        "threads": options.threads,
+        "data": {} if lacking(versions) else data_in(options.data),
     }
 
 
-def measured(given: argparse.Namespace, cuda: bool) -> dict[str, dict[str, Any]]:
+def measured(options: argparse.Namespace, cuda: bool) -> dict[str, dict[str, Any]]:
     """Images a second, minutes of a run and the precision of both, by scale."""
     from eqco.config import Machine
     from eqco.engine.precision import fast_precision
     from eqco.engine.throughput import SIZES, images_per_second, minutes
 
-    machine, found = Machine(device="cuda" if cuda else "cpu", threads=given.threads), {}
+    machine, scales = Machine(device="cuda" if cuda else "cpu", threads=options.threads), {}
     for name, size in SIZES.items():
-        rate = images_per_second(size, machine, given.seconds / len(SIZES))
+        rate = images_per_second(size, machine, options.seconds / len(SIZES))
         precision = fast_precision(size.recipe.precision, machine.device)
-        found[name] = {
+        scales[name] = {
             "images_per_second": rate,
             "minutes": minutes(size, rate),
             "precision": precision,
         }
-    return found
+    return scales
 
 
-def words(found: dict[str, Any]) -> list[str]:
+def words(findings: dict[str, Any]) -> list[str]:
     """The report as lines."""
-    cores, bfloat16 = found["cores"], found["bfloat16"]
+    cores, bfloat16 = findings["cores"], findings["bfloat16"]
     emulated = "emulated, ten times slower than float32: --precision float32"
     units = f"units {', '.join(bfloat16['units'])}" if bfloat16["units"] else "on the GPU"
-    missing = [f"missing    {name}: {adds}" for name, adds in found["missing"].items()]
-    without = lacking(found["versions"])
-    there = [f"{n} {v}" for n, v in found["versions"].items() if v != "none"]
+    missing = [f"missing    {name}: {adds}" for name, adds in findings["missing"].items()]
+    without = lacking(findings["versions"])
+    present = [f"{n} {v}" for n, v in findings["versions"].items() if v != "none"]
     lines = [
-        textwrap.fill(f"libraries  {', '.join(there)}", 79, subsequent_indent=11 * " "),
+        textwrap.fill(f"libraries  {', '.join(present)}", 79, subsequent_indent=11 * " "),
         *missing,
         *(["           pip install 'eqco[suite,slurm]' adds them"] if missing else []),
-        f"devices    {', '.join(found['devices'])}",
-        f"processor  {found['processor']}, {cores['granted']} of {cores['machine']} cores granted",
-        f"threads    {found['threads']}",
+        f"devices    {', '.join(findings['devices'])}",
+        f"processor  {findings['processor']}, {cores['granted']} of {cores['machine']} cores "
+        "granted",
+        f"threads    {findings['threads']}",
         f"bfloat16   {units if bfloat16['native'] else emulated}",
     ]
     if without:
-        lines += [f"data       no look at data and speed without {', '.join(without)}"]
+        lines += [f"data       not checked: data and speed need {', '.join(without)}"]
     return lines + [f"{'data' if not n else '':11s}{k}: {v}" for n, (k, v) in enumerate(
-        found["data"].items())]  # fmt: skip
+        findings["data"].items())]  # fmt: skip
 
 
 def price(minutes: float) -> str:
@@ -141,21 +136,21 @@ def price(minutes: float) -> str:
     return f"{days:.0f} days" if days < 730 else f"{days / 365:.0f} years"
 
 
-def main(given: argparse.Namespace) -> None:
+def main(options: argparse.Namespace) -> None:
     """Print the report, then the measurement."""
-    found = report(given)
-    if not given.json:
-        print("\n".join(words(found)), flush=True)
-    timed = given.seconds and not lacking(found["versions"])
+    findings = report(options)
+    if not options.json:
+        print("\n".join(words(findings)), flush=True)
+    timed = options.seconds and not lacking(findings["versions"])
     if timed:
-        found["scales"] = measured(given, found["devices"][0].startswith("cuda"))
-    if given.json:
-        print_json(found)
+        findings["scales"] = measured(options, findings["devices"][0].startswith("cuda"))
+    if options.json:
+        print_json(findings)
     elif timed:
         from eqco.recipe import IMAGES
 
-        print(f"\n{'scale':15s}{'one run':11s}images/s  precision  images ({given.seconds:g} s)")
-        for name, each in found["scales"].items():
-            rate = f"{each['images_per_second']:,.{0 if each['images_per_second'] > 10 else 2}f}"
-            cells = f"{price(each['minutes']):11s}{rate:>8s}  {each['precision']:11s}"
+        print(f"\n{'scale':15s}{'one run':11s}images/s  precision  images ({options.seconds:g} s)")
+        for name, scale in findings["scales"].items():
+            rate = f"{scale['images_per_second']:,.{0 if scale['images_per_second'] > 10 else 2}f}"
+            cells = f"{price(scale['minutes']):11s}{rate:>8s}  {scale['precision']:11s}"
             print(f"{name:15s}{cells}{IMAGES[name]}")

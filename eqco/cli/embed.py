@@ -27,7 +27,7 @@ from eqco.data.image_folder import ImageTree, scan_unlabelled
 from eqco.engine.launchers import choose_device
 from eqco.evaluation.features import Frozen
 from eqco.losses.tensors import unit
-from eqco.runtime.files import check_apart, check_writable, write_atomically
+from eqco.runtime.files import check_writable, write_atomically
 from eqco.runtime.validation import one_line
 
 ROWS, COLUMNS, SIDE = 8, 9, 64  # of the picture: images, each with its neighbours; S
@@ -35,23 +35,22 @@ NAMES = ".names.txt"  # in place of .npy
 GAP = 2  # white pixels around each small picture
 
 
-def check_outputs(given: argparse.Namespace) -> None:
-    """Raise ValueError where no file is asked for, one of another kind, or one that is read."""
-    if not given.out and not given.picture:
+def check_outputs(options: argparse.Namespace) -> None:
+    """Raise ValueError where no file is asked for, or one of another kind."""
+    if not options.out and not options.picture:
         raise ValueError("give --out FILE.npy, --picture FILE.png or both")
-    for name, path, ending in (("out", given.out, ".npy"), ("picture", given.picture, ".png")):
+    for name, path, ending in (("out", options.out, ".npy"), ("picture", options.picture, ".png")):
         if path and path.suffix != ending:
             raise ValueError(f"--{name} {path}: the name of its file ends in {ending}")
         if path:
             check_writable(path.parent)
-            check_apart(path, [each for each in (given.data, given.checkpoint) if each])
 
 
-def views_of(given: argparse.Namespace, images: Images, device: str) -> tuple[Tensor, str]:
+def views_of(options: argparse.Namespace, images: Images, device: str) -> tuple[Tensor, str]:
     """Embeddings (2, N, D) of two random views, of length 1, and the command that reads them."""
-    method, recipe, _ = trained_encoder(given.checkpoint)
-    following = f"next: eqco diagnose {quote(str(given.out))} --temperature {recipe.temperature:g}"
-    return torch.stack(embed(method.to(device), images, given.images)), following
+    method, recipe, _ = trained_encoder(options.checkpoint)
+    command = f"eqco diagnose {quote(str(options.out))} --temperature {recipe.temperature:g}"
+    return torch.stack(embed(method.to(device), images, options.images)), f"next: {command}"
 
 
 def small_pictures(tree: ImageTree | None, rows: list[int]) -> Tensor:
@@ -83,46 +82,46 @@ def draw(places: Tensor, tree: ImageTree | None, path: Path) -> None:
     write_atomically(path, stream.getvalue())
 
 
-def write_array(path: Path, found: Tensor, names: list[Path]) -> None:
+def write_array(path: Path, array: Tensor, names: list[Path]) -> None:
     """Write an array as .npy, and the names of its rows, where there are, beside it."""
     stream = io.BytesIO()
-    np.save(stream, found.cpu().numpy())
+    np.save(stream, array.cpu().numpy())
     write_atomically(path, stream.getvalue())
     if names:
         lines = "".join(f"{one_line(name)}\n" for name in names)
         write_atomically(path.with_suffix(NAMES), lines)
 
 
-def main(given: argparse.Namespace) -> None:
+def main(options: argparse.Namespace) -> None:
     """Embed, write, and say what was written."""
-    check_outputs(given)
-    machine = Machine(choose_device(given.device), given.threads, workers=given.workers)
-    torch.set_num_threads(given.threads)
-    tree = scan_unlabelled(given.data, 1) if given.data else None
-    loaded = load_backbone(given.checkpoint)
-    if loaded.recipe is None and given.out and not given.features:
-        raise ValueError(f"{given.checkpoint} has a backbone and no embeddings: give --features")
-    images, _ = opened(loaded, tree, given.image_size, machine)
-    told: dict[str, Any] = {}
-    if given.features or given.picture:
+    check_outputs(options)
+    machine = Machine(choose_device(options.device), options.threads, workers=options.workers)
+    torch.set_num_threads(options.threads)
+    tree = scan_unlabelled(options.data, 1) if options.data else None
+    loaded = load_backbone(options.checkpoint)
+    if loaded.recipe is None and options.out and not options.features:
+        raise ValueError(f"{options.checkpoint} has a backbone and no embeddings: give --features")
+    images, _ = opened(loaded, tree, options.image_size, machine)
+    summary: dict[str, Any] = {}
+    if options.features or options.picture:
         frozen = Frozen(loaded.backbone.to(machine.device))
         features, _ = frozen.of_batches(images.whole("train"))
-    if given.out:
-        following = f"its rows are named in {given.out.with_suffix(NAMES)}"
-        if given.features:
-            found = features
+    if options.out:
+        following = f"its rows are named in {options.out.with_suffix(NAMES)}"
+        if options.features:
+            array = features
         else:
-            found, following = views_of(given, images, machine.device)
-        write_array(given.out, found, tree.train.paths() if tree and given.features else [])
-        told |= {"out": str(given.out), "shape": list(found.shape)}
-    if given.picture:
-        draw(neighbours(features.cpu()), tree, given.picture)
-        told["picture"] = str(given.picture)
-    if given.json:
-        print_json(told)
+            array, following = views_of(options, images, machine.device)
+        write_array(options.out, array, tree.train.paths() if tree and options.features else [])
+        summary |= {"out": str(options.out), "shape": list(array.shape)}
+    if options.picture:
+        draw(neighbours(features.cpu()), tree, options.picture)
+        summary["picture"] = str(options.picture)
+    if options.json:
+        print_json(summary)
         return
-    if given.out:
-        shape = ", ".join(map(str, told["shape"]))
-        print(f"{given.out}: ({shape}); {following}")
-    if given.picture:
-        print(f"{given.picture}: a line for each of a few images, nearest neighbours behind it")
+    if options.out:
+        shape = ", ".join(map(str, summary["shape"]))
+        print(f"{options.out}: ({shape}); {following}")
+    if options.picture:
+        print(f"{options.picture}: a line for each of a few images, nearest neighbours behind it")

@@ -13,7 +13,7 @@ from signal import SIGINT
 from typing import Any
 
 from eqco.runtime.signals import Stopped, catching
-from eqco.runtime.text import Calm, escape_unencodable, plain
+from eqco.runtime.text import SanitizedStream, escape_unencodable, plain
 from eqco.runtime.validation import sentence
 
 PACKAGES = Path(__file__).resolve().parents[2]
@@ -30,28 +30,28 @@ def formatted(
     line: str | None = None,
 ) -> str:
     """A warning of this suite as a sentence, without the line of code; others as ever."""
-    own = any(Path(filename).is_relative_to(PACKAGES / name) for name in ("eqco", "reproductions"))
-    if own:
+    ours = any(Path(filename).is_relative_to(PACKAGES / name) for name in ("eqco", "reproductions"))
+    if ours:
         return f"warning: {plain(str(message))}\n"
-    return as_ever(message, category, filename, lineno, line)
+    return default_format(message, category, filename, lineno, line)
 
 
-as_ever = warnings.formatwarning
+default_format = warnings.formatwarning
 
 
-def calm_streams() -> ExitStack:
+def sanitized_streams() -> ExitStack:
     """Whatever is printed in this context has no control characters, be it of files or names."""
     streams = ExitStack()
     if sys.stdout is not None:  # None where the shell closed it
-        streams.enter_context(redirect_stdout(Calm(sys.stdout)))
+        streams.enter_context(redirect_stdout(SanitizedStream(sys.stdout)))
     if sys.stderr is not None:
-        streams.enter_context(redirect_stderr(Calm(sys.stderr)))
+        streams.enter_context(redirect_stderr(SanitizedStream(sys.stderr)))
     return streams
 
 
 def show_fault(*error: Any) -> None:
     """Print the traceback of a fault of this suite, without control characters."""
-    print("".join(traceback.format_exception(*error)), end="", file=Calm(sys.stderr))
+    print("".join(traceback.format_exception(*error)), end="", file=SanitizedStream(sys.stderr))
 
 
 def set_up_output() -> None:
@@ -59,11 +59,6 @@ def set_up_output() -> None:
     escape_unencodable()
     warnings.formatwarning = formatted
     sys.excepthook = show_fault
-
-
-def tell(text: str) -> None:
-    """Write a sentence to stderr."""
-    print(text, file=sys.stderr)
 
 
 def output_is_refused() -> bool:
@@ -106,32 +101,23 @@ def run_cli(
         something; 128 + the number of a signal; 141 where nobody reads the output any more.
     """
     set_up_output()
-    with calm_streams():
-        return status_of(work, command, signals)
-
-
-def status_of(
-    work: Callable[[], int | None],
-    command: str,
-    signals: Callable[[], AbstractContextManager[None]],
-) -> int:
-    """`run_cli`, whose streams are set up."""
-    try:
-        with signals():
-            status = int(work() or 0)
-            if sys.stdout is not None:
-                sys.stdout.flush()
-            return status
-    except Stopped as stop:
-        if os.environ.get("RANK", "0") == "0":  # torchrun's other processes say the same
-            tell(stop.sentence(command))
-        return stop.status
-    except KeyboardInterrupt:  # outside the main thread, or of other code's handler
-        tell(Stopped(SIGINT).sentence(command))
-        return 130
-    except USER_ERRORS as error:
-        output_is_refused()
-        if isinstance(error, BrokenPipeError):
-            return BROKEN_PIPE
-        tell(failure(error))
-    return WRONG
+    with sanitized_streams():
+        try:
+            with signals():
+                status = int(work() or 0)
+                if sys.stdout is not None:
+                    sys.stdout.flush()
+                return status
+        except Stopped as stop:
+            if os.environ.get("RANK", "0") == "0":  # torchrun's other processes say the same
+                print(stop.sentence(command), file=sys.stderr)
+            return stop.status
+        except KeyboardInterrupt:  # outside the main thread, or of other code's handler
+            print(Stopped(SIGINT).sentence(command), file=sys.stderr)
+            return 130
+        except USER_ERRORS as error:
+            output_is_refused()
+            if isinstance(error, BrokenPipeError):
+                return BROKEN_PIPE
+            print(failure(error), file=sys.stderr)
+        return WRONG

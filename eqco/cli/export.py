@@ -8,10 +8,10 @@ from eqco.artifacts.export import export
 from eqco.cli.options import print_json
 
 
-def main(given: argparse.Namespace) -> None:
+def main(options: argparse.Namespace) -> None:
     """Write the backbone and say what was written."""
-    done = export(given.checkpoint, given.to, given.out)
-    if given.json:
+    done = export(options.checkpoint, options.to, options.out)
+    if options.json:
         print_json({**vars(done), "path": str(done.path), "loading": done.loading})
     else:
         print(done)

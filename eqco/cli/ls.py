@@ -10,11 +10,12 @@ from typing import Any
 
 from eqco.artifacts.checkpoint import read
 from eqco.artifacts.record import Record, RecordError
+from eqco.artifacts.run_files import JOB
 from eqco.cli.options import print_json
 from eqco.engine.progress import duration
 from eqco.runtime.validation import TrainingError
 
-JOB, COLLECTED = ".job.json", ".jsonl"
+COLLECTED = ".jsonl"
 WIDTH = 80  # of a terminal
 
 
@@ -53,30 +54,30 @@ def lines_of(place: Path) -> Iterator[dict[str, Any]]:
                 yield line | {"kind": "other"}
 
 
-def main(given: argparse.Namespace) -> None:
+def main(options: argparse.Namespace) -> None:
     """Print the records and checkpoints below a folder, a line each."""
-    if not given.folder.is_dir() and not (
-        given.folder.suffix == COLLECTED and given.folder.is_file()
+    if not options.folder.is_dir() and not (
+        options.folder.suffix == COLLECTED and options.folder.is_file()
     ):
-        what = "is a file: eqco show tells what it holds" if given.folder.exists() else (
+        what = "is a file: eqco show tells what it holds" if options.folder.exists() else (
             "does not exist: records are written by eqco train, and by pytest reproductions/"
         )  # fmt: skip
-        raise ValueError(f"folder {given.folder} {what}")
-    found = list(lines_of(given.folder))
-    if given.json:
-        print_json(found)
+        raise ValueError(f"folder {options.folder} {what}")
+    entries = list(lines_of(options.folder))
+    if options.json:
+        print_json(entries)
         return
-    for line in found:
+    for line in entries:
         words = [line["kind"]]
         if line["kind"] == "record":
             linear = "no labels" if line["linear"] is None else f"linear {line['linear']:.2f} %"
             words += [linear, duration(line["seconds"]), line["ended"][:16], line["data"]]
         if line["kind"] == "checkpoint":
             words.append(f"step {line['step']}")
-        name, told = line["path"].removeprefix(f"{given.folder}{os.sep}"), ", ".join(words)
-        apart = "  " if len(name) + len(told) + 2 <= WIDTH else "\n    "
-        print(f"{name}{apart}{told}")
+        name, text = line["path"].removeprefix(f"{options.folder}{os.sep}"), ", ".join(words)
+        apart = "  " if len(name) + len(text) + 2 <= WIDTH else "\n    "
+        print(f"{name}{apart}{text}")
     kinds = ("record", "checkpoint", "other")
-    records, checkpoints, other = (sum(line["kind"] == kind for line in found) for kind in kinds)
+    records, checkpoints, other = (sum(line["kind"] == kind for line in entries) for kind in kinds)
     left = f", {other} file(s) that are neither or are damaged: see other" if other else ""
-    print(f"{records} record(s) and {checkpoints} checkpoint(s) in {given.folder}{left}")
+    print(f"{records} record(s) and {checkpoints} checkpoint(s) in {options.folder}{left}")

@@ -217,7 +217,7 @@ class Help(argparse.RawDescriptionHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
         hidden = (None, False, argparse.SUPPRESS)
-        shows = "default" in text or any(action.default is each for each in hidden)
+        shows = "default" in text or any(action.default is value for value in hidden)
         return text if shows or not action.option_strings else f"{text} (default: %(default)s)"
 
 

@@ -27,11 +27,7 @@ def opened(
 ) -> tuple[Images, str]:
     """Images as the backbone takes them, and how their pixels are normalised.
 
-    Args:
-        loaded: the backbone.
-        tree: the images; None for the glyphs that it was trained on.
-        image_size: their side; None for the encoder's own.
-        machine: where they are held.
+    Without a tree they are the glyphs that it was trained on.
 
     Raises:
         ValueError: it was not trained on glyphs, or takes other images.
@@ -46,31 +42,27 @@ def opened(
             f"backbone {loaded.name} takes images of {loaded.channels} channel, those of --data "
             "have 3: leave --data out for the glyphs it was trained on"
         )
-    if recipe is not None and not recipe.from_files and size == 32:
-        data = in_memory.read_tree(tree, size)
+    if recipe is not None and not recipe.from_files and size == in_memory.SIDE:
+        data = in_memory.read_tree(tree)
         whole = replace(recipe, validation=0)  # the tree has a part to judge on
         return in_memory.InMemory(data, whole, loaded.seed, machine), "of the training images"
-    known = (
-        recipe
-        if recipe is not None and recipe.from_files
-        else Recipe(
+    if recipe is None or not recipe.from_files:
+        recipe = Recipe(
             data="part:any", image_size=size, views="moco-v2", probe="crops", backbone="resnet18"
         )
-    )
-    known = replace(known, image_size=size)
-    return FromFiles(tree, known, loaded.seed, machine), "of ImageNet"
+    return FromFiles(tree, replace(recipe, image_size=size), loaded.seed, machine), "of ImageNet"
 
 
 def warn_copies(tree: ImageTree) -> int:
     """Warn of held-out files that are training files too; returns how many there are."""
-    found = copies(tree)
-    if found:
+    paths = copies(tree)
+    if paths:
         warnings.warn(
-            f"{len(found)} of {len(tree.held_out)} held-out files are training files too, such as "
-            f"{found[0]}: accuracies are too high",
+            f"{len(paths)} of {len(tree.held_out)} held-out files are training files too, such as "
+            f"{paths[0]}: accuracies are too high",
             stacklevel=2,
         )
-    return len(found)
+    return len(paths)
 
 
 def measured(
@@ -92,25 +84,25 @@ def measured(
     }
 
 
-def main(given: argparse.Namespace) -> None:
+def main(options: argparse.Namespace) -> None:
     """Measure and print."""
-    device = choose_device(given.device)
-    machine = Machine(device=device, threads=given.threads, workers=given.workers)
-    torch.set_num_threads(given.threads)
-    loaded = load_backbone(given.checkpoint, given.backbone)
-    tree = labelled_tree(given.data) if given.data else None
-    images, pixels = opened(loaded, tree, given.image_size, machine)
-    found = measured(loaded, images, given.neighbours, device)
-    found["copies"] = warn_copies(tree) if tree else 0
-    found["split"] = "by content" if tree and tree.train.folder == tree.root else "as given"
-    if given.json:
-        print_json({**found, "checkpoint": str(given.checkpoint), "pixels": pixels})
+    device = choose_device(options.device)
+    machine = Machine(device=device, threads=options.threads, workers=options.workers)
+    torch.set_num_threads(options.threads)
+    loaded = load_backbone(options.checkpoint, options.backbone)
+    tree = labelled_tree(options.data) if options.data else None
+    images, pixels = opened(loaded, tree, options.image_size, machine)
+    result = measured(loaded, images, options.neighbours, device)
+    result["copies"] = warn_copies(tree) if tree else 0
+    result["split"] = "by content" if tree and tree.train.folder == tree.root else "as given"
+    if options.json:
+        print_json({**result, "checkpoint": str(options.checkpoint), "pixels": pixels})
         return
-    fifth = ", a fifth of each class, chosen by content" if found["split"] == "by content" else ""
+    fifth = ", a fifth of each class, chosen by content" if result["split"] == "by content" else ""
     print(
-        f"{given.checkpoint.name}: {found['backbone']}, {found['classes']} classes, "
-        f"{found['train']:,} training and {found['held_out']:,} held-out images{fifth}"
+        f"{options.checkpoint.name}: {result['backbone']}, {result['classes']} classes, "
+        f"{result['train']:,} training and {result['held_out']:,} held-out images{fifth}"
     )
-    for name, value in found["metrics"].items():
+    for name, value in result["metrics"].items():
         print(f"  {METRICS[name].title:20s}{value:6.2f} %")
-    print(f"  {'largest class':20s}{found['largest_class']:6.2f} %")
+    print(f"  {'largest class':20s}{result['largest_class']:6.2f} %")

@@ -15,7 +15,7 @@ from eqco.config import NUMERICS, Machine
 from eqco.engine.launchers import choose_device
 from eqco.engine.run import run
 from eqco.runtime.files import check_apart, remove
-from eqco.runtime.validation import path_argument
+from eqco.runtime.validation import home_expanded
 
 COMPARED = ("metrics", "diagnostics", "curve", "correct", "steps", "data_fingerprint")
 TOLD = ("device", "threads", "processes", "compile", "python", "commit")
@@ -27,10 +27,10 @@ def find(name: str, folder: Path) -> Record:
     Raises:
         ValueError: there is none, or it cannot be trusted.
     """
-    file = path_argument(name)
-    found = Record.read(file) if file.is_file() else Record.named(name, folder)
-    if found is not None:
-        return found
+    file = home_expanded(name)
+    record = Record.read(file) if file.is_file() else Record.named(name, folder)
+    if record is not None:
+        return record
     raise ValueError(
         f"{name} is neither the file of a record nor the name of a run in {folder}: eqco ls "
         f"{folder} lists them"
@@ -78,36 +78,38 @@ def sentence(name: str, before: Any, after: Any) -> str:
     return f"  {name}: differs"
 
 
-def main(given: argparse.Namespace) -> None:
+def main(options: argparse.Namespace) -> None:
     """Run a record's recipe and seed with its threads; exit status 1 where a number differs.
 
     Raises:
         ValueError: there is no such record, or its images are not here.
     """
-    before = find(given.record, given.records)
+    before = find(options.record, options.records)
     if before.numerics != NUMERICS:
         raise ValueError(
             f"{before.run_id} is of protocol version {before.numerics}, this version computes "
             f"{NUMERICS}: check out commit {before.machine['commit']} to make it again"
         )
-    device = before.machine.get("device_type", "cpu") if given.device == "auto" else given.device
+    device = options.device
+    if device == "auto":
+        device = before.machine.get("device_type", "cpu")
     machine = Machine(
         device=choose_device(device),
         threads=before.machine["threads"],
-        data_dir=given.data,
-        checkpoints=given.out / "checkpoints",
+        data_dir=options.data,
+        checkpoints=options.out / "checkpoints",
         workers=before.machine.get("workers", 0),
         compile=before.machine.get("compile", False),
     )
-    again = Run(before.recipe, before.seed, machine, given.out)
-    check_apart(again.record_file, [path_argument(given.record), given.records])
-    after = run(*again, progress_of(given, again.recipe.batch_size))
+    again = Run(before.recipe, before.seed, machine, options.out)
+    check_apart(again.record_file, [home_expanded(options.record), options.records])
+    after = run(*again, progress_of(options, again.recipe.batch_size))
     assert after is not None  # one process
     for path in (*again.checkpoints, again.record_file):
         remove(path)
     different = differences(before, after)
     place = elsewhere(before, after)
-    if given.json:
+    if options.json:
         print_json({"run_id": before.run_id, "equal": not different, "differs": different})
     elif not different:
         print(f"{before.run_id}: equal to the bit" + (f", though {place}" if place else ""))

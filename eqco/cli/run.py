@@ -10,9 +10,9 @@ from eqco.engine.launchers import do_shared
 from eqco.engine.progress import Log
 
 
-def main(given: argparse.Namespace) -> None:
+def main(options: argparse.Namespace) -> None:
     """Do the run of a job file, in this process or as one of torchrun's, whose first one prints."""
-    run, is_first = Run.read_job(given.order), os.environ.get("RANK", "0") == "0"
+    run, is_first = Run.read_job(options.order), os.environ.get("RANK", "0") == "0"
     done = do_shared(run, Log(run.recipe.batch_size) if is_first else None)
     if done is not None:
         top1 = done.metrics.get("linear")

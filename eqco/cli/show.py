@@ -15,17 +15,19 @@ from eqco.evaluation.metrics import METRICS
 from eqco.recipe import Recipe
 
 
-def main(given: argparse.Namespace) -> None:
+def main(options: argparse.Namespace) -> None:
     """Print a record: its recipe where it differs from the default, and its result."""
-    several = given.record.is_dir() or given.record.suffix == ls.COLLECTED
-    if several and not given.run:
-        given.folder = given.record
-        ls.main(given)
+    several = options.record.is_dir() or options.record.suffix == ls.COLLECTED
+    if several and not options.run:
+        options.folder = options.record
+        ls.main(options)
         return
-    record = Record.named(given.run, given.record) if several else Record.read(given.record)
+    record = Record.named(options.run, options.record) if several else Record.read(options.record)
     if record is None:
-        raise ValueError(f"{given.record} has no run {given.run!r}: name one that eqco show lists")
-    if given.json:
+        raise ValueError(
+            f"{options.record} has no run {options.run!r}: name one that eqco show lists"
+        )
+    if options.json:
         print_json(record.body())
         return
     print("\n".join(in_words(record)))

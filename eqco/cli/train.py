@@ -32,37 +32,37 @@ def with_options(text: str, names: Iterable[str]) -> str:
     return text
 
 
-def recipe_of(given: argparse.Namespace) -> Recipe:
+def recipe_of(options: argparse.Namespace) -> Recipe:
     """The recipe that the options ask for.
 
     Raises:
         ValueError: an option is wrong.
     """
-    names = {field.name for field in fields(Recipe)} & vars(given).keys() - {"data", "image_size"}
-    chosen = {name: getattr(given, name) for name in names}
-    chosen["warmup_epochs"] = min(10.0, given.epochs / 10)
+    names = {field.name for field in fields(Recipe)} & vars(options).keys() - {"data", "image_size"}
+    chosen = {name: getattr(options, name) for name in names}
+    chosen["warmup_epochs"] = min(10.0, options.epochs / 10)
     try:
-        return default_recipe(given.data, given.image_size, chosen)
+        return default_recipe(options.data, options.image_size, chosen)
     except ValueError as error:
         raise ValueError(with_options(str(error), names)) from error
 
 
-def machine_of(given: argparse.Namespace, recipe: Recipe) -> Machine:
+def machine_of(options: argparse.Namespace, recipe: Recipe) -> Machine:
     """Where and how the run happens."""
-    workers = min(16, granted_cores()) if given.workers is None else given.workers
+    workers = min(16, granted_cores()) if options.workers is None else options.workers
     return Machine(
-        device=choose_device(given.device),
-        threads=given.threads,
-        data_dir=given.data,
-        checkpoints=given.checkpoints,
+        device=choose_device(options.device),
+        threads=options.threads,
+        data_dir=options.data,
+        checkpoints=options.checkpoints,
         workers=workers if recipe.from_files else 0,
-        compile=given.compile,
+        compile=options.compile,
     )
 
 
-def progress_of(given: argparse.Namespace, batch_size: int) -> Log | None:
+def progress_of(options: argparse.Namespace, batch_size: int) -> Log | None:
     """A line that changes on a terminal, lines where the output is piped, nothing for JSON."""
-    if given.json:
+    if options.json:
         return None
     return Live(batch_size, 0.25) if sys.stdout.isatty() else Log(batch_size, 10.0)
 
@@ -77,11 +77,11 @@ def pictures(recipe: Recipe, data: Path) -> str:
     return f"{count}, made 32 × 32; --image-size 96 reads them larger"
 
 
-def closing(own: Run, record: Record) -> str:
-    """What was done, where it lies, and what may come next."""
-    recipe, checkpoint = own.recipe, own.checkpoint
+def closing(job: Run, record: Record) -> str:
+    """What was done, the files of the result, and commands that use them."""
+    recipe, checkpoint = job.recipe, job.checkpoint
     lacks = lacking(checkpoint, record.steps)
-    place = "" if recipe.data == "glyphs" else f" --data {quote(str(own.machine.data_dir))}"
+    place = "" if recipe.data == "glyphs" else f" --data {quote(str(job.machine.data_dir))}"
     file = quote(str(checkpoint))
     linear = record.metrics.get("linear")
     losses = record.curve["loss"]
@@ -91,7 +91,7 @@ def closing(own: Run, record: Record) -> str:
         f"{duration(record.seconds['train'])}, loss {losses[-1]:.3f}"
         + ("" if linear is None else f", linear probe {linear:.2f} %"),
         f"  loss        {curve(losses)} {losses[0]:.3f} to {losses[-1]:.3f}",
-        f"  record      {own.record_file}",
+        f"  record      {job.record_file}",
         f"  checkpoint  {lacks or checkpoint}",
     ]
     following = [
@@ -104,12 +104,7 @@ def closing(own: Run, record: Record) -> str:
 
 
 def lacking(checkpoint: Path, steps: int) -> str:
-    """What is wrong with the checkpoint of a run that is done, as after a full disk; "" if nothing.
-
-    Args:
-        checkpoint: its path.
-        steps: of the whole run.
-    """
+    """What is wrong with the checkpoint of a run that is done, as on a full disk; "" if nothing."""
     again = "--again trains anew"
     try:
         step = read(checkpoint, "step")["step"]
@@ -120,26 +115,26 @@ def lacking(checkpoint: Path, steps: int) -> str:
     return f"of step {step}, the last one could not be written: {checkpoint}; {again}"
 
 
-def main(given: argparse.Namespace) -> None:
-    """Train, or continue, and say where the result lies."""
-    recipe = recipe_of(given)
-    own = Run(recipe, given.seed, machine_of(given, recipe), given.records)
-    for folder in (given.records, given.checkpoints):
+def main(options: argparse.Namespace) -> None:
+    """Train, or continue, and print where the result is."""
+    recipe = recipe_of(options)
+    job = Run(recipe, options.seed, machine_of(options, recipe), options.records)
+    for folder in (options.records, options.checkpoints):
         check_writable(folder)
-    known = None if given.again else own.record()
-    if not given.json:
+    known = None if options.again else job.record()
+    if not options.json:
         passes = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
         alpha = "" if recipe.alpha is None else f", alpha {recipe.alpha:g}"
-        print(pictures(recipe, given.data))
+        print(pictures(recipe, options.data))
         print(
             f"{recipe.data}: {recipe.method} with {recipe.loss}, K {recipe.num_negatives}{alpha}, "
             f"{recipe.backbone}, batches of {recipe.batch_size}, {passes}, rate "
-            f"{recipe.learning_rate:g}, {own.machine.device}",
+            f"{recipe.learning_rate:g}, {job.machine.device}",
             flush=True,
         )
         if known:
-            print("it was done before: --again trains anew, --seed 1 another time")
-    show = progress_of(given, recipe.batch_size)
-    record = known or run(*own, show, again=given.again)
+            print("already done: --again trains anew, --seed 1 with another seed")
+    show = progress_of(options, recipe.batch_size)
+    record = known or run(*job, show, again=options.again)
     assert record is not None  # one process
-    print_json(record.body()) if given.json else print(closing(own, record))
+    print_json(record.body()) if options.json else print(closing(job, record))

@@ -16,7 +16,6 @@ from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
 
-MEMORY_SIDE = 32  # images of this side are held in memory
 LARGEST_BATCH = 256
 STEPS = 4  # of an epoch, at least
 QUEUE = 4096
@@ -30,11 +29,6 @@ FROM_FILES: dict[str, Any] = {
     "views": "moco-v2", "crop_scale": 0.2, "backbone": "resnet18", "learning_rate": 0.03,
     "probe": "crops",
 }  # fmt: skip
-
-
-def is_glyphs(data: Path) -> bool:
-    """Whether --data names the drawn glyphs, rather than a folder."""
-    return data == GLYPHS and not data.exists()
 
 
 def fitting_batch(images: int) -> int:
@@ -72,9 +66,9 @@ def source_of(data: Path, image_size: int) -> tuple[str, int, dict[str, Any]]:
     Raises:
         ValueError: the folder does not exist or holds too few images.
     """
-    if is_glyphs(data):
+    if data == GLYPHS and not data.exists():
         return "glyphs", len(in_memory.glyph_set(1.0).train_images), {}
-    from_files = image_size != MEMORY_SIDE
+    from_files = image_size != in_memory.SIDE
     identify = find_source("files:*" if from_files else "images:*").identify
     assert identify
     usual = {**FROM_FILES, "image_size": image_size} if from_files else IN_MEMORY
@@ -89,39 +83,40 @@ def negatives_of(loss: str, method: str, base: Recipe) -> int:
 
 def loss_field(loss: str, alpha: float | None) -> dict[str, Any]:
     """The field that a loss needs: alpha as given or 256, others at their usual value."""
-    found = LOSSES[loss]
+    entry = LOSSES[loss]
     fields: dict[str, Any] = {} if alpha is None else {"alpha": alpha}
-    return {found.setting: found.example, **fields} if found.setting else fields
+    return {entry.setting: entry.example, **fields} if entry.setting else fields
 
 
-def default_recipe(data: Path, image_size: int, given: Mapping[str, Any]) -> Recipe:
+def default_recipe(data: Path, image_size: int, settings: Mapping[str, Any]) -> Recipe:
     """The recipe of a training on anybody's images.
 
     Args:
         data: a folder of images, or `glyphs`.
         image_size: side of the views; 32 holds the images in memory, others read files.
-        given: fields of the recipe, None where they are left open.
+        settings: fields of the recipe, None where they are left open.
 
     Raises:
         ValueError: a field is wrong, or there are too few images; one sentence with the option.
     """
-    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen = {name: value for name, value in settings.items() if value is not None}
     name, images, usual = source_of(data, image_size)
     batch = int(chosen.setdefault("batch_size", fitting_batch(images)))
     check_batch(batch, images, data)
     method, loss = chosen.pop("method", "simo"), chosen.pop("loss", "eqco")
     start = replace(Recipe(data=name, **usual, num_negatives=1), batch_size=batch)
     start = replace(start, learning_rate=start.learning_rate * batch / LARGEST_BATCH)
-    own: dict[str, Any] = {"method": method}
+    method_fields: dict[str, Any] = {"method": method}
     if method in METHODS:  # replace() below names the nearest of an unknown one
         queue = queue_settings(batch, images)
-        own |= METHODS[method].usual
-        own |= {n: queue[n] for n in METHODS[method].own_fields if n in queue}
+        method_fields |= METHODS[method].usual
+        method_fields |= {n: queue[n] for n in METHODS[method].own_fields if n in queue}
     wanted = chosen.pop("num_negatives", None)
     check_channels(chosen.get("backbone", start.backbone), name)
     fields = {k: v for k, v in chosen.items() if k != "alpha"}
-    start = replace(start, **{**own, **fields})
+    start = replace(start, **{**method_fields, **fields})
+    loss_fields: dict[str, Any] = {}
     if loss in LOSSES:
-        own = loss_field(loss, chosen.get("alpha"))
+        loss_fields = loss_field(loss, chosen.get("alpha"))
         wanted = negatives_of(loss, method, start) if wanted is None else wanted
-    return replace(start, loss=loss, num_negatives=wanted or 1, **own)
+    return replace(start, loss=loss, num_negatives=wanted or 1, **loss_fields)

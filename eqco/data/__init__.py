@@ -115,7 +115,7 @@ def find_source(data: str) -> DataSource:
     if colon and not identity_part:
         raise ValueError(f"data {data!r} lacks the hash of a folder: give --data")
     if data != plain(data):
-        raise ValueError(f"data {shown(data)} holds characters that no hash of a folder has")
+        raise ValueError(f"data {shown(data)} holds characters that are not part of a folder hash")
     return SOURCES[kind]
 
 

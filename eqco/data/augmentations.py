@@ -73,7 +73,7 @@ def cropped_view(images: Tensor, crop_scale: float, source: RandomSource) -> Ten
     return warp(images, to_device(matrices, images.device), "border")
 
 
-def chosen(count: int, share: float, source: RandomSource) -> Tensor:
+def random_mask(count: int, share: float, source: RandomSource) -> Tensor:
     """Whether each image is among a random share of them, shape (count,), on the CPU."""
     return uniform(count, 0.0, 1.0, source) < share
 
@@ -99,17 +99,17 @@ def photo_view(images: Tensor, crop_scale: float, source: RandomSource) -> Tenso
     """
     count, device = len(images), images.device
     matrices = crop_and_flip(count, crop_scale, source)
-    jittered = chosen(count, JITTER_SHARE, source).nonzero().squeeze(1)
+    jittered = random_mask(count, JITTER_SHARE, source).nonzero().squeeze(1)
     factors = jitter_factors(count, source)[:, jittered]
-    gray = chosen(count, GRAY_SHARE, source).nonzero().squeeze(1)
+    gray = random_mask(count, GRAY_SHARE, source).nonzero().squeeze(1)
     drawn = (matrices, jittered, factors, gray)
     matrices, jittered, factors, gray = all_to_device(drawn, device)
     images = warp(images, matrices, "border")
     size = AT_ONCE if on_cpu(images) else count
     parts = zip(torch.split(jittered, size), torch.split(factors, size, dim=1), strict=True)
-    for rows, some in parts:
+    for rows, row_factors in parts:
         part = images[rows]
-        for change, factor in zip(JITTER, some, strict=True):
+        for change, factor in zip(JITTER, row_factors, strict=True):
             part = change(part, factor)
         images[rows] = part
     images[gray] = grayscale(images[gray]).expand(-1, 3, -1, -1)
@@ -124,7 +124,7 @@ TAPS = 17  # +-4 sigma at the largest sigma
 def random_jitter(images: Tensor, source: RandomSource) -> Tensor:
     """Change brightness, contrast, saturation and hue, in a random order for each image (p .8)."""
     count = len(images)
-    jittered = chosen(count, JITTER_SHARE, source).nonzero().squeeze(1)
+    jittered = random_mask(count, JITTER_SHARE, source).nonzero().squeeze(1)
     factors = jitter_factors(count, source)
     keys = torch.stack([uniform(count, 0.0, 1.0, source) for _ in JITTER], dim=1)
     order = keys.argsort(dim=1)  # (N, 4): what comes first, second, ...
@@ -149,17 +149,17 @@ def jitter_together(images: Tensor, rows: Tensor, factors: Tensor, order: Tensor
         for turn in order[rows].unbind(dim=1)
         for number in range(len(JITTER))
     ]
-    needed = [part for number, some in turns for part in (some, factors[number, some])]
+    needed = [part for number, group in turns for part in (group, factors[number, group])]
     sent = iter(all_to_device(needed, images.device))
     for number, _ in turns:
-        here, factor = next(sent), next(sent)
-        images[here] = JITTER[number](images[here], factor)
+        group_rows, factor = next(sent), next(sent)
+        images[group_rows] = JITTER[number](images[group_rows], factor)
     return images
 
 
 def random_grayscale(images: Tensor, source: RandomSource) -> Tensor:
     """A fifth of the images become gray."""
-    gray = to_device(chosen(len(images), GRAY_SHARE, source), images.device)
+    gray = to_device(random_mask(len(images), GRAY_SHARE, source), images.device)
     return torch.where(gray.view(-1, 1, 1, 1), grayscale(images), images)
 
 
@@ -182,19 +182,19 @@ def gaussian_blur(images: Tensor, sigma: Tensor) -> Tensor:
 
 def random_blur(images: Tensor, source: RandomSource) -> Tensor:
     """Half of the images are blurred by a Gaussian of random width."""
-    rows = chosen(len(images), BLUR_SHARE, source).nonzero().squeeze(1)
+    rows = random_mask(len(images), BLUR_SHARE, source).nonzero().squeeze(1)
     sigma = uniform(len(images), *SIGMA, source)[rows]
     rows, sigma = all_to_device((rows, sigma), images.device)
     images = images.clone()
     size = 1 if on_cpu(images) else len(images)
-    for some, width in zip(torch.split(rows, size), torch.split(sigma, size), strict=True):
-        images[some] = gaussian_blur(images[some], width)
+    for part, widths in zip(torch.split(rows, size), torch.split(sigma, size), strict=True):
+        images[part] = gaussian_blur(images[part], widths)
     return images
 
 
 def random_flip(images: Tensor, source: RandomSource) -> Tensor:
     """Half of the images are mirrored left to right."""
-    mirrored = to_device(chosen(len(images), 0.5, source), images.device)
+    mirrored = to_device(random_mask(len(images), 0.5, source), images.device)
     return torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import os
-import signal
 import sys
 import tempfile
 import threading
@@ -28,7 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from eqco.config import Machine
 from eqco.data.decode import ImageError
-from eqco.runtime.signals import NUMBERS, ignore
+from eqco.runtime.signals import ignore, signals_blocked
 
 # Windows knows no fork.
 START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
@@ -47,22 +46,6 @@ def without_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
-
-
-@contextmanager
-def set_apart() -> Iterator[None]:
-    """Processes started in this block are deaf to the signals that end a run, see `without_main`.
-
-    The fork server must live until the last step has its images.
-    """
-    blocks = hasattr(signal, "pthread_sigmask")  # not on Windows
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS) if blocks else set()
-    try:
-        with without_main():
-            yield
-    finally:
-        if blocks:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 LONGEST = 60  # characters before the names of sockets, whose paths have 107 at most on Linux
@@ -94,13 +77,15 @@ def start_server() -> None:
     if START == "forkserver":
         shorten_sockets()
         forkserver.set_forkserver_preload(PRELOADED)
-        with set_apart():  # of its own: a start of the tracker ends with signals let through
+        # The server must live until the last step has its images. The tracker has a block of its
+        # own: its start ends with signals let through.
+        with without_main(), signals_blocked():
             resource_tracker.ensure_running()
-        with set_apart():
+        with without_main(), signals_blocked():
             forkserver.ensure_running()
 
 
-def begin(needed: Connection, _: int) -> None:
+def init_worker(needed: Connection, _: int) -> None:
     """Set a worker process to one thread, since the workers run in parallel already.
 
     A signal to the whole job must not end it before the step that needs its images; what ends it
@@ -109,30 +94,30 @@ def begin(needed: Connection, _: int) -> None:
     """
     torch.set_num_threads(1)
     ignore()
-    threading.Thread(target=end_after, args=(needed,), daemon=True).start()
+    threading.Thread(target=exit_when_closed, args=(needed,), daemon=True).start()
 
 
-def end_after(needed: Connection) -> None:
+def exit_when_closed(needed: Connection) -> None:
     """End this process as soon as the other end of a pipe is closed; nothing is ever sent."""
     needed.poll(None)
     os._exit(1)
 
 
 @contextmanager
-def ahead(dataset: Dataset[Any], machine: Machine, **how: Any) -> Iterator[Iterator[Any]]:
+def prefetched(dataset: Dataset[Any], machine: Machine, **settings: Any) -> Iterator[Iterator[Any]]:
     """Batches that workers make ahead; after this block no worker is left."""
     start_server()
     needed, held = multiprocessing.Pipe(duplex=False)
     atexit.register(held.close)  # before multiprocessing waits for its processes
     try:
-        with set_apart(), needed:
+        with without_main(), signals_blocked(), needed:
             batches = DataLoader(
                 dataset,
                 num_workers=machine.workers,
                 pin_memory=machine.device.startswith("cuda"),
-                worker_init_fn=partial(begin, needed),
+                worker_init_fn=partial(init_worker, needed),
                 multiprocessing_context=START,
-                **how,
+                **settings,
             )
             made = iter(batches)  # starts the workers
         yield made
@@ -157,9 +142,8 @@ def loader(dataset: Dataset[Any], machine: Machine, **batches: Any) -> Iterator[
         yield from DataLoader(dataset, pin_memory=machine.device.startswith("cuda"), **batches)
         return
     try:
-        with ahead(dataset, machine, **batches) as made:
+        with prefetched(dataset, machine, **batches) as made:
             yield from made
-        return
     except ImageError as error:
         last = str(error).strip().rpartition("\n")[2]
-    raise ImageError(last.removeprefix(f"{ImageError.__module__}.ImageError: "))
+        raise ImageError(last.removeprefix(f"{ImageError.__module__}.ImageError: ")) from None

@@ -46,7 +46,7 @@ def in_colour(opened: Image.Image) -> Image.Image:
         levels = np.asarray(opened).astype(np.int64)
         gray = (levels + LEVELS // 2) // LEVELS
         return Image.fromarray(gray.astype(np.uint8)).convert("RGB")
-    raise ValueError(f"mode {opened.mode} of {opened.format} has no certain conversion to 8 bits")
+    raise ValueError(f"mode {opened.mode} of {opened.format} is not supported: unknown value range")
 
 
 def what_failed(error: Exception) -> str:

@@ -68,13 +68,7 @@ def split_of(folder: Path, names: Sequence[bytes], labels: Sequence[int]) -> Spl
 
 @dataclass(frozen=True, eq=False)
 class ImageTree:
-    """A tree of image files.
-
-    Attributes:
-        root: its folder.
-        classes: names of the class folders, sorted; a label is a place in them.
-        train, held_out: its parts.
-    """
+    """A tree of image files; a label is a place in the sorted names of its class folders."""
 
     root: Path
     classes: tuple[str, ...]
@@ -100,10 +94,16 @@ class ImageTree:
         return digest.hexdigest()[:16]
 
 
+def check_exists(folder: Path) -> None:
+    """Raise ValueError where there is no such folder."""
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise ValueError(f"--data {folder} {what}: give the path of a folder of images")
+
+
 def folder_splits(folder: Path) -> tuple[Path, Path]:
     """The training and held-out folders of an image tree, or ValueError saying what is missing."""
-    if not folder.is_dir():
-        raise ValueError(f"data folder {folder} does not exist: give --data folder:PATH")
+    check_exists(folder)
     train = folder / "train"
     held_out = [folder / name for name in ("val", "test") if (folder / name).is_dir()]
     if not train.is_dir() or not held_out:
@@ -120,10 +120,10 @@ def list_split(folder: Path, classes: tuple[str, ...], skipped: SkippedEntries) 
     labels: list[int] = []
     for label, name in enumerate(classes):
         place = str(folder / name)
-        found = files_below(place, IS_IMAGE, skipped) if os.path.isdir(place) else ()
-        own = sorted(f"{name}{path.removeprefix(place)}" for path in found)
-        names += [os.fsencode(path.replace(os.sep, "/")) for path in own]
-        labels += [label] * len(own)
+        files = files_below(place, IS_IMAGE, skipped) if os.path.isdir(place) else ()
+        paths = sorted(f"{name}{file.removeprefix(place)}" for file in files)
+        names += [os.fsencode(file.replace(os.sep, "/")) for file in paths]
+        labels += [label] * len(paths)
     return split_of(folder, names, labels)
 
 
@@ -152,7 +152,7 @@ def check_classes(train: Path, held_out: Path, skipped: SkippedEntries) -> tuple
     Raises:
         ValueError: there are fewer than two, or the held-out part has others.
     """
-    classes, own = class_names(train, skipped), class_names(held_out, skipped)
+    classes, held_out_classes = class_names(train, skipped), class_names(held_out, skipped)
     skipped.check_links()
     if len(classes) < 2:
         inner = class_names(train / classes[0], SkippedEntries(train)) if classes else ()
@@ -161,11 +161,13 @@ def check_classes(train: Path, held_out: Path, skipped: SkippedEntries) -> tuple
             f"data folder {train} has {len(classes)} class folder(s), 2 are needed{many}"
         )
     sort = f"sort its images into folders named as those of {train.name}/"
-    if own and not set(own) & set(classes):
-        raise ValueError(f"{held_out} has {own[0]!r} and no folder of a class of {train}: {sort}")
-    if new := set(own) - set(classes):
+    if held_out_classes and not set(held_out_classes) & set(classes):
+        raise ValueError(
+            f"{held_out} has {held_out_classes[0]!r} and no folder of a class of {train}: {sort}"
+        )
+    if new := set(held_out_classes) - set(classes):
         raise ValueError(f"{held_out} has class {min(new)!r}, which {train} has not")
-    if not own and inside(held_out, skipped):
+    if not held_out_classes and inside(held_out, skipped):
         raise ValueError(f"{held_out} holds files but no class folders: {sort}")
     return classes
 
@@ -258,9 +260,7 @@ def scan_unlabelled(root: Path, least: int = MIN_IMAGES) -> ImageTree:
         ValueError: there is no such folder, it holds fewer than `least` images or parts of a data
             set, or a link leads nowhere.
     """
-    if not root.is_dir():
-        what = "is a file" if root.exists() else "does not exist"
-        raise ValueError(f"--data {root} {what}: give the path of a folder of images")
+    check_exists(root)
     folder = root / "train" if (root / "train").is_dir() else root
     check_no_parts(folder, class_names(folder, SkippedEntries(folder)))
     skipped = SkippedEntries(folder)

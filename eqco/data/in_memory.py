@@ -22,9 +22,10 @@ from eqco.data.augmentations import MILD, VIEWS, normalise, two_views
 from eqco.data.decode import picture
 from eqco.data.image_folder import ImageTree, scan, scan_unlabelled
 from eqco.runtime.files import locked_folder
-from eqco.runtime.rng import Shuffle, ViewSources, generator_for, sample_rows
+from eqco.runtime.rng import Shuffle, generator_for, sample_rows, view_slices
 from eqco.runtime.transfer import to_device
 
+SIDE = 32  # pixels, of images of a tree
 CHUNK = 1024  # images through a backbone at once
 
 
@@ -104,10 +105,6 @@ def validation_split(data: Dataset, count: int) -> Dataset:
     They are those with the smallest SHA-256 of their pixels: the choice depends neither on a seed
     nor on the order of the images, and copies of an image are on one side but for the last place.
 
-    Args:
-        data: the set.
-        count: images left out of training, at least 1.
-
     Raises:
         ValueError: fewer than `count` + 2 training images.
     """
@@ -149,53 +146,41 @@ def cifar10_set(data_dir: Path) -> Dataset:
     return Dataset(parts[0], parts[1], parts[2], parts[3], 10, hash_tensors(*parts))
 
 
-def read_image(image: Path, side: int) -> np.ndarray:
-    """One image as uint8 (3, side, side): shorter edge resized to `side`, centre cut out."""
+def read_images(paths: Sequence[Path], side: int) -> Tensor:
+    """Images as uint8 (M, 3, side, side): shorter edge resized to `side`, centre cut out."""
     from PIL import Image, ImageOps
 
-    pixels = picture(image)
-    if pixels.size != (side, side):
-        pixels = ImageOps.fit(pixels, (side, side), Image.Resampling.BICUBIC)
-    return np.asarray(pixels).transpose(2, 0, 1)
-
-
-def read_images(paths: Sequence[Path], side: int) -> Tensor:
-    """Images as uint8 (M, 3, side, side)."""
     pixels = np.empty((len(paths), 3, side, side), dtype=np.uint8)
-    for row, image in enumerate(paths):
-        pixels[row] = read_image(image, side)
+    for row, path in enumerate(paths):
+        image = picture(path)
+        if image.size != (side, side):
+            image = ImageOps.fit(image, (side, side), Image.Resampling.BICUBIC)
+        pixels[row] = np.asarray(image).transpose(2, 0, 1)
     return torch.from_numpy(pixels)
 
 
-def read_tree(tree: ImageTree, side: int) -> Dataset:
-    """The images of a tree, resized."""
-    images = read_images(tree.train.paths() + tree.held_out.paths(), side)
+def read_tree(tree: ImageTree) -> Dataset:
+    """The images of a tree, resized to 32 pixels."""
+    images = read_images(tree.train.paths() + tree.held_out.paths(), SIDE)
     split = len(tree.train)
     parts = (images[:split], tree.train.labels, images[split:], tree.held_out.labels)
     return Dataset(*parts, tree.num_classes, hash_tensors(*parts))
 
 
 @cache
-def folder_set(folder: Path, side: int = 32) -> Dataset:
+def folder_set(folder: Path) -> Dataset:
     """An image tree `train/CLASS/*`, `val|test/CLASS/*`, resized to 32 pixels."""
-    return read_tree(scan(folder), side)
+    return read_tree(scan(folder))
 
 
 @cache
-def unlabelled_set(folder: Path, side: int = 32) -> Dataset:
+def unlabelled_set(folder: Path) -> Dataset:
     """Every image below a folder, resized to 32 pixels; one class, nothing held out."""
-    return read_tree(scan_unlabelled(folder), side)
+    return read_tree(scan_unlabelled(folder))
 
 
 class InMemory:
-    """Images that are held on the device as a whole; see `eqco.data.Images`.
-
-    Args:
-        data: the set; it is moved to the machine's device.
-        recipe: batch size and views.
-        seed: of batches and views.
-        machine: its device.
-    """
+    """Images that are held on the machine's device as a whole; see `eqco.data.Images`."""
 
     def __init__(self, data: Dataset, recipe: Settings, seed: int, machine: Machine) -> None:
         if recipe.validation:
@@ -222,19 +207,17 @@ class InMemory:
 
         `names` are of the V views that are made at once.
         """
-        source = ViewSources.of(
+        source = view_slices(
             names, seed=self.seed, step=step, total=self.recipe.batch_size, images=len(images)
         )
         view = VIEWS[self.recipe.views](images, self.recipe.crop_scale, source)
         return self.ready(view).contiguous(memory_format=torch.channels_last)
 
     def views(self, step: int) -> tuple[Tensor, Tensor]:
-        """Query and key view of the step's images, (n, C, S, S) each."""
         images = self.images(self.shuffle.rows(step)[1])
         return two_views(partial(self.view, step=step), images, images)
 
     def sample(self, count: int) -> tuple[Tensor, Tensor]:
-        """Query and key views of `count` random training images, or of all where fewer."""
         images = self.images(sample_rows(self.shuffle.total, count, self.seed))
         view, scale = VIEWS[self.recipe.views], self.recipe.crop_scale
         query, key = (
@@ -249,23 +232,18 @@ class InMemory:
             "train": (self.data.train_images, self.data.train_labels),
             "held_out": (self.data.test_images, self.data.test_labels),
         }[part]
-        for some, right in zip(torch.split(images, CHUNK), torch.split(labels, CHUNK), strict=True):
-            yield some.float() / 255, right
+        chunks = zip(torch.split(images, CHUNK), torch.split(labels, CHUNK), strict=True)
+        for chunk, chunk_labels in chunks:
+            yield chunk.float() / 255, chunk_labels
 
     def whole(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
-        """Normalised images and labels of "train" or "held_out", in chunks."""
-        for some, right in self.chunks(part):
-            yield self.ready(some), right
+        for images, labels in self.chunks(part):
+            yield self.ready(images), labels
 
     def perturbed(self, part: str, views: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Normalised views of every image and labels, the same for every run and seed.
-
-        Args:
-            part: "train" or "held_out".
-            views: mild random views of each image, see `eqco.data.augmentations.MILD`.
-        """
+        """Normalised views (MILD ones) of every image and labels, the same for every run."""
         mild = MILD[self.recipe.views]
         for view in range(views):
             generator = generator_for(0, "perturbed", part, view)
-            for some, right in self.chunks(part):
-                yield self.ready(mild(some, generator)), right
+            for images, labels in self.chunks(part):
+                yield self.ready(mild(images, generator)), labels

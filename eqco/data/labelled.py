@@ -60,13 +60,16 @@ def split_by_content(root: Path) -> ImageTree:
     labels, hashes = whole.labels.tolist(), [content_hash(path) for path in whole.paths()]
     held_out: set[str] = set()
     for label, name in enumerate(classes):
-        own = sorted({each for each, of in zip(hashes, labels, strict=True) if of == label})
-        if len(own) < 2:
-            raise ValueError(f"class folder {root / name} has {len(own)} image(s), 2 are needed")
-        held_out.update(own[: max(1, len(own) // SHARE)])
+        pairs = zip(hashes, labels, strict=True)
+        distinct = sorted({content for content, other in pairs if other == label})
+        if len(distinct) < 2:
+            raise ValueError(
+                f"class folder {root / name} has {len(distinct)} image(s), 2 are needed"
+            )
+        held_out.update(distinct[: max(1, len(distinct) // SHARE)])
     names, parts = whole.names(), []
     for out in (False, True):
-        rows = [row for row, each in enumerate(hashes) if (each in held_out) == out]
+        rows = [row for row, content in enumerate(hashes) if (content in held_out) == out]
         parts.append(split_of(root, [names[row] for row in rows], [labels[row] for row in rows]))
     return ImageTree(root, classes, *parts)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from eqco.data.dataloader import loader, start_server
 from eqco.data.decode import decode
 from eqco.data.image_folder import ImageTree, Split
 from eqco.runtime.distributed import rank, world_size
-from eqco.runtime.rng import Shuffle, ViewSources, generator_for, sample_rows
+from eqco.runtime.rng import Shuffle, generator_for, sample_rows, view_slices
 
 PROBE_CROP_SCALE = 0.08
 SIDES = (3 / 4, 4 / 3)  # width by height of a random crop
@@ -61,30 +62,24 @@ def random_box(
     return (height - h) // 2, (width - w) // 2, h, w
 
 
+@dataclass(eq=False)
 class RandomCropDataset(Dataset[tuple[Tensor, int]]):
     """Random crops of the images of a split; item (epoch, index) depends on nothing else.
 
-    Args:
-        split: the images.
+    Attributes:
         size: S, side of the crops.
         crop_scale: smallest area of a crop, as a fraction of the image.
-        seed: of the crops.
         names: one for each of the V views of an image.
         flip: whether a crop is mirrored half of the time.
     """
 
-    def __init__(
-        self,
-        split: Split,
-        *,
-        size: int,
-        crop_scale: float,
-        seed: int,
-        names: Sequence[str],
-        flip: bool = False,
-    ) -> None:
-        self.split, self.seed, self.names = split, seed, tuple(names)
-        self.size, self.crop_scale, self.flip = size, crop_scale, flip
+    split: Split
+    _: KW_ONLY
+    size: int
+    crop_scale: float
+    seed: int
+    names: Sequence[str]
+    flip: bool = False
 
     def crop(self, image: Tensor, generator: torch.Generator) -> Tensor:
         """A random part of an image (3, H, W), resized to (3, S, S)."""
@@ -101,7 +96,7 @@ class RandomCropDataset(Dataset[tuple[Tensor, int]]):
         epoch, index = place
         image = decode(self.split.path(index))
         generators = (generator_for(self.seed, name, epoch, index) for name in self.names)
-        crops = torch.stack([self.crop(image, each) for each in generators])
+        crops = torch.stack([self.crop(image, generator) for generator in generators])
         return crops, int(self.split.labels[index])
 
 
@@ -137,14 +132,7 @@ class StepBatchSampler(Sampler[list[tuple[int, int]]]):
 
 
 class FromFiles:
-    """Images of a tree, read during a run; see `eqco.data.Images`.
-
-    Args:
-        tree: the files.
-        recipe: batch size, views and size of the images.
-        seed: of batches, crops and views.
-        machine: its device, and its workers, which decode and crop ahead.
-    """
+    """Images of a tree, which workers decode and crop ahead; see `eqco.data.Images`."""
 
     note = ""
 
@@ -156,37 +144,29 @@ class FromFiles:
         self.shuffle = Shuffle(len(tree.train), recipe.batch_size, seed)
         self.mean = torch.tensor(IMAGENET_MEAN, device=machine.device)
         self.std = torch.tensor(IMAGENET_STD, device=machine.device)
-        self.crops = self.make_crops(VIEW_NAMES)
+        self.crops = RandomCropDataset(
+            tree.train,
+            size=recipe.image_size or 224,
+            crop_scale=recipe.crop_scale,
+            seed=seed,
+            names=VIEW_NAMES,
+        )
         self.last = self.shuffle.per_epoch * recipe.epochs
         self.ahead: Iterator[Any] = iter(())
         self.next_step = -1
-
-    def make_crops(
-        self, names: Sequence[str], crop_scale: float | None = None, flip: bool = False
-    ) -> RandomCropDataset:
-        """Random crops of the training images, one for each name."""
-        return RandomCropDataset(
-            self.tree.train,
-            size=self.recipe.image_size or 224,
-            crop_scale=self.recipe.crop_scale if crop_scale is None else crop_scale,
-            seed=self.seed,
-            names=names,
-            flip=flip,
-        )
 
     def view(self, crops: Tensor, names: Sequence[str], step: int) -> Tensor:
         """The rest of a view, on crops (V * n, 3, S, S) in [0, 1]: normalised, channels last.
 
         `names` are of the V views that are made at once.
         """
-        source = ViewSources.of(
+        source = view_slices(
             names, seed=self.seed, step=step, total=self.recipe.batch_size, images=len(crops)
         )
         view = normalise(AFTER_CROP[self.recipe.views](crops, source), self.mean, self.std)
         return view.contiguous(memory_format=torch.channels_last)
 
     def views(self, step: int) -> tuple[Tensor, Tensor]:
-        """Query and key view of the step's images, (n, 3, S, S) each."""
         if step != self.next_step:  # a run begins, or continues from a checkpoint
             steps = StepBatchSampler(self.shuffle, step, self.last)
             self.ahead = loader(self.crops, self.machine, batch_sampler=steps)
@@ -196,8 +176,7 @@ class FromFiles:
         return two_views(partial(self.view, step=step), crops[:, 0], crops[:, 1])
 
     def sample(self, count: int) -> tuple[Tensor, Tensor]:
-        """Query and key views of `count` random training images, or of all where fewer."""
-        crops = self.make_crops([f"describe-{name}" for name in VIEW_NAMES])
+        crops = replace(self.crops, names=[f"describe-{name}" for name in VIEW_NAMES])
         rows = sample_rows(self.shuffle.total, count, self.seed).tolist()
         both = torch.stack([crops[0, row][0] for row in rows]).float() / 255
         query, key = (
@@ -215,7 +194,7 @@ class FromFiles:
     def whole(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalised images and labels of "train" or "held_out": this process's share."""
         split = {"train": self.tree.train, "held_out": self.tree.held_out}[part]
-        centres = CenterCropDataset(split, self.recipe.image_size or 224)
+        centres = CenterCropDataset(split, self.crops.size)
         share = range(rank(), len(split), world_size())
         for images, labels in loader(centres, self.machine, sampler=share, batch_size=CHUNK):
             yield self.ready(images), labels.to(self.machine.device)
@@ -224,7 +203,7 @@ class FromFiles:
         self, shuffle: Shuffle, first: int, last: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Random crops (n, 3, S, S), uint8, and labels of the steps `first` to `last` - 1."""
-        crops = self.make_crops(("probe",), PROBE_CROP_SCALE, flip=True)
+        crops = replace(self.crops, names=("probe",), crop_scale=PROBE_CROP_SCALE, flip=True)
         steps = StepBatchSampler(shuffle, first, last)
         for images, labels in loader(crops, self.machine, batch_sampler=steps):
             yield images[:, 0], labels

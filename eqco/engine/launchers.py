@@ -44,28 +44,28 @@ def choose_device(text: str, launcher: str = "here") -> str:
         return "cuda" if has_gpu else "cpu"
     kind = text.partition(":")[0]
     check_name("device", kind, DEVICES)
-    here = torch.accelerator.current_accelerator(check_available=True)
-    known = ("cpu", "cuda" if has_gpu else "", here.type if here else "")
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    known = ("cpu", "cuda" if has_gpu else "", accelerator.type if accelerator else "")
     if kind not in known and launcher != "slurm":
         raise ValueError(f"--device {text}: torch sees no such device here, use --device cpu")
     return text
 
 
-def do_shared(own: Run, progress: Progress | None = None) -> Record | None:
+def do_shared(job: Run, progress: Progress | None = None) -> Record | None:
     """Do a run in this process, together with the others that torchrun started.
 
     Returns:
         The record; None on all processes but the first.
     """
-    check_writable(own.folder)
-    check_writable(own.machine.checkpoints)
-    check_locks(own.machine.checkpoints)
-    device = distributed.start(own.machine.device)
+    check_writable(job.folder)
+    check_writable(job.machine.checkpoints)
+    check_locks(job.machine.checkpoints)
+    device = distributed.start(job.machine.device)
     try:
-        return run(*own._replace(machine=replace(own.machine, device=device)), progress)
+        return run(*job._replace(machine=replace(job.machine, device=device)), progress)
     except RuntimeError as error:
-        if why := distributed.lost(error):
-            raise TrainingError(f"{own.run_id} cannot go on, {why}; {own.kept()}") from error
+        if why := distributed.lost_process(error):
+            raise TrainingError(f"{job.run_id} cannot continue, {why}; {job.kept()}") from error
         raise
     finally:
         distributed.stop()
@@ -95,12 +95,9 @@ def check_processes(run: Run, processes: int) -> None:
 
 
 def torchrun_command(job: Path, processes: int, options: Sequence[str] = ()) -> list[str]:
-    """What starts a run on `processes` processes of this node.
+    """What starts the run of a job file on processes of this node, one a GPU.
 
-    Args:
-        job: the job file.
-        processes: of this node, one a GPU.
-        options: torchrun's, for instance of a rendezvous of several nodes; none for this node.
+    `options` are torchrun's, such as the rendezvous of several nodes; none for this node alone.
     """
     return [
         *(sys.executable, "-m", "torch.distributed.run"),
@@ -124,13 +121,13 @@ def by_torchrun(run: Run, processes: int, options: Sequence[str] = ()) -> Record
             status = wait_for(command)
     except Stopped as stop:
         raise Stopped(stop.number, run.kept()) from stop
-    found = run.record()
-    if status or found is None:
+    record = run.record()
+    if status or record is None:
         raise TrainingError(
             f"{run.run_id} ended with status {status}; {run.kept()}, "
             f"continue with: {shlex.join(command)}"
         )
-    return found
+    return record
 
 
 GRACE = 90.0  # seconds; torchrun itself gives its processes 30 s to save
@@ -157,12 +154,11 @@ def wait_for(command: list[str]) -> int:
 
 def end(child: subprocess.Popen[bytes], number: int) -> None:
     """Pass a signal on, and return when the process has ended; kill it after GRACE."""
-    deadline = time.monotonic() + GRACE
     if child.poll() is None:
         child.send_signal(number)
-    while child.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if child.poll() is None:
+    try:
+        child.wait(GRACE)
+    except subprocess.TimeoutExpired:
         child.kill()
 
 
@@ -194,7 +190,6 @@ def by_slurm(
     """Submit a run as one job of one node; returns submitit's job at once.
 
     Args:
-        run: what to do.
         processes: GPUs of the job.
         logs: folder of submitit's files.
         cluster: "slurm", or "local" for a process on this machine.
@@ -213,12 +208,12 @@ def by_slurm(
         check_sharing(run.recipe, processes)
     executor = submitit.AutoExecutor(folder=logs, cluster=cluster)
     cpus = processes * (run.machine.workers + 1)  # one task runs torchrun and its processes
-    given = {"name": run.run_id, "nodes": 1, "tasks_per_node": 1, "cpus_per_task": cpus}
-    given |= parameters
+    options = {"name": run.run_id, "nodes": 1, "tasks_per_node": 1, "cpus_per_task": cpus}
+    options |= parameters
     if run.machine.device.startswith("cuda"):
-        given.setdefault("gpus_per_node", processes)
+        options.setdefault("gpus_per_node", processes)
     try:
-        executor.update_parameters(**given)
+        executor.update_parameters(**options)
     except (AssertionError, NameError, TypeError, ValueError) as error:
         raise ValueError(f"submitit does not take these options: {error}") from error
     run = run.absolute()

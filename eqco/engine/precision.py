@@ -29,12 +29,7 @@ def reported_units() -> set[str]:
 
 
 def emulation(precision: str, device: str) -> str:
-    """Why training would be slow, in words; "" where it would not be.
-
-    Args:
-        precision: of the recipe.
-        device: of the machine.
-    """
+    """Why training in a precision on a device would be slow; "" where it would not be."""
     if precision != "bfloat16" or device != "cpu" or reported_units():
         return ""
     return (

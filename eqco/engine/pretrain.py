@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from eqco.artifacts.record_schema import FINITE, WHOLE
 from eqco.artifacts.run_files import Run
 from eqco.data import Images
 from eqco.engine.precision import emulation
@@ -31,10 +32,9 @@ from eqco.methods.ahead import Ahead
 from eqco.runtime.distributed import average_buffers, mean_over_ranks, world_size
 from eqco.runtime.resumable import ResumableTask, restore_optimizer
 from eqco.runtime.rng import generator_for
-from eqco.runtime.validation import Number, TrainingError
+from eqco.runtime.validation import TrainingError
 
 CURVE_POINTS = 50
-WHOLE, FINITE = Number(0, whole=True), Number(-1e300)
 
 
 def learning_rate_at(step: int, steps: int, warmup_steps: float, peak: float) -> float:
@@ -58,7 +58,6 @@ def readable(value: Tensor) -> Callable[[], float]:
     copied = torch.cuda.current_stream().record_event()
 
     def read() -> float:
-        """The number, as soon as it is copied."""
         copied.synchronize()
         return number.item()
 
@@ -125,14 +124,14 @@ class Pretraining(ResumableTask):
         """The loss of this step's views."""
         low = self.recipe.precision == "bfloat16"
         with torch.autocast(self.machine.device.split(":")[0], torch.bfloat16, enabled=low):
-            found = self.forward(*views, generator_for(self.seed, "negatives", self.step))
+            similarities = self.forward(*views, generator_for(self.seed, "negatives", self.step))
         losses, settings = LOSSES[self.recipe.loss].losses, self.recipe.loss_settings()
         if self.averages is not None:
             rows = self.images.shuffle.rows(self.step)[1]
             losses = partial(losses, average=partial(self.averages.update, rows))
-        loss = losses(found, **settings).mean()
+        loss = losses(similarities, **settings).mean()
         if self.recipe.variance_penalty:
-            penalty = variance_penalty(found.negatives(), self.images.shuffle.total)
+            penalty = variance_penalty(similarities.negatives(), self.images.shuffle.total)
             loss = loss + self.recipe.variance_penalty * penalty
         return loss
 
@@ -198,8 +197,8 @@ class Pretraining(ResumableTask):
         kept = f"{path} is of an earlier step" if path.exists() else "it has no checkpoint"
         return TrainingError(
             f"{self.run.run_id} diverged at step {step} of {self.steps} "
-            f"({why}), and the same recipe would again: lower learning_rate "
-            f"{self.recipe.learning_rate:g} in another one (eqco train --learning-rate); {kept}"
+            f"({why}), and would again: lower learning_rate {self.recipe.learning_rate:g} "
+            f"(eqco train --learning-rate); {kept}"
         )
 
     def state(self) -> dict[str, Any]:
@@ -221,7 +220,6 @@ class Pretraining(ResumableTask):
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue where `state` was taken."""
         self.method.load_state_dict(state["method"])
         restore_optimizer(self.optimizer, state["optimizer"], self.step)
         if self.averages is not None:
@@ -238,10 +236,7 @@ class Pretraining(ResumableTask):
 def pretrain(run: Run, images: Images, progress: Progress | None = None) -> Trainer[Pretraining]:
     """Train the encoder of a run that is held, resuming from its checkpoint where there is one.
 
-    Args:
-        run: recipe, seed and machine.
-        images: of the recipe, see `eqco.data.open_images`.
-        progress: called after each step with ("training", step, steps, loss).
+    `progress` is called after each step with ("training", step, steps, loss).
 
     Returns:
         The trainer, with the trained method at `task.method`; its checkpoint stays.

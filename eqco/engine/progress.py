@@ -31,11 +31,9 @@ def curve(losses: Sequence[float]) -> str:
 
 
 class Log:
-    """Progress as lines of text, one a minute at most, for logs of jobs that nobody watches.
+    """Progress as lines of text, one in so many seconds, for logs of jobs that nobody watches.
 
-    Args:
-        images: images of a step, all processes together.
-        seconds: between two lines.
+    `images` are those of a step, all processes together.
     """
 
     def __init__(self, images: int, seconds: float = 60.0) -> None:

@@ -70,14 +70,14 @@ def run(
         Stopped: by a signal; it says what is saved.
     """
     folder = check_folder("folder", folder)
-    own = Run(recipe, seed, machine, folder)
-    with own.hold(again=again), catching():
+    job = Run(recipe, seed, machine, folder)
+    with job.hold(again=again), catching():
         # Another process may just have ended this run.
         done = None if again else Record.find(folder, recipe, seed)
         (todo,) = distributed.any_rank(done is None and distributed.rank() == 0)
         if todo:
             with settings_of_torch(machine.threads):
-                done = measured(own, progress)
+                done = train_and_probe(job, progress)
             if done is not None:
                 with deferred():
                     done.write(folder)
@@ -102,7 +102,7 @@ def settings_of_torch(threads: int) -> Iterator[None]:
         torch.backends.cudnn.benchmark = chosen
 
 
-def measured(run: Run, progress: Progress | None) -> Record | None:
+def train_and_probe(run: Run, progress: Progress | None) -> Record | None:
     """Pretrain, probe and describe: the record of a run, not yet written; of the first process."""
     recipe, seed, machine = run.recipe, run.seed, run.machine
     started, clock = now(), time.monotonic()
@@ -145,7 +145,7 @@ def measured(run: Run, progress: Progress | None) -> Record | None:
 def untrained(recipe: Recipe) -> Recipe:
     """The same backbone and probe with no pretraining at all: one record for all rows."""
     unused: dict[str, Any] = {loss.setting: None for loss in LOSSES.values() if loss.setting}
-    unused |= {name: LATER[name] for each in METHODS.values() for name in each.own_fields}
+    unused |= {name: LATER[name] for method in METHODS.values() for name in method.own_fields}
     return replace(
         recipe,
         method="simo",

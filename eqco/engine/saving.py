@@ -12,23 +12,19 @@ import torch
 from eqco.artifacts.checkpoint import earlier, save
 
 
-def copied(value: Any) -> Any:
+def copied_to_cpu(value: Any) -> Any:
     """A copy of nested tables and lists on the CPU; that of a GPU's tensors is still being made."""
     if torch.is_tensor(value):
         return value.to("cpu", non_blocking=True, copy=True)  # of a GPU's, into pinned memory
     if isinstance(value, dict):
-        return {name: copied(inner) for name, inner in value.items()}
-    return type(value)(map(copied, value)) if isinstance(value, list | tuple) else value
+        return {name: copied_to_cpu(inner) for name, inner in value.items()}
+    return type(value)(map(copied_to_cpu, value)) if isinstance(value, list | tuple) else value
 
 
 class Saver:
     """Writes the checkpoints of a run, one after the other.
 
     Where the system refuses one, as on a full disk, a warning says so, and training goes on.
-
-    Args:
-        path: of the checkpoint.
-        device: where the run trains.
 
     Attributes:
         unsaved: why the last checkpoint could not be written; "" where it was.
@@ -49,7 +45,7 @@ class Saver:
         if not self.on_gpu or done or not self.path.exists():
             self.note(self.refusal(state), done)
             return
-        copy, event = copied(state), torch.cuda.current_stream().record_event()
+        copy, event = copied_to_cpu(state), torch.cuda.current_stream().record_event()
         self.writing = self.thread.submit(self.refusal, copy, event)
 
     def close(self) -> None:
@@ -65,7 +61,7 @@ class Saver:
         try:
             save(self.path, state)
         except OSError as error:
-            kept = [each for each in (self.path, earlier(self.path)) if each.exists()]
+            kept = [path for path in (self.path, earlier(self.path)) if path.exists()]
             last = "the earlier one is kept" if kept else "there is no earlier one"
             return f"checkpoint {self.path} cannot be written ({error.strerror}), {last}"
         return ""

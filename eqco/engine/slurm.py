@@ -33,13 +33,7 @@ NOTE = ".submitted.json"  # ending of the file that says by which job a run was 
 
 
 def remember(run: Run, job: Any, cluster: str) -> None:
-    """Note the job of a run, so that the same command does not submit it again.
-
-    Args:
-        run: what was submitted.
-        job: of submitit.
-        cluster: submitit's name of the kind of cluster.
-    """
+    """Note submitit's job of a run, so that the same command does not submit it again."""
     body = {"job": str(getattr(job, "job_id", "")), "cluster": cluster}
     write_atomically(run.beside(NOTE), json.dumps(body) + "\n")
 
@@ -52,13 +46,12 @@ def queue_state(run: Run) -> str:
     """
     note = run.beside(NOTE)
     try:
-        found = read_json(note)
-        job, cluster = plain(str(found["job"])), found["cluster"]
+        submission = read_json(note)
+        job, cluster = plain(str(submission["job"])), submission["cluster"]
     except (OSError, ValueError, KeyError, TypeError):  # none, or not ours
         return ""
     if cluster == "local":
         return "RUNNING" if is_alive(job) else ""
-    why = ""
     try:
         words = ["squeue", "--noheader", "--format=%T", "--jobs", job]
         done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
@@ -68,8 +61,8 @@ def queue_state(run: Run) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         why = str(error)
     raise TrainingError(
-        f"{run.run_id} was submitted as job {job}, and squeue does not tell its state ({why}): try "
-        f"again, or move {note} away to submit it once more"
+        f"{run.run_id} was submitted as job {job}, and squeue does not report its state ({why}): "
+        f"try again, or move {note} away to submit it once more"
     )
 
 

@@ -28,11 +28,7 @@ Views: TypeAlias = tuple[Tensor, Tensor]
 class Size:
     """What a run of a scale has to do, as far as its price depends on it.
 
-    Attributes:
-        recipe: SiMo with InfoNCE.
-        side, channels: of its images.
-        images: training images of one epoch.
-        batch: images of a step that is timed on a CPU, where a whole batch takes too long.
+    On a CPU steps of `batch` images are timed, since a whole batch takes too long.
     """
 
     recipe: Recipe
@@ -60,11 +56,9 @@ class ReadyViews:
         self.shuffle, self.made = shuffle, views
 
     def views(self, step: int) -> Views:
-        """The views of a step."""
         return self.made[step % len(self.made)]
 
     def sample(self, count: int) -> Views:
-        """Some of the views."""
         query, key = self.made[0]
         return query[:count], key[:count]
 
@@ -76,9 +70,12 @@ class ReadyViews:
 def noise(size: Size, batch: int, device: str) -> ReadyViews:
     """Noise of the size of a scale's views."""
     shape = (batch, size.channels, size.side, size.side)
-    generators = (generator_for(0, "speed", view) for view in range(2))
-    views = (torch.randn(shape, generator=each, device="cpu").to(device) for each in generators)
-    query, key = (view.contiguous(memory_format=torch.channels_last) for view in views)
+    query, key = (
+        torch.randn(shape, generator=generator_for(0, "speed", view), device="cpu")
+        .to(device)
+        .contiguous(memory_format=torch.channels_last)
+        for view in range(2)
+    )
     return ReadyViews(Shuffle(size.images, batch, 0), [(query, key)])
 
 
@@ -102,7 +99,6 @@ def seconds_per_call(
     """
 
     def finished() -> float:
-        """The time when the device has done all of its work."""
         torch.get_device_module(device).synchronize()  # does nothing on a CPU
         return clock()
 
@@ -118,12 +114,7 @@ def seconds_per_call(
 def images_per_second(size: Size, machine: Machine, seconds: float) -> float:
     """Images of training a second, in the recipe's precision where it is not emulated.
 
-    A step is not timed, then steps for some seconds.
-
-    Args:
-        size: what is trained.
-        machine: device and threads.
-        seconds: of timed steps, at least one of them.
+    A first step is not timed, then steps for some seconds, at least one.
     """
     batch = size.batch if machine.device == "cpu" else size.recipe.batch_size
     precision = fast_precision(size.recipe.precision, machine.device)

@@ -11,6 +11,7 @@ from signal import SIGTERM
 from typing import Generic, TypeVar
 
 from eqco.artifacts.checkpoint import Damaged, earlier, load, set_aside
+from eqco.artifacts.record_schema import NOT_NEGATIVE, WHOLE
 from eqco.artifacts.run_files import Run
 from eqco.engine.progress import Progress
 from eqco.engine.saving import Saver
@@ -28,12 +29,6 @@ Task = TypeVar("Task", bound=ResumableTask)
 
 class Trainer(Generic[Task]):
     """Trains a task to its end, from its checkpoint where there is one.
-
-    Args:
-        task: what is trained; its `step` is kept here.
-        run: what it is a part of; its device, and time between checkpoints.
-        path: of the checkpoint.
-        stage: what progress calls it.
 
     Attributes:
         seconds: wall time of all sessions of a resumed run together.
@@ -54,8 +49,8 @@ class Trainer(Generic[Task]):
             TrainingError: there are checkpoints, none of which can be used.
         """
         chosen = self.take_usable() if rank() == 0 else None
-        found, before = any_rank(chosen is not None, chosen == earlier(self.path))
-        if found and rank() > 0:
+        resumes, before = any_rank(chosen is not None, chosen == earlier(self.path))
+        if resumes and rank() > 0:
             self.take(earlier(self.path) if before else self.path)
 
     def take(self, path: Path) -> bool:
@@ -70,8 +65,8 @@ class Trainer(Generic[Task]):
             if not self.task.fits(state):
                 return False
             step = Number(0, self.task.steps, whole=True).check("step", state["step"])
-            seconds = Number(0).check("seconds", state.get("seconds", 0.0))
-            resumed = Number(0, whole=True).check("resumed", state.get("resumed", 0))
+            seconds = NOT_NEGATIVE.check("seconds", state.get("seconds", 0.0))
+            resumed = WHOLE.check("resumed", state.get("resumed", 0))
             self.task.step = step
             self.task.restore(state)
         except KeyError as error:
@@ -101,22 +96,20 @@ class Trainer(Generic[Task]):
             fits = self.take(before)
         except TrainingError as second:
             raise TrainingError(
-                f"{first}, nor can the one before it be used ({second}): move both away to train "
-                f"{name} from the start"
+                f"{first}, and the one before it cannot be used either ({second}): move both away "
+                f"to train {name} from the start"
             ) from second
         if self.path.exists():
             first = Damaged(f"{first}, it is kept as {set_aside(self.path)}")
         if fits:
-            told = f"continuing from the one before it, {before}, step {self.task.step} of"
-            warnings.warn(f"{first}: {told} {self.task.steps}", RuntimeWarning, stacklevel=2)
+            action = f"continuing from the one before it, {before}, step {self.task.step} of"
+            warnings.warn(f"{first}: {action} {self.task.steps}", RuntimeWarning, stacklevel=2)
         return before if fits else None
 
-    def agreed(self, seconds: float, before: int) -> tuple[bool, int]:
+    def shared_decision(self, seconds: float, before: int) -> tuple[bool, int]:
         """Whether to save now, and the signal that asks the run to stop, or 0; on every process.
 
-        Args:
-            seconds: since the last checkpoint; the first process's clock counts.
-            before: steps done before these. On a GPU processes agree at every tenth step only.
+        The first process's clock counts. On a GPU processes agree at every tenth step only.
         """
         due, number = seconds > self.run.machine.checkpoint_seconds, pending()
         step = self.task.step
@@ -169,7 +162,7 @@ class Trainer(Generic[Task]):
                 value = self.task.advance()
                 clock = time.monotonic()
                 self.seconds = sofar + clock - started
-                due, number = self.agreed(clock - saved, before)
+                due, number = self.shared_decision(clock - saved, before)
                 if due or number:
                     self.save()
                     saved = clock

@@ -30,12 +30,7 @@ def check_unchanged(backbone: nn.Module, before: str) -> None:
 
 
 class Frozen:
-    """A backbone in evaluation mode.
-
-    Args:
-        backbone: has `num_features`.
-        precision: "float32", or "bfloat16" for autocast.
-    """
+    """A backbone in evaluation mode, in "float32" or, by autocast, in "bfloat16"."""
 
     def __init__(self, backbone: nn.Module, precision: str = "float32") -> None:
         self.backbone = backbone
@@ -74,12 +69,7 @@ class FeatureProbe:
         self.correct: dict[str, str] = {}
 
     def features(self, part: str, views: int = 0) -> tuple[Tensor, Tensor]:
-        """Features (M, F) and labels (M,) of "train" or "held_out".
-
-        Args:
-            part: of the images.
-            views: perturbed views of each image, or 0 for whole images.
-        """
+        """Features (M, F) and labels (M,) of a part: of whole images, or of perturbed views."""
         batches = self.images.perturbed(part, views) if views else self.images.whole(part)
         return Frozen(self.backbone).of_batches(batches)
 
@@ -94,11 +84,11 @@ class FeatureProbe:
         if rank() > 0:
             return {}
         before, classes = state_hash(self.backbone), self.images.num_classes
-        found: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         for names, times in ((WHOLE, 0), (PERTURBED, 1)):
             train, test = (self.features(part, views * times) for part, views in VIEWS)
             percents, kept = judge(names, train, test, classes, self.recipe)
-            found |= percents
+            metrics |= percents
             self.correct |= kept
         check_unchanged(self.backbone, before)
-        return found
+        return metrics

@@ -28,9 +28,9 @@ from eqco.runtime.validation import TrainingError
 STEPS_AT_ONCE = 16
 
 
-def in_order(own: Tensor) -> Tensor:
+def in_order(local: Tensor) -> Tensor:
     """Rows of all processes in the order of the images; process r of R has images r, r + R, ..."""
-    rows = gather_uneven(own)
+    rows = gather_uneven(local)
     places = [torch.arange(r, len(rows), world_size(), device="cpu") for r in range(world_size())]
     ordered = torch.empty_like(rows)
     ordered[torch.cat(places).to(rows.device)] = rows
@@ -98,9 +98,9 @@ class CropProbe(ResumableTask):
         if self.batches is None:
             self.batches = self.images.probe_crops(self.shuffle, self.step, self.steps)
         parts = zip(*islice(self.batches, STEPS_AT_ONCE), strict=True)
-        there = [[each.to(self.device, non_blocking=True) for each in part] for part in parts]
-        crops, labels = map(torch.cat, there)
-        return crops, labels, len(there[1][0])
+        batches = [[tensor.to(self.device, non_blocking=True) for tensor in part] for part in parts]
+        crops, labels = map(torch.cat, batches)
+        return crops, labels, len(batches[1][0])
 
     def advance(self) -> float:
         """Several steps, whose images go through the backbone at once.
@@ -111,19 +111,19 @@ class CropProbe(ResumableTask):
         """
         crops, labels, size = self.next_images()
         features = self.frozen.features(self.images.ready(crops))
-        for own, right in zip(torch.split(features, size), torch.split(labels, size), strict=True):
-            loss = self.fit(own, right)
+        batches = zip(torch.split(features, size), torch.split(labels, size), strict=True)
+        for batch, batch_labels in batches:
+            loss = self.fit(batch, batch_labels)
         value = mean_over_ranks(loss).item()
         if not value < float("inf"):
             raise TrainingError(
                 f"the probe of {self.name} diverged at step {self.step} of {self.steps} (the loss "
-                f"is {value}), and the same recipe would again: make one with "
-                f"probe_learning_rate below {self.recipe.probe_learning_rate:g}"
+                f"is {value}), and would again: use a recipe with probe_learning_rate below "
+                f"{self.recipe.probe_learning_rate:g}"
             )
         return value
 
     def state(self) -> dict[str, Any]:
-        """Everything that a resumed probe needs."""
         return {
             "backbone": self.hash,
             "classifier": self.classifier.state_dict(),
@@ -131,11 +131,9 @@ class CropProbe(ResumableTask):
         }
 
     def fits(self, state: dict[str, Any]) -> bool:
-        """Whether a state is of this very backbone."""
         return bool(state["backbone"] == self.hash)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue where `state` was taken."""
         self.classifier.load_state_dict(state["classifier"])
         restore_optimizer(self.optimizer, state["optimizer"], self.step)
 
@@ -148,9 +146,9 @@ class CropProbe(ResumableTask):
         narrow = torch.float16 if self.device.startswith("cuda") else torch.float32
         features = [torch.empty(0, self.classifier.in_features, dtype=narrow, device=self.device)]
         labels = [torch.empty(0, dtype=torch.long, device=self.device)]
-        for images, right in self.images.whole(part):
+        for images, image_labels in self.images.whole(part):
             features.append(F.normalize(self.frozen.features(images), dim=1).to(narrow))
-            labels.append(right)
+            labels.append(image_labels)
         return in_order(torch.cat(features)), in_order(torch.cat(labels))
 
     @torch.no_grad()
@@ -171,12 +169,12 @@ class CropProbe(ResumableTask):
         Raises:
             RuntimeError: the backbone changed, so the numbers would not be its own.
         """
-        found, classes = self.accuracy(), self.images.num_classes
+        metrics, classes = self.accuracy(), self.images.num_classes
         train, test = self.features("train"), self.features("held_out")
         if rank() == 0:
-            others = [name for name in WHOLE if name not in found]
+            others = [name for name in WHOLE if name not in metrics]
             percents, kept = judge(others, train, test, classes, self.recipe)
-            found |= percents
+            metrics |= percents
             self.correct |= kept
         check_unchanged(self.frozen.backbone, self.hash)
-        return found
+        return metrics

@@ -25,12 +25,9 @@ LEAST_VARIANCE = 1e-6  # of the largest; directions below it are noise of the fe
 
 
 def whiten(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
-    """Both parts, shifted and turned so that the training features have covariance 1.
+    """Both parts (M, F), shifted and turned so that the training features have covariance 1.
 
     The fit then needs a third of the iterations, and one penalty serves every backbone.
-
-    Args:
-        train, test: features (M, F).
     """
     mean = train.mean(dim=0)
     centred = train - mean
@@ -59,30 +56,24 @@ def objective(
     total = weights.new_zeros(())
     rows = max(1, BLOCK.get(weights.device.type, BLOCK_ELSEWHERE) // len(weights))
     transposed = weights.T.contiguous()
-    for some, right in zip(torch.split(features, rows), torch.split(labels, rows), strict=True):
-        logits = some @ transposed
+    blocks = zip(torch.split(features, rows), torch.split(labels, rows), strict=True)
+    for block, block_labels in blocks:
+        logits = block @ transposed
         logits -= logits.amax(dim=1, keepdim=True)
-        correct = logits.gather(1, right[:, None])
+        correct = logits.gather(1, block_labels[:, None])
         share = logits.exp_()
         sums = share.sum(dim=1, keepdim=True)
         total += (sums.log() - correct).sum()
         share /= sums
-        share.scatter_add_(1, right[:, None], torch.full_like(correct, -1.0))
-        gradient.addmm_(share.T, some)
+        share.scatter_add_(1, block_labels[:, None], torch.full_like(correct, -1.0))
+        gradient.addmm_(share.T, block)
     gradient /= len(features)
     gradient[:, :-1] += penalty * weights[:, :-1]
     return total / len(features) + penalty / 2 * (weights[:, :-1] ** 2).sum(), gradient
 
 
 def fit(features: Tensor, labels: Tensor, num_classes: int, penalty: float) -> Tensor:
-    """Weights (C, F + 1) that minimise the objective, by L-BFGS with a strong-Wolfe line search.
-
-    Args:
-        features: whitened, with a last column of ones, shape (M, F + 1).
-        labels: shape (M,).
-        num_classes: C.
-        penalty: on the weights, > 0.
-    """
+    """Weights (C, F + 1) that minimise `objective`, by L-BFGS with a strong-Wolfe line search."""
     weights = features.new_zeros(num_classes, features.shape[1])
     optimizer = torch.optim.LBFGS(
         [weights],

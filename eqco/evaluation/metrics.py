@@ -21,21 +21,19 @@ from eqco.losses.tensors import of_usual_length, unit
 # Bounds on what is held at once, for a million features.
 CHUNK = 65_536
 MOST_SIMILARITIES = 2**28
+VOTE_TEMPERATURE = 0.1
 MILESTONES = (2 / 3, 8 / 9)  # of the epochs, where the rate falls: 60 and 80 of 90
 
 
 @torch.no_grad()
-def weighted_knn(
-    train: Labelled, test: Tensor, num_classes: int, *, neighbours: int, temperature: float = 0.1
-) -> Tensor:
-    """Labels by kNN of cosines, votes weighted by exp(cosine / temperature), shape (M,).
+def weighted_knn(train: Labelled, test: Tensor, num_classes: int, *, neighbours: int) -> Tensor:
+    """Labels by kNN of cosines, votes weighted by exp(cosine / VOTE_TEMPERATURE), shape (M,).
 
     Args:
         train: features (M, F) and labels (M,).
         test: features of the images to be classified, shape (M, F).
         num_classes: how many classes the labels come from.
         neighbours: how many training images vote; all of them where there are fewer.
-        temperature: of the votes, > 0.
 
     Source: Wu et al., arXiv 1805.01978.
     """
@@ -45,7 +43,7 @@ def weighted_knn(
     for part in torch.split(F.normalize(of_usual_length(test), dim=1), chunk):
         cosine, rows = (part @ bank.T).topk(min(neighbours, len(bank)), dim=1)
         votes = torch.zeros(len(part), num_classes, device=part.device)
-        votes.scatter_add_(1, train[1][rows], (cosine.float() / temperature).exp())
+        votes.scatter_add_(1, train[1][rows], (cosine.float() / VOTE_TEMPERATURE).exp())
         predicted.append(votes.argmax(dim=1))
     return torch.cat(predicted)
 
@@ -102,7 +100,7 @@ def unpacked(text: str, count: int) -> Tensor:
     """
     bits = np.unpackbits(np.frombuffer(base64.b64decode(text, validate=True), dtype=np.uint8))
     if not count <= len(bits) < count + 8:
-        raise ValueError(f"{len(bits)} bits are not those of {count} images")
+        raise ValueError(f"expected the bits of {count} images, got {len(bits)}")
     return torch.from_numpy(bits[:count].astype(bool))
 
 
@@ -131,18 +129,11 @@ WHOLE, PERTURBED = (
 def judge(
     names: Iterable[str], train: Labelled, test: Labelled, num_classes: int, recipe: Settings
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Metrics of features.
-
-    Args:
-        names: of the metrics.
-        train: features (M, F) and labels (M,), on which a metric is fitted.
-        test: those that it is judged on.
-        num_classes: how many classes the labels come from.
-        recipe: settings of the metrics.
+    """Metrics of features (M, F) and labels (M,), fitted to `train` and judged on `test`.
 
     Returns:
         Accuracies in percent, and the images that are right, `packed`, of the metrics that keep it.
     """
     correct = {name: METRICS[name].correct(train, test, num_classes, recipe) for name in names}
-    kept = {name: packed(right) for name, right in correct.items() if METRICS[name].kept}
-    return {name: percent(right) for name, right in correct.items()}, kept
+    kept = {name: packed(hits) for name, hits in correct.items() if METRICS[name].kept}
+    return {name: percent(hits) for name, hits in correct.items()}, kept

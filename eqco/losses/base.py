@@ -24,7 +24,7 @@ from eqco.losses.logits import (
 from eqco.losses.memory_bank import KeyQueue, in_backward
 from eqco.losses.plateau import Expected, range_of, watch
 from eqco.losses.registry import LOSSES
-from eqco.losses.sampling import draw_allowed, draw_columns
+from eqco.losses.sampling import check_generator, draw_allowed, draw_columns
 from eqco.losses.similarity import (
     FEW_WITH_GRADIENT,
     Similarities,
@@ -105,8 +105,9 @@ class ContrastiveLoss(nn.Module):
         size = QUEUE_SIZE.check("queue_size", size)
         if dim is not None:
             COUNT.check("the dimension of queue_size", dim)
+        self.check_drawing()
         if self.num_negatives is not None:
-            self.num_negatives = COUNT.check("num_negatives", self.num_negatives)
+            self.num_negatives = int(self.num_negatives)
             if 0 < size < self.num_negatives:
                 raise ValueError(
                     f"num_negatives is {self.num_negatives}, but the queue holds {size} keys"
@@ -121,12 +122,6 @@ class ContrastiveLoss(nn.Module):
                 "a loss with a queue contrasts the queries alone: leave two_sided out, and call "
                 "the loss once for each view"
             )
-        if self.generator is not None and not (
-            isinstance(self.generator, torch.Generator) and self.generator.device.type == "cpu"
-        ):
-            raise ValueError(
-                f"generator must be a torch.Generator of the CPU, got {shown(self.generator)}"
-            )
         for name in ("two_sided", "cross_modal", "gather", "warn"):
             if not isinstance(getattr(self, name), bool | None):
                 raise ValueError(f"{name} must be True or False, got {shown(getattr(self, name))}")
@@ -136,6 +131,13 @@ class ContrastiveLoss(nn.Module):
             self.two_sided = not (size or self.cross_modal)
         self.queue = KeyQueue(size, dim) if size else None
         self.stuck = 0  # steps in a row at the plateau
+
+    def check_drawing(self) -> None:
+        """Raise ValueError where negatives cannot be drawn: K and generator may change later."""
+        if self.num_negatives is not None:
+            COUNT.check("num_negatives", self.num_negatives)
+        if self.generator is not None:
+            check_generator(self.generator)
 
     def settings(self) -> dict[str, float]:
         """What the loss needs besides the temperature."""
@@ -180,6 +182,7 @@ class ContrastiveLoss(nn.Module):
             )
         elsewhere = self.queue is not None or (self.gather and distributed.world_size() > 1)
         check_embeddings(query, key, least=1 if elsewhere else 2)
+        self.check_drawing()
         if logit_scale is None:
             temperature = temperature_of(self.temperature)  # it may have changed since
         else:
@@ -189,13 +192,13 @@ class ContrastiveLoss(nn.Module):
             keys = distributed.gather(key) if self.gather else key  # (N, D)
             logits = self.logits(query, key, keys, ids)
             check_finite(logits.positive, "query or key")
-            with_own = self.with_negatives(logits, query, key, negatives)
+            with_own = self.add_negatives(logits, query, key, negatives)
             if not self.cross_modal:
                 loss = self.of_logits(with_own, self.reduction, temperature)
             else:
                 queries = distributed.gather(query) if self.gather else query
                 both = with_own, self.logits(key, query, queries, ids)
-                losses = torch.cat([self.of_logits(each, "none", temperature) for each in both])
+                losses = torch.cat([self.of_logits(side, "none", temperature) for side in both])
                 loss = reduced(losses, self.reduction)
             if self.queue is not None and self.training and loss.requires_grad:
                 self.queue.add(keys, loss)
@@ -220,13 +223,13 @@ class ContrastiveLoss(nn.Module):
     ) -> Similarities | MaskedSimilarities:
         """What the loss sees of queries (n, D) and their keys (n, D), among those of the batch."""
         if ids is not None:
-            return self.without_same(query, key, keys, ids)
-        found = self.similarities(query, key, keys)
+            return self.masked_logits(query, key, keys, ids)
+        logits = self.similarities(query, key, keys)
         if keys.requires_grad:
-            found.few = FEW_WITH_GRADIENT
-        return found
+            logits.few = FEW_WITH_GRADIENT
+        return logits
 
-    def without_same(
+    def masked_logits(
         self, query: Tensor, key: Tensor, keys: Tensor, ids: Tensor
     ) -> MaskedSimilarities:
         """`logits` where embeddings of one id are no negatives of each other."""
@@ -255,21 +258,22 @@ class ContrastiveLoss(nn.Module):
         positive = (query * positive_key).sum(dim=1)
         return MaskedSimilarities(query @ others.T, allowed, positive)
 
-    def with_negatives(
+    def add_negatives(
         self,
         logits: Similarities | MaskedSimilarities,
         query: Tensor,
         key: Tensor,
-        given: Tensor | None,
+        negatives: Tensor | None,
     ) -> ContrastiveLogits:
         """Logits with the similarities of further negatives, (H, D) or (N, H, D), if any."""
-        if given is None:
+        if negatives is None:
             return logits
-        check_tensors(query, given)
-        check_finite(given, "negatives")
-        own = unit(given).to(query.dtype)
+        check_tensors(query, negatives)
+        check_finite(negatives, "negatives")
+        directions = unit(negatives).to(query.dtype)
         views = [query, key] if self.two_sided else [query]
-        return WithNegatives(logits, torch.cat([similarities(each, key, own)[1] for each in views]))
+        own_similarities = torch.cat([similarities(view, key, directions)[1] for view in views])
+        return WithNegatives(logits, own_similarities)
 
     def expected(self, num_images: int | None = None) -> Expected:
         """The loss of a query at its extremes, and where an untrained or collapsed encoder has it.
@@ -332,11 +336,11 @@ class ContrastiveLoss(nn.Module):
             for field in fields(self)
             if field.name not in main and getattr(self, field.name) != field.default
         ]
-        found = {name: getattr(self, name) for name in (*main, *others)}
+        values = {name: getattr(self, name) for name in (*main, *others)}
         if isinstance(self.temperature, Tensor) and not self.temperature.is_meta:
             kind = type(self.temperature).__name__
-            found["temperature"] = f"{kind}({self.temperature.item():g})"
-        return ", ".join(f"{name}={value}" for name, value in found.items())
+            values["temperature"] = f"{kind}({self.temperature.item():g})"
+        return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
 # The default stays with __init__; as an attribute of the class it would keep a Parameter out.

@@ -26,7 +26,7 @@ from eqco.losses.interface import of_similarities
 from eqco.losses.logits import ContrastiveLogits
 
 
-def of_each_negative(logits: ContrastiveLogits, temperature: float | Tensor) -> Tensor:
+def relative_logits(logits: ContrastiveLogits, temperature: float | Tensor) -> Tensor:
     """(s_i - s_0)/t of each negative, shape (N, K); ValueError where K < 2: nothing is left out."""
     count = logits.num_negatives
     least = int(count.min()) if isinstance(count, Tensor) else count
@@ -65,15 +65,15 @@ def jackknife(
     Returns:
         Shape (N,).
     """
-    each = count[:, None] if isinstance(count, Tensor) else count
+    per_row = count[:, None] if isinstance(count, Tensor) else count
     value, softmax = loss(logits.logsumexp(dim=1)), logits.softmax(dim=1)
     largest, place = softmax.max(dim=1, keepdim=True)
     alone = largest > 0.5
     bounded = softmax.scatter(1, place, torch.where(alone, 0.5, largest))
-    rises = torch.log1p(share[:, None] * (1 - each * bounded) / (each - 1))  # L_i - L, (N, K)
+    rises = torch.log1p(share[:, None] * (1 - per_row * bounded) / (per_row - 1))  # L_i - L, (N, K)
     ratio = count / (count - 1)
-    more = ratio.log() if isinstance(ratio, Tensor) else math.log(ratio)
-    others = logits.scatter(1, place, -math.inf).logsumexp(dim=1) + more
+    log_ratio = ratio.log() if isinstance(ratio, Tensor) else math.log(ratio)
+    others = logits.scatter(1, place, -math.inf).logsumexp(dim=1) + log_ratio
     rise = (loss(others) - value)[:, None]
     rises = rises.scatter(1, place, torch.where(alone, rise, rises.gather(1, place)))
     return value - (count - 1) * mean_of_negatives(rises, logits, count)
@@ -85,8 +85,8 @@ def sample_squared_cv(logits: Tensor, count: int | Tensor) -> Tensor:
     The variance is the unbiased one; the squared mean below it is not, which costs O(1/K) of cv^2
     and O(1/K^2) of the loss, as much as is left anyway.
     """
-    each = count[:, None] if isinstance(count, Tensor) else count
-    squares = (each * logits.softmax(dim=1) - 1).square()
+    per_row = count[:, None] if isinstance(count, Tensor) else count
+    squares = (per_row * logits.softmax(dim=1) - 1).square()
     if isinstance(count, Tensor):
         squares = squares.where(logits.isfinite(), 0.0)
     return squares.sum(dim=1) / (count - 1)
@@ -104,7 +104,6 @@ def eqco_jackknife(
 
     Args:
         alpha: effective number of negatives, > 0.
-        others: those of every loss, see `ARGUMENTS`.
 
     >>> similarities = torch.tensor([0.0]), torch.tensor([[0.0, 0.4]])
     >>> round(eqco_jackknife(*similarities, temperature=0.2, alpha=16).item(), 4)
@@ -115,7 +114,7 @@ def eqco_jackknife(
 
     Source: Quenouille, Biometrika 43 (1956), for the correction; its use here is this project's.
     """
-    relative = of_each_negative(logits, temperature)
+    relative = relative_logits(logits, temperature)
     shift = log_weight(logits.num_negatives, alpha)
     share = torch.sigmoid(relative.logsumexp(dim=1) + shift)
     losses = jackknife(
@@ -140,7 +139,6 @@ def eqco_second_order(
 
     Args:
         alpha: effective number of negatives, > 0.
-        others: those of every loss, see `ARGUMENTS`.
 
     >>> similarities = torch.tensor([0.0]), torch.tensor([[0.0, 0.4]])
     >>> round(eqco_second_order(*similarities, temperature=0.2, alpha=16).item(), 4)
@@ -148,7 +146,7 @@ def eqco_second_order(
 
     Source: the second-order expansion of the logarithm, see `eqco.analysis.theory.leading_gap`.
     """
-    relative = of_each_negative(logits, temperature)
+    relative = relative_logits(logits, temperature)
     count = logits.num_negatives
     weighted = relative.logsumexp(dim=1) + log_weight(count, alpha)
     share = torch.sigmoid(weighted)
@@ -164,15 +162,12 @@ def dcl_jackknife(
 
     L_J = log K + K V(K) - (K - 1) * mean_i V(K - 1 without negative i),  V = DCL - log its number
 
-    Args:
-        others: those of every loss, see `ARGUMENTS`.
-
     >>> round(dcl_jackknife(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item(), 4)  # log 3
     1.0986
 
     Source: as `eqco_jackknife`, which minus log(alpha / K) tends to it as alpha grows.
     """
-    relative = of_each_negative(logits, temperature)
+    relative = relative_logits(logits, temperature)
     share = relative.new_ones(len(relative))
     losses = jackknife(relative, logits.num_negatives, lambda log_odds: log_odds, share)
     return reduced(losses, reduction)
@@ -185,9 +180,6 @@ def flat_nce_jackknife(
     """FlatNCE with its bias of few negatives taken out, K >= 2: 1, gradient of `dcl_jackknife`.
 
     L = e^{u - stop(u)},  u = dcl_jackknife
-
-    Args:
-        others: those of every loss, see `ARGUMENTS`.
 
     >>> flat_nce_jackknife(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item()
     1.0

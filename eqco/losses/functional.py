@@ -5,8 +5,9 @@ losses depend on a query through its log-odds alone: v = log sum_i e^{s_i/t} - s
 this project is about is in `eqco_info_nce`: log(alpha / K) added to v.
 
 A loss is written as a function of `ContrastiveLogits`, which methods and modules give it by its
-attribute `of_logits`; `of_similarities` makes it a function of similarities. Losses without the
-bias of few negatives are in `eqco.losses.bias_corrected`.
+attribute `of_logits`; `of_similarities` makes it a function of similarities and documents the
+arguments that every loss has. Losses without the bias of few negatives are in
+`eqco.losses.bias_corrected`.
 """
 
 from __future__ import annotations
@@ -96,9 +97,6 @@ def info_nce(
 
     L = -log( e^{s_0/t} / (e^{s_0/t} + sum_i e^{s_i/t}) )
 
-    Args:
-        others: those of every loss, see `ARGUMENTS`.
-
     >>> round(info_nce(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item(), 4)  # log 4
     1.3863
 
@@ -122,7 +120,6 @@ def eqco_info_nce(
 
     Args:
         alpha: effective number of negatives, > 0; None stands for K, which is InfoNCE.
-        others: those of every loss, see `ARGUMENTS`.
 
     >>> few, many = torch.zeros(2, 3), torch.zeros(2, 300)
     >>> round(eqco_info_nce(torch.zeros(2), few, temperature=0.2, alpha=16).item(), 4)  # log 17
@@ -144,9 +141,6 @@ def dcl(
 
     L = log( sum_i e^{s_i/t} ) - s_0/t
 
-    Args:
-        others: those of every loss, see `ARGUMENTS`.
-
     >>> round(dcl(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item(), 4)  # log 3
     1.0986
 
@@ -162,9 +156,6 @@ def flat_nce(
     """FlatNCE: always 1, with the gradient of DCL, whose value shows the progress.
 
     L = e^{v - stop(v)},  v = log( sum_i e^{s_i/t} ) - s_0/t
-
-    Args:
-        others: those of every loss, see `ARGUMENTS`.
 
     >>> flat_nce(torch.zeros(2), torch.zeros(2, 3), temperature=0.2).item()
     1.0
@@ -189,7 +180,6 @@ def dual_temperature(
 
     Args:
         second_temperature: t', > 0, between queries; the same t gives InfoNCE.
-        others: those of every loss, see `ARGUMENTS`.
 
     >>> half, none = torch.full((2,), 0.5), torch.zeros(2, 3)
     >>> round(dual_temperature(half, none, temperature=0.2, second_temperature=1.0).item(), 4)
@@ -199,6 +189,7 @@ def dual_temperature(
 
     Source: Zhang et al., arXiv 2203.17248 (t = 0.1, t' = 1 there).
     """
+    check_temperature(second_temperature, "second_temperature")
     log_odds = logits.log_odds(temperature)
     with torch.no_grad():
         weight = torch.sigmoid(logits.log_odds(second_temperature))
@@ -225,7 +216,6 @@ def hard_info_nce(
 
     Args:
         hardness: b, from 0 to 100; 0 gives InfoNCE.
-        others: those of every loss, see `ARGUMENTS`.
 
     >>> negatives = torch.tensor([[0.2, 0.0], [0.2, 0.0]])
     >>> round(hard_info_nce(torch.zeros(2), negatives, temperature=0.2, hardness=1).item(), 4)
@@ -238,9 +228,8 @@ def hard_info_nce(
     negatives is left out (tau_plus = 0 there), and with it the lower bound that it needs.
     """
     HARDNESS.check("hardness", hardness)
-    if hardness < 1e-30 * max(
-        1.0, temperature if isinstance(temperature, float) else 1.0
-    ):  # weights differ by no bit; t/b would overflow
+    scale = max(1.0, temperature) if isinstance(temperature, float) else 1.0
+    if hardness < 1e-30 * scale:  # weights differ by no bit; t/b would overflow
         return info_nce.of_logits(logits, temperature=temperature, reduction=reduction)
     # log( sum_i e^{(1 + b) s_i/t} / mean_i e^{b s_i/t} ) - s_0/t
     harder = logits.log_odds(temperature / (1 + hardness)) - logits.log_odds(temperature / hardness)
@@ -265,7 +254,6 @@ def sog_clr(
         sog_gamma: gamma, in (0, 1]; 1 gives DCL.
         average: (log g, gamma) -> log u, such as `MovingAverages.update` with its rows given; None
             stands for images never seen before, u = g, which is DCL too.
-        others: those of every loss, see `ARGUMENTS`.
 
     >>> half = lambda log_g, gamma: log_g + math.log(2)  # u = 2 g
     >>> case = torch.zeros(2), torch.zeros(2, 3)

@@ -15,7 +15,8 @@ from eqco.losses.logits import ContrastiveLogits, ExplicitSimilarities
 Documented = TypeVar("Documented", bound=Callable[..., Any] | type)
 P = ParamSpec("P")
 
-SHARED = re.compile(r"^    others: those of every loss.*\n", re.MULTILINE)  # of docstrings
+ARGS = re.compile(r"^Args:\n(?:    .*\n)*", re.MULTILINE)  # of a docstring
+BEHIND_ARGS = re.compile(r"^(?=>>>|Source:)|\Z", re.MULTILINE)
 ARGUMENTS = """\
     positive: cosine similarities to the key of the same image, shape (N,).
     negatives: cosine similarities to keys of other images, shape (N, K).
@@ -31,9 +32,11 @@ Raises:
 
 
 def with_arguments(documented: Documented, arguments: str = ARGUMENTS) -> Documented:
-    """Write what several losses share into the docstring of one of them."""
-    doc = inspect.cleandoc(documented.__doc__ or "")
-    documented.__doc__ = SHARED.sub(lambda _: arguments, doc)
+    """Add the arguments that several losses share to the docstring of one of them."""
+    doc = f"{inspect.cleandoc(documented.__doc__ or '')}\n\n"
+    if not ARGS.search(doc):
+        doc = BEHIND_ARGS.sub("Args:\n\n", doc, count=1)
+    documented.__doc__ = ARGS.sub(lambda own: own[0] + arguments, doc).rstrip()
     return documented
 
 
@@ -58,8 +61,9 @@ def of_similarities(loss: Callable[Concatenate[ContrastiveLogits, P], Tensor]) -
         return loss(ExplicitSimilarities(positive, negatives), *args, **settings)
 
     signature, kind = inspect.signature(loss), inspect.Parameter.POSITIONAL_OR_KEYWORD
-    own = [inspect.Parameter(name, kind, annotation="Tensor") for name in ("positive", "negatives")]
-    parameters = [*own, *list(signature.parameters.values())[1:]]
+    names = ("positive", "negatives")
+    tensors = [inspect.Parameter(name, kind, annotation="Tensor") for name in names]
+    parameters = [*tensors, *list(signature.parameters.values())[1:]]
     function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     function.of_logits = loss  # type: ignore[attr-defined]
     del function.__wrapped__  # the site would show the loss of logits

@@ -41,7 +41,7 @@ class ExplicitSimilarities:
                 f"{tuple(positive.shape)} and {tuple(negatives.shape)}"
             )
         if negatives.numel() == 0:
-            raise ValueError(f"there is nothing to contrast: negatives {tuple(negatives.shape)}")
+            raise ValueError(f"negatives must not be empty, got {tuple(negatives.shape)}")
         check_finite(positive, "positive")
         check_finite(negatives, "negatives")
         dtype = wide(torch.promote_types(positive.dtype, negatives.dtype))
@@ -118,12 +118,10 @@ class WithNegatives:
         self.num_negatives = known + own.shape[1]
 
     def log_odds(self, temperature: float | Tensor) -> Tensor:
-        """log sum_i e^{s_i/t} - s_0/t of each query, shape (N,)."""
         own = torch.logsumexp(self.own / temperature, dim=1) - self.positive / temperature
         return torch.logaddexp(self.logits.log_odds(temperature), own)
 
     def relative(self, temperature: float | Tensor) -> Tensor:
-        """(s_i - s_0)/t of each negative, shape (N, K)."""
         own = (self.own - self.positive[:, None]) / temperature
         return torch.cat([self.logits.relative(temperature), own], dim=1)
 
@@ -140,10 +138,10 @@ def check_negatives(positive_key: Tensor, negative_keys: Tensor) -> None:
     """Raise ValueError where the negatives hold the positives: both the first and the last."""
     if torch.compiler.is_compiling():
         return
-    own = negative_keys if negative_keys.ndim == 2 else negative_keys[[0, -1]]
+    ends_of_negatives = negative_keys if negative_keys.ndim == 2 else negative_keys[[0, -1]]
     ends = positive_key[[0, -1], None]  # (2, 1, D)
-    found = (own == ends).all(dim=2).any(dim=1).all()
-    if found and not torch.equal(ends[0], ends[1]):
+    contained = (ends_of_negatives == ends).all(dim=2).any(dim=1).all()
+    if contained and not torch.equal(ends[0], ends[1]):
         raise ValueError(
             "negative_keys hold the positive keys too, which would be counted as negatives: leave "
             "each query's own key out, or call EqCoLoss()(query, key), which does"

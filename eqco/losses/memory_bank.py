@@ -80,7 +80,7 @@ class KeyQueue(nn.Module):
     waiting: Tensor | None = None
     ended: bool = False  # whether the step of the waiting keys has
     stepped: bool = False  # whether an optimizer has stepped since this queue exists, or will
-    looked: bool = False  # whether an optimizer was looked for
+    searched: bool = False  # whether an optimizer was searched for
     trains: frozenset[int] = frozenset()  # what the loss depends on, where an optimizer has it
 
     def __init__(self, size: int, dim: int | None = None) -> None:
@@ -95,7 +95,7 @@ class KeyQueue(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
-        self.looked, self.trains = False, frozenset()  # a copy may be of a copy of the encoder
+        self.searched, self.trains = False, frozenset()  # a copy may be of a copy of the encoder
         watch_optimizers(self)
 
     def first_keys(self, dim: int) -> Tensor:
@@ -144,7 +144,7 @@ class KeyQueue(nn.Module):
         """Let the keys of a call (N, D) wait for the end of the step; `loss` is what it returns."""
         key = key.detach()
         if not torch.compiler.is_compiling():
-            self.look(loss)
+            self.find_optimizers(loss)
         if self.waiting is None:
             self.waiting = key
         elif not (in_backward() and self.holds(key)):
@@ -152,13 +152,13 @@ class KeyQueue(nn.Module):
         if not torch.compiler.is_compiling():
             loss.register_hook(lambda _: self.note_backward())  # type: ignore[no-untyped-call]
 
-    def look(self, loss: Tensor) -> None:
+    def find_optimizers(self, loss: Tensor) -> None:
         """See which optimizers' steps end a step: those that have a tensor the loss depends on.
 
         Where none has, as with embeddings that were detached, any optimizer's does.
         """
-        if not self.looked:
-            self.looked, tensors = True, leaves(loss)
+        if not self.searched:
+            self.searched, tensors = True, leaves(loss)
             if has_optimizer(tensors):
                 self.stepped, self.trains = True, tensors
         elif self.trains and self.waiting is not None:  # other layers may be trained by now
@@ -166,8 +166,8 @@ class KeyQueue(nn.Module):
 
     def follows(self, optimizer: Optimizer) -> bool:
         """Whether an optimizer's step is one of the encoder."""
-        own = (tensor for group in optimizer.param_groups for tensor in group["params"])
-        return not self.trains or any(id(tensor) in self.trains for tensor in own)
+        tensors = (tensor for group in optimizer.param_groups for tensor in group["params"])
+        return not self.trains or any(id(tensor) in self.trains for tensor in tensors)
 
     def holds(self, key: Tensor) -> bool:
         """Whether these keys wait already: activation checkpointing computes a loss again."""
@@ -214,26 +214,25 @@ class KeyQueue(nn.Module):
         super()._load_from_state_dict(state, prefix, *more)
 
     def extra_repr(self) -> str:
-        """What `print` shows."""
         return f"size={self.size}"
 
 
 def leaves(loss: Tensor) -> frozenset[int]:
     """Identities of the tensors that a loss depends on."""
-    functions, seen, found = [loss.grad_fn], set(), set()
+    functions, seen, identities = [loss.grad_fn], set(), set()
     while functions:
         function = functions.pop()
         if function is not None and function not in seen:
             seen.add(function)
-            found.add(id(getattr(function, "variable", None)))
-            functions += [each for each, _ in function.next_functions]
-    return frozenset(found)
+            identities.add(id(getattr(function, "variable", None)))
+            functions += [parent for parent, _ in function.next_functions]
+    return frozenset(identities)
 
 
 def has_optimizer(tensors: frozenset[int]) -> bool:
     """Whether an optimizer of torch has one of some tensors: its step is to come."""
-    optimizers = [each for each in gc.get_objects() if issubclass(type(each), Optimizer)]
-    groups = [group for each in optimizers for group in getattr(each, "param_groups", ())]
+    optimizers = [item for item in gc.get_objects() if issubclass(type(item), Optimizer)]
+    groups = [group for optimizer in optimizers for group in getattr(optimizer, "param_groups", ())]
     return any(id(tensor) in tensors for group in groups for tensor in group["params"])
 
 
@@ -273,9 +272,6 @@ class MovingAverages(nn.Module):
     u becomes (1 - gamma) u + gamma g where its image is in a batch, and g at the first time. Where
     an image has two queries (SimCLR's), each starts from its u, and the mean of both is kept.
 
-    Args:
-        total: M.
-
     Attributes:
         log_u: shape (M,), float32; infinite for images that were in no batch yet.
 
@@ -312,7 +308,7 @@ class MovingAverages(nn.Module):
         moved = torch.logaddexp(kept, log_g + math.log(gamma))
         log_u = torch.where(before.isposinf(), log_g, moved)
         if self.training and torch.is_grad_enabled():
-            each = log_u.view(-1, len(rows))
-            mean = torch.logsumexp(each, dim=0) - math.log(len(each))
+            log_u_of_views = log_u.view(-1, len(rows))
+            mean = torch.logsumexp(log_u_of_views, dim=0) - math.log(len(log_u_of_views))
             self.log_u[gather(rows)] = gather(mean.to(self.log_u.dtype))
         return log_u

@@ -1,8 +1,8 @@
 """Losses for any training loop: `EqCoLoss()(query, key)` and its family.
 
 They take the embeddings of two views of the same images and find the negatives themselves, see
-`eqco.losses.base`. SogCLR is not among them: it remembers every training image, see
-`eqco.losses.memory_bank`.
+`eqco.losses.base`, which adds the arguments that all share to their docstrings. SogCLR is not among
+them: it remembers every training image, see `eqco.losses.memory_bank`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from eqco.runtime.validation import HARDNESS, check_temperature, positive_finite
 
 class InfoNCELoss(ContrastiveLoss):
     """InfoNCE, cross-entropy of picking the positive among K + 1 keys: NT-Xent in its usual form.
-
-    Args:
-        others: those of every loss, see `ContrastiveLoss`.
 
     >>> import torch
     >>> loss = InfoNCELoss(temperature=0.5)
@@ -36,7 +33,6 @@ class EqCoLoss(ContrastiveLoss):
 
     Args:
         alpha: effective number of negatives, > 0.
-        others: those of every loss, see `ContrastiveLoss`.
 
     >>> import torch
     >>> loss = EqCoLoss(num_negatives=2, alpha=256, temperature=0.2)
@@ -66,7 +62,6 @@ class EqCoJackknifeLoss(EqCoLoss):
 
     Args:
         alpha: effective number of negatives, > 0.
-        others: those of every loss, see `ContrastiveLoss`.
 
     Source: `eqco.losses.bias_corrected.eqco_jackknife`.
     """
@@ -79,7 +74,6 @@ class EqCoSecondOrderLoss(EqCoLoss):
 
     Args:
         alpha: effective number of negatives, > 0.
-        others: those of every loss, see `ContrastiveLoss`.
 
     Source: `eqco.losses.bias_corrected.eqco_second_order`.
     """
@@ -90,9 +84,6 @@ class EqCoSecondOrderLoss(EqCoLoss):
 class DCLLoss(ContrastiveLoss):
     """Decoupled contrastive learning: InfoNCE without the positive in the denominator.
 
-    Args:
-        others: those of every loss, see `ContrastiveLoss`.
-
     Source: `eqco.losses.functional.dcl`.
     """
 
@@ -101,9 +92,6 @@ class DCLLoss(ContrastiveLoss):
 
 class DCLJackknifeLoss(ContrastiveLoss):
     """DCL with its bias of few negatives taken out, K >= 2.
-
-    Args:
-        others: those of every loss, see `ContrastiveLoss`.
 
     Source: `eqco.losses.bias_corrected.dcl_jackknife`.
     """
@@ -114,9 +102,6 @@ class DCLJackknifeLoss(ContrastiveLoss):
 class FlatNCELoss(ContrastiveLoss):
     """FlatNCE: always 1, with the gradient of DCL.
 
-    Args:
-        others: those of every loss, see `ContrastiveLoss`.
-
     Source: `eqco.losses.functional.flat_nce`.
     """
 
@@ -125,9 +110,6 @@ class FlatNCELoss(ContrastiveLoss):
 
 class FlatNCEJackknifeLoss(ContrastiveLoss):
     """FlatNCE with its bias of few negatives taken out, K >= 2.
-
-    Args:
-        others: those of every loss, see `ContrastiveLoss`.
 
     Source: `eqco.losses.bias_corrected.flat_nce_jackknife`.
     """
@@ -141,7 +123,6 @@ class DualTemperatureLoss(ContrastiveLoss):
 
     Args:
         second_temperature: between queries, > 0; the same gives InfoNCE.
-        others: those of every loss, see `ContrastiveLoss`.
 
     Source: `eqco.losses.functional.dual_temperature`.
     """
@@ -161,7 +142,6 @@ class HardInfoNCELoss(ContrastiveLoss):
 
     Args:
         hardness: from 0, which is InfoNCE, to 100.
-        others: those of every loss, see `ContrastiveLoss`.
 
     Source: `eqco.losses.functional.hard_info_nce`.
     """

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from eqco.losses.logits import ContrastiveLogits, ExplicitSimilarities
 
+if TYPE_CHECKING:
+    from eqco.losses.base import ContrastiveLoss
+
 STUCK, CLOSE = 100, 0.01  # steps at the plateau, and how near to it, before a loss warns
-
-
-class Watched(Protocol):
-    """What is read of a loss, and the steps in a row at its plateau."""
-
-    temperature: float | Tensor
-    reduction: str
-    cross_modal: bool
-    stuck: int
-
-    def of_logits(self, logits: ContrastiveLogits, reduction: str, temperature: float) -> Tensor:
-        """The loss of queries whose logits are known."""
 
 
 class Expected(NamedTuple):
@@ -39,15 +30,15 @@ class Expected(NamedTuple):
     highest: float
 
 
-def range_of(loss: Watched, num_negatives: int) -> Expected:
+def range_of(loss: ContrastiveLoss, num_negatives: int) -> Expected:
     """The values of a loss with K negatives."""
-    own = torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64, device="cpu")
+    cosines = torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64, device="cpu")
     with torch.no_grad():
-        at = ExplicitSimilarities(own, -own[:, None].expand(-1, num_negatives))
-        return Expected(*loss.of_logits(at, "none", float(loss.temperature)).tolist())
+        similarities = ExplicitSimilarities(cosines, -cosines[:, None].expand(-1, num_negatives))
+        return Expected(*loss.of_logits(similarities, "none", float(loss.temperature)).tolist())
 
 
-def watch(loss: Watched, value: Tensor, logits: ContrastiveLogits) -> None:
+def watch(loss: ContrastiveLoss, value: Tensor, logits: ContrastiveLogits) -> None:
     """Count the steps in a row at the plateau, and tell once when they are `STUCK`."""
     count = logits.num_negatives
     if not isinstance(count, int) or torch.compiler.is_compiling():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from eqco.runtime.validation import shown
+
 # Up to one key in so many, rejection sampling of K keys is cheaper than one random number per key.
 FEW = 8
 # From so many negatives on, looking up new keys is cheaper than sorting their rows again.
@@ -17,8 +19,8 @@ def check_count(num_negatives: int, available: int, draws: int = 1) -> None:
         raise ValueError(f"num_negatives must be at least 1, got {num_negatives}")
     if num_negatives > available:
         raise ValueError(
-            f"num_negatives is {num_negatives}, but only {available} negatives are there: ask for "
-            f"{available} or fewer, enlarge the batch, or drop a smaller last one "
+            f"num_negatives is {num_negatives}, but only {available} negatives are available: ask "
+            f"for {available} or fewer, enlarge the batch, or drop a smaller last one "
             "(drop_last=True of a DataLoader)"
         )
     if not 1 <= draws <= available // num_negatives:
@@ -26,6 +28,12 @@ def check_count(num_negatives: int, available: int, draws: int = 1) -> None:
             f"draws is {draws}, but {available} negatives are enough for 1 to "
             f"{available // num_negatives} disjoint draws of {num_negatives}"
         )
+
+
+def check_generator(generator: object) -> None:
+    """Raise ValueError where this is no CPU generator, from which every device draws the same."""
+    if not isinstance(generator, torch.Generator) or generator.device.type != "cpu":
+        raise ValueError(f"generator must be a torch.Generator of the CPU, got {shown(generator)}")
 
 
 def has_known(order: Tensor, where: Tensor, new: Tensor, available: int) -> Tensor:
@@ -58,13 +66,13 @@ def draw_few(
     columns = numbers(num_queries, num_negatives)
     rows = torch.arange(num_queries, device=generator.device)  # those that may have duplicates
     while len(rows):
-        some = columns[rows]
-        order, places = some.sort(dim=1)
-        twice = torch.zeros_like(some, dtype=torch.bool)
+        drawn = columns[rows]
+        order, places = drawn.sort(dim=1)
+        twice = torch.zeros_like(drawn, dtype=torch.bool)
         twice.scatter_(1, places[:, 1:], order[:, 1:] == order[:, :-1])
         where = twice.nonzero()[:, 0]
-        some[twice] = new = numbers(len(where))
-        columns[rows] = some
+        drawn[twice] = new = numbers(len(where))
+        columns[rows] = drawn
         many = num_negatives >= MANY
         rows = rows[has_known(order, where, new, available) if many else twice.any(dim=1)]
     return columns
@@ -74,7 +82,6 @@ def draw_independent(
     num_queries: int, available: int, num_negatives: int, generator: torch.Generator, draws: int = 1
 ) -> Tensor:
     """Columns (N, draws * K), draw by draw: each query has its own, without replacement."""
-    check_count(num_negatives, available, draws)
     count = num_negatives * draws
     if count * FEW <= available:
         return draw_few(num_queries, available, count, generator)
@@ -91,7 +98,6 @@ def draw_shared(
     Row i of the off-diagonal matrix skips the positive, so column c is key c or c + 1: the batch
     sees at most 2K distinct keys in a draw.
     """
-    check_count(num_negatives, available, draws)
     order = torch.randperm(available, generator=generator, device=generator.device)
     return order[: num_negatives * draws].expand(num_queries, num_negatives * draws)
 

@@ -87,15 +87,15 @@ class LogSumExp(torch.autograd.Function):
         mean: Tensor | None
         for rows in blocks(len(query), block_shape(query, keys, columns)[0]):
             total = mean = None
-            for similarity, some, _ in parts(query, keys, columns, excluded, rows):
+            for similarity, block, _ in parts(query, keys, columns, excluded, rows):
                 part = torch.logsumexp(similarity, dim=1)
                 share = similarity.sub_(part[:, None]).exp_()
-                own = share @ some if some.ndim == 2 else torch.bmm(share[:, None], some)[:, 0]
+                local = share @ block if block.ndim == 2 else torch.bmm(share[:, None], block)[:, 0]
                 if total is None or mean is None:
-                    total, mean = part, own
+                    total, mean = part, local
                     continue
                 both = torch.logaddexp(total, part)
-                mean = mean * (total - both).exp()[:, None] + own * (part - both).exp()[:, None]
+                mean = mean * (total - both).exp()[:, None] + local * (part - both).exp()[:, None]
                 total = both
             assert total is not None
             assert mean is not None
@@ -147,15 +147,15 @@ def parts(
 ) -> Iterator[tuple[Tensor, Tensor, slice | Tensor]]:
     """Similarities of some queries to parts of the keys, those keys, and which they are."""
     if columns is not None:
-        some = keys[columns[rows]]  # (r, K, D)
-        yield torch.bmm(some, query[rows, :, None])[:, :, 0], some, columns[rows]
+        block = keys[columns[rows]]  # (r, K, D)
+        yield torch.bmm(block, query[rows, :, None])[:, :, 0], block, columns[rows]
         return
     for place in blocks(len(keys), block_shape(query, keys, columns)[1]):
-        some = keys[place]
-        similarity = query[rows] @ some.T
+        block = keys[place]
+        similarity = query[rows] @ block.T
         if excluded is not None:
             exclude(similarity, excluded[rows], place, len(keys))
-        yield similarity, some, place
+        yield similarity, block, place
 
 
 def exclude(similarity: Tensor, excluded: Tensor, place: slice, total: int) -> None:
@@ -217,7 +217,7 @@ class Similarities:
         self.excluded = None if excluded is None else to_device(excluded, query.device)
         self.version = version(keys)
         if self.num_negatives < 1:
-            raise ValueError(f"no negative is left of {len(keys)} key(s)")
+            raise ValueError(f"no negatives are left: all {len(keys)} key(s) are excluded")
 
     @property
     def num_negatives(self) -> int:
@@ -281,8 +281,8 @@ class Similarities:
         self.check_keys()
         with full_precision(self.query):
             if self.columns is not None and not self.uses_matrix():
-                some = self.keys[self.columns]  # (n, draws * K, D)
-                similarity = torch.bmm(some, self.query[:, :, None])[:, :, 0]
+                negatives = self.keys[self.columns]  # (n, draws * K, D)
+                similarity = torch.bmm(negatives, self.query[:, :, None])[:, :, 0]
                 return similarity.view(-1, self.num_negatives)
             similarity = self.to_all(self.query)  # (n, M)
         columns = self.columns if self.excluded is None else self.others(self.excluded)

@@ -70,6 +70,7 @@ class LabelLoss(nn.Module):
             ValueError: shapes do not match, or an embedding is not finite.
         """
         check_labels("embeddings", embeddings, "labels", labels)
+        self.loss.check_drawing()
         labels = labels.to(embeddings.device)
         keys, classes = embeddings, labels
         if ref_emb is not None:
@@ -84,7 +85,7 @@ class LabelLoss(nn.Module):
             keys, classes = ref_emb.to(embeddings.dtype), ref_labels.to(labels.device)
         same = labels[:, None] == classes
         if indices_tuple is not None:
-            row, column, negative = mined(indices_tuple, same)
+            row, column, negative = miner_pairs(indices_tuple, same)
             return self.of_pairs(embeddings, keys, row, column, negative)
         pairs = same
         if keys is embeddings:
@@ -117,59 +118,60 @@ class LabelLoss(nn.Module):
         with full_precision(query):
             similarity = unit(query) @ unit(keys).T  # (N, M)
             check_finite(similarity, "embeddings or ref_emb")
-            there = negative.any(dim=1)[row]
+            valid = negative.any(dim=1)[row]
             if counted is None:  # outside of a compiled graph shapes may depend on the data
-                row, column = row[there], column[there]
+                row, column = row[valid], column[valid]
             if loss.num_negatives is not None:
                 place = torch.arange(len(query), device="cpu")
                 negative = draw_allowed(
                     loss.num_negatives, negative, loss.generator, total=len(query), place=place
                 )
             if not len(row):
-                losses = 0 * similarity.sum().expand(len(there))
+                losses = 0 * similarity.sum().expand(len(valid))
             else:
                 logits = MaskedSimilarities(similarity, negative, similarity[row, column], row)
                 losses = loss.of_logits(logits, "none")
                 if counted is None:
-                    losses = losses.new_zeros(len(there)).index_put((there,), losses)
+                    losses = losses.new_zeros(len(valid)).index_put((valid,), losses)
                 else:
-                    there = there & counted
-                    losses = losses.where(there, 0.0)
+                    valid = valid & counted
+                    losses = losses.where(valid, 0.0)
             if loss.reduction == "none":
                 return losses
             total = losses.sum()
-            return total if loss.reduction == "sum" else total / there.sum().clamp(min=1)
+            return total if loss.reduction == "sum" else total / valid.sum().clamp(min=1)
 
 
-def check_labels(name: str, embeddings: Tensor, of: str, labels: Tensor) -> None:
+def check_labels(name: str, embeddings: Tensor, labels_name: str, labels: Tensor) -> None:
     """Raise ValueError where there is not one label for each embedding."""
     check_tensors(embeddings)
     if not isinstance(labels, Tensor):
-        raise ValueError(f"{of} must be a tensor, got {type(labels).__name__}: torch.tensor({of})")
+        kind = type(labels).__name__
+        raise ValueError(f"{labels_name} must be a tensor, got {kind}: torch.tensor({labels_name})")
     if embeddings.ndim != 2 or labels.ndim != 1 or len(labels) != len(embeddings):
         raise ValueError(
-            f"{name} must be (N, D) and {of} (N,), got {tuple(embeddings.shape)} and "
+            f"{name} must be (N, D) and {labels_name} (N,), got {tuple(embeddings.shape)} and "
             f"{tuple(labels.shape)}"
         )
-    check_finite(labels, of)
+    check_finite(labels, labels_name)
 
 
-def mined(indices: tuple[Tensor, ...], like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def miner_pairs(indices: tuple[Tensor, ...], like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The pairs that a miner chose, query and positive (P,), and the negatives (N, M)."""
     if len(indices) not in (3, 4):
         raise ValueError(f"indices_tuple must hold 3 or 4 tensors, got {len(indices)}")
-    for each in indices:
-        if not isinstance(each, Tensor) or each.dtype != torch.long:
-            kind = each.dtype if isinstance(each, Tensor) else type(each).__name__
+    for index in indices:
+        if not isinstance(index, Tensor) or index.dtype != torch.long:
+            kind = index.dtype if isinstance(index, Tensor) else type(index).__name__
             raise ValueError(f"indices_tuple must hold tensors of torch.long, got {kind}")
-    query, positive, *more = (each.to(like.device) for each in indices)
-    of_negative = more[0] if len(more) == 2 else query
-    for places in (query, of_negative):
+    query, positive, *pair = (index.to(like.device) for index in indices)
+    query_of_negative, key = pair if len(pair) == 2 else (query, pair[0])
+    for places in (query, query_of_negative):
         check_places("queries", places, len(like))
-    for places in (positive, more[-1]):
+    for places in (positive, key):
         check_places("keys", places, like.shape[1])
     negative = torch.zeros_like(like)
-    negative[of_negative, more[-1]] = True
+    negative[query_of_negative, key] = True
     return query, positive, negative
 
 

@@ -20,8 +20,7 @@ def drawn(draw: Draw, generator: torch.Generator) -> tuple[Tensor | None, Tensor
 class Ahead:
     """Draws the negatives of the next steps, each of which depends on its own seed alone.
 
-    Args:
-        coming: makes the fresh generators of the next steps.
+    `coming` makes the fresh generators of the next steps.
     """
 
     def __init__(self, coming: Callable[[], Iterable[torch.Generator]]) -> None:
@@ -38,9 +37,9 @@ class Ahead:
             later: draws with a fresh generator, after whatever a step draws before.
         """
         made = self.begun.pop(generator.initial_seed(), None)
-        for each in self.coming():
-            if each.initial_seed() not in self.begun:
-                self.begun[each.initial_seed()] = self.threads.submit(drawn, later, each)
+        for fresh in self.coming():
+            if fresh.initial_seed() not in self.begun:
+                self.begun[fresh.initial_seed()] = self.threads.submit(drawn, later, fresh)
         if made is None:
             return now(generator)
         columns, state = made.result()

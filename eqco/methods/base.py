@@ -45,7 +45,7 @@ class Method(nn.Module, ABC):
     encoder: Encoder
     key_encoder: Encoder
     key_momentum: float
-    looked: bool = False  # whether the first embeddings were looked at
+    embedding_checked: bool = False  # whether the first embeddings were
     ahead: Ahead | None = None  # draws the negatives of the next steps
 
     def __init__(
@@ -78,7 +78,13 @@ class Method(nn.Module, ABC):
     def forward(
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
     ) -> Similarities:
-        """Cosine similarities of a batch, for a loss."""
+        """Cosine similarities of a batch, for a loss.
+
+        Args:
+            query_view: one random view of each image, shape (N, C, H, W).
+            key_view: another random view of the same images, same shape.
+            generator: CPU generator of all that a step draws.
+        """
 
     @property
     def moves(self) -> bool:
@@ -123,14 +129,14 @@ class Method(nn.Module, ABC):
     def before_draw(self, total: int, generator: torch.Generator) -> Any:
         """What a step of N images draws before its negatives: nothing."""
 
-    def look(self, embedding: Tensor) -> None:
+    def check_first_embedding(self, embedding: Tensor) -> None:
         """Raise ValueError where the first embeddings of an encoder are not (N, D) of length 1.
 
         Later ones are not looked at: on a GPU this would wait for the device at every step.
         """
-        if not self.looked:
+        if not self.embedding_checked:
             check_unit_length(type(self).__name__, embedding)
-            self.looked = True
+            self.embedding_checked = True
 
 
 def own_part(count: int) -> slice:
@@ -141,8 +147,8 @@ def own_part(count: int) -> slice:
 
 def places(count: int) -> Tensor:
     """Which images of the whole batch this process's are, shape (n,), on the CPU."""
-    own = own_part(count)
-    return torch.arange(own.start, own.stop, device="cpu")
+    part = own_part(count)
+    return torch.arange(part.start, part.stop, device="cpu")
 
 
 def check_unit_length(method: str, embedding: Tensor) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules._functions import SyncBatchNorm
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from eqco.losses.tensors import wide
 from eqco.runtime.distributed import Sum, concatenated, world_size
 
 
@@ -25,18 +26,13 @@ class SyncedOnGpu(SyncBatchNorm):
     def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor, *settings: Any) -> Tensor:
         """(n, C, ...), normalised by the statistics of all (N, C, ...); the running ones move.
 
-        Args:
-            ctx: what torch's backward pass reads.
-            input: (n, C, ...) on a GPU.
-            weight: (C,).
-            bias: (C,).
-            settings: running mean and variance (C,), epsilon, momentum, group and its size.
+        `settings` are running mean and variance (C,), epsilon, momentum, group and its size.
         """
         running_mean, running_var, eps, momentum, ctx.process_group, processes = settings
         if not input.is_contiguous(memory_format=torch.channels_last):
             input = input.contiguous()
-        own = torch.stack(torch.batch_norm_stats(input, eps))  # mean and 1 / deviation, (2, C)
-        means, inverses = concatenated(own[None]).unbind(dim=1)  # (processes, C) each
+        stats = torch.stack(torch.batch_norm_stats(input, eps))  # mean and 1 / deviation, (2, C)
+        means, inverses = concatenated(stats[None]).unbind(dim=1)  # (processes, C) each
         counts = means.new_full((processes,), input.numel() // input.shape[1])
         mean, inverse = torch.batch_norm_gather_stats_with_counts(
             input, means, inverses, running_mean, running_var, momentum, eps, counts
@@ -69,7 +65,7 @@ class SyncedBatchNorm(_BatchNorm):
 
     def in_parts(self, input: Tensor, momentum: float) -> Tensor:
         """`forward` of several processes, in operations that every device has."""
-        narrow, input = input.dtype, input.to(torch.promote_types(input.dtype, torch.float32))
+        narrow, input = input.dtype, input.to(wide(input.dtype))
         axes = [0, *range(2, input.ndim)]
         shape = [1, -1] + [1] * (input.ndim - 2)
         count = input.numel() // input.shape[1] * world_size()

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from eqco.losses.tensors import wide
 from eqco.runtime.validation import check_name
 
 
@@ -132,9 +133,8 @@ class Encoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Embeddings of length 1, float32 or wider."""
         embedding = self.projector(self.backbone(images))
-        wide = torch.promote_types(embedding.dtype, torch.float32)
         with torch.autocast(embedding.device.type, enabled=False):
-            return F.normalize(embedding.to(wide), dim=1)
+            return F.normalize(embedding.to(wide(embedding.dtype)), dim=1)
 
 
 def build_encoder(backbone: str, embedding_dim: int, seed: int, projector: str = "bn") -> Encoder:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from eqco.config import Settings
 from eqco.losses.memory_bank import random_keys, replace_oldest
+from eqco.losses.sampling import check_generator
 from eqco.losses.similarity import Similarities
 from eqco.methods.base import Method, check_embedding_dim, own_part, places
 from eqco.methods.batch_norm import use_split_batch_norm
@@ -22,13 +23,11 @@ class MoCo(Method):
     """Query encoder, momentum key encoder, and a first-in, first-out queue of keys.
 
     Args:
-        encoder: the query encoder, trained by gradient; embeddings of length 1.
+        encoder, drawing, draws: see `Method`.
         num_negatives: K, from 1 to the queue size; K are drawn from the queue for each query.
         queue_size: Q; need not be a multiple of the batch.
         seed: of the random unit vectors that fill the queue at first.
         key_momentum: EMA coefficient of the key encoder, in [0, 1).
-        drawing: "independent" per query or "shared" (see `eqco.losses.sampling`).
-        draws: disjoint draws of K negatives for each query.
         bn_splits: parts of the batch with batch statistics of their own, over all processes; the
             key batch is shuffled first, so that query and key share no statistics.
 
@@ -103,9 +102,9 @@ class MoCo(Method):
         images = gather(key_view)  # (N, C, H, W)
         shuffled = self.before_draw(len(images), generator)
         order = (shuffled[own_part(len(key_view))], shuffled.argsort())
-        own, back = all_to_device(order, images.device)
+        shuffled_rows, back = all_to_device(order, images.device)
         with torch.no_grad():
-            key = gather(self.key_encoder(images[own]))
+            key = gather(self.key_encoder(images[shuffled_rows]))
         return key[back]
 
     def before_draw(self, total: int, generator: torch.Generator) -> Tensor:
@@ -131,27 +130,21 @@ class MoCo(Method):
     def forward(
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
     ) -> Similarities:
-        """Cosine similarities for one batch, whose keys are then enqueued.
+        """Similarities of the N queries to K keys of the queue; arguments as in `Method.forward`.
 
-        Args:
-            query_view: one random view of each image, shape (N, C, H, W).
-            key_view: another random view of the same images, same shape.
-            generator: CPU generator of the shuffling and of the drawing of negatives.
-
-        Returns:
-            Similarities of the N queries to K keys of the queue each. With several processes, each
-            has its own n of the N queries; all have the same queue. Compute the loss and its
-            gradient before the next batch, whose call enqueues these keys. In evaluation mode or
-            without gradient the key encoder and the queue stand still.
+        With several processes, each has its own n of the N queries; all have the same queue.
+        Compute the loss and its gradient before the next batch, whose call enqueues these keys. In
+        evaluation mode or without gradient the key encoder and the queue stand still.
         """
+        check_generator(generator)
         if self.moves:
             self.enqueue_pending()
         keys = self.keys(key_view, generator)  # (N, D)
         query = self.encoder(query_view)  # (n, D)
-        self.look(query)
+        self.check_first_embedding(query)
         place = places(len(query))
         columns = self.draw(len(self.queue), len(keys), place, generator)
         if self.moves:
             self.pending = keys
-        own = keys[own_part(len(query))]
-        return Similarities(query, own, self.queue, columns=columns, draws=self.draws)
+        positive_key = keys[own_part(len(query))]
+        return Similarities(query, positive_key, self.queue, columns=columns, draws=self.draws)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from eqco.config import Settings
+from eqco.losses.sampling import check_generator
 from eqco.losses.similarity import Similarities, to_both_views
 from eqco.methods.base import Method, places
 from eqco.methods.encoder import Encoder
@@ -18,8 +19,7 @@ class SimCLR(Method):
     Args:
         encoder: trained through queries and keys alike; embeddings of length 1.
         num_negatives: K, from 1 to 2 (N - 1).
-        drawing: "independent" per query or "shared" (see `eqco.losses.sampling`).
-        draws: disjoint draws of K negatives for each query.
+        drawing, draws: see `Method`.
 
     Source: Chen et al., arXiv 2002.05709.
     """
@@ -39,25 +39,19 @@ class SimCLR(Method):
     def forward(
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
     ) -> Similarities:
-        """Cosine similarities for one batch, in both directions.
+        """Similarities of 2N queries to K views of other images; arguments as in `Method.forward`.
 
-        Args:
-            query_view: one random view of each image, shape (N, C, H, W).
-            key_view: another random view of the same images, same shape.
-            generator: CPU generator that draws the negatives.
-
-        Returns:
-            Similarities of 2N queries, first the query views, then the key views, to K of the other
-            images' views each. With several processes, each has its own n of the N images, and
-            draws from all.
+        First the query views, then the key views. With several processes, each has its own n of the
+        N images, and draws from all.
         """
+        check_generator(generator)
         embedding = self.encoder(torch.cat([query_view, key_view]))  # (2n, D)
-        self.look(embedding)
+        self.check_first_embedding(embedding)
         query, key = embedding.chunk(2)  # (n, D) each
         parts = gather(embedding).view(world_size(), 2, len(query), -1)  # with gradient
         queries, keys = parts.transpose(0, 1).flatten(1, 2)  # (N, D) each
-        total, own = len(keys), places(len(query))
-        place = torch.cat([own, own + total])  # of this process's 2n queries among the 2N
+        total, place = len(keys), places(len(query))
+        place = torch.cat([place, place + total])  # of this process's 2n queries among the 2N
         others = 2 * (total - 1)
         columns = self.draw(others, 2 * total, place, generator)
         if columns is not None:  # the other kind of view comes first in the order of drawing

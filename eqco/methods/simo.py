@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from eqco.config import Settings
+from eqco.losses.sampling import check_generator
 from eqco.losses.similarity import Similarities, to_other_images
 from eqco.methods.base import Method, own_part, places
 from eqco.methods.encoder import Encoder
@@ -18,11 +19,9 @@ class SiMo(Method):
     """Query encoder and momentum key encoder; negatives are the other images' keys.
 
     Args:
-        encoder: the query encoder, trained by gradient; embeddings of length 1.
+        encoder, drawing, draws: see `Method`.
         num_negatives: K, from 1 to N - 1.
         key_momentum: EMA coefficient of the key encoder, in [0, 1).
-        drawing: "independent" per query or "shared" (see `eqco.losses.sampling`).
-        draws: disjoint draws of K negatives for each query.
 
     Source: EqCo, arXiv 2010.01929.
     """
@@ -57,22 +56,16 @@ class SiMo(Method):
     def forward(
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
     ) -> Similarities:
-        """Cosine similarities for one batch.
+        """Similarities of the N queries to K keys each; arguments as in `Method.forward`.
 
-        Args:
-            query_view: one random view of each image, shape (N, C, H, W).
-            key_view: another random view of the same images, same shape.
-            generator: CPU generator that draws the negatives.
-
-        Returns:
-            Similarities of the N queries to K keys each. With several processes, each has its own n
-            of the N queries, and draws from all keys. In evaluation mode or without gradient the
-            key encoder stands still.
+        With several processes, each has its own n of the N queries, and draws from all keys. In
+        evaluation mode or without gradient the key encoder stands still.
         """
+        check_generator(generator)
         keys = gather(self.keys(key_view))  # (N, D), the whole batch
         query = self.encoder(query_view)  # (n, D), this process's part of it
-        self.look(query)
+        self.check_first_embedding(query)
         place = places(len(query))
         columns = self.draw(len(keys) - 1, len(keys), place, generator)
-        own = keys[own_part(len(query))]
-        return to_other_images(query, own, keys, columns, place, self.draws)
+        positive_key = keys[own_part(len(query))]
+        return to_other_images(query, positive_key, keys, columns, place, self.draws)

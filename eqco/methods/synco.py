@@ -49,14 +49,14 @@ class Draws:
     def of(cls, query: Tensor, count: int, hard: int, generator: torch.Generator) -> Draws:
         """Draw for all N queries and keep those of this process's, (n, D), on their device."""
         total, unit = len(query) * world_size(), count // sum(SHARES)
-        own = own_part(len(query))
-        how: Any = {"generator": generator, "device": generator.device}
+        rows = own_part(len(query))
+        options: Any = {"generator": generator, "device": generator.device}
         drawn = (
-            torch.randint(hard, (total, count + SHARES[2] * unit), **how),
-            torch.rand(total, sum(SHARES[:3]) * unit, **how),
-            torch.randn(total, SHARES[3] * unit, query.shape[1], **how),
+            torch.randint(hard, (total, count + SHARES[2] * unit), **options),
+            torch.rand(total, sum(SHARES[:3]) * unit, **options),
+            torch.randn(total, SHARES[3] * unit, query.shape[1], **options),
         )
-        return cls(*all_to_device([each[own] for each in drawn], query.device))
+        return cls(*all_to_device([numbers[rows] for numbers in drawn], query.device))
 
 
 @torch.no_grad()
@@ -93,18 +93,18 @@ def synthetic_negatives(query: Tensor, hardest: Tensor, draws: Draws) -> Tensor:
     return F.normalize(torch.cat(made, dim=1), dim=2)
 
 
-def with_own(found: Similarities, own: Tensor) -> Similarities:
+def with_synthetic(similarities: Similarities, synthetic: Tensor) -> Similarities:
     """The similarities of a batch with further negatives of each query's own, (n, J, D)."""
-    queue, count = found.keys, len(own)
-    columns = found.columns
+    queue, count = similarities.keys, len(synthetic)
+    columns = similarities.columns
     if columns is None:
-        columns = torch.arange(len(queue), device=own.device).expand(count, -1)
-    places = torch.arange(own.shape[0] * own.shape[1], device=own.device).view(count, -1)
-    more = copy.copy(found)
-    more.keys = torch.cat([queue, own.flatten(0, 1)])
-    more.columns = torch.cat([columns, len(queue) + places], dim=1)
-    more.version = version(more.keys)
-    return more
+        columns = torch.arange(len(queue), device=synthetic.device).expand(count, -1)
+    places = torch.arange(synthetic.shape[:2].numel(), device=synthetic.device).view(count, -1)
+    extended = copy.copy(similarities)
+    extended.keys = torch.cat([queue, synthetic.flatten(0, 1)])
+    extended.columns = torch.cat([columns, len(queue) + places], dim=1)
+    extended.version = version(extended.keys)
+    return extended
 
 
 class SynCo(MoCo):
@@ -143,36 +143,30 @@ class SynCo(MoCo):
         check_synthetic(recipe.num_synthetic, recipe.draws)
 
     @torch.no_grad()
-    def hardest(self, found: Similarities) -> Tensor:
+    def hardest(self, similarities: Similarities) -> Tensor:
         """The H of each query's K negatives that are most similar to it: (n, H, D)."""
         count = self.num_negatives
         hard = min(count, max(LEAST_HARD, count // HARD_SHARE))
-        if found.columns is not None and hard == count:
-            return found.keys[found.columns]
-        places = found.negatives().topk(hard, dim=1, sorted=False).indices
-        return found.keys[places if found.columns is None else found.columns.gather(1, places)]
+        keys, columns = similarities.keys, similarities.columns
+        if columns is not None and hard == count:
+            return keys[columns]
+        places = similarities.negatives().topk(hard, dim=1, sorted=False).indices
+        return keys[places if columns is None else columns.gather(1, places)]
 
     def forward(
         self, query_view: Tensor, key_view: Tensor, generator: torch.Generator
     ) -> Similarities:
-        """Cosine similarities for one batch, whose keys are then enqueued.
+        """Similarities of the N queries to K + J negatives each, which `num_negatives` counts.
 
-        Args:
-            query_view: one random view of each image, shape (N, C, H, W).
-            key_view: another random view of the same images, same shape.
-            generator: CPU generator of the shuffling and of all drawing; K negatives are drawn as
-                in MoCo v2 from the same generator.
-
-        Returns:
-            Similarities of the N queries to K + J negatives each, which its `num_negatives` counts.
-            With several processes, each has its own n of the N queries.
+        Arguments as in `Method.forward`; K negatives are drawn as in MoCo v2 from the same
+        generator. With several processes, each has its own n of the N queries.
         """
-        found = super().forward(query_view, key_view, generator)
+        similarities = super().forward(query_view, key_view, generator)
         if self.num_synthetic == 0:
-            return found
-        hardest, query = self.hardest(found), found.query.detach()
+            return similarities
+        hardest, query = self.hardest(similarities), similarities.query.detach()
         draws = Draws.of(query, self.num_synthetic, hardest.shape[1], generator)
-        return with_own(found, synthetic_negatives(query, hardest, draws))
+        return with_synthetic(similarities, synthetic_negatives(query, hardest, draws))
 
 
 def check_synthetic(num_synthetic: int, draws: int) -> None:

@@ -26,8 +26,7 @@ def group_folders() -> Iterator[Path]:
     except OSError:  # no control groups on this system
         lines = []
     for line in lines or ["0::/"]:
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
+        _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
         for name in dict.fromkeys((controllers, "cpu" if controllers else "")):
@@ -61,9 +60,9 @@ def granted_cores() -> int:
 
 def default_threads() -> int:
     """CPU threads of torch: OMP_NUM_THREADS where it is set, else up to four granted cores."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    is_count = given.isascii() and given.isdigit() and int(given)
-    return int(given) if is_count else min(4, granted_cores())
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    is_count = threads.isascii() and threads.isdigit() and int(threads)
+    return int(threads) if is_count else min(4, granted_cores())
 
 
 # Each of them says how threads wait: of OpenMP, of GCC's library, of Intel's.

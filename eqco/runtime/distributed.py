@@ -76,15 +76,15 @@ def check_same_shape(local: Tensor) -> None:
     """
     if local.device.type != "cpu" or torch.compiler.is_compiling():
         return
-    own = torch.tensor([*local.shape, *[-1] * (8 - local.ndim)], device="cpu")
-    parts = [torch.empty_like(own) for _ in range(world_size())]
-    dist.all_gather(parts, own)
+    sizes = torch.tensor([*local.shape, *[-1] * (8 - local.ndim)], device="cpu")
+    parts = [torch.empty_like(sizes) for _ in range(world_size())]
+    dist.all_gather(parts, sizes)
     shapes = [tuple(size for size in part.tolist() if size >= 0) for part in parts]
     if len(set(shapes)) > 1:
-        told = ", ".join(map(str, shapes))
+        listed = ", ".join(map(str, shapes))
         raise ValueError(
-            f"the processes bring tensors of shapes {told}: they must have batches of one size, as "
-            "drop_last=True gives them"
+            f"the processes bring tensors of shapes {listed}: they must have batches of one size, "
+            "as drop_last=True gives them"
         )
 
 
@@ -162,9 +162,9 @@ def average_buffers(module: nn.Module) -> None:
     """Replace running statistics by their mean over the ranks: all ranks then hold one encoder."""
     if world_size() == 1:
         return
-    buffers = [each for each in module.buffers() if each.is_floating_point()]
-    mean = mean_over_ranks(torch.cat([each.flatten() for each in buffers]))
-    parts = torch.split(mean, [each.numel() for each in buffers])
+    buffers = [buffer for buffer in module.buffers() if buffer.is_floating_point()]
+    mean = mean_over_ranks(torch.cat([buffer.flatten() for buffer in buffers]))
+    parts = torch.split(mean, [buffer.numel() for buffer in buffers])
     for buffer, part in zip(buffers, parts, strict=True):
         buffer.copy_(part.view_as(buffer))
 
@@ -184,9 +184,9 @@ def start(device: str) -> str:
     return device
 
 
-def lost(error: RuntimeError) -> str:
+def lost_process(error: RuntimeError) -> str:
     """Why a process is alone, where that is what an error says; "" where it says something else."""
-    if any(each in str(error) for each in ("Timed out waiting", "Connection closed by peer")):
+    if any(reason in str(error) for reason in ("Timed out waiting", "Connection closed by peer")):
         return f"another process has ended, or has not answered for {MINUTES} minutes"
     return ""
 

@@ -30,7 +30,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             it names `path`.
     """
     if path.exists() and not path.is_file():  # a device or a pipe would be replaced by a file
-        raise OSError(errno.EINVAL, "is there and is no regular file", str(path))
+        raise OSError(errno.EINVAL, "exists and is not a regular file", str(path))
     if isinstance(content, str):
         content = content.encode(errors="backslashreplace")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,48 +48,33 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         raise
 
 
-TABLES = (
-    ".csv",
-    ".html",
-    ".md",
-    ".npy",
-    ".npz",
-    ".parquet",
-    ".tex",
-    ".txt",
-)  # no inputs in folders
+# Endings of files that no command reads as one of a folder.
+TABLES = (".csv", ".html", ".md", ".npy", ".npz", ".parquet", ".tex", ".txt")
 
 
 def check_apart(out: Path, inputs: Iterable[Path]) -> None:
-    """Raise ValueError where a file to write is one that is read, also by a link.
+    """Raise ValueError where a file to write is one of the inputs or in a folder of them.
 
-    Args:
-        out: the file.
-        inputs: files, and folders of records, checkpoints or images.
+    A link to an input is one too.
     """
     if not out.is_file():
         return
     place = out.resolve()
-    for each in inputs:
-        inside = each.is_dir() and place.is_relative_to(each.resolve())
-        if (inside and place.suffix not in TABLES) or (each.is_file() and each.samefile(out)):
-            raise ValueError(f"{out} is read from {each} and would be lost: write to another file")
+    for path in inputs:
+        inside = path.is_dir() and place.is_relative_to(path.resolve())
+        if (inside and place.suffix not in TABLES) or (path.is_file() and path.samefile(out)):
+            raise ValueError(f"{out} is read from {path} and would be lost: write to another file")
 
 
 def check_regular(path: Path, *, empty: bool = False) -> None:
-    """Raise OSError where something else than a regular file has a name, such as a link.
-
-    Args:
-        path: it may be missing.
-        empty: a file must hold nothing, as that of a lock.
-    """
+    """Raise OSError where a path exists and is no regular file, or no empty one."""
     try:
-        found = path.lstat()
+        status = path.lstat()
     except FileNotFoundError:
         return
-    if not stat.S_ISREG(found.st_mode) or (empty and found.st_size):
-        what = "no empty regular file" if empty else "no regular file"
-        raise OSError(errno.EINVAL, f"is there and is {what}, move it away", str(path))
+    if not stat.S_ISREG(status.st_mode) or (empty and status.st_size):
+        what = "an empty regular file" if empty else "a regular file"
+        raise OSError(errno.EINVAL, f"exists and is not {what}, move it away", str(path))
 
 
 def remove(path: Path) -> None:
@@ -111,12 +96,7 @@ def whole_number(digits: str) -> int:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds.
-
-    Raises:
-        OSError: it cannot be opened.
-        ValueError: see `parse_json`; the caller names the file.
-    """
+    """What a JSON file holds; OSError, or the ValueError of `parse_json`, where there is none."""
     return parse_json(path.read_text(encoding="utf-8"))
 
 
@@ -197,11 +177,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
 
 def check_locks(folder: Path) -> None:
-    """Raise ValueError where the disk of a folder has no file locks.
-
-    Args:
-        folder: it exists and can be written, see `check_writable`.
-    """
+    """Raise ValueError where the disk of a folder, which can be written, has no file locks."""
     if why := lock_error(folder):
         raise ValueError(
             f"the disk of {folder} has no file locks ({why}), which keep two processes from one "

@@ -56,9 +56,8 @@ class SkippedEntries:
         first, count = min(self.dangling), len(self.dangling)
         aim = os.readlink(first)
         raise ValueError(
-            f"{count} link(s) below {self.root} lead to nothing, or back to a folder around them, "
-            f"such as {one_line(first)} to {one_line(aim)}: restore what they lead to, or remove "
-            "them"
+            f"{count} link(s) below {self.root} are broken or lead back to a folder around them, "
+            f"such as {one_line(first)} to {one_line(aim)}: restore their targets, or remove them"
         )
 
     def sentence(self) -> str:
@@ -86,20 +85,17 @@ def ends_in(*endings: str) -> NameFilter:
 
 
 def entries(folder: str, takes: NameFilter, skipped: SkippedEntries) -> tuple[list[str], list[str]]:
-    """Names of the folders in a folder, and of the files that are taken, each sorted.
+    """Names of the folders in a folder, and of the files that `takes` accepts by name, each sorted.
 
-    Args:
-        folder: it exists; links to folders count as folders.
-        takes: whether a file of that name is one of those looked for.
-        skipped: whatever else there is, is added to it.
+    Links to folders count as folders; all other entries are added to `skipped`.
 
     Raises:
         ValueError: the folder cannot be listed.
     """
     folders, files = [], []
     try:
-        with os.scandir(folder) as found:
-            for entry in found:
+        with os.scandir(folder) as listing:
+            for entry in listing:
                 if entry.name.startswith("."):
                     skipped.hidden.append(entry.path)
                 elif is_of_a_system(entry.name):
@@ -118,14 +114,7 @@ def entries(folder: str, takes: NameFilter, skipped: SkippedEntries) -> tuple[li
 
 
 def files_below(folder: str, takes: NameFilter, skipped: SkippedEntries) -> Iterator[str]:
-    """Paths of the files that are taken, in a folder and in all folders below it.
-
-    Args:
-        folder, takes, skipped: see `entries`.
-
-    Raises:
-        ValueError: a folder cannot be listed.
-    """
+    """Paths of the files that `entries` takes, in a folder and in all folders below it."""
     folders, files = entries(folder, takes, skipped)
     yield from (os.path.join(folder, name) for name in files)
     for name in folders:
@@ -138,12 +127,9 @@ def files_below(folder: str, takes: NameFilter, skipped: SkippedEntries) -> Iter
 
 def leads_back(link: str) -> bool:
     """Whether a link leads to a folder around it, so that following it would never end."""
-    aim, around = os.path.realpath(link), os.path.dirname(os.path.abspath(link))
-    while True:  # each folder that the path names, which may be links too
-        if os.path.realpath(around) == aim:
-            return True
-        if around == (around := os.path.dirname(around)):
-            return False
+    target = os.path.realpath(link)
+    parents = Path(os.path.abspath(link)).parents  # they may be links too
+    return any(os.path.realpath(folder) == target for folder in parents)
 
 
 def json_files(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Too little memory, told before torch is loaded: it aborts where it gets none."""
+"""Report too little memory before torch is loaded, which would abort the process."""
 
 from __future__ import annotations
 

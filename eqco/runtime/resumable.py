@@ -9,14 +9,10 @@ from torch.optim import Optimizer
 
 
 class ResumableTask(ABC):
-    """Base class; `eqco.engine.trainer` trains it. Each process has its own instance.
+    """Base class; `eqco.engine.trainer` trains it. Each process has its own instance."""
 
-    Attributes:
-        step, steps: steps done, and all there are.
-    """
-
-    step = 0
-    steps = 0
+    step = 0  # steps done
+    steps = 0  # all there are
 
     @abstractmethod
     def advance(self) -> float:

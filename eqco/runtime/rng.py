@@ -48,34 +48,23 @@ class RankSlice:
     first: int
 
 
-@dataclass(frozen=True)
-class ViewSources:
-    """The random numbers of several views of a batch that are made at once.
-
-    Attributes:
-        parts: those of each view, whose images follow those of the one before.
-    """
-
-    parts: tuple[RankSlice, ...]
-
-    @classmethod
-    def of(
-        cls, names: Sequence[str], *, seed: int, step: int, total: int, images: int
-    ) -> ViewSources:
-        """Of the views of a step by name; this process makes `images`, of a batch of `total`."""
-        first = first_index(images // len(names))
-        generators = [generator_for(seed, name, step) for name in names]
-        return cls(tuple(RankSlice(each, total, first) for each in generators))
+ViewSlices = tuple[RankSlice, ...]  # of views whose images stand one behind the other in a batch
+RandomSource = torch.Generator | RankSlice | ViewSlices
 
 
-RandomSource = torch.Generator | RankSlice | ViewSources
+def view_slices(
+    names: Sequence[str], *, seed: int, step: int, total: int, images: int
+) -> ViewSlices:
+    """Slices of a step's views by name; this process makes `images`, of a batch of `total`."""
+    first = first_index(images // len(names))
+    return tuple(RankSlice(generator_for(seed, name, step), total, first) for name in names)
 
 
 def uniform(count: int, low: float, high: float, source: RandomSource) -> Tensor:
     """`count` numbers from [low, high), shape (count,), on the CPU."""
-    if isinstance(source, ViewSources):
-        size = count // len(source.parts)
-        return torch.cat([uniform(size, low, high, part) for part in source.parts])
+    if isinstance(source, tuple):
+        size = count // len(source)
+        return torch.cat([uniform(size, low, high, part) for part in source])
     if isinstance(source, RankSlice):
         drawn = torch.rand(source.total, generator=source.generator, device="cpu")
         drawn = drawn[source.first : source.first + count]
@@ -85,15 +74,9 @@ def uniform(count: int, low: float, high: float, source: RandomSource) -> Tensor
 
 
 class Shuffle:
-    """Which images a step takes: each epoch is its own permutation.
+    """Which of `total` images a step takes: each epoch is its own permutation.
 
-    A last batch that is not full is dropped.
-
-    Args:
-        total: number of images.
-        batch_size: N.
-        seed: of the permutations.
-        name: label of the generator.
+    A last batch that is not full is dropped. `name` is a label of the generator.
     """
 
     def __init__(self, total: int, batch_size: int, seed: int, name: str = "order") -> None:

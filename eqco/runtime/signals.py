@@ -21,12 +21,7 @@ IMPATIENT = 2.0  # seconds; a Ctrl-C that long after the first signal does not w
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal ended the work.
-
-    Attributes:
-        number: of the signal.
-        kept: what is saved, in words; "" where nothing is known of it.
-    """
+    """A signal ended the work; `kept` says what is saved, or "" where nothing is known of it."""
 
     def __init__(self, number: int, kept: str = "") -> None:
         super().__init__(number, kept)
@@ -39,9 +34,9 @@ class Stopped(KeyboardInterrupt):
 
     def sentence(self, command: str = "") -> str:
         """One sentence; `command` continues the work and is already quoted for a shell."""
-        told = f"stopped by {signal.Signals(self.number).name}"
-        told += f": {self.kept}" if self.kept else ""
-        return f"{told}; continue with: {command}" if command else told
+        text = f"stopped by {signal.Signals(self.number).name}"
+        text += f": {self.kept}" if self.kept else ""
+        return f"{text}; continue with: {command}" if command else text
 
 
 @dataclass
@@ -74,7 +69,7 @@ def handle(number: int, frame: FrameType | None) -> None:
 def end_process(number: int, frame: FrameType | None) -> None:
     """End this process with a sentence: no work of it has begun."""
     caught.before_end()
-    os.write(2, f"{Stopped(number).sentence()}: nothing had begun\n".encode())
+    os.write(2, f"{Stopped(number).sentence()}: nothing had started\n".encode())
     os._exit(128 + number)
 
 
@@ -85,9 +80,7 @@ def stop_at_once(before_end: Callable[[], object] = lambda: None) -> None:
     """Let signals end this process with a sentence, until `catching`; for the start of a program.
 
     Its imports take seconds, and an exception within them would be shown with its traceback.
-
-    Args:
-        before_end: called before the sentence is written to stderr.
+    `before_end` is called before the sentence is written to stderr.
     """
     caught.before_end = before_end
     if threading.current_thread() is threading.main_thread():
@@ -103,8 +96,8 @@ def stop_module_at_once() -> None:
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
-    """Start processes in this context that take no signal before they `let_through`."""
+def signals_blocked() -> Iterator[None]:
+    """Processes started in this block take no signal before they call `unblock_signals`."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -115,14 +108,14 @@ def held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def let_through() -> None:
-    """Take signals again, in a process that was started `held_back`."""
+def unblock_signals() -> None:
+    """Take signals again, in a process that was started within `signals_blocked`."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)
 
 
 @contextmanager
-def told_as_stopped() -> Iterator[None]:
+def raise_as_stopped() -> Iterator[None]:
     """Raise Stopped for an exception that other code made of it.
 
     Python tells of a signal inside an extension module's start, as in an import, as ImportError.
@@ -145,7 +138,7 @@ def catching() -> Iterator[None]:
     Signals that are ignored, as SIGHUP under nohup, or that other code handles, are left alone.
     """
     if caught.installed or threading.current_thread() is not threading.main_thread():
-        with told_as_stopped():
+        with raise_as_stopped():
             yield
         return
     before = {}
@@ -156,7 +149,7 @@ def catching() -> Iterator[None]:
             signal.signal(number, handle)
     caught.installed, caught.number = True, 0
     try:
-        with told_as_stopped():
+        with raise_as_stopped():
             yield
     finally:
         for number, present in before.items():

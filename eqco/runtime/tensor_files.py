@@ -45,7 +45,7 @@ def verify(stream: IO[bytes]) -> None:
     """
     size = stream.seek(0, 2)
     with zipfile.ZipFile(stream) as archive:
-        tensors = [each.file_size for each in archive.infolist() if "/data/" in each.filename]
+        tensors = [entry.file_size for entry in archive.infolist() if "/data/" in entry.filename]
         if sum(tensors) > size:  # they are never compressed
             raise ValueError("its parts are larger than the file")
         damaged = archive.testzip()
@@ -63,11 +63,7 @@ def holds_pickle(stream: IO[bytes]) -> bool:
 
 
 def load_tensors(path: Path, *, sealed: bool = False) -> Any:
-    """What a file of `torch.save` holds, on the CPU.
-
-    Args:
-        path: of torch's zip format, or of the one before it.
-        sealed: only the zip format is read, which has checksums.
+    """What a file of `torch.save` holds, on the CPU; `sealed` reads only torch's zip format.
 
     Raises:
         OSError: it cannot be opened.
@@ -97,7 +93,7 @@ def load_tensors(path: Path, *, sealed: bool = False) -> Any:
                     f"{line_for(path, OF_PICKLE)} makes {PLAIN}"
                 ) from error
             no_file = isinstance(error, EOFError | UnpicklingError)
-            why = "it is no file of torch.save, or damaged" if no_file else first_line(error)
+            why = "it is damaged, or not of torch.save" if no_file else first_line(error)
             raise ValueError(why) from error
 
 

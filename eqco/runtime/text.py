@@ -43,13 +43,10 @@ def plain_character(character: str) -> str:
 CLEAR = "\r\x1b[K"  # begins a line that is written over the last one
 
 
-class Calm:
+class SanitizedStream:
     """A stream that writes each line as `plain` has it; `CLEAR` may stand before one.
 
-    Args:
-        stream: what is written to; whatever else is asked of it goes through.
-
-    >>> print("a\x1b[2J", file=Calm(sys.stdout))
+    >>> print("a\x1b[2J", file=SanitizedStream(sys.stdout))
     a[2J
     """
 
@@ -103,13 +100,13 @@ def ascii_lookalike(character: str) -> str:
 
 
 def replace(error: UnicodeError) -> tuple[str, int]:
-    """An error handler of codecs: `alike`, where encoding fails."""
+    """The error handler of codecs: `ascii_lookalike` of what cannot be encoded."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text, place = error.object, error.start
-    told = ascii_lookalike(text[place])
+    lookalike = ascii_lookalike(text[place])
     takes_space = text[place] in TWO and text[place + 1 : place + 2] == " "
-    return told, place + 1 + takes_space
+    return lookalike, place + 1 + takes_space
 
 
 def escape_unencodable(*streams: Any) -> None:

@@ -22,12 +22,13 @@ def to_device(values: Tensor, device: torch.device) -> Tensor:
 def all_to_device(values: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     """Several tensors on a device; to CUDA they go in one copy."""
     if device.type != "cuda":
-        return [to_device(each, device) for each in values]
-    widest_first = sorted(values, key=lambda each: -each.itemsize)  # so each begins at its multiple
-    whole = torch.cat([each.flatten().view(torch.uint8) for each in widest_first])
-    parts = torch.split(to_device(whole, device), [each.nbytes for each in widest_first])
-    there = {
-        id(each): part.view(each.dtype).view(each.shape)
-        for each, part in zip(widest_first, parts, strict=True)
-    }
-    return [there[id(each)] for each in values]
+        return [to_device(tensor, device) for tensor in values]
+    # The widest type first, so that each tensor begins at a multiple of its type's size.
+    order = sorted(range(len(values)), key=lambda place: -values[place].itemsize)
+    tensors = [values[place] for place in order]
+    whole = torch.cat([tensor.flatten().view(torch.uint8) for tensor in tensors])
+    parts = torch.split(to_device(whole, device), [tensor.nbytes for tensor in tensors])
+    copies = list(values)
+    for place, tensor, part in zip(order, tensors, parts, strict=True):
+        copies[place] = part.view(tensor.dtype).view(tensor.shape)
+    return copies

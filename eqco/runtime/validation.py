@@ -17,10 +17,10 @@ from eqco.runtime.text import plain
 
 
 class TrainingError(RuntimeError):
-    """A run cannot go on; the message says why and what to do, without control characters."""
+    """A run cannot continue; the message says why and what to do, without control characters."""
 
-    def __init__(self, told: object) -> None:
-        super().__init__(plain(str(told)))
+    def __init__(self, message: object) -> None:
+        super().__init__(plain(str(message)))
 
 
 LARGEST_WHOLE = 2**63 - 1  # what torch, JSON readers and files take as an integer
@@ -39,7 +39,7 @@ def one_line(text: object) -> str:
     >>> print(one_line("caf\udce9\n.JPEG"))
     caf\udce9\n.JPEG
     """
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(text))
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text))
 
 
 # Ends of what C, torch and CUDA say where there is too little memory.
@@ -48,7 +48,7 @@ NO_MEMORY = ("can't allocate memory", "out of memory", "Cannot allocate memory")
 
 def lacks_memory(error: BaseException) -> bool:
     """Whether an exception says that memory is short, of whatever library it is."""
-    return isinstance(error, MemoryError) or any(each in str(error) for each in NO_MEMORY)
+    return isinstance(error, MemoryError) or any(ending in str(error) for ending in NO_MEMORY)
 
 
 def sentence(error: BaseException) -> str:
@@ -58,7 +58,7 @@ def sentence(error: BaseException) -> str:
     'a.csv: No such file or directory'
     """
     if isinstance(error, OSError) and error.strerror:
-        return ": ".join(one_line(each) for each in (error.filename, error.strerror) if each)
+        return ": ".join(one_line(part) for part in (error.filename, error.strerror) if part)
     if lacks_memory(error):
         asked = re.search(r"(?:allocate|allocate:) ([\d.]+ (?:bytes|[KMGT]iB))", str(error))
         why = f"torch asked for {asked[1]}" if asked else first_line(error) if str(error) else ""
@@ -170,8 +170,8 @@ def nearest(kind: str, name: object, known: Iterable[str]) -> str:
     """One sentence for an unknown name, with the known names like it, or all where none is."""
     names = list(known)
     close = difflib.get_close_matches(str(name), names)
-    told = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}"
-    return f"unknown {kind} {shown(name)}: {told}"
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}"
+    return f"unknown {kind} {shown(name)}: {hint}"
 
 
 def check_name(kind: str, name: object, known: Iterable[str]) -> None:
@@ -256,16 +256,15 @@ def home_expanded(text: str | Path) -> Path:
     A shell leaves `~` behind `=` as it is, in `--records=~/x`.
 
     Raises:
-        ValueError: `~NAME` is nobody's home, or the path holds a zero byte.
+        ValueError: there is no user of `~NAME`, or the path contains a zero byte.
     """
     if "\0" in str(text):
-        raise ValueError(f"{shown(str(text))} is no path: it holds a zero byte")
+        raise ValueError(f"{shown(str(text))} is not a path: it contains a zero byte")
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise ValueError(
-            f"{shown(str(text))} begins with the home folder of nobody: write ./~NAME for a folder "
-            "of that name"
+            f"{shown(str(text))}: no such user; write ./~NAME for a folder of that name"
         ) from error
 
 

@@ -21,7 +21,7 @@ from eqco.artifacts.run_files import Busy, Run
 from eqco.data.dataloader import without_main
 from eqco.engine.progress import Progress, duration
 from eqco.engine.run import run
-from eqco.runtime.signals import Stopped, catching, held_back, let_through
+from eqco.runtime.signals import Stopped, catching, signals_blocked, unblock_signals
 from eqco.runtime.text import plain
 from reproductions.results.records import Records
 
@@ -100,7 +100,7 @@ def worker(jobs: Sequence[Run], counter: Any, tell: Connection, again: bool) -> 
 
     try:
         with catching():
-            let_through()
+            unblock_signals()
             work(taken(), tell.send, again=again)
     except Stopped as stop:
         tell.send(Message(STOPPED, "", stop.sentence()))
@@ -132,7 +132,7 @@ def work_in_parallel(
     context = multiprocessing.get_context("spawn")
     counter, team, readers = context.Value("i", 0), [], []
     try:
-        with without_main(), held_back():
+        with without_main(), signals_blocked():
             for _ in range(min(at_once, len(jobs))):
                 reader, writer = context.Pipe(duplex=False)
                 each = context.Process(target=worker, args=(jobs, counter, writer, again))

@@ -12,7 +12,7 @@ from functools import partial
 
 from eqco.methods import METHODS
 from reproductions.experiments.grid import SHARES
-from reproductions.reports.log_pages import verdicts
+from reproductions.reports.log_pages import comparisons, has_ended, state, verdicts
 from reproductions.results.bound_and_gradient import worst
 from reproductions.results.evidence import committed, shown_scales
 from reproductions.results.shares import share_at
@@ -139,6 +139,11 @@ def claims(*names: tuple[int, str]) -> str:
     return markdown_table(["claim", INTERVAL, "seeds", "verdict"], lines)
 
 
+def planned(name: str) -> str:
+    """Comparisons of an experiment when its primary one has all its runs; else how many it has."""
+    return comparisons(name) if has_ended(name) else f"So far: {state(name)}."
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
     "accuracy": across_k,
     "rates": shares,
@@ -168,4 +173,5 @@ SECTIONS: dict[str, Callable[[], str]] = {
         (10, "simo-sogclr-equals-eqco-k16"),
         (10, "synco-infonce-equals-eqco-k16"),
     ),
+    "photographs": partial(planned, "cifar10-confirmation"),
 }

@@ -17,6 +17,7 @@ PICTURES = {
     "noise_or_bias": "accuracy lost against the number of draws",
     "law": "accuracy lost against the predicted loss gap",
     "comparisons": "every comparison with its interval",
+    "predictions": "planned comparisons: predicted and measured",
 }
 
 

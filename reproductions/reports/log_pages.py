@@ -24,6 +24,11 @@ def log_page(name: str) -> Path:
     return LOG / f"{EXPERIMENTS[name].planned}-{name}.md"
 
 
+def title_of(name: str) -> str:
+    """The title of an experiment's page."""
+    return log_page(name).read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+
+
 def values_of(made: Experiment, metric: str) -> Values:
     """A metric of the planned seeds of each row, percent."""
     found = committed(made.scale)
@@ -88,30 +93,36 @@ def comparison_line(rank: str, comparison: Comparison, verdict: Verdict) -> list
     ]
 
 
+def comparisons(name: str) -> str:
+    """Comparisons of an experiment, as Markdown; "" where it has none."""
+    made = EXPERIMENTS[name]
+    if not made.comparisons:
+        return ""
+    header = ["rank", "comparison", "predicted", f"measured, {INTERVAL}", "verdict", "prediction"]
+    ranks = ["primary", *(["secondary"] * (len(made.comparisons) - 1))]
+    lines = list(map(comparison_line, ranks, made.comparisons, verdicts(name)))
+    images = [over_both(made, comparison) for comparison in made.comparisons]
+    if any(images):
+        header.append("over seeds and images")
+        lines = [[*line, ends] for line, ends in zip(lines, images, strict=True)]
+    return markdown_table(header, lines)
+
+
 def section(name: str) -> str:
     """Rows and comparisons of an experiment, as Markdown."""
     made = EXPERIMENTS[name]
     linear, knn = (values_of(made, metric) for metric in ("linear", "knn"))
     planned = {row: len(made.seeds_of.get(row, made.seeds)) for row in linear}
     rows = [[row, cell(linear[row], n), cell(knn[row], n)] for row, n in planned.items()]
-    parts = [markdown_table(["row", "linear probe, %", "kNN, %"], rows)] if rows else []
-    if made.comparisons:
-        header = [
-            "rank",
-            "comparison",
-            "predicted",
-            f"measured, {INTERVAL}",
-            "verdict",
-            "prediction",
-        ]
-        ranks = ["primary", *(["secondary"] * (len(made.comparisons) - 1))]
-        lines = list(map(comparison_line, ranks, made.comparisons, verdicts(name)))
-        images = [over_both(made, each) for each in made.comparisons]
-        if any(images):
-            header.append("over seeds and images")
-            lines = [[*line, each] for line, each in zip(lines, images, strict=True)]
-        parts.append(markdown_table(header, lines))
+    cells = markdown_table(["row", "linear probe, %", "kNN, %"], rows) if rows else ""
+    parts = filter(None, (cells, comparisons(name)))
     return "\n\n".join(parts) or "Not run: its learning rates are not chosen yet."
+
+
+def has_ended(name: str) -> bool:
+    """Whether the primary comparison of an experiment has its planned runs."""
+    primary = verdicts(name)[0]
+    return primary.n == primary.planned
 
 
 def state(name: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -40,16 +41,15 @@ GLYPHS = "glyphs"
 
 
 def run_cell(found: Evidence, row: Row) -> str:
-    """Median time of a run of a row; without a record, its price."""
-    records = found.of(row).values()
-    if not records:
-        return missing.cost(found.scale, [row.recipe])
-    return duration(median(r.seconds["train"] + r.seconds["probe"] for r in records))
+    """Median time of a run of a row; "" without a record."""
+    seconds = [r.seconds["train"] + r.seconds["probe"] for r in found.of(row).values()]
+    return duration(median(seconds)) if seconds else ""
 
 
-def page_table(grid: Grid) -> str:
-    """A grid without its title."""
-    return markdown_table(grid.header, grid.lines)
+def page_table(grid: Grid, counts: str = "") -> str:
+    """A grid without its title; `counts`: a column whose empty cells have no line."""
+    made = replace(grid, frame=grid.frame[~grid.frame[counts].isin(["", "0"])]) if counts else grid
+    return markdown_table(made.header, made.lines) if made.lines else ""
 
 
 def references(found: Evidence) -> str:
@@ -63,13 +63,13 @@ def references(found: Evidence) -> str:
 
 
 def table_page(number: int, found: Evidence) -> str:
-    """A table at a scale: cells, claims, and what has no record; or that it was not run."""
+    """A table at a scale: rows and claims that were run, and how many were not."""
     parts = [f"### Scale {found.scale}", sentence(missing.table_not_run(number, found.scale))]
     if any(map(found.of, found.tables[number].rows)):
         times = [run_cell(found, row) for row in found.tables[number].rows]
         cells = row_grid(found, number, {"a run": times})
-        parts[1:1] = [page_table(cells), references(found)]
-        parts.append(page_table(claim_grid(found, number)))
+        parts[1:1] = [page_table(cells, "a run"), references(found)]
+        parts.append(page_table(claim_grid(found, number), "n"))
     return "\n\n".join(filter(None, parts))
 
 
@@ -115,10 +115,12 @@ def prices() -> str:
 
 
 README, GALLERY = ROOT / "README.md", ROOT / "figures" / "README.md"
+LOG = log_pages.LOG / "README.md"
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {
         "answer": lambda: (
-            f"{readme.answer()} {readme.rate_sentence()}\n\n{picture('verdicts', README)}"
+            f"{readme.answer()} {readme.rate_sentence()} {readme.photographs_sentence()}".rstrip()
+            + f"\n\n{picture('verdicts', README)}"
         ),
         "summary": readme.summary,
         "claims": readme.paper_claims,
@@ -133,7 +135,7 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     ROOT / "docs" / "results.md": answers.SECTIONS,
     ROOT / "docs" / "commands.md": {"prices": prices},
     ROOT / "docs" / "sweep.md": sweep.SECTIONS,
-    log_pages.LOG / "README.md": {"index": log_pages.index},
+    LOG: {"predictions": partial(picture, "predictions", LOG), "index": log_pages.index},
     **{log_pages.log_page(n): {"outcome": partial(log_pages.section, n)} for n in EXPERIMENTS},
 }
 

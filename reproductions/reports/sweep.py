@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
+from eqco.evaluation.metrics import METRICS
 from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from reproductions.experiments.grid import GRID_SEEDS, METHOD_RATES, RATES, baselines, grid
 from reproductions.experiments.missing import sentence_of_missing
-from reproductions.results.evidence import by_seed, committed, metric_titles, shown_scales
+from reproductions.results.evidence import by_seed, committed, shown_scales
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import judge, weighted_sums
 from reproductions.statistics.wording import NOT_RUN, points
+from reproductions.tables.claims import JUDGED
 from reproductions.tables.formats import markdown_table, spread
 
 METHOD_NAMES = ("simo", "moco", "simclr")
@@ -74,19 +76,18 @@ def in_each(write: Callable[[Runs], str]) -> str:
 
 def by_rate(runs: Runs, shown: Shown, metric: str = "") -> str:
     """Loss and K down, learning rate across; the best rate by the metric in bold."""
-    rates = sorted({rate for _, _, rate in runs})
+    rates = sorted({rate for (_, _, rate), frame in runs.items() if len(frame)})
     lines = [
         [LOSSES[loss].title, str(k), *texts(at_rates(runs, loss, k), rates, shown, metric)]
-        for loss, k in dict.fromkeys(cell[:2] for cell in runs)
+        for loss, k in dict.fromkeys(cell[:2] for cell, frame in runs.items() if len(frame))
     ]
     return markdown_table(["loss", "K", *(f"lr {rate:g}" for rate in rates)], lines)
 
 
 def metrics_of(runs: Runs) -> str:
-    """Every metric, under its title."""
+    """The metrics by which claims are judged, each under its title."""
     return "\n\n".join(
-        f"#### {title}\n\n{by_rate(runs, spread_of(name), name)}"
-        for name, title in metric_titles().items()
+        f"#### {METRICS[name].title}\n\n{by_rate(runs, spread_of(name), name)}" for name in JUDGED
     )
 
 
@@ -96,6 +97,12 @@ def diagnostics_of(runs: Runs) -> str:
 
 
 DIFFERENCES = ("K", "lost: full − InfoNCE", "given back: EqCo − InfoNCE", "remains: full − EqCo")
+
+
+def differences(start: str, lines: Iterable[list[str]]) -> str:
+    """Lines of which a difference is known; what they start with, K, and the differences."""
+    known = [line for line in lines if any(text != NOT_RUN for text in line[2:])]
+    return markdown_table((start, *DIFFERENCES), known) if known else "Not run."
 
 
 def compared(accuracies: Iterable[dict[int, float]]) -> list[str]:
@@ -123,7 +130,7 @@ def fixed_of(runs: Runs) -> str:
         for rate in sorted({rate for _, _, rate in runs})
         for k, cells in cells_below(runs).items()
     ]
-    return markdown_table(("learning rate", *DIFFERENCES), lines)
+    return differences("learning rate", lines)
 
 
 def best_of(runs: Runs) -> str:
@@ -135,7 +142,7 @@ def best_of(runs: Runs) -> str:
         rates = " / ".join(f"{rate:g}" if rate else NOT_RUN for rate in best)
         found = [by_seed(by[rate]) if rate else {} for by, rate in zip(at, best, strict=True)]
         lines.append([rates, str(k), *compared(found)])
-    return markdown_table(("full / InfoNCE / EqCo at lr", *DIFFERENCES), lines)
+    return differences("full / InfoNCE / EqCo at lr", lines)
 
 
 def baseline_rates() -> str:

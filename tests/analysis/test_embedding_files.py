@@ -56,6 +56,18 @@ WRONG: dict[str, tuple[Any, str]] = {
 }
 
 
+@pytest.mark.parametrize("content", ["a,b\n1,2\n", None], ids=["another", "missing"])
+def test_a_file_of_another_ending_is_told_the_endings(
+    content: str | None, tmp_path: Path, run_eqco: Command
+) -> None:
+    path = tmp_path / "t.csv"
+    if content is not None:
+        path.write_text(content)
+    error = run_eqco("diagnose", path, status=2)
+    assert error.startswith(f"error: {path} cannot be read")
+    assert error.endswith("; diagnose reads files in .pt, .pth, .npy, .npz\n")
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_no_embedding_ends_with_one_sentence(
     name: str, tmp_path: Path, run_eqco: Command

@@ -106,7 +106,9 @@ def test_an_impossible_export_ends_with_one_sentence(
 
     assert "none.pt cannot be read" in error(tmp_path / "none.pt")
     gray, small = (checkpoint_of(f, tmp_path) for f in ("tiny-gray", "resnet18-small-images"))
-    sentence = "backbone 'tiny-gray' is not torchvision's, nor timm's: train with --backbone resnet"
+    sentence = (
+        "backbone 'tiny-gray' is not one of torchvision or timm: train with --backbone resnet"
+    )
     for layout in ("torchvision", "timm", "moco"):
         assert sentence in error(gray, "--to", layout)
     assert "has a stem of 3x3 for images of 32 pixels" in error(small, "--to", "moco")

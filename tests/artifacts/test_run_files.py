@@ -37,7 +37,7 @@ def test_nothing_is_written_where_somebody_else_has_the_name(
     if (ending, kind) == (".holder", "content"):  # as a killed process leaves it
         own.check_free()
     else:
-        with pytest.raises(TrainingError, match=rf"{ending}: is there and is no .*regular file"):
+        with pytest.raises(TrainingError, match=rf"{ending}: exists and is not an? .*regular file"):
             own.check_free()
     assert victim.read_text() == "kept"
 

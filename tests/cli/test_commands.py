@@ -30,6 +30,8 @@ WRONG = {
     "colours": (["train", "--data", "glyphs", "--backbone", "small-rgb"], "--backbone small-rgb"),
     "list": (["ls", "/nowhere"], "folder /nowhere does not exist: records are written by"),
     "run": (["redo", "simo-x", "--records", str(ROOT / "docs")], "simo-x is neither the file of a"),
+    "no run": (["redo", "", "--records", str(ROOT / "docs")], "is neither the file of a record"),
+    "home of a run": (["redo", "~no_such_user_here/x"], "~no_such_user_here/x"),
     "record": (["show", "/nowhere.json"], "record /nowhere.json cannot be opened: No such file"),
 }  # fmt: skip
 
@@ -115,7 +117,7 @@ def test_doctor_works_with_torch_alone_and_says_what_is_missing(missing: list[st
     assert "devices    " in out
     whole = "numpy" not in missing
     assert ("glyphs: drawn characters" in out, "images/s" in out) == (whole, whole)
-    assert whole or "no look at data and speed without numpy, pillow, filelock, torchv" in out
+    assert whole or "not checked: data and speed need numpy, pillow, filelock, torchv" in out
 
 
 def test_every_timed_scale_says_what_its_images_are() -> None:

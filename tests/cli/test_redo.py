@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eqco.artifacts.record import Record, canonical, checksum
+from eqco.artifacts.record import Record, canonical, checksum, now
 from eqco.cli.redo import differences, find
 from eqco.config import Machine
 from eqco.engine.run import run
@@ -54,6 +54,16 @@ def test_a_number_that_differs_is_named_with_both_values(
     assert list(outcome["differs"]) == ["metrics.knn"]
     before, after = outcome["differs"]["metrics.knn"]
     assert before - after == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("data", ["folder:12345678", "images:12345678", "part:12345678"])
+def test_a_missing_data_folder_is_named(data: str, tmp_path: Path, run_eqco: Command) -> None:
+    files = {"views": "moco-v2", "image_size": 32, "probe": "crops"} if "part" in data else {}
+    recipe = replace(SCALES["cifar10-quick"].base, data=data, epochs=0, **files)
+    record = Record.of(recipe, 0, Machine(), now(), metrics={}).write(tmp_path)
+    nowhere = tmp_path / "nowhere"
+    error = run_eqco("redo", record, "--data", nowhere, "--out", tmp_path / "out", status=2)
+    assert error == f"error: --data {nowhere} does not exist: give the path of a folder of images\n"
 
 
 def test_what_is_not_kept_in_an_older_record_is_not_compared(record: Path) -> None:

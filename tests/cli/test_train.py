@@ -45,7 +45,7 @@ def test_300_odd_sized_files_in_one_folder_train_by_one_command(
     record = Record.read(file)
     assert (record.steps, record.recipe.num_negatives, record.metrics) == (4, 16, {})
     assert record.diagnostics["cv2"] > 0
-    assert "it was done before" in run_eqco(*words)
+    assert "already done: --again trains anew" in run_eqco(*words)
     assert "300 images of images:" in run_eqco("diagnose", checkpoint, "--data", data)
     kinds = {line["kind"] for line in json.loads(run_eqco("ls", tmp_path, "--json"))}
     assert kinds - {"other"} == {"record", "checkpoint"}

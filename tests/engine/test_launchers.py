@@ -127,7 +127,7 @@ def test_a_run_that_fails_says_how_to_continue(
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        ("Timed out waiting 600000ms for recv", "cannot go on, another process has ended, or has"),
+        ("Timed out waiting 600000ms for recv", "cannot continue, another process has ended, or"),
         ("something else", "^something else$"),
     ],
 )

@@ -155,7 +155,7 @@ def test_processes_agree_on_saving_and_stopping_at_once(
     with group_of(8), Counted() as counted:
         due = []
         for work.step in range(1, 3 * STEPS_BETWEEN_READS + 1):
-            due.append(trainer.agreed(60.0, work.step - 1))
+            due.append(trainer.shared_decision(60.0, work.step - 1))
     every = range(between, 3 * STEPS_BETWEEN_READS + 1, between)
     assert [step for step, now in enumerate(due, start=1) if now == (True, 0)] == [*every]
     assert counted.collectives == {"allreduce_": len(every)}
@@ -165,8 +165,8 @@ def test_one_process_asks_no_device(machine: Machine) -> None:
     work = Count(100)
     trainer = trainer_of(work, replace(machine, device="cuda", checkpoint_seconds=20.0))
     with Counted() as counted:
-        assert trainer.agreed(60.0, 0) == (True, 0)
-        assert trainer.agreed(10.0, 0) == (False, 0)
+        assert trainer.shared_decision(60.0, 0) == (True, 0)
+        assert trainer.shared_decision(10.0, 0) == (False, 0)
     assert not counted.found
 
 

@@ -186,7 +186,7 @@ def test_commands_that_read_an_encoder_refuse_a_damaged_one(
         assert main(words) == 2
         text = capsys.readouterr().err
         assert f"checkpoint {path} cannot be read" in text
-        assert f"the one before it, of an earlier step, is {earlier(path)}" in text
+        assert f"the previous one, of an earlier step, is {earlier(path)}" in text
         assert text.count("\n") == 1
         assert not (tmp_path / "out").exists()
         shutil.copy(finished, path)

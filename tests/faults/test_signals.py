@@ -199,7 +199,7 @@ def test_a_signal_while_a_program_starts_is_one_sentence(
     assert child.returncode == SIGNALS[number], output
     assert "Traceback" not in output
     last = output.strip().splitlines()[-1]
-    ending = "; continue with: " if program == "workers" else ": nothing had begun"
+    ending = "; continue with: " if program == "workers" else ": nothing had started"
     assert f"stopped by {number.name}" in last
     assert ending in last
 
@@ -257,7 +257,7 @@ def test_a_signal_before_any_checkpoint_says_so(
         time.sleep(5)
 
     monkeypatch.setattr(runs, "open_images", open_images)
-    with pytest.raises(Stopped, match="had no checkpoint yet and begins anew"):
+    with pytest.raises(Stopped, match="has no checkpoint yet and starts over"):
         run(RECIPE, 0, machine_in(tmp_path), tmp_path / "r")
 
 

@@ -17,7 +17,7 @@ from eqco.losses.functional import eqco_info_nce, info_nce, margin
 from eqco.losses.logits import similarities
 from eqco.losses.modules import DualTemperatureLoss, EqCoLoss, InfoNCELoss
 from eqco.losses.registry import LOSSES
-from eqco.losses.sampling import DRAWINGS, draw_columns, off_diagonal
+from eqco.losses.sampling import draw_columns, off_diagonal
 from eqco.losses.similarity import Similarities
 from eqco.losses.supervised import LabelLoss
 from tests.formulas import usual_settings
@@ -47,6 +47,13 @@ def changed(**fields: object) -> InfoNCELoss:
     loss = InfoNCELoss()
     for name, value in fields.items():
         setattr(loss, name, value)
+    return loss
+
+
+def second_changed(value: float) -> DualTemperatureLoss:
+    """A loss whose second temperature was changed after it was made."""
+    loss = DualTemperatureLoss()
+    loss.second_temperature = value
     return loss
 
 
@@ -82,23 +89,38 @@ CALLS: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {  # of embed
     "and with labels": (
         lambda q, k: LabelLoss(changed(temperature="1"))(q, LABELS), "above 0, got '1'"
     ),
+    **{
+        f"K of {value!r}, later": (
+            lambda q, k, value=value: changed(num_negatives=value)(q, k),
+            f"num_negatives must be a whole number from 1 to .*, got {value!r}",
+        )
+        for value in (0, -1, 4.0, "x")
+    },
+    "K, later, with labels": (
+        lambda q, k: LabelLoss(changed(num_negatives=0))(q, LABELS), "be a whole number .* got 0"
+    ),
+    "generator, later": (lambda q, k: changed(generator=0)(q, k), "a torch.Generator .* got 0"),
+    "generator, later, with labels": (
+        lambda q, k: LabelLoss(changed(generator="x"))(q, LABELS), "a torch.Generator .* got 'x'"
+    ),
     "temperature": (lambda q, k: EqCoLoss(temperature=1e-40), "temperature must"),
     "second temperature": (
         lambda q, k: DualTemperatureLoss(second_temperature=1e-40), "second_temperature must"
     ),
+    "second temperature, later": (lambda q, k: second_changed(0.0)(q, k), "^second_temperature mu"),
     "alpha": (lambda q, k: EqCoLoss(alpha=None), "alpha must be finite and above 0, got None"),
     "another batch": (lambda q, k: EqCoLoss()(q, k[:5]), r"\(N, D\) with N >= 2"),
     "rows": (lambda q, k: EqCoLoss()(q[0], k[0]), r"\(N, D\) with N >= 2"),
     "one image": (lambda q, k: EqCoLoss()(q[:1], k[:1]), "N >= 2.*one image has no others"),
-    "more than there are": (lambda q, k: EqCoLoss(11)(q, k), "only 10 negatives are there.*drop_"),
+    "more than there are": (lambda q, k: EqCoLoss(11)(q, k), "only 10 negatives are av.*drop_la"),
     "batch above a queue": (lambda q, k: with_queue(q, ONES(13, 8)), "holds 12 keys, the batch br"),
     "width of a queue": (lambda q, k: with_queue(q, ONES(5, 9)), "keys of 8 dimensions, the batch"),
     "lengths": (lambda q, k: plain(ONES(3), ONES(4, 5)), r"\(N, K\).*\(3,\) and \(4, 5\)"),
     "columns": (lambda q, k: plain(ONES(3, 1), ONES(3, 5)), r"\(N,\) and negatives \(N, K\)"),
     "flat": (lambda q, k: plain(ONES(3), ONES(3)), r"\(N,\) and negatives \(N, K\)"),
     "cube": (lambda q, k: plain(ONES(3), ONES(3, 5, 1)), r"\(N,\) and negatives \(N, K\)"),
-    "no negatives": (lambda q, k: plain(ONES(3), ONES(3, 0)), "nothing to contrast"),
-    "no queries": (lambda q, k: plain(ONES(0), ONES(0, 3)), "nothing to contrast"),
+    "no negatives": (lambda q, k: plain(ONES(3), ONES(3, 0)), "negatives must not be empty"),
+    "no queries": (lambda q, k: plain(ONES(0), ONES(0, 3)), "negatives must not be empty"),
     "positive of NaN": (lambda q, k: plain(ONES(3) * math.nan, ONES(3, 4)), "positive holds NaN"),
     "negatives of inf": (lambda q, k: plain(ONES(3), ONES(3, 4) * math.inf), "negatives holds NaN"),
     "embeddings of NaN": (lambda q, k: plain(*similarities(q * math.nan, k, q)), "NaN"),
@@ -109,7 +131,7 @@ CALLS: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {  # of embed
     "width": (lambda q, k: similarities(q, k, k[:, :7]), r"must be \(N, D\).*\(6, 7\)"),
     "all excluded": (
         lambda q, k: Similarities(q[:1], k[:1], k[:1], excluded=torch.zeros(1, 1).long()),
-        "no negative is left of 1 key",
+        r"no negatives are left: all 1 key\(s\)",
     ),
     "no square": (lambda q, k: off_diagonal(q), "similarity must be"),
     "draws": (
@@ -160,7 +182,7 @@ CALLS: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {  # of embed
     "one negative": (lambda q, k: theory.squared_cv(q[:, :1], temperature=0.2), "with M >= 2"),
     "no K": (lambda q, k: diagnosis(q[:, 0], k, counts=()), "K must be at least 1"),
     "one query": (lambda q, k: diagnosis(q[:1, 0], k[:1], counts=(1,)), "2 queries at least"),
-    "K of all": (lambda q, k: diagnosis(q[:, 0], k, counts=(4, 8)), "K = 8 is not below the 8 neg"),
+    "K of all": (lambda q, k: diagnosis(q[:, 0], k, counts=(4, 8)), "K must be below the 8 nega"),
     "tolerance": (
         lambda q, k: diagnosis(q[:, 0], k, counts=(1,), tolerance=1e-320), "tolerance must"
     ),
@@ -182,8 +204,9 @@ def test_a_third_tensor_is_refused_with_the_right_call() -> None:
 
 NO_NEGATIVES: dict[str, Callable[[int], object]] = {
     "margin": lambda k: margin(k, temperature=0.2, alpha=16),
-    "independent": lambda k: DRAWINGS["independent"](12, 11, k, torch.Generator()),
-    "shared": lambda k: DRAWINGS["shared"](12, 11, k, torch.Generator()),
+    "draw_columns": lambda k: draw_columns(
+        k, 11, torch.Generator(), total=12, place=torch.arange(12)
+    ),
     "mean_field_gap": lambda k: theory.mean_field_gap(7.0, num_negatives=k),
     "leading_gap": lambda k: theory.leading_gap(ONES(2), ONES(2), num_negatives=k),
     "gradient_noise_bound": lambda k: theory.gradient_noise_bound(

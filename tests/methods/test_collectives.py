@@ -42,7 +42,7 @@ def test_collectives_of_a_forward_pass_which_never_waits(
     with group_of(8), FakeCuda() as device:
         method = build(smoke(name), 0, "cpu")
         on_device(method)
-        method.looked = True
+        method.embedding_checked = True
         views = torch.empty(2, OWN, 1, 24, 24, device="cuda").unbind()
         for device.may_wait in (True, False):  # weights and settings go there at first
             with Counted() as counted:

@@ -159,6 +159,13 @@ def test_feature_maps_are_named(name: str, generator: torch.Generator) -> None:
         MAKE[name](encoder)(*images, generator)
 
 
+@pytest.mark.parametrize("generator", [0, None, "cpu"])
+@pytest.mark.parametrize("name", MAKE)
+def test_what_is_no_generator_is_named(name: str, generator: object) -> None:
+    with pytest.raises(ValueError, match=rf"generator must be a torch.Generator.*{generator!r}"):
+        MAKE[name](Normalised(*layers()))(*torch.zeros(2, 6, 3, 4, 4), generator)
+
+
 def own(kind: type[Method], **settings: object) -> Method:
     """A method with an encoder of one's own."""
     return kind(Normalised(*layers()), **{"num_negatives": 3, **settings})  # type: ignore[arg-type]

@@ -16,5 +16,5 @@ for together in (distributed.wait, lambda: distributed.any_rank(first)):
     try:
         together()
     except RuntimeError as error:
-        print(distributed.lost(error), flush=True)
+        print(distributed.lost_process(error), flush=True)
 distributed.stop()

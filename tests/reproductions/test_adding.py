@@ -28,7 +28,7 @@ from eqco.recipe import Recipe
 from reproductions.__main__ import main
 from reproductions.experiments import grid
 from reproductions.harness import options
-from reproductions.reports import pages, sweep
+from reproductions.reports import pages
 from reproductions.reports.terminal import closing
 from reproductions.results.evidence import committed, frame
 from reproductions.scales import SCALES, Scale
@@ -203,16 +203,10 @@ def test_a_table_is_one_entry(
     assert f"{number} few against all 2 1" in text
 
 
-def rates_of_table_1() -> list[Recipe]:
-    scale = SCALES["glyphs"]
-    return [*grid.baselines(scale, scale.base), *grid.grid(scale, scale.base)]
-
-
 def test_a_metric_appears_in_the_pages(monkeypatch: pytest.MonkeyPatch, commit: Commit) -> None:
     """Committed records lack it: its cells are empty, and no page fails."""
-    rows = [*table(1, "glyphs").rows, *(Row(recipe) for recipe in rates_of_table_1())]
+    rows = table(1, "glyphs").rows
     commit([make_record(row.recipe, seed, 80.0 + seed) for row in rows for seed in range(3)])
     mine = Metric("share of the first class", lambda train, test, *_: 100.0)
     monkeypatch.setitem(METRICS, "mine", mine)
     assert "share of the first class" in pages.table_page(1, committed("glyphs"))
-    assert "share of the first class" in sweep.in_each(sweep.metrics_of)

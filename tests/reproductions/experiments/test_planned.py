@@ -16,7 +16,7 @@ from reproductions.experiments.planned import (
     experiment_jobs,
     scale_of,
 )
-from reproductions.reports import log_pages
+from reproductions.reports import log_pages, readme
 from reproductions.scales import SCALES
 
 LOG = Path(__file__).parents[3] / "log"
@@ -73,6 +73,25 @@ def test_a_page_says_nothing_of_accuracies_before_the_last_run(
     page = log_pages.section("paper-settings")
     assert "| EqCo 16 | 52.0 ± 1.6 (5) |" in page
     assert "| +6.00 [+5.02, +6.98] n=5 | **holds** | missed |" in page
+
+
+def test_the_front_page_has_the_confirmation_when_its_last_run_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = {
+        "InfoNCE 255": {seed: 64.0 + 0.1 * seed for seed in range(8)},
+        "InfoNCE 16": {seed: 61.0 + 0.1 * seed for seed in range(8)},
+        "EqCo 16": {seed: 63.5 + 0.12 * seed for seed in range(7)},
+        "InfoNCE 4": {},
+        "EqCo 4": {},
+    }
+    for page in (log_pages, readme):
+        monkeypatch.setattr(page, "values_of", lambda experiment, metric: values)
+    assert readme.photographs_sentence() == ""
+    values["EqCo 16"][7] = 64.3
+    sentence = readme.photographs_sentence()
+    assert "InfoNCE loses 3.0 points with 16 negatives and EqCo 0.4" in sentence
+    assert "at least half **holds** over the 8 seeds" in sentence
 
 
 def test_experiments_of_two_scales_are_refused() -> None:
