@@ -11,7 +11,7 @@ import torch
 
 from eqco.artifacts.record import Record
 from eqco.config import Machine
-from eqco.engine.run import measured, peak_memory_mib, run, untrained
+from eqco.engine.run import peak_memory_mib, run, train_and_probe, untrained
 from reproductions.scales import SCALES
 from tests.engine.test_pretrain import RECIPE, machine_in
 
@@ -29,9 +29,9 @@ def test_a_run_leaves_the_settings_of_torch_as_they_were(
 
     def look(*given: Any) -> Record | None:
         within.append(torch.backends.cudnn.benchmark)
-        return measured(*given)
+        return train_and_probe(*given)
 
-    monkeypatch.setattr("eqco.engine.run.measured", look)
+    monkeypatch.setattr("eqco.engine.run.train_and_probe", look)
     torch.set_num_threads(2)
     try:
         for flush in (False, True):
