@@ -1,4 +1,4 @@
-"""What the tests share: one thread, a seeded generator, a machine, subprocess environments.
+"""What the tests share: one thread, a seeded generator, a machine, commands, sessions of pytest.
 
 Nothing is downloaded, and nothing is written outside `tmp_path`.
 """
@@ -6,17 +6,24 @@ Nothing is downloaded, and nothing is written outside `tmp_path`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from eqco.__main__ import main
 from eqco.config import Machine
-from tests.processes import ENVIRONMENT, python
+from tests.chromium import browser as browser
+from tests.fake_cuda import FakeCuda
+from tests.processes import python
+from tests.trees import write_tree
 
-Outcomes = list[tuple[int, str]]
+FAULTS = Path(__file__).parent / "faults"
+Command = Callable[..., str]
+Outcome = tuple[int, str]
+Sessions = Callable[[list[list[str]], Path], list[Outcome]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,22 +31,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run tests marked long")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip tests marked long, unless --long is given."""
-    if not config.getoption("--long", False):
-        skipped = pytest.mark.skip(reason="long: give --long, as tox -e faults does")
-        for item in items:
-            if item.get_closest_marker("long"):
-                item.add_marker(skipped)
+    """Mark tests of faults; skip tests marked long, unless --long is given."""
+    skipped = pytest.mark.skip(reason="long: give --long, as tox -e faults does")
+    for item in items:
+        if item.path.parent == FAULTS:
+            item.add_marker("faults")
+        if item.get_closest_marker("long") and not config.getoption("--long", False):
+            item.add_marker(skipped)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """One thread before each test and its fixtures: commands set another number in this process.
+    """Settings that commands change in this process, before each test and its fixtures.
 
-    Sums are bit-identical from run to run only where the number of threads is.
+    Sums are bit-identical from run to run only where the number of threads is; numbers below 1e-38
+    are kept.
     """
     torch.set_num_threads(1)
+    torch.set_flush_denormal(False)
+
+
+def passed(outcome: Outcome) -> str:
+    """The output of a session of pytest, after checking that it ended with status 0."""
+    status, text = outcome
+    assert status == 0, text
+    return text
 
 
 @pytest.fixture
@@ -60,9 +78,45 @@ def machine(tmp_path: Path) -> Machine:
 
 
 @pytest.fixture(scope="session")
-def environment() -> dict[str, str]:
-    """Environment of a subprocess that imports this working tree and computes on one thread."""
-    return ENVIRONMENT
+def sixteen_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree of sixteen training and eight held-out images, which no test changes."""
+    return write_tree(tmp_path_factory.mktemp("sixteen") / "photos", each=4)
+
+
+def command(program: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs a program with some words to the status expected, and returns what it prints.
+
+    Where it ends with status 2 it prints errors alone, and these are returned.
+    """
+
+    def run(*words: object, status: int = 0) -> str:
+        capsys.readouterr()  # of what ran before
+        try:
+            ended: object = program(list(map(str, words)))
+        except SystemExit as end:
+            ended = end.code
+        printed = capsys.readouterr()
+        assert ended == status, words
+        if status != 2:
+            return printed.out
+        assert not printed.out
+        return printed.err
+
+    return run
+
+
+@pytest.fixture
+def run_eqco(capsys: pytest.CaptureFixture[str]) -> Command:
+    """`eqco WORDS` in this process, see `command`."""
+    return command(main, capsys)
+
+
+@pytest.fixture
+def device() -> Iterator[FakeCuda]:
+    """The mode, in which nothing may wait for the device; real tensors of a test are of the CPU."""
+    with FakeCuda() as mode:
+        mode.may_wait = False
+        yield mode
 
 
 @pytest.fixture
@@ -78,19 +132,19 @@ def similarity_case(generator: torch.Generator) -> Callable[..., tuple[Tensor, T
 
 
 @pytest.fixture(scope="session")
-def sessions() -> Callable[[list[list[str]], Path], Outcomes]:
+def sessions() -> Sessions:
     """Exit status and output of `pytest WORDS` in the root of the project, for each list of words.
 
     Records and checkpoints go to the folder given.
     """
 
-    def outcomes(words: list[list[str]], folder: Path) -> Outcomes:
+    def outcomes(words: list[list[str]], folder: Path) -> list[Outcome]:
         places = [f"--{name}={folder / name}" for name in ("records", "checkpoints")]
         # The plugin of unraisable exceptions collects garbage three times, longer than a session.
         without = ["-p", "no:cacheprovider", "-p", "no:unraisableexception"]
-        given = [[*each, *places, *without] for each in words]
+        lines = [[*line, *places, *without] for line in words]
         program = ("-m", "tests.programs.pytest_sessions")
-        done = python(*program, entered=json.dumps(given), COLUMNS="80")
+        done = python(*program, entered=json.dumps(lines), COLUMNS="80")
         return [(status, text) for status, text in json.loads(done.stdout)]
 
     return outcomes

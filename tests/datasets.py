@@ -20,7 +20,6 @@ class Processes(Dataset[tuple[int, int]]):
         return 8
 
     def __getitem__(self, place: int) -> tuple[int, int]:
-        """The two numbers."""
         time.sleep(0.1)
         return os.getpid(), os.getppid()
 
@@ -32,7 +31,6 @@ class Locked(Dataset[bool]):
         return 1
 
     def __getitem__(self, place: int) -> bool:
-        """Whether it was got."""
         return LOCK.acquire(timeout=10)
 
 
@@ -43,7 +41,6 @@ class Damaged(Dataset[int]):
         return 8
 
     def __getitem__(self, place: int) -> int:
-        """The place, or ImageError."""
         if place == 1:
             raise ImageError("cannot read image 1: cut off")
         return place

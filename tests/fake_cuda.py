@@ -58,7 +58,6 @@ def touches_device(value: Any) -> bool:
 
 
 def on_cpu(value: Any) -> bool:
-    """Whether an argument is a tensor of the CPU."""
     return isinstance(value, Tensor) and not isinstance(value, FakeTensor)
 
 
@@ -166,5 +165,4 @@ def on_device(module: nn.Module) -> nn.Module:
 
 
 def is_on_device(*tensors: Tensor) -> bool:
-    """Whether all of them are on the fake device."""
     return all(each.device.type == "cuda" for each in tensors)

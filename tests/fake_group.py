@@ -60,21 +60,15 @@ class Counted(TorchDispatchMode):
 
 @torch.library.register_fake("aten::batch_norm_stats")  # type: ignore[untyped-decorator]
 def stats(images: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Mean and 1 / deviation of each channel."""
-    channels = images.shape[1]
-    return (
-        images.new_empty(channels, dtype=torch.float32),
-        images.new_empty(channels, dtype=torch.float32),
-    )
+    mean = images.new_empty(images.shape[1], dtype=torch.float32)
+    return mean, torch.empty_like(mean)
 
 
 @torch.library.register_fake("aten::batch_norm_gather_stats_with_counts")  # type: ignore[untyped-decorator]
 def gathered_stats(images: Tensor, mean: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
-    """Those of all processes."""
     return mean.new_empty(mean.shape[1]), mean.new_empty(mean.shape[1])
 
 
 @torch.library.register_fake("aten::batch_norm_elemt")  # type: ignore[untyped-decorator]
 def normalised(images: Tensor, *_: Any) -> Tensor:
-    """The images, normalised."""
     return torch.empty_like(images)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from eqco.losses.registry import LOSSES
+
 
 def as_defined(positive: Tensor, negatives: Tensor, temperature: float, alpha: float) -> float:
     """EqCo's loss with the exp and log of Python, one query at a time."""
@@ -90,6 +92,12 @@ def eqco_second_order(positive: Tensor, negatives: Tensor, t: float, alpha: floa
     squared_cv = weights.var(dim=1) / weights.mean(dim=1) ** 2
     share = 1 - (-eqco(positive, negatives, t, alpha)).exp()
     return eqco(positive, negatives, t, alpha) + share**2 * squared_cv / (2 * count)
+
+
+def usual_settings(name: str, temperature: float = 0.2) -> dict[str, float]:
+    """A temperature, and the setting that a loss has at its usual value."""
+    loss = LOSSES[name]
+    return {"temperature": temperature, **({loss.setting: loss.example} if loss.setting else {})}
 
 
 DEFINITIONS: dict[str, Callable[..., Tensor]] = {  # (positive, negatives, t, setting of the loss)

@@ -45,14 +45,12 @@ def like(name: str) -> str:
 
 
 def invalid_of_recipe() -> dict[str, list[Any]]:
-    """Invalid values of each field of a recipe."""
     found = {field: list(invalid_numbers(number)) for field, number in NUMBERS.items()}
     found |= {field: [*NO_NAME, *map(like, names)] for field, names in NAMES.items()}
     return found | {"data": [*NO_NAME, "glyfs", "glyphs:x", "imagenet-"]}
 
 
 def invalid_of_machine() -> dict[str, list[Any]]:
-    """Invalid values of each field of a machine."""
     found = {field: list(invalid_numbers(number)) for field, number in numbers_of(Machine).items()}
     found |= {field: [None, [], 3, "", "  "] for field in ("data_dir", "checkpoints")}
     return found | {

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,12 +32,31 @@ def python(
     return done
 
 
-def start(*words: object, **given: object) -> subprocess.Popen[str]:
+def start(*words: object, **changes: object) -> subprocess.Popen[str]:
     """Start this Python; what it prints is text, its errors among it."""
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **given}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **changes}
     return subprocess.Popen(
         [sys.executable, *map(str, words)], cwd=ROOT, env=ENVIRONMENT, **options
     )  # type: ignore[call-overload, no-any-return]
+
+
+@contextmanager
+def lock_held(path: Path) -> Iterator[None]:
+    """Another process holds a lock file; it is killed at the end."""
+    program = "import sys, time, filelock\nwith filelock.FileLock(sys.argv[1]):\n"
+    child = start("-c", f"{program}    print('held')\n    time.sleep(600)", path)
+    try:
+        assert child.stdout.readline() == "held\n"
+        yield
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def torchrun(*words: object) -> str:
+    """Run a program of tests/programs with two processes; returns what they print."""
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    return python(*launch, "-m", *words).stdout
 
 
 def wait_until(holds: Callable[[], object], seconds: float = 120.0) -> None:

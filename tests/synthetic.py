@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from eqco.artifacts.record import Record
+from eqco.artifacts.record import Record, checksum, now
+from eqco.config import Machine
 from eqco.engine.run import untrained
 from eqco.evaluation.metrics import METRICS
 from eqco.recipe import Recipe
@@ -29,6 +32,23 @@ def accuracy(recipe: Recipe, seed: int) -> float:
     luck = random.Random(f"{seed}").gauss(0, 0.4)
     luck += random.Random(f"{seed} {recipe}").gauss(0, 0.2)
     return (85.0 if recipe.epochs else 60.0) - lost + luck
+
+
+def make_record(recipe: Recipe, seed: int, linear: float) -> Record:
+    """A record with the fields that tables read and an accuracy of the linear probe."""
+    return Record.of(
+        recipe, seed, Machine(), now(),
+        metrics={"linear": linear, "knn": 70.0, "class_mean": 50.0},
+        diagnostics={"cv2": 7.0, "one_minus_pi0": 0.8},
+        seconds={"train": 40.0, "probe": 5.0, "wall": 46.0},
+        note="drawn by another library",
+    )  # fmt: skip
+
+
+def changed(record: Record, **changes: Any) -> Record:
+    """A record with other fields and a checksum that fits them."""
+    made = replace(record, **changes)
+    return replace(made, checksum=checksum(made.body()))
 
 
 def record(recipe: Recipe, seed: int) -> Record:
@@ -59,12 +79,12 @@ def records_of(
 
 def forget() -> None:
     """Clear what is remembered of the committed records."""
-    for each in (evidence.committed, missing.price):
-        each.cache_clear()
+    for cached in (evidence.committed, missing.price):
+        cached.cache_clear()
 
 
 def commit(monkeypatch: pytest.MonkeyPatch, records: Iterable[Record]) -> None:
     """Let these be the committed records, all at scale glyphs, until the test ends."""
-    found = {"glyphs": tuple(records)}
-    monkeypatch.setattr(evidence, "committed_records", lambda scale: found.get(scale, ()))
+    by_scale = {"glyphs": tuple(records)}
+    monkeypatch.setattr(evidence, "committed_records", lambda scale: by_scale.get(scale, ()))
     forget()

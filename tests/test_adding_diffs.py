@@ -39,7 +39,6 @@ OF_LOSSES = ["tests/losses/test_definition.py", "tests/losses/test_functional.py
 
 @pytest.fixture(scope="module")
 def patched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the tree with all diffs."""
     folder = tmp_path_factory.mktemp("tree")
     skip = shutil.ignore_patterns("__pycache__", "*.pdf")
     for name in ("eqco", "reproductions", "figures", "tests", "log"):
@@ -64,8 +63,8 @@ def test_a_loss_that_a_diff_adds_is_tested(patched: Path) -> None:
 
 def test_what_diffs_add_works(patched: Path) -> None:
     pytest.importorskip("sklearn", reason="scikit-learn ships the digits")
-    told = python("-c", PROGRAM, folder=patched, PYTHONPATH=str(patched)).stdout
-    assert [name for name, text in PROOFS.items() if text not in told] == []
+    output = python("-c", PROGRAM, folder=patched, PYTHONPATH=str(patched)).stdout
+    assert [name for name, text in PROOFS.items() if text not in output] == []
     assert (patched / "margin.png").stat().st_size > 10_000
     assert (patched / "margin.pdf").exists()
     assert len((patched / "margin.csv").read_text(encoding="utf-8").splitlines()) == 16

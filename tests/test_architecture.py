@@ -1,7 +1,8 @@
-"""pyproject.toml: import contracts can fail, dependencies are bounded; imports and public names."""
+"""Import contracts can fail, dependencies are bounded; imports, public names, stated devices."""
 
 from __future__ import annotations
 
+import ast
 import shutil
 import sys
 from pathlib import Path
@@ -96,3 +97,33 @@ def test_tox_never_takes_the_pip_of_the_host() -> None:
     lines = (ROOT / "tox.ini").read_text(encoding="utf-8").splitlines()
     assert "uv_seed = true" in lines
     assert not [line for line in lines if line.strip().startswith("pip ")]
+
+
+FACTORIES = {"arange", "as_tensor", "empty", "eye", "full", "linspace", "normal", "ones", "rand"}
+FACTORIES |= {"randint", "randn", "randperm", "tensor", "zeros"}
+
+
+def made_anywhere(source: str) -> list[str]:
+    """Calls that make a tensor or a generator on the user's default device."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [
+        text
+        for call, text in ((call, ast.unparse(call)) for call in calls)
+        if (
+            ast.unparse(call.func) in {f"torch.{name}" for name in FACTORIES}
+            and not {"device", None} & {each.arg for each in call.keywords}
+        )
+        or text == "torch.Generator()"
+    ]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "eqco").rglob("*.py")), ids=lambda p: p.stem)
+def test_every_tensor_is_made_on_a_stated_device(path: Path) -> None:
+    """With `torch.set_default_device("cuda")` numbers drawn by a CPU generator would fail."""
+    assert made_anywhere(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_tensor_without_a_device_is_found() -> None:
+    source = "torch.zeros(3, device=x.device); torch.rand(3).sum()"
+    assert made_anywhere(source) == ["torch.rand(3)"]
+    assert made_anywhere("torch.Generator()") == ["torch.Generator()"]

@@ -17,8 +17,8 @@ import torch
 
 from eqco.__main__ import main as eqco
 from reproductions.__main__ import main as reproductions
-from tests.cli.test_train import write_flat
 from tests.processes import ROOT, python
+from tests.trees import write_flat
 
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("*/*.md"))]
 PAGES = [page for page in PAGES if page.parent.name != "tests"]

@@ -1,13 +1,10 @@
-"""No tensor is left on the wrong device: forward passes on fake CUDA tensors, without a GPU."""
+"""A step never waits for the device and launches few operations, on fake CUDA tensors."""
 
 from __future__ import annotations
 
-import ast
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -19,17 +16,12 @@ from eqco.config import Machine
 from eqco.data import Images, augmentations
 from eqco.data.in_memory import Dataset, InMemory
 from eqco.data.streaming import FromFiles
-from eqco.evaluation import metrics
-from eqco.evaluation.features import Frozen
-from eqco.evaluation.linear_on_crops import CropProbe
 from eqco.losses.memory_bank import MovingAverages
 from eqco.losses.registry import LOSSES
-from eqco.losses.sampling import DRAWINGS
-from eqco.losses.similarity import LogSumExp, Similarities
 from eqco.methods import METHODS, build
 from eqco.methods.base import Method
 from eqco.recipe import Recipe
-from eqco.runtime.rng import RankSlice, generator_for
+from eqco.runtime.rng import generator_for
 from eqco.runtime.transfer import to_device
 from reproductions.scales import SCALES
 from tests.fake_cuda import FakeCuda, Waits, autocast, is_on_device, on_device
@@ -41,29 +33,9 @@ if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 14):
 BATCH = 64
 
 
-@pytest.fixture
-def device() -> Iterator[FakeCuda]:
-    """The mode, in which nothing may wait for the device; real tensors of a test are of the CPU."""
-    with FakeCuda() as mode:
-        mode.may_wait = False
-        yield mode
-
-
-def made(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """A tensor on the device."""
     return torch.empty(*shape, device="cuda", dtype=dtype)
-
-
-def method_of(
-    name: str, negatives: int | None = None, drawing: str = "independent", draws: int = 1
-) -> Method:
-    """A method of the scale "smoke" on the device; all negatives where none are given."""
-    recipe = SCALES["smoke"].baseline(name)
-    if draws > 1 and recipe.num_synthetic:
-        recipe = replace(recipe, num_synthetic=0)  # they are made for one draw
-    if negatives:
-        recipe = replace(recipe, num_negatives=negatives, drawing=drawing, draws=draws)
-    return method_on_device(recipe)
 
 
 def method_on_device(recipe: Recipe) -> Method:
@@ -74,70 +46,6 @@ def method_on_device(recipe: Recipe) -> Method:
     return method
 
 
-def loss_of(name: str, found: Similarities) -> Tensor:
-    """Each query's loss."""
-    loss = LOSSES[name]
-    settings = {loss.setting: loss.example} if loss.setting else {}
-    losses: Tensor = loss.losses(found, temperature=0.2, **settings)
-    return losses
-
-
-# 1 negative is taken by its place, 40 from all; with several draws, of 4.
-COUNTS = [(1, 1), (4, 1), (40, 1), (None, 1), (4, 2), (4, 15)]
-
-
-@pytest.mark.parametrize(("negatives", "draws"), COUNTS)
-@pytest.mark.parametrize("drawing", DRAWINGS)
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_drawing_and_loss(
-    device: FakeCuda, method: str, drawing: str, negatives: int | None, draws: int,
-    generator: torch.Generator,
-) -> None:  # fmt: skip
-    images = made(BATCH, 1, 24, 24)
-    built = method_of(method, negatives, drawing, draws)
-    for _ in range(2):  # MoCo takes the first batch into its queue
-        found = built(images, images, generator)
-        assert is_on_device(found.negatives())
-        for name in [each for each in LOSSES if LOSSES[each].fewest <= found.num_negatives]:
-            losses = loss_of(name, found)
-            assert is_on_device(losses, found.positive)
-            assert len(losses) == draws * (2 * BATCH if method == "simclr" else BATCH)
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_every_loss_of_explicit_similarities(device: FakeCuda, name: str) -> None:
-    loss = LOSSES[name]
-    settings = {loss.setting: loss.example} if loss.setting else {}
-    for reduction in ("mean", "sum", "none"):
-        found = loss.function(made(8), made(8, 5), temperature=0.2, reduction=reduction, **settings)
-        assert is_on_device(found)
-
-
-@pytest.mark.parametrize("way", ["all", "excluded", "columns"])
-def test_the_backward_pass_of_the_similarities(device: FakeCuda, way: str) -> None:
-    """Autograd's engine needs a device, so its function is called by hand."""
-    query, keys = made(8, 16), made(200, 16)
-    columns = made(8, 3, dtype=torch.long) if way == "columns" else None
-    excluded = made(8, 2, dtype=torch.long) if way == "excluded" else None
-    saved: dict[str, Any] = {}
-    context = SimpleNamespace(
-        needs_input_grad=(True, True),
-        save_for_backward=lambda *these: saved.update(all=these),
-        mark_non_differentiable=lambda _: None,
-        set_materialize_grads=lambda _: None,
-    )
-    given = (query, keys, columns, excluded)
-    with torch.no_grad():
-        sums, means = LogSumExp.forward(*given)
-        LogSumExp.setup_context(context, given, (sums, means))
-        context.saved_tensors = saved["all"]
-        of_query, of_keys, *_ = LogSumExp.backward(context, made(8), None)
-    assert of_query is not None
-    assert of_keys is not None
-    assert is_on_device(sums, means, of_query, of_keys)
-    assert (of_query.shape, of_keys.shape) == (query.shape, keys.shape)
-
-
 VIEWS: dict[str, Callable[..., Tensor]] = {
     **{
         name: lambda images, source, view=view: view(images, 0.2, source)
@@ -146,16 +54,6 @@ VIEWS: dict[str, Callable[..., Tensor]] = {
     **{f"{name}, mild": view for name, view in augmentations.MILD.items()},
     **{f"{name}, cropped": view for name, view in augmentations.AFTER_CROP.items()},
 }
-
-
-@pytest.mark.parametrize("name", VIEWS)
-@pytest.mark.parametrize("part", [False, True])
-def test_every_view(device: FakeCuda, name: str, part: bool, generator: torch.Generator) -> None:
-    images = made(BATCH, 1 if name.startswith("glyphs") else 3, 24, 24)
-    source = RankSlice(generator, 2 * BATCH, BATCH) if part else generator
-    view = VIEWS[name](images, source)
-    assert is_on_device(view)
-    assert view.shape == images.shape
 
 
 def in_memory(recipe: Recipe, channels: int, side: int) -> InMemory:
@@ -170,68 +68,10 @@ def from_files(recipe: Recipe) -> FromFiles:
     """Crops as the loader brings them, pinned, without files."""
     images = FromFiles.__new__(FromFiles)
     images.recipe, images.seed, images.machine = recipe, 0, Machine(device="cuda")
-    images.mean = images.std = made(3)
+    images.mean = images.std = empty(3)
     crops = torch.zeros(recipe.batch_size, 2, 3, 40, 40, dtype=torch.uint8).pin_memory()
     images.next_step, images.ahead = 0, itertools.repeat((crops, None))
     return images
-
-
-def test_images_in_memory(device: FakeCuda) -> None:
-    """Also on a device that has no float64."""
-    device.may_wait, device.has_float64 = True, False
-    found = in_memory(Recipe(batch_size=BATCH, num_negatives=4), 1, 24)
-    assert is_on_device(*found.views(0), *found.sample(8))
-    for part in ("train", "held_out"):
-        for view, right in (*found.whole(part), *found.perturbed(part, 2)):
-            assert is_on_device(view, right)
-
-
-def test_images_from_files(device: FakeCuda) -> None:
-    images = from_files(replace(SCALES["imagenet"].base, batch_size=16, num_negatives=4))
-    crops = torch.zeros(16, 3, 40, 40, dtype=torch.uint8).pin_memory()
-    assert is_on_device(images.ready(crops), *images.views(0))
-
-
-def test_crops_of_the_probe_go_to_the_device_without_waiting(device: FakeCuda) -> None:
-    """The loader pins each batch; joined on the CPU, they would be so no more."""
-    probe = CropProbe.__new__(CropProbe)  # without files
-    probe.device = "cuda"
-    batch = torch.zeros(4, 3, 40, 40, dtype=torch.uint8), torch.zeros(4, dtype=torch.long)
-    probe.batches = iter([tuple(each.pin_memory() for each in batch) for _ in range(3)])
-    device.may_wait = False
-    crops, labels, size = probe.next_images()
-    assert is_on_device(crops, labels)
-    assert (len(crops), len(labels), size) == (12, 12, 4)
-
-
-@pytest.mark.parametrize("name", metrics.METRICS)
-def test_every_metric(device: FakeCuda, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Up to the number itself; of the linear probe's fit one evaluation, without a step.
-
-    Also on a device that has no float64.
-    """
-    compared: list[Tensor] = []
-
-    def step(optimizer: torch.optim.LBFGS, evaluate: Callable[[], Tensor]) -> None:
-        compared.append(evaluate())
-        (weights,) = optimizer.param_groups[0]["params"]
-        assert weights.grad.shape == weights.shape == (5, 17)
-        compared.append(weights.grad)
-
-    monkeypatch.setattr(torch.optim.LBFGS, "step", step)
-    device.may_wait, device.has_float64 = True, False
-    labels = made(40, dtype=torch.long)
-    train, test = ((made(40, 16), labels) for _ in range(2))
-    compared.append(metrics.METRICS[name].correct(train, test, 5, Recipe()))
-    assert is_on_device(*compared)
-    assert len(compared) == (3 if name == "linear" else 1)
-    assert compared[-1].shape == (40,)
-
-
-@pytest.mark.filterwarnings("ignore:CUDA is not available:UserWarning")
-def test_features(device: FakeCuda) -> None:
-    backbone = method_of("simo").encoder.backbone
-    assert is_on_device(Frozen(backbone, "bfloat16").features(made(8, 1, 24, 24)))
 
 
 class Operations(NamedTuple):
@@ -326,7 +166,7 @@ def test_operations_of_a_view_do_not_grow_with_its_images(
     found = []
     for count in (BATCH, 4 * BATCH):
         device.launches.clear()
-        VIEWS[name](made(count, 1 if name.startswith("glyphs") else 3, 24, 24), generator)
+        VIEWS[name](empty(count, 1 if name.startswith("glyphs") else 3, 24, 24), generator)
         found.append(device.launches.copy())
     assert found[0] == found[1]
 
@@ -334,7 +174,7 @@ def test_operations_of_a_view_do_not_grow_with_its_images(
 def test_moving_averages_of_a_batch_do_not_wait(device: FakeCuda) -> None:
     averages = MovingAverages(4 * BATCH)
     on_device(averages)
-    assert is_on_device(averages.update(torch.arange(BATCH), made(2 * BATCH), 0.5))
+    assert is_on_device(averages.update(torch.arange(BATCH), empty(2 * BATCH), 0.5))
 
 
 @pytest.mark.parametrize("settings", [{}, {"num_negatives": None}, {"queue_size": 128}], ids=str)
@@ -344,7 +184,7 @@ def test_a_loss_in_a_loop_of_ones_own_does_not_wait(
     loss = eqco.EqCoLoss(alpha=64, **settings)
     for step in range(3):
         device.may_wait = step == 0  # the queue is made
-        assert is_on_device(loss(made(BATCH, 16), made(BATCH, 16)))
+        assert is_on_device(loss(empty(BATCH, 16), empty(BATCH, 16)))
 
 
 # What follows proves that the tests above can fail.
@@ -353,9 +193,9 @@ def test_a_loss_in_a_loop_of_ones_own_does_not_wait(
 def test_a_number_of_the_device_cannot_be_read(device: FakeCuda) -> None:
     for read in (Tensor.item, Tensor.nonzero, Tensor.cpu, bool):
         with pytest.raises(Waits):
-            read(made(1))
+            read(empty(1))
     with pytest.raises(Waits, match="reads the device"):
-        made(3)[made(3) > 0]
+        empty(3)[empty(3) > 0]
 
 
 def test_a_copy_that_waits_is_found_at_its_place(device: FakeCuda) -> None:
@@ -367,8 +207,8 @@ def test_a_copy_that_waits_is_found_at_its_place(device: FakeCuda) -> None:
         lambda: drawn.pin_memory().T.to("cuda", non_blocking=True),
         lambda: drawn.pin_memory().to("cuda", torch.float16, non_blocking=True),
         lambda: torch.tensor([1.0, 2.0], device="cuda"),
-        lambda: made(4).copy_(drawn[0]),
-        lambda: made(4)[torch.tensor([0, 2])],
+        lambda: empty(4).copy_(drawn[0]),
+        lambda: empty(4)[torch.tensor([0, 2])],
     )
     for copy in waits:
         with pytest.raises(Waits):
@@ -378,50 +218,3 @@ def test_a_copy_that_waits_is_found_at_its_place(device: FakeCuda) -> None:
             torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
         )
     assert is_on_device(to_device(drawn, torch.device("cuda")))
-
-
-def test_float64_on_a_device_without_it_is_found(device: FakeCuda) -> None:
-    device.has_float64 = False
-    with pytest.raises(TypeError, match="no float64"):
-        made(3).double()
-
-
-def test_a_tensor_left_on_the_cpu_in_a_method_is_found(
-    device: FakeCuda, monkeypatch: pytest.MonkeyPatch, generator: torch.Generator
-) -> None:
-    built, images = method_of("moco", 4), made(BATCH, 1, 24, 24)
-    encode = built.encoder.forward
-    monkeypatch.setattr(built.encoder, "forward", lambda x: encode(x) + torch.zeros(128))
-    with pytest.raises(RuntimeError, match=r"[Dd]evice"):
-        built(images, images, generator)
-
-
-FACTORIES = {"arange", "as_tensor", "empty", "eye", "full", "linspace", "normal", "ones", "rand"}
-FACTORIES |= {"randint", "randn", "randperm", "tensor", "zeros"}
-
-
-def made_anywhere(source: str) -> list[str]:
-    """Calls that make a tensor or a generator on the user's default device."""
-    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
-    return [
-        text
-        for call, text in ((call, ast.unparse(call)) for call in calls)
-        if (
-            ast.unparse(call.func) in {f"torch.{name}" for name in FACTORIES}
-            and not {"device", None} & {each.arg for each in call.keywords}
-        )
-        or text == "torch.Generator()"
-    ]
-
-
-@pytest.mark.parametrize("path", sorted(Path(eqco.__path__[0]).rglob("*.py")), ids=lambda p: p.stem)
-def test_every_tensor_is_made_on_a_stated_device(path: Path) -> None:
-    """With `torch.set_default_device("cuda")` numbers drawn by a CPU generator would fail."""
-    assert made_anywhere(path.read_text(encoding="utf-8")) == []
-
-
-def test_a_tensor_without_a_device_is_found() -> None:
-    assert made_anywhere("torch.zeros(3, device=x.device); torch.rand(3).sum()") == [
-        "torch.rand(3)"
-    ]
-    assert made_anywhere("torch.Generator()") == ["torch.Generator()"]

@@ -9,16 +9,15 @@ import runpy
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import Outcome, Sessions, passed
 from tests.processes import ROOT
+from tests.trees import write_names
 
-Outcomes = list[tuple[int, str]]
-Sessions = Callable[[list[list[str]], Path], Outcomes]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("*/*.md"))]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
@@ -34,27 +33,19 @@ def test_the_pages_print_commands() -> None:
 
 
 @pytest.fixture(scope="module")
-def collected(
-    tmp_path_factory: pytest.TempPathFactory, sessions: Sessions
-) -> dict[str, tuple[int, str]]:
+def collected(tmp_path_factory: pytest.TempPathFactory, sessions: Sessions) -> dict[str, Outcome]:
     """Each pytest command with --collect-only; an image tree stands in for PATH."""
     folder = tmp_path_factory.mktemp("pages")
-    for split in ("train", "val"):
-        for name in ("a", "b"):
-            (folder / split / name).mkdir(parents=True)
-            (folder / split / name / "1.png").write_bytes(b"not opened when collecting")
+    write_names(folder, *(f"{split}/{name}/1.png" for split in ("train", "val") for name in "ab"))
     whole, part = "imagenet --data folder:PATH", "imagenet --data part:PATH"
-    given = [each.replace(whole, part).replace("PATH", str(folder)) for each in PYTEST]
-    words = [shlex.split(command)[1:] for command in given]
-    outcomes = sessions([[*each, "--collect-only", "-q"] for each in words], folder)
-    return dict(zip(PYTEST, outcomes, strict=True))
+    commands = [line.replace(whole, part).replace("PATH", str(folder)) for line in PYTEST]
+    words = [[*shlex.split(command)[1:], "--collect-only", "-q"] for command in commands]
+    return dict(zip(PYTEST, sessions(words, folder), strict=True))
 
 
 @pytest.mark.parametrize("command", PYTEST)
-def test_pytest_commands_collect_cases(command: str, collected: dict[str, tuple[int, str]]) -> None:
-    status, text = collected[command]
-    assert status == 0, text
-    assert "test_cell" in text
+def test_pytest_commands_collect_cases(command: str, collected: dict[str, Outcome]) -> None:
+    assert "test_cell" in passed(collected[command])
 
 
 def without_values(command: str) -> tuple[str, ...]:

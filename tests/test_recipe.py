@@ -56,75 +56,53 @@ def test_an_invalid_value_of_a_machine_is_one_sentence_with_field_and_value(fiel
         check_refused(Machine, field, value)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"temperature": 0.0}, r"^temperature must lie in \[0.0001, 1e\+06\], got 0.0$"),
-        ({"knn_neighbours": 0}, "^knn_neighbours must be a whole number from 1 to 2147483648, got"),
-        ({"crop_scale": 5}, r"^crop_scale must lie in \(0, 1\], got 5$"),
-        ({"key_momentum": 1.0}, r"^key_momentum must lie in \[0, 1\), got 1.0$"),
-        ({"epochs": 10**400}, "^epochs must be a whole number .*, got an integer of 1329 bits$"),
-        ({"loss": "eqko"}, "unknown loss 'eqko': did you mean eqco"),
-        ({"data": "glyfs"}, "unknown data set 'glyfs': did you mean glyphs"),
-        ({"data": None}, "^data must be the name of a data set, got None$"),
-        ({"loss": "sogclr", "sog_gamma": 0}, r"^sog_gamma must lie in \(0, 1\], got 0$"),
-        ({"num_synthetic": 15, **QUEUE}, "num_synthetic=15 has no meaning for method 'moco'"),
-        (
-            {**QUEUE, "method": "synco", "num_synthetic": 16},
-            "^num_synthetic is 16, which the six kinds .*: choose a multiple of 15, or 0 for none$",
-        ),
-        (
-            {**QUEUE, "method": "synco", "num_synthetic": 15, "num_negatives": 16, "draws": 2},
-            "^draws=2 does not go with num_synthetic=15: .* or num_synthetic at 0$",
-        ),
-        ({"method": "moco"}, "queue holds 0 keys, the batch brings 256: enlarge queue_size"),
-        ({"method": "moco", "queue_size": 255}, "queue holds 255 keys, the batch brings 256"),
-        ({"queue_size": 512}, "queue_size=512 has no meaning for method 'simo'"),
-        ({"bn_splits": 2}, "bn_splits=2 has no meaning for method 'simo'"),
-        ({"bn_splits": 3, **QUEUE}, "bn_splits is 3, which does not divide a batch of 256"),
-        (
-            {"num_negatives": 513, **QUEUE},
-            "num_negatives is 513, but MoCo v2 with queue_size=512 has 1 to 512 negatives",
-        ),
-        (
-            {"method": "simclr", "num_negatives": 511},
-            "num_negatives is 511, but SimCLR with batch_size=256 has 1 to 510 negatives",
-        ),
-        (
-            {"num_negatives": 256},
-            "num_negatives is 256, but SiMo with batch_size=256 has 1 to 255 negatives",
-        ),
-        (
-            {"num_negatives": 16, "draws": 16},
-            "^draws is 16, but SiMo with batch_size=256 has 255 negatives for each query, enough "
-            "for 1 to 15 disjoint draws of 16$",
-        ),
-        ({"draws": 2}, "draws is 2, but .* enough for 1 to 1 disjoint draws of 255"),
-        (
-            {"loss": "dcl_jackknife", "num_negatives": 1},
-            "^loss 'dcl_jackknife' needs num_negatives of at least 2, got 1$",
-        ),
-        ({"image_size": 32}, "image_size=32 does not go with data 'glyphs', which is held in mem"),
-        ({"views": "moco-v2"}, "views='moco-v2' does not go with data 'glyphs'"),
-        ({"probe": "crops"}, "probe='crops' does not go with data 'glyphs'"),
-        ({"data": "imagenet"}, "image_size=None does not go with data 'imagenet', which is read f"),
-        ({"data": "part:photos-12345678"}, "does not go with data 'part:photos-12345678'"),
-        (
-            {"data": "imagenet", "image_size": 224},
-            "views='glyphs' does not go with data 'imagenet'",
-        ),
-        (
-            {"data": "imagenet", "image_size": 224, "views": "moco-v2"},
-            "probe='features' does not go with data 'imagenet'",
-        ),
-    ],
-    ids=lambda value: (
-        "-".join(f"{name}={v}"[:40] for name, v in value.items()) if isinstance(value, dict) else ""
-    ),
-)
-def test_an_error_says_what_is_wrong(change: dict[str, Any], message: str) -> None:
+SYNCO = {**QUEUE, "method": "synco"}
+LARGE = {"data": "imagenet", "image_size": 224}
+MESSAGES: dict[str, dict[str, Any]] = {  # the changes of a recipe, by what is wrong with them
+    r"^temperature must lie in \[0.0001, 1e\+06\], got 0.0$": {"temperature": 0.0},
+    "^knn_neighbours must be a whole number from 1 to 2147483648, got": {"knn_neighbours": 0},
+    r"^crop_scale must lie in \(0, 1\], got 5$": {"crop_scale": 5},
+    r"^key_momentum must lie in \[0, 1\), got 1.0$": {"key_momentum": 1.0},
+    "^epochs must be a whole number .*, got an integer of 1329 bits$": {"epochs": 10**400},
+    "unknown loss 'eqko': did you mean eqco": {"loss": "eqko"},
+    "unknown data set 'glyfs': did you mean glyphs": {"data": "glyfs"},
+    "^data must be the name of a data set, got None$": {"data": None},
+    r"^sog_gamma must lie in \(0, 1\], got 0$": {"loss": "sogclr", "sog_gamma": 0},
+    "num_synthetic=15 has no meaning for method 'moco'": {"num_synthetic": 15, **QUEUE},
+    "^num_synthetic is 16, which the six kinds .*: choose a multiple of 15, or 0 for none$":
+        {**SYNCO, "num_synthetic": 16},
+    "^draws=2 does not go with num_synthetic=15: .* or num_synthetic at 0$":
+        {**SYNCO, "num_synthetic": 15, "num_negatives": 16, "draws": 2},
+    "queue holds 0 keys, the batch brings 256: enlarge queue_size": {"method": "moco"},
+    "queue holds 255 keys, the batch brings 256": {"method": "moco", "queue_size": 255},
+    "queue_size=512 has no meaning for method 'simo'": {"queue_size": 512},
+    "bn_splits=2 has no meaning for method 'simo'": {"bn_splits": 2},
+    "bn_splits is 3, which does not divide a batch of 256": {"bn_splits": 3, **QUEUE},
+    "num_negatives is 513, but MoCo v2 with queue_size=512 has 1 to 512 negatives":
+        {"num_negatives": 513, **QUEUE},
+    "num_negatives is 511, but SimCLR with batch_size=256 has 1 to 510 negatives":
+        {"method": "simclr", "num_negatives": 511},
+    "num_negatives is 256, but SiMo with batch_size=256 has 1 to 255 negatives":
+        {"num_negatives": 256},
+    "^draws is 16, but SiMo .* 255 negatives for each query, enough for 1 to 15 disjoint draws of":
+        {"num_negatives": 16, "draws": 16},
+    "draws is 2, but .* enough for 1 to 1 disjoint draws of 255": {"draws": 2},
+    "^loss 'dcl_jackknife' needs num_negatives of at least 2, got 1$":
+        {"loss": "dcl_jackknife", "num_negatives": 1},
+    "image_size=32 does not go with data 'glyphs', which is held in mem": {"image_size": 32},
+    "views='moco-v2' does not go with data 'glyphs'": {"views": "moco-v2"},
+    "probe='crops' does not go with data 'glyphs'": {"probe": "crops"},
+    "image_size=None does not go with data 'imagenet', which is read f": {"data": "imagenet"},
+    "does not go with data 'part:photos-12345678'": {"data": "part:photos-12345678"},
+    "views='glyphs' does not go with data 'imagenet'": LARGE,
+    "probe='features' does not go with data 'imagenet'": {**LARGE, "views": "moco-v2"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_an_error_says_what_is_wrong(message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        replace(Recipe(), **change)
+        replace(Recipe(), **MESSAGES[message])
 
 
 @pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.setting])
@@ -165,11 +143,8 @@ def test_every_method_names_its_own_fields(name: str) -> None:
 def test_whether_images_are_read_from_files_depends_on_the_data_alone() -> None:
     assert FILES.from_files
     assert not EQCO.from_files
-    assert {name for name, source in SOURCES.items() if source.from_files} == {
-        "imagenet",
-        "part",
-        "files",
-    }
+    from_files = {name for name, source in SOURCES.items() if source.from_files}
+    assert from_files == {"imagenet", "part", "files"}
 
 
 def test_paths_of_a_machine_may_be_text() -> None:

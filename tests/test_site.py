@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.chromium import chromium, new_page
+from tests.chromium import new_page
 from tests.processes import ROOT, python
 
 if TYPE_CHECKING:
@@ -31,13 +30,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["build", "--strict", "--site-dir", out]
     python("-m", "mkdocs", *words, PYTHONPATH=":".join([str(ROOT), *sys.path]))
     return out
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser."""
-    with chromium() as found:
-        yield found
 
 
 def test_every_page_of_docs_is_built_and_asks_no_network(site: Path) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_train import write_flat
 from tests.processes import ROOT
+from tests.trees import write_flat
 
 # What torch imports itself is allowed; what the suite needs besides is not there.
 BLOCKED = ("PIL", "filelock", "kornia", "matplotlib", "pandas", "rich", "scipy", "seaborn",
@@ -102,10 +102,10 @@ def installed(wheel: Path, tmp_path: Path) -> tuple[Path, Program]:
 
 def test_the_installed_loss_needs_torch_alone(installed: tuple[Path, Program]) -> None:
     own, run = installed
-    file, value, *told = run("-c", PROGRAM, status=2).splitlines()
+    file, value, *lines = run("-c", PROGRAM, status=2).splitlines()
     assert Path(file).is_relative_to(own)
     assert float(value) == pytest.approx(1.0024, abs=1e-4)  # log(1 + 256 e^-5)
-    assert "pip install 'eqco[suite]'" in told[-1]
+    assert "pip install 'eqco[suite]'" in lines[-1]
 
 
 @pytest.mark.long

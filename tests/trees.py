@@ -36,6 +36,18 @@ def write_tree(folder: Path, each: int = 5, held_out: int = 2) -> Path:
     return folder
 
 
+def write_flat(folder: Path, count: int) -> Path:
+    """Odd-sized JPEG files in one folder, some gray."""
+    draw = np.random.default_rng(0)
+    folder.mkdir()
+    for place in range(count):
+        height, width = (int(side) for side in draw.integers(9, 120, size=2))
+        pixels = draw.integers(0, 255, size=(4, 4, 3)).astype(np.uint8)
+        picture = Image.fromarray(pixels).resize((width, height))
+        picture.convert("L" if place % 7 == 0 else "RGB").save(folder / f"photo {place}.jpg")
+    return folder
+
+
 def write_names(folder: Path, *names: str) -> Path:
     """Files of one byte, which are listed and not opened; returns the folder."""
     for name in names:

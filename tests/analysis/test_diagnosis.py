@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from eqco.__main__ import main
 from eqco.analysis.diagnosis import Diagnosis, as_json, capped, describe, diagnose, embed, report
 from eqco.analysis.theory import uniform_squared_cv
 from eqco.artifacts.run_files import Run
@@ -24,6 +23,8 @@ from eqco.losses.sampling import off_diagonal
 from eqco.methods import build
 from eqco.recipe import Recipe
 from reproductions.scales import SCALES
+from tests.conftest import Command
+from tests.faults.damage import edit
 from tests.trees import files_recipe, write_tree
 
 
@@ -36,8 +37,8 @@ def similarities(sigma: float, count: int = 1000) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("sigma", [0.2, 0.8], ids="sigma{}".format)
 def test_leading_order_predicts_the_measured_gap_where_k_is_far_above_cv2(sigma: float) -> None:
-    found = diagnose(*similarities(sigma), temperature=1.0, alpha=256.0, counts=(64, 255))
-    for gap in found.gaps:
+    diagnosis = diagnose(*similarities(sigma), temperature=1.0, alpha=256.0, counts=(64, 255))
+    for gap in diagnosis.gaps:
         assert gap.measured.value == pytest.approx(gap.sharp, rel=0.15, abs=4 * gap.measured.error)
         assert gap.sharp <= gap.coarse
 
@@ -49,35 +50,41 @@ def few_hard_queries(count: int) -> tuple[Tensor, Tensor]:
     return 4 + positive, negatives
 
 
-def words(found: Diagnosis) -> str:
+def words(diagnosis: Diagnosis) -> str:
     """The report at alpha 256 on one line."""
-    return " ".join(report(found, alpha=256.0).split())
+    return " ".join(report(diagnosis, alpha=256.0).split())
 
 
 def test_independent_negatives_have_the_tolerated_gap_at_the_k_advised(
     generator: torch.Generator,
 ) -> None:
     positive, negatives = few_hard_queries(1000)
-    found = diagnose(positive, negatives, temperature=1.0, alpha=256.0)
+    diagnosis = diagnose(positive, negatives, temperature=1.0, alpha=256.0)
     loss = partial(eqco_info_nce, positive, temperature=1.0, alpha=256.0)
     few = [
-        loss(negatives.gather(1, torch.randint(1000, (1000, found.enough), generator=generator)))
+        loss(
+            negatives.gather(1, torch.randint(1000, (1000, diagnosis.enough), generator=generator))
+        )
         for _ in range(20)
     ]
     gap = loss(negatives) - torch.stack(few).mean()
     assert gap.item() == pytest.approx(0.05, rel=0.15)
-    assert found.leading > 1.5 * found.enough
-    assert f"K = {found.enough} on, measured (leading order: K = {found.leading})" in words(found)
+    assert diagnosis.leading > 1.5 * diagnosis.enough
+    assert f"K = {diagnosis.enough} on, measured (leading order: K = {diagnosis.leading})" in words(
+        diagnosis
+    )
 
 
 def test_a_k_that_cannot_be_measured_follows_the_leading_order() -> None:
-    found = diagnose(
+    diagnosis = diagnose(
         *few_hard_queries(100), temperature=1.0, alpha=256.0, counts=(4, 16), tolerance=1e-3
     )
-    assert found.enough == found.leading > 100
-    text = f"K = {found.leading} on, by the leading order (no more than K = 100 can be measured)"
-    assert text in words(found)
-    assert as_json(found, alpha=256.0)["enough_by"] == "leading order"
+    assert diagnosis.enough == diagnosis.leading > 100
+    text = (
+        f"K = {diagnosis.leading} on, by the leading order (no more than K = 100 can be measured)"
+    )
+    assert text in words(diagnosis)
+    assert as_json(diagnosis, alpha=256.0)["enough_by"] == "leading order"
 
 
 def test_one_query_of_many_moves_the_mean_of_cv2_and_not_its_median() -> None:
@@ -90,13 +97,13 @@ def test_one_query_of_many_moves_the_mean_of_cv2_and_not_its_median() -> None:
 
 
 def test_the_report_fits_80_columns_and_names_k_16_and_the_floor() -> None:
-    found = diagnose(*similarities(0.8), temperature=1.0, alpha=256.0, dimension=3)
-    text = report(found, alpha=256.0)
+    diagnosis = diagnose(*similarities(0.8), temperature=1.0, alpha=256.0, dimension=3)
+    text = report(diagnosis, alpha=256.0)
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "At K = 16" in text
-    assert found.uniform_cv2 is None
+    assert diagnosis.uniform_cv2 is None
     assert "uniform" not in text
-    at_128 = replace(found, uniform_cv2=uniform_squared_cv(128, temperature=0.07))
+    at_128 = replace(diagnosis, uniform_cv2=uniform_squared_cv(128, temperature=0.07))
     assert "uniform on the sphere   3.925: K = 40 at 1 - pi_0 = 1" in report(at_128, alpha=256.0)
 
 
@@ -110,9 +117,13 @@ def test_k_is_cut_to_what_is_there() -> None:
 def cosines(query: Tensor, key: Tensor) -> Diagnosis:
     """The diagnosis of unit embeddings, alpha 256, t 0.2."""
     query, key = (torch.nn.functional.normalize(each, dim=1) for each in (query, key))
-    found = query @ key.T
+    similarity = query @ key.T
     return diagnose(
-        found.diagonal(), off_diagonal(found), temperature=0.2, alpha=256.0, counts=(4, 16)
+        similarity.diagonal(),
+        off_diagonal(similarity),
+        temperature=0.2,
+        alpha=256.0,
+        counts=(4, 16),
     )
 
 
@@ -126,14 +137,14 @@ def test_a_collapsed_and_a_hardly_trained_encoder_are_not_praised() -> None:
         "trained": (noise, noise + 0.3 * other),
     }
     for state, (query, key) in cases.items():
-        found = cosines(query, key)
-        text = report(found, alpha=256.0)
-        assert found.state == state
+        diagnosis = cosines(query, key)
+        text = report(diagnosis, alpha=256.0)
+        assert diagnosis.state == state
         assert max(map(len, text.splitlines())) <= 80
         if state != "trained":
             assert f"The encoder is {state}" in text
             assert "At K =" not in text
-            assert as_json(found, alpha=256.0)["enough"] is None
+            assert as_json(diagnosis, alpha=256.0)["enough"] is None
 
 
 def trained(recipe: Recipe, machine: Machine) -> Path:
@@ -142,25 +153,13 @@ def trained(recipe: Recipe, machine: Machine) -> Path:
     return Run(recipe, 0, machine).checkpoint
 
 
-def test_the_command_reads_a_checkpoint(
-    machine: Machine, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_reads_a_checkpoint(machine: Machine, run_eqco: Command) -> None:
     path = trained(replace(SCALES["smoke"].base, epochs=1), machine)
-    assert main(["diagnose", str(path), "--images", "400"]) == 0
-    assert "CV^2 of the negatives" in capsys.readouterr().out
-    state = torch.load(path, weights_only=True)
-    del state["recipe"]
-    torch.save(state, path)
-    assert main(["diagnose", str(path)]) == 2
-    assert "does not hold its recipe: give --record" in capsys.readouterr().err
-    assert main(["diagnose", str(path.with_name("none.pt"))]) == 2
-    assert "none.pt cannot be read" in capsys.readouterr().err
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixteen training images."""
-    return write_tree(tmp_path_factory.mktemp("diagnose") / "photos", each=4)
+    assert "CV^2 of the negatives" in run_eqco("diagnose", path, "--images", "400")
+    edit(path, lambda state: state.pop("recipe"))
+    error = run_eqco("diagnose", path, status=2)
+    assert "does not hold its recipe: give --record" in error
+    assert "none.pt cannot be read" in run_eqco("diagnose", path.with_name("none.pt"), status=2)
 
 
 def folder_recipe(root: Path) -> Recipe:
@@ -177,38 +176,36 @@ def folder_recipe(root: Path) -> Recipe:
 @pytest.mark.parametrize("recipe_of", [files_recipe, folder_recipe])
 def test_the_command_reads_a_checkpoint_of_images_of_ones_own(
     recipe_of: Callable[[Path], Recipe],
-    root: Path,
+    sixteen_images: Path,
     machine: Machine,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    run_eqco: Command,
 ) -> None:
-    recipe = recipe_of(root)
-    path = str(trained(recipe, replace(machine, data_dir=root)))
-    counts = ["--negatives", "2", "8"]
-    assert main(["diagnose", path, "--data", str(root), *counts]) == 0
-    out = capsys.readouterr().out
-    assert f"16 images of {recipe.data}" in out
-    assert "CV^2 of the negatives" in out
-    assert "nan" not in out
-    assert main(["diagnose", path, *counts]) == 2
-    assert f"trained on {recipe.data}: give --data with its folder" in capsys.readouterr().err
+    recipe = recipe_of(sixteen_images)
+    path = trained(recipe, replace(machine, data_dir=sixteen_images))
+    words, data = ["diagnose", path, "--negatives", 2, 8], ["--data", sixteen_images]
+    report_of_images = run_eqco(*words, *data)
+    assert f"16 images of {recipe.data}" in report_of_images
+    assert "CV^2 of the negatives" in report_of_images
+    assert "nan" not in report_of_images
+    error = run_eqco(*words, status=2)
+    assert f"trained on {recipe.data}: give --data with its folder" in error
     other = write_tree(tmp_path / "others", each=1)
-    assert main(["diagnose", path, "--data", str(other), *counts]) == 2
-    assert f"the recipe wants {recipe.data}" in capsys.readouterr().err
-    assert main(["diagnose", path, "--data", str(root), "--negatives", "4", "16"]) == 0
-    assert "K of 16 is cut to 14: there are 15 negatives." in capsys.readouterr().out
+    assert f"the recipe wants {recipe.data}" in run_eqco(*words, "--data", other, status=2)
+    report_of_few = run_eqco("diagnose", path, *data, "--negatives", 4, 16)
+    assert "K of 16 is cut to 14: there are 15 negatives." in report_of_few
 
 
 def test_embeddings_have_length_one_and_come_from_both_encoders(
-    root: Path, machine: Machine
+    sixteen_images: Path, machine: Machine
 ) -> None:
-    recipe = files_recipe(root, "moco")
-    images = open_images(recipe, 0, replace(machine, data_dir=root))
+    recipe = files_recipe(sixteen_images, "moco")
+    images = open_images(recipe, 0, replace(machine, data_dir=sixteen_images))
     query, key = embed(build(recipe, 0, "cpu"), images, 6)
     assert query.shape == key.shape == (6, recipe.embedding_dim)
     for each in (query, key):
         torch.testing.assert_close(each.norm(dim=1), torch.ones(6))
-    found = describe(build(recipe, 0, "cpu"), recipe, images)
+    described = describe(build(recipe, 0, "cpu"), recipe, images)
     query, key = embed(build(recipe, 0, "cpu"), images)  # of all M images
     weights = (query @ key.T / recipe.temperature).double().exp()  # (M, M)
     rest = ~torch.eye(len(query), dtype=torch.bool)
@@ -218,4 +215,4 @@ def test_embeddings_have_length_one_and_come_from_both_encoders(
     cv2 = others.var(dim=1) / others.mean(dim=1) ** 2
     expected = {"cv2": cv2, "one_minus_pi0": rho, "rho2_cv2": rho**2 * cv2}
     means = {name: each.mean().item() for name, each in expected.items()}
-    assert found == pytest.approx(means, rel=1e-4)
+    assert described == pytest.approx(means, rel=1e-4)

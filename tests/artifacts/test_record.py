@@ -13,6 +13,7 @@ import pytest
 from eqco.artifacts.record import Record, RecordError, canonical, checksum, record_path
 from eqco.config import NUMERICS, Machine
 from eqco.recipe import Recipe
+from tests.synthetic import changed
 
 EQCO = replace(Recipe(), loss="eqco", alpha=256.0, num_negatives=16)
 
@@ -58,8 +59,8 @@ def test_a_run_without_a_record_is_found_nowhere(tmp_path: Path, record: Record)
 
 
 def test_a_line_of_a_file_of_records_is_the_whole_record(tmp_path: Path, record: Record) -> None:
-    path, other = tmp_path / "collected.jsonl", replace(record, seed=4, checksum="")
-    other, line = replace(other, checksum=checksum(other.body())), canonical(record.body())
+    path, other = tmp_path / "collected.jsonl", changed(record, seed=4)
+    line = canonical(record.body())
     path.write_text(f"{line}\n{canonical(other.body())}\n")
     assert Record.read_lines(path) == [record, other]
     assert Record.named(EQCO.run_id(4), path) == Record.named(EQCO.run_id(4), tmp_path) == other

@@ -13,8 +13,8 @@ from eqco.artifacts.record import RecordError
 from eqco.artifacts.run_files import Run
 from eqco.engine.run import untrained
 from eqco.runtime.validation import TrainingError
-from reproductions.harness.session import Session
 from tests.faults.damage import RECIPE, machine_in
+from tests.reproductions.conftest import session_of
 
 FOREIGN: dict[str, Callable[[Path, Path], None]] = {
     "link": Path.symlink_to,
@@ -44,12 +44,12 @@ def test_nothing_is_written_where_somebody_else_has_the_name(
 
 def test_a_holder_that_cannot_be_removed_is_a_warning(tmp_path: Path) -> None:
     own = Run(RECIPE, 0, machine_in(tmp_path))
-    with warnings.catch_warnings(record=True) as told, own.hold():
+    with warnings.catch_warnings(record=True) as caught, own.hold():
         warnings.simplefilter("error")
         holder = own.beside(".holder")
         holder.unlink()
         (holder / "full").mkdir(parents=True)
-    assert "cannot be removed" in str(told[0].message)
+    assert "cannot be removed" in str(caught[0].message)
     assert Run(RECIPE, 1, machine_in(tmp_path)).check_free() is None
 
 
@@ -73,12 +73,10 @@ def test_what_is_no_file_of_a_record_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_damaged_record_is_an_error_where_nothing_is_run(tmp_path: Path) -> None:
-    session = Session(
-        scale="smoke", policy="never", seeds=range(1), base=RECIPE,
-        machine=machine_in(tmp_path), folder=tmp_path, command="pytest", launcher="here",
-    )  # fmt: skip
+    run = Run(RECIPE, 0, machine_in(tmp_path), tmp_path)
+    session = session_of(run, policy="never", seeds=range(1))
     baseline = untrained(RECIPE)
     assert session.seeds_to_judge(RECIPE, baseline) == []
-    session.run(RECIPE, 0).record_file.write_text('{"a": 1}')
+    run.record_file.write_text('{"a": 1}')
     with pytest.raises(RecordError, match="holds no record"):
         session.seeds_to_judge(RECIPE, baseline)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,21 +12,17 @@ import pytest
 from benchmark.__main__ import PAGE, main
 from benchmark.measure import Measurement
 from benchmark.report import GOALS, Goal, report_rows, row_lines, summary, table
+from tests.processes import python
 
-ROOT = Path(__file__).resolve().parents[2]
 GROUPS = {"losses", "drawing", "queue", "views", "decode", "step", "run", "start-up", "memory"}
 Tiny = tuple[dict[str, Any], str]
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Tiny:
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     """The report and the output of all cases at sizes that take no time."""
     path = tmp_path_factory.mktemp("benchmark") / "report.json"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "benchmark", "--tiny", "-q", f"--benchmark-json={path}"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-5000:]
+    done = python("-m", "pytest", "benchmark", "--tiny", "-q", f"--benchmark-json={path}")
     return json.loads(path.read_text(encoding="utf-8")), done.stdout
 
 

@@ -74,16 +74,16 @@ def test_report_and_status_say_which_budget_was_missed(
     parts = {part: lambda _, each=each: dict(each) for part, each in found.items()}
     monkeypatch.setattr(gpu, "PARTS", parts | {"wrong": lambda _: {"value": 1 / 0}})
     assert gpu.main(["--device", "cpu", "--out", str(tmp_path)]) == 1 + 4 + 8 + 16
-    told = [
+    sentences = [
         f"{name}: 3 waits, budget 0",
         f"{name}: 9,000 launches, budget 1,500",
         f"{name}: 0.5 of the bare loop, budget 0.9",
     ]
-    assert capsys.readouterr().out.splitlines()[-3:] == [f"missed: {line}" for line in told]
+    assert capsys.readouterr().out.splitlines()[-3:] == [f"missed: {line}" for line in sentences]
     written = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["missed"]
-    assert [line for lines in written.values() for line in lines] == told
+    assert [line for lines in written.values() for line in lines] == sentences
     page = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert all(f"- missed: {line}\n" in page for line in told)
+    assert all(f"- missed: {line}\n" in page for line in sentences)
 
 
 def test_waits_are_counted_by_their_place(monkeypatch: pytest.MonkeyPatch) -> None:

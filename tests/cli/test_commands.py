@@ -13,8 +13,8 @@ from eqco.cli.doctor import ADDS, price
 from eqco.engine import precision
 from eqco.engine.throughput import SIZES
 from eqco.recipe import BASES, IMAGES
+from tests.conftest import Command
 from tests.processes import ROOT, python
-from tests.trees import write_tree
 
 COMMANDS = parser()[1]
 WRONG = {
@@ -36,14 +36,6 @@ WRONG = {
 }  # fmt: skip
 
 
-def status_of(words: list[str]) -> object:
-    """Exit status of the command."""
-    try:
-        return main(words)
-    except SystemExit as error:
-        return error.code
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_has_help_with_its_default_and_every_command_an_example(name: str) -> None:
     command = COMMANDS[name]
@@ -57,15 +49,12 @@ def test_every_option_has_help_with_its_default_and_every_command_an_example(nam
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_input_is_one_sentence_and_status_2(
-    case: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_input_is_one_sentence_and_status_2(case: str, run_eqco: Command) -> None:
     words, sentence = WRONG[case]
-    assert status_of(words) == 2
-    out, err = capsys.readouterr()
-    assert sentence in err
-    assert (out, err.count("\n"), err[:7]) == ("", 1, "error: ")
-    assert "delete" not in err
+    error = run_eqco(*words, status=2)
+    assert sentence in error
+    assert (error.count("\n"), error[:7]) == (1, "error: ")
+    assert "delete" not in error
 
 
 def test_ctrl_c_has_status_130(
@@ -84,22 +73,19 @@ def test_ctrl_c_has_status_130(
 
 
 def test_the_report_names_devices_units_cores_and_data(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    sixteen_images: Path, tmp_path: Path, run_eqco: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(precision, "reported_units", set)
-    words = ["doctor", "--seconds", "0", "--threads", "1"]
-    data = write_tree(tmp_path / "tree", each=2)
-    assert main([*words, "--data", str(data), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["devices"][-1] == "cpu"
-    assert found["cores"]["granted"] >= 1
-    assert found["threads"] == 1
-    assert found["data"]["tree"] == f"{data}: 4 classes, 8 and 8 images"
-    assert main([*words, "--data", str(tmp_path / "none")]) == 0
-    out = capsys.readouterr().out
-    if found["devices"] == ["cpu"]:
-        assert "emulated, ten times slower than float32" in out
-    assert f"tree: none in {tmp_path / 'none'}" in out
+    words = ["doctor", "--seconds", "0", "--threads", "1", "--data"]
+    report = json.loads(run_eqco(*words, sixteen_images, "--json"))
+    assert report["devices"][-1] == "cpu"
+    assert report["cores"]["granted"] >= 1
+    assert report["threads"] == 1
+    assert report["data"]["tree"] == f"{sixteen_images}: 4 classes, 16 and 8 images"
+    text = run_eqco(*words, tmp_path / "none")
+    if report["devices"] == ["cpu"]:
+        assert "emulated, ten times slower than float32" in text
+    assert f"tree: none in {tmp_path / 'none'}" in text
 
 
 WITHOUT = """
@@ -125,8 +111,8 @@ sys.exit(main(["doctor", "--seconds", "0.01"]))
 @pytest.mark.parametrize("missing", [sorted(ADDS), ["rich", "submitit"]], ids=["all", "some"])
 def test_doctor_works_with_torch_alone_and_says_what_is_missing(missing: list[str]) -> None:
     out = python("-c", WITHOUT, ",".join(missing)).stdout
-    told = [line for line in out.splitlines() if line.startswith("missing")]
-    assert sorted(told) == [f"missing    {name}: {ADDS[name]}" for name in missing]
+    lines = [line for line in out.splitlines() if line.startswith("missing")]
+    assert sorted(lines) == [f"missing    {name}: {ADDS[name]}" for name in missing]
     assert "pip install 'eqco[suite,slurm]' adds them" in out
     assert "devices    " in out
     whole = "numpy" not in missing

@@ -27,6 +27,6 @@ def test_whatever_a_command_says_is_calm(
 
     assert run_cli(work) in (2, 130)
     show_fault(kind, kind(HOSTILE), None)
-    told = capsys.readouterr()
-    assert is_calm(told.out + told.err)
-    assert told.err.count("<script>") == 3
+    printed = capsys.readouterr()
+    assert is_calm(printed.out + printed.err)
+    assert printed.err.count("<script>") == 3

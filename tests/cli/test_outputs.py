@@ -12,7 +12,7 @@ from eqco.__main__ import main as eqco
 from eqco.recipe import Recipe
 from reproductions.__main__ import main
 from tests.faults.damage import train
-from tests.reproductions.reports.test_terminal import make_record
+from tests.synthetic import make_record
 from tests.trees import write_tree
 
 

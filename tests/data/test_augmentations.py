@@ -142,13 +142,12 @@ def test_about_half_of_the_photos_are_flipped(monkeypatch: pytest.MonkeyPatch) -
     """600 draws at probability .5: outside 240 to 360 once in a million."""
     signs: list[Tensor] = []
     inner = augmentations.warp
-    monkeypatch.setattr(
-        augmentations,
-        "warp",
-        lambda images, matrices, outside: (
-            signs.append(matrices[0, 0].sign()) or inner(images, matrices, outside)
-        ),
-    )
+
+    def warp(images: Tensor, matrices: Tensor, outside: str) -> Tensor:
+        signs.append(matrices[0, 0].sign())
+        return inner(images, matrices, outside)
+
+    monkeypatch.setattr(augmentations, "warp", warp)
     VIEWS["photos"](pictures("photos", count=600, side=8), 1.0, torch.Generator().manual_seed(0))
     flipped = int((signs[0] < 0).sum())
     assert 240 < flipped < 360

@@ -13,31 +13,22 @@ from eqco.data import augmentations, in_memory
 from eqco.data.augmentations import MILD, VIEWS
 from eqco.data.in_memory import Dataset, InMemory
 from eqco.recipe import Recipe
+from tests.data.test_augmentations import EITHER_VIEW, pictures
 
-CHANNELS = {"glyphs": 1, "photos": 3}
-EITHER_VIEW = pytest.mark.parametrize("name", sorted(VIEWS))
 RECIPE = Recipe(batch_size=4, num_negatives=3)
-
-
-def pictures(name: str, count: int = 12) -> Tensor:
-    """Different smooth pictures, uint8."""
-    draw = torch.Generator().manual_seed(5)
-    coarse = torch.rand(count, CHANNELS[name], 5, 5, generator=draw)
-    smooth = torch.nn.functional.interpolate(coarse, size=(24, 24), mode="bilinear")
-    return (255 * smooth).to(torch.uint8)
 
 
 def images_of(name: str, seed: int = 0, recipe: Recipe = RECIPE) -> InMemory:
     """The same twelve pictures of three classes to train on and held out."""
-    found, labels = pictures(name), torch.arange(12) % 3
-    data = Dataset(found, labels, found, labels, 3, "0" * 16)
+    images, labels = (255 * pictures(name, 12)).to(torch.uint8), torch.arange(12) % 3
+    data = Dataset(images, labels, images, labels, 3, "0" * 16)
     return InMemory(data, replace(recipe, views=name), seed, Machine())
 
 
 def perturbed(images: InMemory, part: str = "train", count: int = 2) -> tuple[Tensor, Tensor]:
     """All views and labels of a part, view after view."""
-    found, labels = zip(*images.perturbed(part, count), strict=True)
-    return torch.cat(found), torch.cat(labels)
+    views, labels = zip(*images.perturbed(part, count), strict=True)
+    return torch.cat(views), torch.cat(labels)
 
 
 @EITHER_VIEW
@@ -80,7 +71,7 @@ def test_labels_stay_with_their_pictures_over_chunks(monkeypatch: pytest.MonkeyP
 def test_a_mild_view_keeps_shape_and_range_and_is_not_the_picture(
     name: str, generator: torch.Generator
 ) -> None:
-    images = pictures(name).float() / 255
+    images = pictures(name)
     view = MILD[name](images, generator)
     assert view.shape == images.shape
     assert 0 <= view.min() <= view.max() <= 1
@@ -99,7 +90,7 @@ def test_a_mild_view_crops_at_most_a_fifth_of_the_area(
         return inner(count, crop_scale, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(augmentations, "random_crops", crops)
-    MILD[name](pictures(name).float() / 255, generator)
+    MILD[name](pictures(name), generator)
     assert asked == [0.8]
 
 

@@ -23,16 +23,10 @@ from eqco.engine.launchers import by_torchrun, do_shared, torchrun_command
 from eqco.engine.pretrain import Pretraining
 from eqco.recipe import Recipe
 from reproductions.scales import SCALES
-from tests.processes import python, start, wait_until
-from tests.trees import files_recipe, write_tree
+from tests.processes import start, torchrun, wait_until
+from tests.trees import files_recipe
 
 SAMPLE = os.environ.get("EQCO_IMAGENET_SAMPLE", "")
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixteen training images."""
-    return write_tree(tmp_path_factory.mktemp("imagenet") / "photos", each=4)
 
 
 def order_in(folder: Path, root: Path, recipe: Recipe, workers: int = 0) -> Run:
@@ -51,23 +45,20 @@ def recipes(root: Path) -> dict[str, Recipe]:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
+def uninterrupted(
+    sixteen_images: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Record]:
     """Records of two processes that nobody disturbed, of each recipe; one launch for all."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     orders = {
-        name: order_in(folder, root, recipe, workers=1) for name, recipe in recipes(root).items()
+        name: order_in(folder, sixteen_images, recipe, workers=1)
+        for name, recipe in recipes(sixteen_images).items()
     }
-    words = ["--standalone", "--nproc-per-node=2", "-m", "tests.programs.run_orders"]
-    jobs = (order.write_job() for order in orders.values())
-    python("-m", "torch.distributed.run", *words, *jobs)
-    found = {}
-    for name, order in orders.items():
-        record = order.record()
-        assert record is not None
-        assert record.machine["processes"] == 2
-        assert record.resumed == 0
-        found[name] = record
-    return found
+    torchrun("tests.programs.run_orders", *(order.write_job() for order in orders.values()))
+    records = {name: order.record() for name, order in orders.items()}
+    for record in records.values():
+        assert (record.machine["processes"], record.resumed) == (2, 0)
+    return records
 
 
 def start_and_kill_a_worker(order: Run) -> None:
@@ -84,37 +75,36 @@ def start_and_kill_a_worker(order: Run) -> None:
 
 
 def test_a_killed_worker_of_two_is_resumed_with_the_same_numbers(
-    tmp_path: Path, root: Path, uninterrupted: dict[str, Record]
+    tmp_path: Path, sixteen_images: Path, uninterrupted: dict[str, Record]
 ) -> None:
-    order, whole = order_in(tmp_path, root, recipes(root)["moco"]), uninterrupted["moco"]
+    order = order_in(tmp_path, sixteen_images, recipes(sixteen_images)["moco"])
+    whole = uninterrupted["moco"]
     assert whole.steps == 2
     start_and_kill_a_worker(order)
     resumed = by_torchrun(order, 2)
     assert resumed.resumed == 1
-    assert resumed.metrics == whole.metrics
-    assert resumed.curve == whole.curve
-    assert resumed.diagnostics == whole.diagnostics
+    for part in ("metrics", "curve", "diagnostics"):
+        assert getattr(resumed, part) == getattr(whole, part)
 
 
 def test_two_processes_measure_what_one_measures(
-    tmp_path: Path, root: Path, uninterrupted: dict[str, Record]
+    tmp_path: Path, sixteen_images: Path, uninterrupted: dict[str, Record]
 ) -> None:
     """Metrics are counts of few images, so they agree unless something else is computed."""
-    one = do_shared(order_in(tmp_path, root, recipes(root)["untrained"]))
-    assert one is not None
+    one = do_shared(order_in(tmp_path, sixteen_images, recipes(sixteen_images)["untrained"]))
     assert one.machine["processes"] == 1
     assert one.metrics == uninterrupted["untrained"].metrics
 
 
-def test_compiled_encoders_train_to_about_the_same_loss(root: Path) -> None:
+def test_compiled_encoders_train_to_about_the_same_loss(sixteen_images: Path) -> None:
     """aot_eager traces as torch.compile does and needs no C++ compiler."""
-    recipe = replace(files_recipe(root), precision="float32")
-    machine = Machine(threads=1, data_dir=root)
+    recipe = replace(files_recipe(sixteen_images), precision="float32")
+    images, machine = scan(sixteen_images), Machine(threads=1, data_dir=sixteen_images)
     torch._dynamo.reset()
     losses = []
     for compiled in (False, True):
         with torch._dynamo.config.patch(suppress_errors=False):
-            work = Pretraining(Run(recipe, 0, machine), FromFiles(scan(root), recipe, 0, machine))
+            work = Pretraining(Run(recipe, 0, machine), FromFiles(images, recipe, 0, machine))
             if compiled:
                 work.method.encoder.compile(backend="aot_eager")
             losses.append(work.advance())

@@ -39,11 +39,6 @@ def order_in(folder: Path, recipe: Recipe = RECIPE) -> Run:
     return Run(recipe, 0, machine, folder / "records")
 
 
-def test_an_order_survives_the_way_through_its_file(tmp_path: Path) -> None:
-    order = order_in(tmp_path)
-    assert Run.read_job(order.write_job()) == order.absolute()
-
-
 NO_TABLE: list[Any] = [None, [], 3, "x", {"a": 1}]
 INVALID: dict[tuple[str, str], list[Any]] = {  # tests/test_recipe.py has the values of all fields
     ("recipe", "epochs"): ["3", None, 10**400],

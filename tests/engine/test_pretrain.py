@@ -27,7 +27,7 @@ from reproductions.scales import SCALES
 from tests.fake_cuda import FakeCuda
 from tests.fake_group import Counted
 from tests.faults.damage import equal
-from tests.processes import start, wait_until
+from tests.processes import lock_held, start, wait_until
 
 RECIPE = replace(SCALES["smoke"].base, loss="eqco", alpha=64.0, num_negatives=16, epochs=4)
 State = dict[str, torch.Tensor]
@@ -72,15 +72,8 @@ def test_a_killed_run_resumes_bit_for_bit(images: InMemory, tmp_path: Path, whol
 
 def test_a_run_that_another_process_holds_raises_busy(tmp_path: Path) -> None:
     run = Run(RECIPE, 0, machine_in(tmp_path))
-    child = start("-m", "tests.programs.hold_lock", run.lock)
-    assert child.stdout is not None
-    child.stdout.readline()
-    try:
-        with pytest.raises(Busy, match="is being run by another process"):
-            run.check_free()
-    finally:
-        child.kill()
-        child.communicate()
+    with lock_held(run.lock), pytest.raises(Busy, match="is being run by another process"):
+        run.check_free()
     run.check_free()  # the lock of a killed process is free
 
 
@@ -136,8 +129,8 @@ def test_losses_that_are_read_later_are_the_same(images: InMemory, tmp_path: Pat
     at_once = Pretraining(Run(RECIPE, 0, machine_in(tmp_path)), images)
     losses = [at_once.advance() for _ in range(10)]
     work = late(images, tmp_path)
-    told = [work.advance() for _ in range(10)]
-    assert told == losses[:1] * (1 + LAG) + losses[1:-LAG]
+    later = [work.advance() for _ in range(10)]
+    assert later == losses[:1] * (1 + LAG) + losses[1:-LAG]
     assert len(work.curve) < len(at_once.curve)
     assert equal(work.state(), at_once.state())  # which reads the rest
 
@@ -220,5 +213,4 @@ def test_the_penalty_is_added_with_its_weight(tmp_path: Path) -> None:
 def test_the_penalty_is_least_at_the_similarity_of_evenly_spread_points() -> None:
     similarity = torch.full((2, 3), -1 / 50, requires_grad=True)
     variance_penalty(similarity, 50).backward()
-    assert similarity.grad is not None
     assert similarity.grad.abs().max() < 1e-9

@@ -11,7 +11,7 @@ import torch
 
 from eqco.artifacts.record import Record
 from eqco.config import Machine
-from eqco.engine.run import measured, peak_memory_mib, run, untrained
+from eqco.engine.run import peak_memory_mib, run, train_and_probe, untrained
 from reproductions.scales import SCALES
 from tests.engine.test_pretrain import RECIPE, machine_in
 
@@ -29,9 +29,9 @@ def test_a_run_leaves_the_settings_of_torch_as_they_were(
 
     def look(*given: Any) -> Record | None:
         within.append(torch.backends.cudnn.benchmark)
-        return measured(*given)
+        return train_and_probe(*given)
 
-    monkeypatch.setattr("eqco.engine.run.measured", look)
+    monkeypatch.setattr("eqco.engine.run.train_and_probe", look)
     torch.set_num_threads(2)
     try:
         for flush in (False, True):
@@ -47,11 +47,9 @@ def test_a_run_leaves_the_settings_of_torch_as_they_were(
 def test_a_run_writes_one_record_and_again_replaces_it(tmp_path: Path) -> None:
     recipe, machine = replace(RECIPE, epochs=1, probe_epochs=1), machine_in(tmp_path / "c")
     first = run(recipe, 0, machine, tmp_path / "r")
-    assert first is not None
     assert Record.find(tmp_path / "r", recipe, 0) == first
     assert run(recipe, 0, machine, tmp_path / "r") == first
     anew = run(recipe, 0, machine, tmp_path / "r", again=True)
-    assert anew is not None
     assert anew.metrics == first.metrics
     assert anew.checksum != first.checksum
     assert first.resumed == anew.resumed == 0
@@ -72,7 +70,6 @@ def test_an_untrained_run_is_the_same_for_every_row(machine: Machine, tmp_path: 
     ]
     (recipe,) = {untrained(row) for row in rows}
     record = run(replace(recipe, probe_epochs=1), 0, machine, tmp_path / "r")
-    assert record is not None
     assert record.steps == 0
     assert record.curve == {"step": [], "loss": []}
     assert "untrained" in record.run_id

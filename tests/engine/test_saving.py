@@ -68,9 +68,9 @@ def test_a_refused_checkpoint_is_a_warning(
         save(path, state)
 
     monkeypatch.setattr(saving, "save", full)
-    with pytest.warns(RuntimeWarning, match="the earlier one is kept: training goes on") as told:
+    with pytest.warns(RuntimeWarning, match="the earlier one is kept: training goes on") as caught:
         trainer.train()
-    assert len(told) == 1
+    assert len(caught) == 1
     assert step_of(trainer.path) == STEPS
 
 

@@ -48,7 +48,6 @@ class Colours(nn.Module):
 
 
 def make_probe(backbone: nn.Module, tree: ImageTree, recipe: Recipe, machine: Machine) -> CropProbe:
-    """A fresh probe."""
     return CropProbe(backbone, FromFiles(tree, recipe, 0, machine), recipe, 0, machine)
 
 
@@ -60,7 +59,6 @@ def train(probe: CropProbe, machine: Machine) -> None:
 
 
 def resnet(seed: int) -> nn.Module:
-    """An untrained ResNet-18."""
     return build_encoder("resnet18", 16, seed=seed).backbone
 
 

@@ -55,19 +55,14 @@ def train(folder: Path, until: int | None = None) -> Path:
     return Run(RECIPE, 0, machine).checkpoint
 
 
-def data_of_largest(path: Path) -> int:
-    """Where the bytes of the largest tensor begin in a checkpoint."""
+def flip_bit(path: Path) -> None:
+    """Flip one bit in the largest tensor of a checkpoint."""
     with zipfile.ZipFile(path) as archive:
-        member = max(archive.infolist(), key=lambda each: each.file_size)
-    header = path.read_bytes()[member.header_offset : member.header_offset + 30]
-    name, extra = struct.unpack("<HH", header[26:30])
-    return int(member.header_offset + 30 + name + extra)
-
-
-def flip(path: Path, place: int, bit: int = 0) -> None:
-    """Flip one bit of a file."""
+        largest = max(archive.infolist(), key=lambda member: member.file_size)
     content = bytearray(path.read_bytes())
-    content[place] ^= 1 << bit
+    header = content[largest.header_offset : largest.header_offset + 30]
+    name, extra = struct.unpack("<HH", header[26:30])
+    content[largest.header_offset + 30 + name + extra + 101] ^= 1
     path.write_bytes(content)
 
 

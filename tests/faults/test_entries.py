@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,8 @@ from eqco.data.image_folder import ImageTree, identity, scan, scan_unlabelled, u
 from eqco.recipe import Recipe
 from eqco.runtime.listing import SkippedEntries, files_below, json_files
 from reproductions.reports.user_tables import records_in
-from tests.reproductions.reports.test_terminal import make_record
+from tests.synthetic import make_record
 from tests.trees import write_names
-
-pytestmark = pytest.mark.faults
 
 
 def tree_in(folder: Path, inner: str = "") -> Path:
@@ -33,9 +32,9 @@ def tree_in(folder: Path, inner: str = "") -> Path:
 def listed(root: Path) -> tuple[ImageTree, list[str]]:
     """The tree as it is now, and what is said of it."""
     scan.cache_clear()
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        return scan(root), [str(each.message) for each in told]
+        return scan(root), [str(warning.message) for warning in caught]
 
 
 HIDDEN = (
@@ -60,7 +59,7 @@ def test_what_is_no_image_changes_nothing_and_is_counted(
     before, silent = listed(root)
     known, loose = identity(root), unlabelled_identity(root)
     write_names(root, *names)
-    after, told = listed(root)
+    after, messages = listed(root)
     scan_unlabelled.cache_clear()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -68,13 +67,13 @@ def test_what_is_no_image_changes_nothing_and_is_counted(
     assert after.classes == before.classes == ("a", "b")
     assert (after.fingerprint, identity(root)) == (before.fingerprint, known)
     assert not silent
-    assert len(told) == 1
+    assert len(messages) == 1
     hidden = [name for name in names if name in HIDDEN]
-    assert (f"{len(hidden)} hidden" in told[0]) == bool(hidden)
+    assert (f"{len(hidden)} hidden" in messages[0]) == bool(hidden)
     entries = {name.partition("@eaDir/")[0] for name in names if name in SYSTEM}
-    assert (f"{len(entries)} of a server, an archive or trash" in told[0]) == bool(entries)
+    assert (f"{len(entries)} of a server, an archive or trash" in messages[0]) == bool(entries)
     other = len([name for name in names if name in OTHER])
-    assert (f"{other} that are no image files" in told[0]) == bool(other)
+    assert (f"{other} that are no image files" in messages[0]) == bool(other)
     assert scan(root) is after  # the second use says nothing
 
 
@@ -167,13 +166,9 @@ def test_every_name_is_taken_or_counted(
     names: set[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("names")
-    written = 0
     for name in names:
-        try:
+        with suppress(OSError, UnicodeEncodeError):  # not a name on this disk
             (folder / name).write_bytes(b"x")
-        except (OSError, UnicodeEncodeError):  # not a name on this disk
-            continue
-        written += 1
     written = len(os.listdir(folder))
     skipped = SkippedEntries(folder)
     taken = list(files_below(str(folder), lambda name: name.endswith(".png"), skipped))

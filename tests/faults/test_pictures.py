@@ -26,8 +26,6 @@ from eqco.data.streaming import FromFiles
 from reproductions.experiments.check_images import problem
 from tests.trees import files_recipe, write_tree
 
-pytestmark = pytest.mark.faults
-
 RED, GRAY = (200, 40, 10), 120
 # A colour in each mode, and what it is in RGB by the definition of the mode.
 COLOURS: dict[str, tuple[Any, tuple[int, int, int]]] = {
@@ -169,7 +167,6 @@ NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
 
 
 def encoded(kind: str) -> bytes:
-    """A picture of noise in a format."""
     stream = io.BytesIO()
     Image.fromarray(NOISE).save(stream, kind)
     return stream.getvalue()
@@ -217,14 +214,10 @@ def test_a_damaged_file_is_one_line_with_its_path(name: str, tmp_path: Path) -> 
 
 
 RAISED = [
-    SyntaxError("not a PNG file"), struct.error("unpack requires 4 bytes"),
-    ValueError("two\nlines"),
-    KeyError(3), IndexError(), EOFError(), ZeroDivisionError("division by zero"), MemoryError(),
-    Image.DecompressionBombError("too large"), NotImplementedError(), AssertionError(),
-    RecursionError("too deep"), OverflowError(), PermissionError(13, "Permission denied"),
-    OSError(5, "Input/output error"), OSError("broken data stream"),
-    UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"),
-    TypeError(), AttributeError("x"), zlib.error("invalid block"),
+    SyntaxError("not a PNG file"), struct.error("unpack requires 4 bytes"), IndexError(),
+    ValueError("two\nlines"), KeyError(3), MemoryError(), PermissionError(13, "Permission denied"),
+    OSError("broken data stream"), UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"),
+    Image.DecompressionBombError("too large"),
 ]  # fmt: skip
 
 
@@ -258,9 +251,9 @@ def test_random_damage_gives_a_picture_or_one_line(
     ):
         content[place] = value
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
-    told = problem(path)
-    assert "\n" not in told
-    assert told.startswith(f"cannot read image {path}: ") or decode(path).shape[0] == 3
+    sentence = problem(path)
+    assert "\n" not in sentence
+    assert sentence.startswith(f"cannot read image {path}: ") or decode(path).shape[0] == 3
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import json
 import os
@@ -21,43 +20,28 @@ from eqco.runtime.validation import TrainingError
 from reproductions.__main__ import parser as parser_of_reproductions
 from reproductions.harness.options import OF_PYTEST
 from tests.faults.damage import RECIPE
+from tests.faults.test_drawn import words_of
 from tests.processes import ROOT, python
-
-pytestmark = pytest.mark.faults
 
 # Options of pytest, torchrun, pip, git, squeue and our pytest plugins that sentences may name.
 OTHERS = {"--nproc-per-node", "--standalone", "--collect-only", "--format", "--help"}
 
 
-def options_of(parser: argparse.ArgumentParser) -> set[str]:
-    """Options of a parser and of its commands."""
-    found = set(parser._option_string_actions)
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for each in action.choices.values():
-                found |= options_of(each)
-    return found
-
-
 def sentences() -> dict[str, str]:
     """Every text in a `raise`, by the text; with the file and line that has it."""
-    found = {}
+    places = {}
     for package in ("eqco", "reproductions"):
         for file in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                if not isinstance(node, ast.Raise) or node.exc is None:
-                    continue
-                texts = [
-                    each.value
-                    for each in ast.walk(node.exc)
-                    if isinstance(each, ast.Constant) and isinstance(each.value, str)
-                ]
-                found[" ".join(texts)] = f"{file.relative_to(ROOT)}:{node.lineno}"
-    return found
+                if isinstance(node, ast.Raise) and node.exc is not None:
+                    parts = [part for part in ast.walk(node.exc) if isinstance(part, ast.Constant)]
+                    texts = [part.value for part in parts if isinstance(part.value, str)]
+                    places[" ".join(texts)] = f"{file.relative_to(ROOT)}:{node.lineno}"
+    return places
 
 
 def test_every_option_that_an_error_names_exists() -> None:
-    known = options_of(parser_of_eqco()[0]) | options_of(parser_of_reproductions())
+    known = {*words_of(parser_of_eqco()[0]), *words_of(parser_of_reproductions())}
     known |= {f"--{name}" for name in OF_PYTEST} | OTHERS
     named = {
         (option, place)
@@ -65,7 +49,7 @@ def test_every_option_that_an_error_names_exists() -> None:
         for option in re.findall(r"--[a-z][a-z-]*[a-z]", text)
     }
     assert len(named) > 20
-    assert {each for each in named if each[0] not in known} == set()
+    assert {option for option in named if option[0] not in known} == set()
 
 
 @pytest.mark.parametrize("has_checkpoint", [False, True])
@@ -81,7 +65,7 @@ def test_a_diverged_run_tells_the_truth_about_its_checkpoint(
     assert ("it has no checkpoint" in text) != has_checkpoint
     assert (str(path) in text) == has_checkpoint
     assert "--learning-rate" in text
-    assert "--learning-rate" in options_of(parser_of_eqco()[0])
+    assert "--learning-rate" in words_of(parser_of_eqco()[0])
 
 
 def test_a_batch_that_is_too_large_names_the_size_that_fits(tmp_path: Path) -> None:
@@ -112,8 +96,8 @@ def test_options_of_another_plugin_do_not_end_a_session(tmp_path: Path) -> None:
     done = python(
         "-m", "tests.programs.pytest_sessions", entered=json.dumps(sessions), PYTHONPATH=path
     )
-    (wrong, text), (right, told) = json.loads(done.stdout)
+    (wrong, text), (right, output) = json.loads(done.stdout)
     assert (wrong, right) == (4, 0)
     assert "banana" in text + done.stderr  # our option is read, and not the other plugin's
     assert "Traceback" not in text + done.stderr
-    assert "--device is another plugin's here: the tables take --eqco-device" in told
+    assert "--device is another plugin's here: the tables take --eqco-device" in output

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ import torch
 
 from eqco.artifacts import environment
 from eqco.artifacts.environment import provenance
-from eqco.artifacts.record import Record, checksum
+from eqco.artifacts.record import Record
 from eqco.artifacts.record_schema import MACHINE
 from eqco.cli.show import in_words
 from eqco.config import Machine
@@ -21,9 +20,7 @@ from eqco.recipe import Recipe
 from eqco.runtime.validation import Table
 from reproductions.reports.html.runs import marks
 from reproductions.results import compare
-from tests.reproductions.reports.test_terminal import make_record
-
-pytestmark = pytest.mark.faults
+from tests.synthetic import changed, make_record
 
 Place = Callable[[str], Path]
 
@@ -60,27 +57,27 @@ def test_tf32_is_told_of_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "tf32" not in provenance(Machine())
 
 
-def told() -> tuple[str | None, bool | None]:
+def commit_and_dirty() -> tuple[str | None, bool | None]:
     """Commit and dirty of a record that is made now."""
     found = provenance(Machine())
     return found["commit"], found["dirty"]
 
 
 def test_a_repository_around_a_copy_is_not_named(package: Path) -> None:
-    assert told() == (None, None)
+    assert commit_and_dirty() == (None, None)
     (package.parent / ".gitignore").write_text("eqco/\n")
-    assert told() == (None, None)
+    assert commit_and_dirty() == (None, None)
 
 
 def test_the_commit_of_tracked_files_is_named_and_their_changes_are_seen(package: Path) -> None:
     git(package, "add", ".")
     git(package, "commit", "-qm", "two")
     head = git(package, "rev-parse", "HEAD")
-    assert told() == (head, False)
+    assert commit_and_dirty() == (head, False)
     (package.parent / "other.py").write_text("b = 2\n")  # not of the package
-    assert told() == (head, False)
+    assert commit_and_dirty() == (head, False)
     (package / "__init__.py").write_text("a = 2\n")  # above the folder of record.py
-    assert told() == (head, True)
+    assert commit_and_dirty() == (head, True)
 
 
 def test_a_repository_named_in_the_environment_is_not_taken(
@@ -95,11 +92,10 @@ def test_a_repository_named_in_the_environment_is_not_taken(
     git(elsewhere, "commit", "-qm", "three")
     monkeypatch.setenv("GIT_DIR", str(elsewhere / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(elsewhere))
-    assert told() == (None, None)
+    assert commit_and_dirty() == (None, None)
 
 
 def no_git(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """No git on PATH."""
     monkeypatch.setenv("PATH", str(folder))
 
 
@@ -134,14 +130,13 @@ def test_where_git_does_not_answer_nothing_is_claimed(
     git(package, "add", ".")
     git(package, "commit", "-qm", "two")
     broken(monkeypatch, tmp_path)
-    assert told() == expected
+    assert commit_and_dirty() == expected
 
 
 def test_readers_take_a_record_without_a_commit(tmp_path: Path) -> None:
     known = make_record(Recipe(), 0, 80.0)
-    made = replace(known, machine={**known.machine, "commit": None, "dirty": None})
-    made = replace(made, checksum=checksum(made.body()))
-    read = Record.read(made.write(tmp_path / "a"))
+    without = changed(known, machine={**known.machine, "commit": None, "dirty": None})
+    read = Record.read(without.write(tmp_path / "a"))
     known.write(tmp_path / "b")
     assert read.machine["commit"] is None
     assert "commit unknown" in "\n".join(in_words(read))

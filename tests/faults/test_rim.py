@@ -25,8 +25,6 @@ from eqco.losses.functional import eqco_info_nce
 from eqco.losses.registry import LOSSES
 from eqco.losses.similarity import Similarities
 
-pytestmark = pytest.mark.faults
-
 DIGITS = Context(prec=50, Emin=-(10**12), Emax=10**12)
 QUICK = settings(max_examples=40, deadline=None, database=None)
 EXAMPLES = [(t, a) for t in (1e-4, 2.5e-3, 0.2, 1e6) for a in (1e-6, 256.0, 1e12)]
@@ -121,15 +119,15 @@ def all_expected(
     """`expected` of each query, float64."""
     with localcontext(DIGITS):
         rows = zip(pair[0].tolist(), pair[1].tolist(), strict=True)
-        found = [float(expected(name, *row, temperature, given_settings)) for row in rows]
-    return torch.tensor(found, dtype=torch.float64)
+        values = [float(expected(name, *row, temperature, given_settings)) for row in rows]
+    return torch.tensor(values, dtype=torch.float64)
 
 
-def assert_near(found: Tensor, right: Tensor, dtype: torch.dtype, size: float) -> None:
+def assert_near(ours: Tensor, right: Tensor, dtype: torch.dtype, size: float) -> None:
     """Equal up to some roundings of numbers of this size."""
-    assert torch.isfinite(found).all()
+    assert torch.isfinite(ours).all()
     allowed = 16 * torch.finfo(dtype).eps * (1 + size + right.abs())
-    assert ((found.double() - right).abs() <= allowed).all(), (found, right)
+    assert ((ours.double() - right).abs() <= allowed).all(), (ours, right)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -154,11 +152,11 @@ def test_losses_and_gradients_are_right_at_the_rim(
     loss, count = LOSSES[name], max(count, LOSSES[name].fewest)
     chosen = {loss.setting: own[loss.setting]} if loss.setting else {}
     pair = case(seed, count, dtype)
-    found = loss.function(*pair, temperature=t, reduction="none", **chosen)
+    ours = loss.function(*pair, temperature=t, reduction="none", **chosen)
     size = 2 / t * (1 + 2 * chosen.get("hardness", 0)) + 2 / chosen.get("second_temperature", 1)
     size *= count if loss.corrects else 1  # the jackknife multiplies by K - 1
-    assert found.dtype == dtype
-    assert_near(found, all_expected(name, pair, t, **chosen), dtype, size)
+    assert ours.dtype == dtype
+    assert_near(ours, all_expected(name, pair, t, **chosen), dtype, size)
     inputs = [each.requires_grad_() for each in pair]
     loss.function(*inputs, temperature=t, reduction="sum", **chosen).backward()
     assert all(torch.isfinite(each.grad).all() for each in inputs)
@@ -169,9 +167,9 @@ def test_losses_and_gradients_are_right_at_the_rim(
 def test_eqco_is_right_at_a_very_high_temperature(dtype: torch.dtype, alpha: float) -> None:
     """t log(alpha / K) added to similarities before the division costs 3e-4 here, in float32."""
     pair = case(1, 16, dtype)
-    found = eqco_info_nce(*pair, temperature=1e6, alpha=alpha, reduction="none").double()
+    ours = eqco_info_nce(*pair, temperature=1e6, alpha=alpha, reduction="none").double()
     right = all_expected("eqco", pair, 1e6, alpha=alpha)
-    assert ((found / right - 1).abs() < 32 * torch.finfo(dtype).eps).all()
+    assert ((ours / right - 1).abs() < 32 * torch.finfo(dtype).eps).all()
 
 
 @QUICK
@@ -185,16 +183,16 @@ def test_blocks_and_matrices_are_right_at_the_rim(
     columns = torch.stack([torch.randperm(9, generator=generator)[:3] for _ in range(2)])
     excluded = torch.arange(2)[:, None]
     which = {"columns": columns} if drawn else {"excluded": excluded}
-    found = []
+    ours = []
     for small, few in ((10**9, 10**9), (0, 0)):  # a matrix; blocks
         with pytest.MonkeyPatch.context() as patch:
             sizes = replace(similarity.ON_CPU, few=few, small=small, most_columns=4)
             patch.setattr(similarity, "ON_CPU", sizes)
             sims = Similarities(query, positive, keys, **which)
-            found.append(LOSSES["eqco"].losses(sims, temperature=t, alpha=alpha))
+            ours.append(LOSSES["eqco"].losses(sims, temperature=t, alpha=alpha))
     pair = (sims.positive, sims.negatives())
     right = all_expected("eqco", pair, t, alpha=alpha)
-    for each in found:
+    for each in ours:
         assert_near(each, right, dtype, 4 / t)
         (gradient,) = torch.autograd.grad(each.sum(), query)
         assert torch.isfinite(gradient).all()
@@ -261,27 +259,27 @@ def test_the_limit_of_normal_similarities_does_not_overflow(
     seed: int, t: float, alpha: float
 ) -> None:
     mean, deviation = -0.01 * seed, 0.02 * seed
-    found = theory.gaussian_limit(0.5, mean, deviation, temperature=t, alpha=alpha)
+    ours = theory.gaussian_limit(0.5, mean, deviation, temperature=t, alpha=alpha)
     with localcontext(DIGITS):
         at = Decimal(t)
         log_mean = (Decimal(mean) - Decimal("0.5")) / at + (Decimal(deviation) / at) ** 2 / 2
         right = float(log1p(Decimal(alpha) * log_mean.exp()))
-    assert found == pytest.approx(right, rel=1e-14 * (1 + 2 / t**2), abs=1e-320)
+    assert ours == pytest.approx(right, rel=1e-14 * (1 + 2 / t**2), abs=1e-320)
 
 
 @with_examples
 def test_a_diagnosis_is_finite_at_the_rim(seed: int, t: float, alpha: float) -> None:
     dtype = (torch.float32, torch.float64)[seed % 2]
-    found = diagnose(
+    diagnosis = diagnose(
         *case(seed, 16, dtype), temperature=t, alpha=alpha, counts=(1, 2, 15), dimension=8
     )
-    numbers: list[Any] = [asdict(found)]
+    numbers: list[Any] = [asdict(diagnosis)]
     while numbers:
         value = numbers.pop()
         if isinstance(value, dict | list | tuple):
             numbers += value.values() if isinstance(value, dict) else value
         elif value is not None:
             assert math.isfinite(value)
-    text = report(found, alpha=alpha)
+    text = report(diagnosis, alpha=alpha)
     assert "nan" not in text
     assert "inf" not in text

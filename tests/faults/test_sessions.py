@@ -7,8 +7,8 @@ import fcntl
 import os
 import signal
 import subprocess
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,11 +26,10 @@ from reproductions.experiments import pool
 from reproductions.harness import runs
 from reproductions.scales import SCALES
 from reproductions.tables import table
+from tests.conftest import Sessions
 from tests.faults.damage import RECIPE, machine_in, sweep_in
-from tests.processes import python, start, wait_until
+from tests.processes import lock_held, python, start, wait_until
 
-pytestmark = pytest.mark.faults
-Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
 NO_LOCKS = [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EACCES, errno.EAGAIN, errno.EIO]
 
 
@@ -56,24 +55,20 @@ def test_a_disk_without_file_locks_is_named_and_is_not_busy(
     assert main([*words, f"--checkpoints={machine.checkpoints}"]) == 2
 
 
-def held_lock(recipe: Recipe, folder: Path) -> subprocess.Popen[str]:
-    """A process that holds a run of the sweep in a folder."""
+@contextmanager
+def run_held(recipe: Recipe, folder: Path) -> Iterator[None]:
+    """Another process holds a run of the sweep in a folder."""
     machine = Machine(checkpoints=folder / "checkpoints")
     machine.checkpoints.mkdir()
-    lock = Run(recipe, 0, machine).lock
-    child = start("-m", "tests.programs.hold_lock", lock)
-    assert child.stdout is not None
-    child.stdout.readline()
-    return child
+    with lock_held(Run(recipe, 0, machine).lock):
+        yield
 
 
 @pytest.mark.parametrize("error", [TrainingError("diverged"), ValueError("bad image"), OSError()])
 def test_a_run_that_fails_sets_the_status_of_a_sweep(
-    error: Exception,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:
+) -> None:  # fmt: skip
     def run(*_: object, **__: object) -> None:
         raise error
 
@@ -85,16 +80,11 @@ def test_a_run_that_fails_sets_the_status_of_a_sweep(
 def test_a_run_of_another_process_is_told_and_fails_where_that_is_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = table(1, "smoke").row("simo-eqco-k16").recipe
-    child = held_lock(recipe, tmp_path)
     words = sweep_in(tmp_path, "--only", "eqco-k16", "--at-once", "1")
-    try:
+    with run_held(table(1, "smoke").row("simo-eqco-k16").recipe, tmp_path):
         assert main(words) == 0
         assert "1 runs are being run by another process" in capsys.readouterr().out
         assert main([*words, "--strict-busy"]) == 1
-    finally:
-        child.kill()
-        child.communicate()
 
 
 def test_killed_workers_set_the_status_of_a_sweep(tmp_path: Path) -> None:
@@ -106,10 +96,10 @@ def test_killed_workers_set_the_status_of_a_sweep(tmp_path: Path) -> None:
     assert len(listed) == 2
     for pid in listed:
         os.kill(int(pid), signal.SIGKILL)
-    told = child.communicate(timeout=60)[0]
+    output = child.communicate(timeout=60)[0]
     assert child.returncode == 1
-    assert told.count("a worker ended with status -9") == 2
-    assert "runs have no record" in told
+    assert output.count("a worker ended with status -9") == 2
+    assert "runs have no record" in output
 
 
 def test_pytest_xdist_shows_the_closing_table_and_waits_for_its_own_runs(tmp_path: Path) -> None:
@@ -127,19 +117,15 @@ def test_a_cell_that_another_process_holds_is_told_and_fails_where_that_is_asked
     tmp_path: Path, sessions: Sessions
 ) -> None:
     row = table(1, "smoke").row("simo-eqco-k16")
-    child = held_lock(row.recipe, tmp_path)
     cell = f"test_cell and table1-{row.name}"
     words = ["reproductions", "--scale=smoke", "-k", cell, "--threads=1"]
-    try:
-        (status, text), (strict, told) = sessions([words, [*words, "--strict-busy"]], tmp_path)
-    finally:
-        child.kill()
-        child.communicate()
-    assert (status, strict) == (0, 1)
-    assert "1 skipped" in text
-    for each in (text, told):
-        assert f"1 run is being run by another process and not counted here: {row.name}-" in each
-    assert "Traceback" not in told
+    with run_held(row.recipe, tmp_path):
+        usual, strict = sessions([words, [*words, "--strict-busy"]], tmp_path)
+    assert (usual[0], strict[0]) == (0, 1)
+    assert "1 skipped" in usual[1]
+    for _, text in (usual, strict):
+        assert f"1 run is being run by another process and not counted here: {row.name}-" in text
+        assert "Traceback" not in text
 
 
 def test_a_cluster_does_the_untrained_runs_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,6 @@ from eqco.runtime.signals import Stopped, catching, deferred
 from tests.faults.damage import RECIPE, machine_in, sweep_in
 from tests.processes import start, wait_until
 
-pytestmark = pytest.mark.faults
 LONG = replace(RECIPE, epochs=3000)  # minutes
 SIGNALS = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 EACH = pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
@@ -86,13 +85,13 @@ def stop_in_training(child: subprocess.Popen[str], number: int) -> str:
 def test_a_run_of_a_job_file_is_saved_and_its_command_continues_it(tmp_path: Path) -> None:
     order = order_in(tmp_path / "a folder; it's quoted")
     child = listening("-m", "eqco", "run", order.write_job())
-    told = stop_in_training(child, signal.SIGINT)
+    output = stop_in_training(child, signal.SIGINT)
     assert child.returncode == 130
-    sentence = told.strip().splitlines()[-1]
+    sentence = output.strip().splitlines()[-1]
     step = read(order.checkpoint)["step"]
     assert sentence.startswith(f"stopped by SIGINT: {order.run_id} is saved at step ")
     assert f"step {step} of 30000 of training; continue with: " in sentence
-    assert "Traceback" not in told
+    assert "Traceback" not in output
     command = shlex.split(sentence.partition("continue with: ")[2])
     assert Run.read_job(Path(command[-1])) == order.absolute()
 
@@ -100,10 +99,10 @@ def test_a_run_of_a_job_file_is_saved_and_its_command_continues_it(tmp_path: Pat
 def test_torchrun_stops_all_processes_at_one_step(tmp_path: Path) -> None:
     order = order_in(tmp_path)
     child = listening(*torchrun_command(order.write_job(), 2)[1:])
-    told = stop_in_training(child, signal.SIGTERM)
+    output = stop_in_training(child, signal.SIGTERM)
     step = read(order.checkpoint)["step"]
-    assert f"is saved at step {step} of 30000 of training" in told
-    assert told.count("stopped by") == 1
+    assert f"is saved at step {step} of 30000 of training" in output
+    assert output.count("stopped by") == 1
 
 
 def test_the_tables_end_with_a_command_that_can_be_pasted(tmp_path: Path) -> None:
@@ -117,9 +116,9 @@ def test_the_tables_end_with_a_command_that_can_be_pasted(tmp_path: Path) -> Non
     wait_until(lambda: list(path.glob("*.holder")))
     time.sleep(1.0)
     child.send_signal(signal.SIGTERM)
-    told = child.communicate(timeout=120)[0]
+    output = child.communicate(timeout=120)[0]
     assert child.returncode == 143
-    (line,) = [line for line in told.splitlines() if "stopped by SIGTERM" in line]
+    (line,) = [line for line in output.splitlines() if "stopped by SIGTERM" in line]
     command = line.strip("! ").partition("continue with: ")[2]
     assert shlex.split(command) == ["pytest", *words]
     saved = "is saved at step" in line
@@ -159,14 +158,14 @@ def test_a_sweep_passes_a_signal_on_and_waits_for_its_workers(tmp_path: Path) ->
     child = listening("-m", "tests.programs.train_long", *words)
     wait_until(lambda: len(list(tmp_path.glob("checkpoints/*.holder"))) == 2)
     child.send_signal(signal.SIGTERM)
-    told = child.communicate(timeout=120)[0]
-    assert child.returncode == 143, told
-    last = told.strip().splitlines()[-1]
+    output = child.communicate(timeout=120)[0]
+    assert child.returncode == 143, output
+    last = output.strip().splitlines()[-1]
     assert last.startswith("stopped by SIGTERM: ")
     assert shlex.split(last.partition("continue with: ")[2])[:4] == [
         "python", "-m", "reproductions", "sweep",
     ]  # fmt: skip
-    assert told.count("stopped by") == 3, told
+    assert output.count("stopped by") == 3, output
     assert not list(tmp_path.glob("checkpoints/*.holder"))
 
 
@@ -196,10 +195,10 @@ def test_a_signal_while_a_program_starts_is_one_sentence(
         children = Path(f"/proc/{child.pid}/task/{child.pid}/children")
         wait_until(lambda: any(map(loads_torch, map(int, children.read_text().split()))))
     os.killpg(child.pid, number)  # as a terminal does
-    told = child.communicate(timeout=120)[0]
-    assert child.returncode == SIGNALS[number], told
-    assert "Traceback" not in told
-    last = told.strip().splitlines()[-1]
+    output = child.communicate(timeout=120)[0]
+    assert child.returncode == SIGNALS[number], output
+    assert "Traceback" not in output
+    last = output.strip().splitlines()[-1]
     ending = "; continue with: " if program == "workers" else ": nothing had started"
     assert f"stopped by {number.name}" in last
     assert ending in last
@@ -218,7 +217,6 @@ def test_a_preempted_job_of_submitit_saves_and_resumes(tmp_path: Path) -> None:
     os.kill(int(task), signal.SIGUSR2)
     assert job.result() == order.run_id
     record = order.record()
-    assert record is not None
     assert record.resumed == 1
     logs = "".join(each.read_text() for each in (tmp_path / "logs").glob("*_log.*"))
     assert "stopped by SIGTERM: " in logs
@@ -313,18 +311,16 @@ def test_signals_that_are_ignored_or_handled_by_others_are_left_alone() -> None:
 def test_signals_at_random_moments_lose_nothing(number: signal.Signals, tmp_path: Path) -> None:
     order = order_in(tmp_path, replace(RECIPE, epochs=200))
     whole = run(order.recipe, 0, machine_in(tmp_path / "whole"), tmp_path / "whole")
-    assert whole is not None
     path, reached = order.write_job(), 0
     for tried in range(33):
         child = listening("-m", "eqco", "run", path)
         time.sleep(2 + tried % 7)
         child.send_signal(number)
-        told = child.communicate(timeout=120)[0]
-        assert child.returncode in (0, SIGNALS[number], -number), told
+        output = child.communicate(timeout=120)[0]
+        assert child.returncode in (0, SIGNALS[number], -number), output
         saved = order.checkpoint
         step = read(saved)["step"] if saved.exists() else 0
         assert step >= reached
         reached = step
     done = run(order.recipe, 0, order.machine, order.folder)
-    assert done is not None
     assert (done.metrics, done.curve) == (whole.metrics, whole.curve)

@@ -25,11 +25,9 @@ from eqco.runtime.validation import TrainingError
 from reproductions.__main__ import main
 from reproductions.harness import launching
 from reproductions.harness.launching import launched
-from reproductions.harness.session import Session
 from tests.faults.damage import RECIPE
+from tests.reproductions.conftest import session_of
 from tests.trees import files_recipe, write_tree
-
-pytestmark = pytest.mark.faults
 
 
 @pytest.mark.parametrize("name", ["replace", "fsync"])
@@ -76,15 +74,6 @@ def test_a_job_file_means_the_same_from_every_folder(
     assert expected.folder == tmp_path / "here" / "runs" / "records"
 
 
-def slurm_session(folder: Path) -> Session:
-    """A session that submits to a cluster; each call is one of the same command."""
-    return Session(
-        scale="smoke", policy="missing", seeds=range(1), base=RECIPE,
-        machine=Machine(checkpoints=folder / "c"), folder=folder / "r", command="pytest",
-        launcher="slurm",
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("state", "submitted"), [("PENDING", 1), ("RUNNING", 1), ("", 2)], ids=repr
 )
@@ -104,9 +93,9 @@ def test_the_same_command_submits_a_waiting_job_once(
 
     monkeypatch.setattr(launching, "by_slurm", by_slurm)
     monkeypatch.setattr(slurm.subprocess, "run", squeue)
+    run = Run(RECIPE, 0, Machine(checkpoints=tmp_path / "c"), tmp_path / "r")
     for _ in range(2):
-        session = slurm_session(tmp_path)
-        assert launched(session, session.run(RECIPE, 0)) is None
+        assert launched(session_of(run, launcher="slurm"), run) is None
     assert len(jobs) == submitted
 
 

@@ -14,14 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.artifacts.checkpoint import save
-from eqco.artifacts.run_files import Run
-from eqco.config import Machine
 from eqco.losses.functional import eqco_info_nce
-from eqco.methods import build
 from figures.measure import diagnoses, encoders, gaussians
 from figures.style import OUT
 from reproductions.scales import SCALES
+from tests.reproductions.results.test_perturbed_probe import keep_checkpoint
 
 FOLDER = Path(encoders.__file__).parents[1]
 
@@ -51,21 +48,6 @@ def test_gradients_are_those_of_the_closed_form(
     _, found = encoders.losses_and_gradients(*embeddings, columns, 0.2, alpha)
     expected = closed_form(*embeddings, columns, 0.2, alpha)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
-
-
-def test_gradients_are_finite_differences_of_the_losses(embeddings: tuple[Tensor, Tensor]) -> None:
-    query, key = embeddings
-    columns, step = encoders.draw_columns(9, 3), 1e-6
-    loss, found = encoders.losses_and_gradients(query, key, columns, 0.2, 64.0)
-    assert loss.shape == (9,)
-    assert not loss.requires_grad
-    for axis in range(5):
-        shift = step * torch.eye(5, dtype=torch.float64)[axis]
-        up, down = (
-            encoders.losses_and_gradients(query + sign * shift, key, columns, 0.2, 64.0)[0]
-            for sign in (1, -1)
-        )
-        torch.testing.assert_close((up - down) / (2 * step), found[:, axis], rtol=1e-6, atol=1e-6)
 
 
 def test_losses_are_those_of_the_package(embeddings: tuple[Tensor, Tensor]) -> None:
@@ -117,20 +99,16 @@ def test_samples_of_gaussians_agree_with_the_committed_ones() -> None:
 def test_diagnoses_of_the_checkpoints_that_are_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = SCALES["glyphs"].base
-    state = {"digest": recipe.digest(), "seed": 0, "method": build(recipe, 0, "cpu").state_dict()}
-    (tmp_path / "checkpoints").mkdir()
-    place = Machine(checkpoints=tmp_path / "checkpoints")
-    save(Run(recipe, 0, place).checkpoint, state)
-    given = ["diagnoses", str(place.checkpoints), "--out", str(tmp_path / "out")]
-    monkeypatch.setattr(sys, "argv", given)
+    path = keep_checkpoint(SCALES["glyphs"].base, 0, tmp_path / "checkpoints")
+    words = ["diagnoses", str(path.parent), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", words)
     diagnoses.main()
-    found, kept = (pd.read_csv(at / "diagnoses.csv") for at in (tmp_path / "out", OUT))
-    assert list(found.columns) == list(kept.columns)
-    assert set(found["encoder"]) == {"simo-infonce-k255"}
-    assert tuple(found["k"]) == diagnoses.COUNTS
-    assert found["coarse"].is_monotonic_decreasing
-    assert (found["sharp"] <= found["coarse"]).all()
+    fresh, kept = (pd.read_csv(at / "diagnoses.csv") for at in (tmp_path / "out", OUT))
+    assert list(fresh.columns) == list(kept.columns)
+    assert set(fresh["encoder"]) == {"simo-infonce-k255"}
+    assert tuple(fresh["k"]) == diagnoses.COUNTS
+    assert fresh["coarse"].is_monotonic_decreasing
+    assert (fresh["sharp"] <= fresh["coarse"]).all()
 
 
 def test_diagnoses_without_checkpoints_end_with_a_message(
@@ -152,14 +130,7 @@ def test_folders_of_images_are_given_by_scale(
         return pd.DataFrame({"scale": ["cifar10-quick"]})
 
     monkeypatch.setattr(diagnoses, "compute", compute)
-    given = [
-        "diagnoses",
-        "checkpoints",
-        "--data",
-        "cifar10-quick=some/images",
-        "--out",
-        str(tmp_path),
-    ]
-    monkeypatch.setattr(sys, "argv", given)
+    words = ["checkpoints", "--data", "cifar10-quick=some/images", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["diagnoses", *words])
     diagnoses.main()
     assert seen == {"cifar10-quick": Path("some/images")}

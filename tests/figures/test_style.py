@@ -29,7 +29,6 @@ def test_panels_leave_no_gap(count: int, rows: int) -> None:
     figure, axes = style.panels(names)
     assert [each.get_title() for each in axes] == names == [a.get_title() for a in figure.axes]
     grid = axes[0].get_gridspec()
-    assert grid is not None
     assert (grid.nrows, grid.ncols) == (rows, 2)
     specs = [axis.get_subplotspec() for axis in axes]
     assert sum(len(spec.colspan) * len(spec.rowspan) for spec in specs if spec) == 2 * rows

@@ -10,11 +10,7 @@ import torch
 from torch import Tensor
 
 from eqco.analysis.theory import expected_loss, leading_gap, limit_loss
-from eqco.losses.bias_corrected import (
-    dcl_jackknife,
-    eqco_jackknife,
-    eqco_second_order,
-)
+from eqco.losses.bias_corrected import dcl_jackknife, eqco_jackknife, eqco_second_order
 from eqco.losses.functional import eqco_info_nce
 
 Case = Callable[..., tuple[Tensor, Tensor]]

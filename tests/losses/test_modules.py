@@ -25,16 +25,6 @@ def views(generator: torch.Generator) -> Tensor:
     return 3 * torch.randn(2, 10, 8, generator=generator, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("two_sided", [True, False])
-@pytest.mark.parametrize("count", [1, 4])
-def test_drawn_negatives_are_other_images(count: int, two_sided: bool, views: Tensor) -> None:
-    """A key of an own image would have cosine 1; DCL shows the largest of the negatives."""
-    basis = torch.eye(10, dtype=torch.float64)
-    loss = DCLLoss(count, two_sided=two_sided, temperature=0.2)
-    for _ in range(20):
-        assert loss(basis, basis).item() == pytest.approx(math.log(count) - 5, abs=1e-12)
-
-
 @pytest.mark.parametrize("size", [10, 400])  # a matrix; blocks
 def test_autocast_leaves_the_loss_alone(size: int, generator: torch.Generator) -> None:
     loss, views = InfoNCELoss(), torch.randn(2, size, 8, generator=generator).bfloat16()
@@ -79,7 +69,6 @@ def test_it_compiles_without_a_graph_break(
     query = views[0].clone().requires_grad_()
     value = compiled(query, views[1])
     value.backward()
-    assert query.grad is not None
     if loss.num_negatives is None:
         torch.testing.assert_close(value, loss(*views))
     assert compiled(query, math.nan * views[1]).isnan()  # the test of finiteness stands outside
@@ -140,7 +129,6 @@ def test_a_temperature_that_is_a_parameter_is_trained_with_the_loss(views: Tenso
     loss.generator = generator.manual_seed(0)
     loss(*views).backward()
     slope = (at(0.1 + 1e-6) - at(0.1 - 1e-6)) / 2e-6
-    assert temperature.grad is not None
     assert temperature.grad.item() == pytest.approx(slope, rel=1e-6)
 
 
@@ -201,9 +189,9 @@ def test_a_loss_that_stays_at_its_plateau_warns_once() -> None:
         assert not caught
         for _ in range(100):
             loss(line, line)
-    (told,) = caught
-    assert "has been at 5.55 for 100 steps" in str(told.message)
-    assert told.filename == __file__
+    (warning,) = caught
+    assert "has been at 5.55 for 100 steps" in str(warning.message)
+    assert warning.filename == __file__
 
 
 def test_a_sum_over_both_directions_is_at_its_plateau_and_flatnce_has_none() -> None:

@@ -20,6 +20,7 @@ from eqco.losses.registry import LOSSES
 from eqco.losses.sampling import draw_columns, off_diagonal
 from eqco.losses.similarity import Similarities
 from eqco.losses.supervised import LabelLoss
+from tests.formulas import usual_settings
 
 plain = partial(info_nce, temperature=0.2)
 diagnosis = partial(diagnose, temperature=1.0, alpha=1.0)
@@ -28,7 +29,7 @@ diagnosis = partial(diagnose, temperature=1.0, alpha=1.0)
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_every_loss_names_its_wrong_setting(name: str) -> None:
     loss, case = LOSSES[name], (torch.zeros(2), torch.zeros(2, 3))
-    usual = {"temperature": 0.2, **({loss.setting: loss.example} if loss.setting else {})}
+    usual = usual_settings(name)
     wrong = [("temperature", value) for value in (0.0, -1.0, 1e-40, math.nan, math.inf)]
     wrong += [(loss.setting, value) for value in (-0.1, math.nan, math.inf) if loss.setting]
     for setting, value in wrong:
@@ -64,7 +65,6 @@ def with_queue(first: Tensor, second: Tensor) -> Tensor:
 
 
 def of_labels(embeddings: Tensor, *others: Tensor, **named: Tensor) -> Tensor:
-    """The loss with labels."""
     return LabelLoss(EqCoLoss())(embeddings, *others, **named)
 
 

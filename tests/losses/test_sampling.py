@@ -30,18 +30,6 @@ def test_the_chi_square_test_finds_a_drawing_that_favours_keys(generator: torch.
     assert stats.chisquare(observed.tolist()).pvalue < 1e-4
 
 
-@pytest.mark.parametrize("num_negatives", [1, 3, 30], ids="k{}".format)
-def test_few_of_many_are_distinct_and_equally_often(
-    num_negatives: int, generator: torch.Generator
-) -> None:
-    """Thirty of 40 are drawn again and again until they differ; chi-square at 1e-4."""
-    keys = draw_few(4000, 40, num_negatives, generator)
-    assert keys.shape == (4000, num_negatives)
-    assert all(len(set(row)) == num_negatives for row in keys.tolist())
-    observed = torch.bincount(keys.flatten(), minlength=40).tolist()
-    assert stats.chisquare(observed).pvalue > 1e-4
-
-
 def test_pairs_of_few_are_equally_often_too(generator: torch.Generator) -> None:
     keys = draw_few(9000, 5, 2, generator).sort(dim=1).values
     observed = torch.bincount(keys[:, 0] * 5 + keys[:, 1], minlength=25)
@@ -97,8 +85,6 @@ def test_few_are_those_of_sorting_every_row_again(
 
 
 class CountsSorted(TorchDispatchMode):
-    """Counts the numbers that are sorted."""
-
     total = 0
 
     def __torch_dispatch__(
@@ -128,11 +114,20 @@ def test_draws_are_disjoint_and_processes_agree_on_them(
         columns = draw_columns(
             num_negatives, SIZE - 1, generator, drawing, total=SIZE, place=place, draws=draws
         )
-        assert columns is not None
         assert columns.shape == (len(place), num_negatives * draws)
         assert all(len(set(row)) == num_negatives * draws for row in columns.tolist())
         found.append(columns)
     assert torch.equal(found[1], found[0][places[1]])
+
+
+def test_a_shared_drawing_is_the_same_for_all_queries_and_an_independent_one_is_not(
+    generator: torch.Generator,
+) -> None:
+    shared, independent = (
+        DRAWINGS[name](SIZE, SIZE - 1, 3, generator) for name in ("shared", "independent")
+    )
+    assert (shared == shared[0]).all()
+    assert not (independent == independent[0]).all(dim=1)[1:].any()
 
 
 @EITHER_DRAWING
@@ -150,7 +145,6 @@ def test_every_key_falls_into_every_draw_equally_often(
         columns = draw_columns(
             2, available, generator, drawing, total=2, place=torch.tensor([1]), draws=3
         )
-        assert columns is not None
         counts.scatter_add_(1, columns.view(3, 2), torch.ones(3, 2))
     for observed in counts:
         assert stats.chisquare(observed.tolist()).pvalue > 1e-4

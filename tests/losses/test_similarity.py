@@ -40,8 +40,7 @@ CHOICES: dict[str, Negatives] = {
 }
 EVERY_CHOICE = pytest.mark.parametrize("choice", CHOICES)
 SIZES = pytest.mark.parametrize(
-    ("block", "most_columns"),
-    [(0, 0), (1, 1), (2, 2), (6, 3), (25, 5), (33, 2048), (2**18, 2048)],
+    ("block", "most_columns"), [(0, 0), (1, 1), (2, 2), (6, 3), (25, 5), (33, 2048), (2**18, 2048)]
 )
 
 
@@ -114,26 +113,6 @@ def test_a_block_holds_no_more_similarities_than_it_may(
     seen.clear()
     LogSumExp.apply(embeddings[0], embeddings[2], drawn(4), None)
     assert [rows for rows, _ in seen] == [1] * 7
-
-
-@EVERY_CHOICE
-def test_negatives_are_those_of_the_matrix_and_are_counted(
-    choice: str, embeddings: list[Tensor]
-) -> None:
-    found = Similarities(*embeddings, **CHOICES[choice])
-    expected = negatives_of(embeddings[0], embeddings[2], choice)
-    torch.testing.assert_close(found.negatives(), expected, rtol=0, atol=0)
-    assert found.num_negatives == expected.shape[1]
-
-
-@pytest.mark.parametrize("num_negatives", [1, 2, 3], ids="k{}".format)
-def test_few_keys_are_taken_one_by_one_and_many_out_of_the_matrix(
-    num_negatives: int, generator: torch.Generator
-) -> None:
-    query, keys = (torch.randn(count, 4, generator=generator) for count in (2, 64))
-    columns = torch.arange(num_negatives).expand(2, -1)
-    found = Similarities(query, query, keys, columns=columns)
-    assert found.uses_matrix() == (num_negatives > 2)  # 64 / 32
 
 
 MATRIX = 4096 * 4096 * 4  # bytes of all similarities of a batch of the program below

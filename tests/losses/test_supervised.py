@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from eqco import EqCoLoss, InfoNCELoss, LabelLoss
-from eqco.losses import modules
 from eqco.losses.registry import LOSSES
+from tests.losses.test_definition import CLASSES
 from tests.processes import ROOT
 
 
@@ -24,13 +24,6 @@ def embeddings(generator: torch.Generator) -> Tensor:
 
 
 LABELS = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 2, 3, 3, 4])
-
-
-def test_two_views_with_labels_are_the_loss_of_two_views(embeddings: Tensor) -> None:
-    loss, images = InfoNCELoss(), torch.arange(6).repeat(2)
-    torch.testing.assert_close(
-        LabelLoss(loss)(embeddings, images), loss(*embeddings.chunk(2)), rtol=1e-12, atol=0
-    )
 
 
 def test_all_negatives_give_metric_learnings_loss(embeddings: Tensor) -> None:
@@ -91,7 +84,6 @@ def test_a_batch_of_one_class_costs_nothing(embeddings: Tensor) -> None:
     loss = LabelLoss(EqCoLoss())(query, torch.zeros(12))
     loss.backward()
     assert loss.item() == 0
-    assert query.grad is not None
     assert not query.grad.any()
     each = LabelLoss(EqCoLoss(reduction="none"))
     assert each(query, torch.arange(12)).shape == (0,)
@@ -110,15 +102,13 @@ def test_it_is_one_graph_and_takes_no_loop_over_queries(generator: torch.Generat
     assert len(calls) == 1
 
 
-@pytest.mark.parametrize("name", sorted(n for n, each in LOSSES.items() if n != "sogclr"))
+@pytest.mark.parametrize("name", CLASSES)
 def test_queries_with_few_negatives_have_the_loss_of_these(name: str, embeddings: Tensor) -> None:
     """Classes of 3, 2, 4, 2 and 1 leave a query 9, 10, 8 or 10 negatives."""
-    (made,) = (each for each in vars(modules).values() if getattr(each, "name", None) == name)
-    loss = made(None, reduction="none")
+    loss = CLASSES[name](None, reduction="none")
     values = LabelLoss(loss)(embeddings, LABELS)
-    cosines = (
-        torch.nn.functional.normalize(embeddings) @ torch.nn.functional.normalize(embeddings).T
-    )
+    unit = torch.nn.functional.normalize(embeddings)
+    cosines = unit @ unit.T
     same = LABELS[:, None] == LABELS
     pairs = (same & ~torch.eye(12, dtype=torch.bool)).nonzero().tolist()
     settings = {"temperature": loss.temperature, **loss.settings()}

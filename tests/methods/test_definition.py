@@ -1,7 +1,4 @@
-"""Every method against a matrix of all similarities, and which views it draws.
-
-Numbers of the views of N images: 0 .. N - 1 are the query views, N .. 2N - 1 the key views.
-"""
+"""Every method against a matrix of all similarities; test_sampling.py has the drawings."""
 
 from __future__ import annotations
 
@@ -12,8 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from scipy import stats
-from torch import Tensor, nn
+from torch import Tensor
 
 from eqco.losses import similarity
 from eqco.losses.registry import LOSSES
@@ -23,6 +19,7 @@ from eqco.methods.encoder import build_encoder, momentum_update
 from eqco.methods.moco import MoCo
 from eqco.methods.simclr import SimCLR
 from eqco.methods.simo import SiMo
+from tests.formulas import usual_settings
 
 SIZE, QUEUE = 6, 9  # N, Q
 Views = tuple[Tensor, Tensor]
@@ -30,7 +27,6 @@ Reference = Callable[[Method, Views, torch.Generator], tuple[Tensor, Tensor]]
 
 
 def moved_keys(method: SiMo | MoCo, key_view: Tensor) -> Tensor:
-    """Keys by the moving average of this step."""
     with torch.no_grad():
         momentum_update(method.encoder, method.key_encoder, method.key_momentum)
         return method.key_encoder(key_view)  # type: ignore[no-any-return]
@@ -126,8 +122,7 @@ def test_value_and_gradients_are_those_of_the_matrix_of_all_similarities(
     columns = torch.arange(case.available).expand(len(positive), -1)
     if drawn:
         columns = DRAWINGS[drawing](len(positive), case.available, count, draw, draws)
-    entry = LOSSES[loss]
-    settings = {"temperature": 0.2, **({entry.setting: entry.example} if entry.setting else {})}
+    entry, settings = LOSSES[loss], usual_settings(loss)
     each = [
         entry.function(positive, negatives.gather(1, some), **settings)
         for some in columns.split(count, dim=1)
@@ -172,106 +167,3 @@ def test_draws_of_all_negatives_are_a_partition_of_them(
     assert found.num_negatives == 1
     parts = found.negatives().view(-1, case.available).sort(dim=1).values
     torch.testing.assert_close(parts, whole.negatives().sort(dim=1).values)
-
-
-class Unchanged(nn.Module):
-    """An encoder whose embeddings are its inputs, times a weight of 1."""
-
-    embedding_dim = 2 * SIZE
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(()))
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """(N, D), the same."""
-        return self.weight * rows
-
-
-def drawn_views(
-    name: str, num_negatives: int, drawing: str, generator: torch.Generator, rounds: int
-) -> Tensor:
-    """Numbers of the views that each query draws, (rounds, n, K): view i is the i-th unit vector.
-
-    MoCo's queue is filled with the key views: it has no positive and no own view.
-    """
-    each = torch.eye(2 * SIZE)
-    given = {"queue_size": SIZE, "bn_splits": 1, "key_momentum": 0.0} if name == "moco" else {}
-    make = MoCo if name == "moco" else CASES[name].make
-    method = make(Unchanged(), num_negatives=num_negatives, drawing=drawing, **given)
-    found = []
-    for _ in range(rounds):
-        if name == "moco":
-            method.queue, method.pending = each[SIZE:].clone(), None
-        similarities = method(each[:SIZE], each[SIZE:], generator)
-        columns = similarities.columns
-        if columns is None:
-            excluded = similarities.excluded
-            out = [[]] * SIZE if excluded is None else excluded.tolist()
-            every = range(len(similarities.keys))
-            columns = torch.tensor([[i for i in every if i not in row] for row in out])
-        found.append(similarities.keys[columns].argmax(dim=2))
-    return torch.stack(found)
-
-
-def candidates(name: str) -> list[set[int]]:
-    """Numbers of the views that each query may draw, by the method's definition."""
-    keys = set(range(SIZE, 2 * SIZE))
-    if name == "moco":
-        return [keys] * SIZE
-    if name == "simo":
-        return [keys - {SIZE + i} for i in range(SIZE)]
-    return [set(range(2 * SIZE)) - {i, (i + SIZE) % (2 * SIZE)} for i in range(2 * SIZE)]
-
-
-@EVERY_METHOD
-@EVERY_DRAWING
-@pytest.mark.parametrize("num_negatives", [1, 3, 4], ids="k{}".format)
-def test_no_query_draws_its_positive_or_itself_or_a_view_twice(
-    name: str, drawing: str, num_negatives: int, generator: torch.Generator
-) -> None:
-    for views in drawn_views(name, num_negatives, drawing, generator, rounds=50):
-        for row, allowed in zip(views.tolist(), candidates(name), strict=True):
-            assert len(row) == len(set(row)) == num_negatives
-            assert set(row) <= allowed
-
-
-@EVERY_METHOD
-@EVERY_DRAWING
-def test_all_views_that_may_be_negatives_are_where_k_is_all_there_are(
-    name: str, drawing: str, generator: torch.Generator
-) -> None:
-    allowed = candidates(name)
-    (views,) = drawn_views(name, len(allowed[0]), drawing, generator, rounds=1)
-    assert [set(row) for row in views.tolist()] == allowed
-    assert views.shape[1] == len(allowed[0])
-
-
-@EVERY_METHOD
-@EVERY_DRAWING
-def test_every_view_that_may_be_a_negative_is_drawn_equally_often(
-    name: str, drawing: str, generator: torch.Generator
-) -> None:
-    """Chi-square per query at 1e-4, so that a right drawing fails once in 400 seeds."""
-    rounds, num_negatives = 2000, 3
-    views = drawn_views(name, num_negatives, drawing, generator, rounds)
-    for query, allowed in enumerate(candidates(name)):
-        counts = torch.bincount(views[:, query].flatten(), minlength=2 * SIZE)
-        observed = counts[sorted(allowed)].tolist()
-        assert sum(observed) == rounds * num_negatives
-        assert stats.chisquare(observed).pvalue > 1e-4
-
-
-@EVERY_METHOD
-def test_a_shared_drawing_shows_the_batch_few_views_and_an_independent_one_more(
-    name: str, generator: torch.Generator
-) -> None:
-    """One permutation of the others: K of them for MoCo, up to 2K keys, up to 4K views."""
-    most = {"moco": 1, "simo": 2, "simclr": 4}[name]
-    seen = {
-        drawing: max(
-            len(each.unique()) for each in drawn_views(name, 1, drawing, generator, rounds=100)
-        )
-        for drawing in DRAWINGS
-    }
-    assert seen["shared"] <= most < seen["independent"]

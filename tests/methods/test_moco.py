@@ -8,21 +8,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
 
 from eqco.losses.similarity import Similarities
 from eqco.methods.encoder import build_encoder
 from eqco.methods.moco import MoCo
+from tests.methods.conftest import SIZE, Views
 
-SIZE = 8
 CHANGED = r"^the queue has changed: compute the loss and its gradient before the next batch$"
-
-
-@pytest.fixture
-def views(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Query and key view of eight gray images."""
-    query_view, key_view = torch.rand(2, SIZE, 1, 24, 24, generator=generator)
-    return query_view, key_view
 
 
 def moco(**settings: object) -> MoCo:
@@ -31,10 +23,8 @@ def moco(**settings: object) -> MoCo:
     return MoCo(build_encoder("tiny-gray", 16, seed=0, projector="mlp"), **given)  # type: ignore[arg-type]
 
 
-def step(method: MoCo, views: tuple[Tensor, Tensor], seed: int = 0) -> Similarities:
-    """One forward pass with a fixed draw."""
-    found: Similarities = method(*views, torch.Generator().manual_seed(seed))
-    return found
+def step(method: MoCo, views: Views, seed: int = 0) -> Similarities:
+    return method(*views, torch.Generator().manual_seed(seed))  # type: ignore[no-any-return]
 
 
 def test_the_queue_of_every_step_holds_the_keys_of_all_steps_before(
@@ -62,24 +52,20 @@ def test_the_queue_of_every_step_holds_the_keys_of_all_steps_before(
 
 
 @pytest.mark.parametrize("num_negatives", [3, 20], ids="k{}".format)
-def test_similarities_of_a_batch_are_gone_with_the_next(
-    num_negatives: int, views: tuple[Tensor, Tensor]
-) -> None:
+def test_similarities_of_a_batch_are_gone_with_the_next(num_negatives: int, views: Views) -> None:
     """An error, instead of the loss of another queue."""
     method = moco(num_negatives=num_negatives)
-    found = step(method, views)
-    gap = found.log_odds(0.2)
-    assert torch.equal(gap, found.log_odds(0.2))  # as often as wanted before
+    similarities = step(method, views)
+    gap = similarities.log_odds(0.2)
+    assert torch.equal(gap, similarities.log_odds(0.2))  # as often as wanted before
     step(method, views, seed=1)
-    for look in (lambda: found.log_odds(0.2), found.negatives):
+    for look in (lambda: similarities.log_odds(0.2), similarities.negatives):
         with pytest.raises(RuntimeError, match=CHANGED):
             look()
 
 
 @pytest.mark.parametrize("look", ["gap", "negatives"])
-def test_a_loss_whose_queue_is_gone_has_no_gradient(
-    look: str, views: tuple[Tensor, Tensor]
-) -> None:
+def test_a_loss_whose_queue_is_gone_has_no_gradient(look: str, views: Views) -> None:
     """Two batches, then the gradient of the first: the same sentence, not autograd's."""
     method = moco()
     first = step(method, views)
@@ -90,24 +76,20 @@ def test_a_loss_whose_queue_is_gone_has_no_gradient(
     step(method, views, seed=2).log_odds(0.2).sum().backward()  # the method itself goes on
 
 
-def test_keys_that_wait_for_the_queue_move_with_the_method(views: tuple[Tensor, Tensor]) -> None:
+def test_keys_that_wait_for_the_queue_move_with_the_method(views: Views) -> None:
     method = moco()
     before = set(method.state_dict())
     step(method, views)
     method.to(torch.float64)
-    assert method.pending is not None
     assert method.pending.dtype == torch.float64
     moved = copy.deepcopy(method).to("meta")
-    assert moved.pending is not None
     assert moved.pending.device.type == "meta"
     keys = method.pending.clone()
     assert set(method.state_dict()) == before
     torch.testing.assert_close(method.queue[:SIZE], keys, atol=0, rtol=0)
 
 
-def test_shuffling_changes_keys_only_where_batch_norm_is_split(
-    views: tuple[Tensor, Tensor],
-) -> None:
+def test_shuffling_changes_keys_only_where_batch_norm_is_split(views: Views) -> None:
     """Whole-batch statistics do not see the order; those of parts do."""
     for splits, same in ((1, True), (4, False)):
         keys = [
@@ -118,9 +100,7 @@ def test_shuffling_changes_keys_only_where_batch_norm_is_split(
 
 
 @pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
-def test_a_loaded_method_continues_as_the_saved_one(
-    used: bool, views: tuple[Tensor, Tensor]
-) -> None:
+def test_a_loaded_method_continues_as_the_saved_one(used: bool, views: Views) -> None:
     """Also where the loading method has keys of its own that wait to join its queue."""
     method, other = moco(num_negatives=5), moco(num_negatives=5, seed=5)
     step(method, views)
@@ -141,7 +121,7 @@ def test_a_loaded_method_continues_as_the_saved_one(
     ids=["copied", "pickled"],
 )  # fmt: skip
 def test_a_copy_has_the_waiting_keys_and_leaves_those_of_the_first_alone(
-    duplicate: Callable[[MoCo], MoCo], views: tuple[Tensor, Tensor]
+    duplicate: Callable[[MoCo], MoCo], views: Views
 ) -> None:
     method = moco()
     step(method, views)

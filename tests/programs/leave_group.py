@@ -10,14 +10,12 @@ from tests.programs.gloo import check_ended
 
 
 def train() -> None:
-    """Hold a model, and fail."""
     model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 2))
     model.cycle = model
     raise ValueError("an error")
 
 
 def chain() -> None:
-    """Raise another error while the first is handled."""
     try:
         train()
     except ValueError as error:

@@ -35,12 +35,9 @@ def fill_up() -> int:
 
 
 class Rows(nn.Linear):
-    """An encoder of vectors."""
-
     embedding_dim = WIDTH
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Embeddings of length 1."""
         return F.normalize(super().forward(rows), dim=1)
 
 

@@ -1,5 +1,8 @@
 """Two processes: gathering, mean buffers, and batch norm as on GPUs; fails where one is wrong.
 
+Each prints what a loss says of batches that differ in size. Images have three channels: with one,
+as glyphs have, both layouts of memory are the same.
+
 torch's operations of batch norm over processes exist on GPUs only; here they are written out.
 """
 
@@ -8,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from eqco import EqCoLoss
 from eqco.methods.batch_norm import SyncedBatchNorm
 from eqco.runtime import distributed
 
@@ -22,7 +26,7 @@ def axes(images: Tensor) -> list[int]:
 
 def spread(images: Tensor, *channels: Tensor) -> list[Tensor]:
     """Numbers (C,) in a shape that multiplies images."""
-    return [each.view(1, -1, *[1] * (images.ndim - 2)) for each in channels]
+    return [numbers.view(1, -1, *[1] * (images.ndim - 2)) for numbers in channels]
 
 
 def stats(images: Tensor, eps: float) -> Tensors:
@@ -44,9 +48,11 @@ def gathered_stats(
     return mean, torch.rsqrt(variance + eps)
 
 
-def normalised(images: Tensor, weight: Tensor, bias: Tensor, *found: Any) -> Tensor:
+def normalised(
+    images: Tensor, weight: Tensor, bias: Tensor, means: Tensor, inverses: Tensor, *_: Any
+) -> Tensor:
     """The images by mean and 1 / deviation."""
-    mean, inverse, factor, shift = spread(images, found[0], found[1], weight, bias)
+    mean, inverse, factor, shift = spread(images, means, inverses, weight, bias)
     return ((images.float() - mean) * inverse * factor + shift).to(images.dtype)
 
 
@@ -64,13 +70,12 @@ def backward(
     gradient: Tensor, images: Tensor, mean: Tensor, inverse: Tensor, weight: Tensor,
     bias_sum: Tensor, product: Tensor, counts: Tensor,
 ) -> Tensor:  # fmt: skip
-    """Gradient of the images."""
     total = counts.sum()
     centre, constant, slope, factor = spread(
         images, mean, bias_sum / total, inverse**2 * product / total, weight * inverse
     )
-    found = (gradient.float() - constant - (images.float() - centre) * slope) * factor
-    return found.to(images.dtype)
+    of_images = (gradient.float() - constant - (images.float() - centre) * slope) * factor
+    return of_images.to(images.dtype)
 
 
 for name, function in {
@@ -106,9 +111,9 @@ for images in layouts:
 
 for images in layouts:
     apart = [images, images + 1]
-    found = distributed.gather(apart[rank - 1])
-    assert torch.equal(found, torch.cat(apart))
-    assert images.ndim == 2 or found.is_contiguous(memory_format=torch.channels_last)
+    gathered = distributed.gather(apart[rank - 1])
+    assert torch.equal(gathered, torch.cat(apart))
+    assert images.ndim == 2 or gathered.is_contiguous(memory_format=torch.channels_last)
 
 uneven = [torch.arange(5.0).view(5, 1), torch.arange(3.0).view(3, 1)]
 assert torch.equal(distributed.gather_uneven(uneven[rank - 1]), torch.cat(uneven))
@@ -121,5 +126,8 @@ for name, value in held.named_buffers():
     share = 1.5 if value.is_floating_point() else rank
     assert torch.equal(value, torch.full_like(value, share * (1 + len(name))))
 
-distributed.wait()
+try:
+    EqCoLoss(4, gather=True)(*torch.randn(2, 17 - rank, 4, requires_grad=True))
+except ValueError as error:
+    print(error, flush=True)
 distributed.stop()

@@ -31,11 +31,11 @@ distributed.start("cpu")
 build, view = pretrain.build, InMemory.view
 pretrain.build = lambda *given: build(*given).double()
 InMemory.view = lambda *given, **named: view(*given, **named).double()
-found = {}
+tensors = {}
 
 
 def steps(name: str, recipe: Recipe) -> None:
-    """Put the loss and all gradients of two steps of a recipe into `found`."""
+    """Put the loss and all gradients of two steps of a recipe into `tensors`."""
     machine = Machine(threads=1, checkpoints=out.parent)
     work = pretrain.Pretraining(Run(recipe, 0, machine), open_images(recipe, 0, machine))
     for step in range(2):
@@ -43,19 +43,19 @@ def steps(name: str, recipe: Recipe) -> None:
         work.step = step
         loss = work.loss(work.images.views(step))
         loss.backward()
-        found[f"{name}/loss{step}"] = distributed.mean_over_ranks(loss.detach())
+        tensors[f"{name}/loss{step}"] = distributed.mean_over_ranks(loss.detach())
         for key, value in work.method.encoder.named_parameters():
-            found[f"{name}/{key}{step}"] = value.grad.clone()
+            tensors[f"{name}/{key}{step}"] = value.grad.clone()
         work.optimizer.step()
     if work.averages is not None:
-        found[f"{name}/averages"] = work.averages.log_u.clone()
+        tensors[f"{name}/averages"] = work.averages.log_u.clone()
     if recipe.queue_size:
-        found[f"{name}/queue"] = work.method.state_dict()["queue"].clone()  # with the last keys
+        tensors[f"{name}/queue"] = work.method.state_dict()["queue"].clone()  # with the last keys
     work.cycle = work  # a reference cycle: stop() must end the threads of gloo nevertheless
 
 
 def loss_steps(name: str, options: dict[str, Any]) -> None:
-    """Put the loss and all gradients of two steps of a loss into `found`."""
+    """Put the loss and all gradients of two steps of a loss into `tensors`."""
     torch.manual_seed(0)
     encoder: nn.Module = nn.Linear(6, 8).double()
     images = torch.randn(2, 2, 8, 6, dtype=torch.float64)  # steps, views, N, features
@@ -69,9 +69,9 @@ def loss_steps(name: str, options: dict[str, Any]) -> None:
         query, key = model(views[:, rows].flatten(0, 1)).chunk(2)
         value = loss(query, key)
         value.backward()
-        found[f"{name}/loss{step}"] = distributed.mean_over_ranks(value.detach())
+        tensors[f"{name}/loss{step}"] = distributed.mean_over_ranks(value.detach())
         for weight, parameter in encoder.named_parameters():
-            found[f"{name}/{weight}{step}"] = parameter.grad.clone()
+            tensors[f"{name}/{weight}{step}"] = parameter.grad.clone()
 
 
 for name, recipe in RECIPES.items():
@@ -83,7 +83,7 @@ distributed.Gather.backward = staticmethod(
 )
 steps("broken", RECIPES["simclr"])
 if distributed.rank() == 0:
-    torch.save(found, out)
+    torch.save(tensors, out)
 distributed.wait()
 distributed.stop()
 check_ended()

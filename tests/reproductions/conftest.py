@@ -1,4 +1,4 @@
-"""Committed evidence of a test's own, so that no test depends on which runs were committed."""
+"""Committed evidence of a test's own, and the command `python -m reproductions`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from functools import partial
 import pytest
 
 from eqco.artifacts.record import Record, canonical
+from eqco.artifacts.run_files import Run
+from reproductions.__main__ import main
+from reproductions.harness.session import Session
 from tests import synthetic
+from tests.conftest import Command, command
 
 Commit = Callable[[Sequence[Record]], None]
 
@@ -18,10 +22,26 @@ def line(record: Record) -> str:
     return f"{canonical(record.body())}\n"
 
 
+def session_of(run: Run, **fields: object) -> Session:
+    """A session of pytest at scale smoke with the recipe, machine and folder of a run."""
+    usual = {"scale": "smoke", "policy": "missing", "seeds": range(2), "command": "pytest"}
+    own = {"base": run.recipe, "machine": run.machine, "folder": run.folder}
+    return Session(**{**usual, **own, **fields})
+
+
 @pytest.fixture
 def commit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Commit]:
-    """Makes some records the only committed ones, of scale glyphs, until the test ends."""
+    """Makes some records the only committed ones, of scale glyphs, until the test ends.
+
+    No test then depends on which runs were committed.
+    """
 
     yield partial(synthetic.commit, monkeypatch)
     monkeypatch.undo()
     synthetic.forget()
+
+
+@pytest.fixture
+def run_reproductions(capsys: pytest.CaptureFixture[str]) -> Command:
+    """`python -m reproductions WORDS` in this process, see `tests.conftest.command`."""
+    return command(main, capsys)

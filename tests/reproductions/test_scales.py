@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from eqco.methods import METHODS
-from eqco.runtime.validation import check_name
 from reproductions.scales import SCALES
 
 
@@ -18,17 +17,10 @@ def test_the_baseline_of_a_scale_is_info_nce_with_all_negatives(name: str) -> No
         baseline = scale.baseline(method)
         assert (baseline.method, baseline.loss) == (method, "infonce")
         assert baseline.num_negatives == baseline.available()
-        assert list(scale.below[method]) == sorted(scale.below[method])
         assert scale.below[method][-1] < baseline.num_negatives
-    assert list(scale.alphas) == sorted(scale.alphas)
-
-
-@pytest.mark.parametrize(
-    ("name", "right"), [("glyph", "glyphs"), ("cifar", "cifar10"), ("smok", "smoke")]
-)
-def test_an_unknown_scale_is_answered_with_the_nearest_names(name: str, right: str) -> None:
-    with pytest.raises(ValueError, match=f"unknown scale '{name}': did you mean {right}"):
-        check_name("scale", name, SCALES)
+    for values in (scale.alphas, *scale.below.values()):
+        assert list(values) == sorted(set(values))
+    assert scale.base.batch_size in scale.alphas
 
 
 def test_smoke_is_the_only_scale_that_is_no_evidence() -> None:

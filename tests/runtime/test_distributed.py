@@ -15,7 +15,7 @@ from eqco.recipe import Recipe
 from eqco.runtime import distributed
 from reproductions.scales import SCALES
 from tests.fake_group import Counted, group_of
-from tests.processes import python
+from tests.processes import python, torchrun
 
 BASE = replace(
     SCALES["smoke"].base, batch_size=16, num_negatives=5, embedding_dim=16, precision="float32"
@@ -66,8 +66,10 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Launch:
     @cache
     def found(processes: int) -> Outcome:
         out = folder / f"{processes}.pt"
-        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        python(*(launch if processes > 1 else ()), "-m", "tests.programs.two_steps", out)
+        if processes == 1:
+            python("-m", "tests.programs.two_steps", out)
+        else:
+            torchrun("tests.programs.two_steps", out)
         loaded: Outcome = torch.load(out, weights_only=True)
         return loaded
 
@@ -108,23 +110,15 @@ def test_no_thread_of_gloo_outlives_its_process_group() -> None:
     assert python("-m", "tests.programs.leave_group", **launched).stdout == "KeyError\n"
 
 
-def test_batches_of_different_sizes_are_one_sentence_on_each_process() -> None:
-    """gloo would end both with SIGABRT."""
-    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    told = python(*launch, "-m", "tests.programs.uneven").stdout
-    assert told.count("shapes (16, 4), (15, 4): they must have batches of one size") == 2
-
-
 def test_a_process_that_does_not_answer_is_given_up_but_at_a_wait() -> None:
-    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    told = python(*launch, "-m", "tests.programs.silent").stdout
-    assert told.count("another process has ended, or has not answered for") == 2
+    printed = torchrun("tests.programs.silent")
+    assert printed.count("another process has ended, or has not answered for") == 2
 
 
 def test_what_is_gathered_and_batch_norm_as_on_gpus() -> None:
-    """Three channels: with one, as of glyphs, both layouts of memory are the same."""
-    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    python(*launch, "-m", "tests.programs.two_ranks")
+    """Batches of different sizes are one sentence on each process: gloo would end with SIGABRT."""
+    printed = torchrun("tests.programs.two_ranks")
+    assert printed.count("shapes (16, 4), (15, 4): they must have batches of one size") == 2
 
 
 def test_buffers_are_averaged_by_one_collective() -> None:

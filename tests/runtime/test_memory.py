@@ -16,6 +16,6 @@ def test_too_little_memory_for_torch_is_one_sentence(words: str, tmp_path: Path)
         "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, (2 * 10**9,) * 2); "
         f"sys.argv = {words.split()!r}; runpy.run_module(sys.argv[0], run_name='__main__')"
     )
-    told = python("-c", code, status=2, OUT=str(tmp_path)).stderr
-    assert told.startswith("error: out of memory: torch cannot start with 1.9 GiB of addresses")
-    assert told.count("\n") == 1
+    error = python("-c", code, status=2, OUT=str(tmp_path)).stderr
+    assert error.startswith("error: out of memory: torch cannot start with 1.9 GiB of addresses")
+    assert error.count("\n") == 1

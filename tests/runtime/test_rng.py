@@ -38,10 +38,8 @@ def test_each_epoch_shows_every_image_once_and_two_processes_share_it(
 
 def test_the_seed_of_labels_is_the_one_that_made_the_committed_records() -> None:
     """The first 63 bits of SHA-256("0/query/3"), by hashlib alone."""
-    assert (
-        seed_for(0, "query", 3)
-        == int.from_bytes(hashlib.sha256(b"0/query/3").digest()[:8], "big") // 2
-    )
+    first = hashlib.sha256(b"0/query/3").digest()[:8]
+    assert seed_for(0, "query", 3) == int.from_bytes(first, "big") // 2
 
 
 def test_numbers_of_two_parts_are_those_of_the_whole_batch() -> None:

@@ -8,12 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eqco.runtime.validation import (
-    LARGEST_WHOLE,
-    Number,
-    nearest,
-    shown,
-)
+from eqco.runtime.validation import LARGEST_WHOLE, Number, nearest, shown
 
 
 def test_a_name_like_none_is_answered_with_all_names() -> None:

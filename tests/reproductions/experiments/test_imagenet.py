@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from reproductions.__main__ import main
 from reproductions.experiments import imagenet
 from reproductions.experiments.grid import jobs
 from reproductions.scales import SCALES
+from tests.conftest import Command
 from tests.trees import write_tree
 
 
@@ -19,28 +19,21 @@ def tree(tmp_path: Path) -> Path:
     return write_tree(tmp_path / "photos", each=70)  # a batch takes 256
 
 
-def test_without_the_path_of_imagenet_the_error_names_the_variable(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_path_that_is_missing_or_not_of_imagenet_is_named(
+    run_reproductions: Command, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("EQCO_IMAGENET", raising=False)
-    assert main(["full"]) == 2
-    assert "set EQCO_IMAGENET to its path" in capsys.readouterr().err
-
-
-def test_a_tree_that_is_not_imagenet_is_an_error_that_names_part(
-    capsys: pytest.CaptureFixture[str], tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    assert "set EQCO_IMAGENET to its path" in run_reproductions("full", status=2)
     monkeypatch.setenv("EQCO_IMAGENET", str(tree))
-    assert main(["full"]) == 2
-    assert f"go on with what is there by --data part:{tree}" in capsys.readouterr().err
+    sentence = f"go on with what is there by --data part:{tree}"
+    assert sentence in run_reproductions("full", status=2)
 
 
 def test_plan_only_prints_the_tree_and_the_plan_and_writes_nothing(
-    capsys: pytest.CaptureFixture[str], tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_reproductions: Command, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EQCO_IMAGENET", f"part:{tree}")
-    assert main(["full", "--plan-only", f"--records={tmp_path / 'records'}"]) == 0
-    text = capsys.readouterr().out
+    text = run_reproductions("full", "--plan-only", f"--records={tmp_path / 'records'}")
     assert "4 classes, 280 training and 8 held-out images" in text
     planned = jobs(SCALES["imagenet"], SCALES["imagenet"].base, range(1), ["tables"])
     assert f"{len(planned)} runs" in text
@@ -48,18 +41,16 @@ def test_plan_only_prints_the_tree_and_the_plan_and_writes_nothing(
 
 
 def test_pytest_gets_the_options_of_full_and_all_other_words(
-    capsys: pytest.CaptureFixture[str], tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_reproductions: Command, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[str] = []
-    monkeypatch.setattr(imagenet.pytest, "main", lambda words: given.extend(words) or 1)
+    words: list[str] = []
+    monkeypatch.setattr(imagenet.pytest, "main", lambda own: words.extend(own) or 1)
     monkeypatch.setattr(imagenet.torch.cuda, "device_count", lambda: 2)
-    records, data = tmp_path / "records", f"part:{tree}"
-    words = ["full", f"--data={data}", "--seeds=3", f"--records={records}", "-k", "table1"]
-    assert main(words) == 1
-    assert Path(given[0]) == imagenet.HERE
-    assert {"--scale=imagenet", f"--data={data}", "--seeds=3", f"--records={records}"} < set(given)
-    assert given[-4:] == ["--launcher=torchrun", "--processes=2", "-k", "table1"]
-    capsys.readouterr()
+    options = [f"--data=part:{tree}", "--seeds=3", f"--records={tmp_path / 'records'}"]
+    run_reproductions("full", *options, "-k", "table1", status=1)
+    assert Path(words[0]) == imagenet.HERE
+    assert {"--scale=imagenet", *options} < set(words)
+    assert words[-4:] == ["--launcher=torchrun", "--processes=2", "-k", "table1"]
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,13 @@ from eqco.artifacts.record import Record, now
 from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data.image_folder import IMAGENET
-from eqco.engine.run import untrained
 from eqco.recipe import Recipe
-from reproductions.__main__ import main
 from reproductions.experiments import plan, planned
 from reproductions.experiments.grid import jobs
 from reproductions.results.records import RECORDS, Records
 from reproductions.scales import SCALES
-from reproductions.tables import TABLES, table
+from reproductions.tables import table
+from tests.conftest import Command
 from tests.trees import write_tree
 
 IMAGENET_BASE = SCALES["imagenet"].base
@@ -35,29 +34,9 @@ def write_measurement(path: Path, training: float, probing: float, processes: in
     return path
 
 
-def test_runs_that_tables_share_are_planned_once() -> None:
-    seeds = 2
-    names = [
-        job.run_id for job in jobs(SCALES["imagenet"], IMAGENET_BASE, range(seeds), ["tables"])
-    ]
-    assert len(names) == len(set(names))
-    recipes = {row.recipe for number in TABLES for row in table(number, "imagenet").rows}
-    recipes.add(untrained(IMAGENET_BASE))
-    assert set(names) == {recipe.run_id(seed) for recipe in recipes for seed in range(seeds)}
-
-
-def test_a_plan_of_some_tables_has_their_runs_alone() -> None:
-    names = {job.run_id for job in jobs(SCALES["glyphs"], Recipe(), range(1), ["tables"], [4])}
-    expected = {row.recipe.run_id(0) for row in table(4, "glyphs").rows}
-    assert names == expected | {untrained(Recipe()).run_id(0)}
-
-
-def test_the_grid_is_planned_where_it_is_named(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    options = ["--seeds=1", "--records", str(tmp_path), "--checkpoints", str(tmp_path)]
-    assert main(["plan", "--parts", "grid", *options]) == 0
-    text = capsys.readouterr().out
+def test_the_grid_is_planned_where_it_is_named(run_reproductions: Command, tmp_path: Path) -> None:
+    options = ["--seeds=1", f"--records={tmp_path}", f"--checkpoints={tmp_path}"]
+    text = run_reproductions("plan", "--parts", "grid", *options)
     named = {job.run_id for job in jobs(SCALES["glyphs"], Recipe(), range(1), ["grid"])}
     assert named == {line.split()[0] for line in text.splitlines() if "-s0 " in line}
     assert re.search(r"Left: \d+\.\d hours", text)
@@ -79,7 +58,6 @@ def test_the_states_of_a_run(tmp_path: Path) -> None:
 
 def test_without_records_or_a_measurement_the_stated_price_is_used(tmp_path: Path) -> None:
     stated = plan.best_price("imagenet", Records(tmp_path), None)
-    assert stated is not None
     assert stated.origin.startswith("stated: 53 h on 8 V100")
     assert stated.hours(replace(IMAGENET_BASE, probe_epochs=1)) == pytest.approx(53 * 8, abs=1)
 
@@ -88,12 +66,10 @@ def test_a_price_from_a_measurement(tmp_path: Path) -> None:
     images = IMAGENET[1]
     path = write_measurement(tmp_path / "rates.json", 2.0 * images, 1.0 * images, processes=2)
     measured = plan.best_price("imagenet", Records(tmp_path), path)
-    assert measured is not None
     assert measured.origin == "measured 2026-01-01 on 2 x a GPU"
     epochs, probe_epochs = IMAGENET_BASE.epochs, IMAGENET_BASE.probe_epochs
     assert measured.hours(IMAGENET_BASE) * 3600 == pytest.approx(epochs * 1 + probe_epochs * 2)
     half = plan.best_price("imagenet", Records(tmp_path), path, images // 2)
-    assert half is not None
     assert half.hours(IMAGENET_BASE) == pytest.approx(measured.hours(IMAGENET_BASE) / 2, rel=1e-4)
 
 
@@ -111,7 +87,6 @@ def test_a_file_that_is_no_measurement_is_named(text: str | None, tmp_path: Path
 
 def test_a_price_of_records_is_their_median(tmp_path: Path) -> None:
     price = plan.best_price("glyphs", Records(NO_FOLDER), None)
-    assert price is not None
     assert price.origin.startswith("median of ")
     assert 10 < price.hours(Recipe()) * 3600 < 600
     assert plan.best_price("cifar10", Records(NO_FOLDER), None) is None
@@ -120,16 +95,12 @@ def test_a_price_of_records_is_their_median(tmp_path: Path) -> None:
         spent = {"train": seconds, "probe": 5.0}
         Record.of(recipe, seed, Machine(), now(), metrics={}, seconds=spent).write(tmp_path)
     own = plan.best_price("glyphs", Records(tmp_path), None)
-    assert own is not None
     assert own.hours(recipe) * 3600 == pytest.approx(20 + 5)
     assert own.origin.startswith("median of 3 records")
 
 
-def test_the_plan_prints_every_run_and_the_sums(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    assert main(["plan", "--scale", "imagenet", "--records", str(tmp_path)]) == 0
-    text = capsys.readouterr().out
+def test_the_plan_prints_every_run_and_the_sums(run_reproductions: Command, tmp_path: Path) -> None:
+    text = run_reproductions("plan", "--scale", "imagenet", "--records", tmp_path)
     wanted = jobs(SCALES["imagenet"], IMAGENET_BASE, range(1), ["tables"])
     assert all(job.run_id in text for job in wanted)
     assert f"{len(wanted)} runs: 0 done, 0 running, 0 begun, {len(wanted)} missing." in text
@@ -151,41 +122,39 @@ def test_done_and_committed_runs_are_not_in_the_sum(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("scale", "seeds"), [("glyphs", 10), ("cifar10-quick", 5)])
 def test_a_clone_sees_the_evidence_in_its_plan(
-    scale: str, seeds: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scale: str, seeds: int, tmp_path: Path, run_reproductions: Command
 ) -> None:
-    words = ["plan", "--scale", scale, "--seeds", str(seeds), "--tables", "1"]
+    words = ["plan", "--scale", scale, "--seeds", seeds, "--tables", 1, "--checkpoints", tmp_path]
     rows = len(table(1, scale).rows) + 1
     for records, done in ((tmp_path, 0), (RECORDS, 1), (RECORDS / scale, 1)):
-        assert main([*words, "--records", str(records), "--checkpoints", str(tmp_path)]) == 0
-        told = capsys.readouterr().out
-        assert f"{seeds * rows} runs: {done * seeds * rows} done, " in told
-        assert "Left: 0.0 hours" in told
+        text = run_reproductions(*words, "--records", records)
+        assert f"{seeds * rows} runs: {done * seeds * rows} done, " in text
+        assert "Left: 0.0 hours" in text
 
 
-def test_runs_that_differ_in_alpha_alone_show_it(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", "--scale", "smoke", "--tables", "4", "--records", "/nowhere"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+def test_runs_that_differ_in_alpha_alone_show_it(run_reproductions: Command) -> None:
+    words = ["plan", "--scale", "smoke", "--records", "/nowhere", "--tables"]
+    lines = run_reproductions(*words, 4).splitlines()
     alphas = [f"{row.recipe.alpha:g}" for row in table(4, "smoke").rows]
     assert lines[0].split() == ["run", "alpha", "state", "hours"]
     assert [line.split()[1] for line in lines[2 : len(alphas) + 2]] == alphas
     assert max(map(len, lines)) <= 80
-    assert main(["plan", "--scale", "smoke", "--tables", "1", "--records", "/nowhere"]) == 0
-    assert "alpha" not in capsys.readouterr().out
+    assert "alpha" not in run_reproductions(*words, 1)
 
 
 def test_a_batch_of_more_images_than_the_tree_has_is_an_error(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    run_reproductions: Command, tmp_path: Path
 ) -> None:
     root = write_tree(tmp_path / "tree", each=3)
     for command in ("plan", "sweep"):
-        assert main([command, "--scale", "cifar10-quick", "--data", f"folder:{root}"]) == 2
-        error = capsys.readouterr().err
+        words = [command, "--scale", "cifar10-quick", "--data", f"folder:{root}"]
+        error = run_reproductions(*words, status=2)
         assert f"{root} has 12 training images, a batch of this scale takes 256" in error
 
 
 def test_an_experiment_that_waits_for_its_learning_rates_says_so(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run_reproductions: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planned, "CHOSEN_RATES", {})
-    assert main(["plan", "--experiment", "cifar10-confirmation"]) == 2
-    assert "cifar10-confirmation has no runs yet: it waits for the" in capsys.readouterr().err
+    error = run_reproductions("plan", "--experiment", "cifar10-confirmation", status=2)
+    assert "cifar10-confirmation has no runs yet: it waits for the" in error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from reproductions.experiments import submissions
 from reproductions.results import records
 from tests import synthetic
 from tests.reproductions.conftest import line
-from tests.reproductions.reports.test_terminal import make_record
+from tests.synthetic import changed, make_record
 
 CLEAN = {"device": "a CPU", "threads": 1, "commit": "c" * 40, "dirty": False}
 Command = Callable[..., tuple[int, str]]
@@ -25,8 +24,7 @@ Command = Callable[..., tuple[int, str]]
 def record(seed: int, linear: float = 80.0, **changes: object) -> Record:
     """A record of the baseline, from a commit without changes."""
     fields = {"machine": CLEAN, "data_fingerprint": "0" * 16, "started": "", "ended": "", **changes}
-    made = replace(make_record(Recipe(), seed, linear), **fields)  # type: ignore[arg-type]
-    return replace(made, checksum=checksum(made.body()))
+    return changed(make_record(Recipe(), seed, linear), **fields)
 
 
 @pytest.fixture

@@ -10,35 +10,29 @@ from typing import Any
 
 import pytest
 
-from eqco.artifacts.record import Record, now
+from eqco.artifacts.record import Record
 from eqco.artifacts.run_files import Busy, Run
 from eqco.config import Machine
 from eqco.engine.run import untrained
 from eqco.recipe import Recipe
 from eqco.runtime.validation import TrainingError
-from reproductions.__main__ import main
 from reproductions.experiments import grid as wanted
 from reproductions.experiments import pool
 from reproductions.results.records import RECORDS
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
+from tests.conftest import Command
 from tests.faults.damage import sweep_in
 from tests.reproductions.conftest import Commit
+from tests.synthetic import make_record
 
 GLYPHS = SCALES["glyphs"]
 BASE = GLYPHS.base
 METHOD_RATES = {"simo": wanted.RATES, "moco": wanted.METHOD_RATES, "simclr": wanted.METHOD_RATES}
 
 
-def make_record(recipe: Recipe, seed: int) -> Record:
-    """A record with the fields that a line of the sweep shows."""
-    metrics, seconds = {"linear": 80.0 + seed}, {"train": 35.0, "probe": 5.0, "wall": 40.0}
-    return Record.of(recipe, seed, Machine(), now(), metrics=metrics, seconds=seconds)
-
-
-def names_of(found: list[Run]) -> list[str]:
-    """Names of runs."""
-    return [job.run_id for job in found]
+def names_of(runs: list[Run]) -> list[str]:
+    return [run.run_id for run in runs]
 
 
 def jobs(seeds: range = range(1), **choice: Sequence[Any]) -> list[Run]:
@@ -46,30 +40,12 @@ def jobs(seeds: range = range(1), **choice: Sequence[Any]) -> list[Run]:
     return wanted.jobs(GLYPHS, BASE, seeds, **choice)
 
 
-def test_learning_rates_cover_two_decades() -> None:
-    assert len(wanted.RATES) >= 6
-    assert max(wanted.RATES) / min(wanted.RATES) >= 99
-    assert BASE.learning_rate in wanted.RATES
-    assert set(wanted.METHOD_RATES) >= {BASE.learning_rate}
-
-
-@pytest.mark.parametrize("scale", ["glyphs", "cifar10-quick", "cifar10"])
-def test_baselines_are_infonce_with_all_negatives_at_every_rate(scale: str) -> None:
-    found = wanted.baselines(SCALES[scale], SCALES[scale].base)
-    expected = {
-        replace(SCALES[scale].baseline(method), learning_rate=rate)
-        for method, rates in METHOD_RATES.items()
-        for rate in rates
-    }
-    assert len(found) == len(expected)
-    assert set(found) == expected
-
-
 def test_the_grid_has_table_1_and_both_ends_of_the_other_methods_at_every_rate() -> None:
-    found = wanted.grid(GLYPHS, BASE)
+    recipes = wanted.grid(GLYPHS, BASE)
     expected = {row.recipe for row in table(1, "glyphs").rows}
     for method, rates in METHOD_RATES.items():
-        mine = [recipe for recipe in found if recipe.method == method]
+        mine = [recipe for recipe in recipes if recipe.method == method]
+        assert GLYPHS.baseline(method).learning_rate in rates
         assert {recipe.learning_rate for recipe in mine} == set(rates)
         cells = {(recipe.loss, recipe.num_negatives) for recipe in mine}
         if method == "simo":
@@ -121,7 +97,7 @@ def jobs_in(folder: Path) -> list[Run]:
 
 
 def test_missing_runs_are_those_without_a_record(tmp_path: Path) -> None:
-    make_record(BASE, 1).write(tmp_path)
+    make_record(BASE, 1, 80.0).write(tmp_path)
     assert [job.seed for job in pool.missing(jobs_in(tmp_path))] == [0, 2, 3]
 
 
@@ -136,17 +112,17 @@ def test_work_skips_done_and_held_runs_and_reports_failed_ones(
             raise Busy("held")
         if seed == 2:
             raise TrainingError("diverged")
-        return make_record(recipe, seed)
+        return make_record(recipe, seed, 80.0)
 
     monkeypatch.setattr(pool, "run", run)
-    make_record(BASE, 0).write(tmp_path)
+    make_record(BASE, 0, 80.0).write(tmp_path)
     lines = pool.Lines(4)
     pool.work_in_parallel(jobs_in(tmp_path), 1, lines)
     assert asked == [1, 2, 3]
     assert lines.failed == {BASE.run_id(2): "diverged"}
     assert capsys.readouterr().out.splitlines() == [
         f"failed  {BASE.run_id(2)}  diverged",
-        f"done  {BASE.run_id(3)}  linear 83.00 %  40 s",
+        f"done  {BASE.run_id(3)}  linear 80.00 %  46 s",
     ]
 
 
@@ -173,7 +149,7 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         assert (machine.device, machine.threads) == ("cpu", 1)
         assert folder == tmp_path / "glyphs"
         names.append(recipe.run_id(seed))
-        record = make_record(recipe, seed)
+        record = make_record(recipe, seed, 80.0)
         record.write(folder)
         return record
 
@@ -181,49 +157,54 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def command(folder: Path, *words: str) -> int:
-    """Status of the command, one run at a time."""
-    places = [f"--{name}={folder}" for name in ("records", "checkpoints")]
-    return main(["sweep", "--device=cpu", "--at-once=1", *places, *words])
+@pytest.fixture
+def sweep(run_reproductions: Command) -> Command:
+    """`python -m reproductions sweep` in a folder, one run at a time."""
+
+    def run(folder: Path, *words: str, status: int = 0) -> str:
+        places = [f"--{name}={folder}" for name in ("records", "checkpoints")]
+        options = ["--device=cpu", "--at-once=1", *places, *words]
+        return run_reproductions("sweep", *options, status=status)
+
+    return run
 
 
 def test_the_command_does_what_is_missing_of_the_runs_it_was_given(
-    tmp_path: Path, done: list[str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, done: list[str], sweep: Command
 ) -> None:
-    assert command(tmp_path, "--seeds=1", "--only=moco-eqco") == 0
     expected = [name for name in names_of(jobs()) if "moco-eqco" in name]
-    assert done == expected != []
-    assert f"{len(expected)} of {len(expected)} runs are missing" in capsys.readouterr().out
-    assert command(tmp_path, "--seeds=1", "--only=moco-eqco") == 0
-    assert f"0 of {len(expected)} runs are missing" in capsys.readouterr().out
-    assert done == expected
+    for missing in (len(expected), 0):
+        text = sweep(tmp_path, "--seeds=1", "--only=moco-eqco")
+        assert f"{missing} of {len(expected)} runs are missing" in text
+        assert done == expected != []
 
 
-def test_the_command_takes_parts_tables_and_seeds(tmp_path: Path, done: list[str]) -> None:
-    words = ["--parts", "tables", "--tables", "1", "3", "--first-seed=10", "--seeds=2"]
-    assert command(tmp_path, *words) == 0
+def test_the_command_takes_parts_tables_and_seeds(
+    tmp_path: Path, done: list[str], sweep: Command
+) -> None:
+    sweep(tmp_path, "--parts", "tables", "--tables", "1", "3", "--first-seed=10", "--seeds=2")
     assert done == names_of(jobs(range(10, 12), parts=["tables"], tables=[1, 3]))
 
 
 def test_the_command_leaves_out_what_is_committed_and_never_writes_beside_it(
-    tmp_path: Path, done: list[str], commit: Commit, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, done: list[str], commit: Commit, sweep: Command
 ) -> None:
     words = ["--parts=tables", "--tables=1", "--seeds=1"]
     wanted = jobs(range(1), parts=["tables"], tables=[1])
-    commit([make_record(job.recipe, job.seed) for job in wanted[2:]])
-    assert command(tmp_path, *words, "--skip-committed") == 0
+    commit([make_record(job.recipe, job.seed, 80.0) for job in wanted[2:]])
+    sweep(tmp_path, *words, "--skip-committed")
     assert done == names_of(wanted[:2])
-    assert command(RECORDS, *words) == 2
-    assert "sweep into another folder, with --skip-committed" in capsys.readouterr().err
+    error = sweep(RECORDS, *words, status=2)
+    assert "sweep into another folder, with --skip-committed" in error
 
 
-def test_a_wrong_table_leaves_no_folder_behind(tmp_path: Path, done: list[str]) -> None:
-    assert command(tmp_path / "records", "--tables", "99") == 2
+def test_a_wrong_table_leaves_no_folder_behind(
+    tmp_path: Path, done: list[str], sweep: Command
+) -> None:
+    sweep(tmp_path / "records", "--tables", "99", status=2)
     assert list(tmp_path.iterdir()) == done == []
 
 
-def test_only_that_matches_no_run_is_an_error(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(sweep_in(tmp_path, "--only", "nothing")) == 2
-    assert "--only 'nothing' is in no name of" in capsys.readouterr().err
+def test_only_that_matches_no_run_is_an_error(tmp_path: Path, run_reproductions: Command) -> None:
+    error = run_reproductions(*sweep_in(tmp_path, "--only", "nothing"), status=2)
+    assert "--only 'nothing' is in no name of" in error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,10 +18,11 @@ from reproductions.results import published
 from reproductions.results.records import RECORDS
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
+from tests.conftest import Outcome, Sessions, passed
 from tests.reproductions.conftest import Commit
-from tests.reproductions.reports.test_terminal import make_record
+from tests.synthetic import make_record
 
-Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
+Ran = tuple[dict[str, Outcome], Path]  # sessions by name, and their folder
 SELECTIONS = [
     "table1", "table1 and k16", "table1 and infonce-k255", "test_cell and table1",
     "table2 and moco", "table3", "table4", "table5", "table6",
@@ -41,31 +42,26 @@ def ids(scale: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def without_records(
-    tmp_path_factory: pytest.TempPathFactory, sessions: Sessions
-) -> tuple[dict[str, tuple[int, str]], Path]:
+def without_records(tmp_path_factory: pytest.TempPathFactory, sessions: Sessions) -> Ran:
     """Sessions that cannot write records, because a file has the name of the folder."""
     folder = tmp_path_factory.mktemp("blocked")
     (folder / "records").write_text("a file", encoding="utf-8")
-    words = {each: ["-k", each, "--collect-only", "-q"] for each in SELECTIONS}
+    words = {selection: ["-k", selection, "--collect-only", "-q"] for selection in SELECTIONS}
     words["missing"] = ["--scale", "smoke", "-k", "table1"]
-    outcomes = sessions([["reproductions", *each] for each in words.values()], folder)
+    outcomes = sessions([["reproductions", *line] for line in words.values()], folder)
     return dict(zip(words, outcomes, strict=True)), folder
 
 
 @pytest.mark.parametrize("words", SELECTIONS)
-def test_k_selects_cells_and_claims(
-    words: str, without_records: tuple[dict[str, tuple[int, str]], Path]
-) -> None:
+def test_k_selects_cells_and_claims(words: str, without_records: Ran) -> None:
     _, text = without_records[0][words]
-    found = [line for line in text.splitlines() if "::" in line]
+    selected = [line for line in text.splitlines() if "::" in line]
     wanted = [f"{word}-" if word.startswith("table") else word for word in words.split(" and ")]
-    assert found == [i for i in ids("glyphs") if all(word in i for word in wanted)]
-    assert found
+    assert selected == [i for i in ids("glyphs") if all(word in i for word in wanted)] != []
 
 
 def test_a_records_folder_that_cannot_be_written_is_an_error_of_one_sentence(
-    without_records: tuple[dict[str, tuple[int, str]], Path],
+    without_records: Ran,
 ) -> None:
     outcomes, folder = without_records
     status, text = outcomes["missing"]
@@ -76,9 +72,7 @@ def test_a_records_folder_that_cannot_be_written_is_an_error_of_one_sentence(
 
 
 @pytest.fixture(scope="module")
-def smoke(
-    tmp_path_factory: pytest.TempPathFactory, sessions: Sessions
-) -> tuple[dict[str, tuple[int, str]], Path]:
+def smoke(tmp_path_factory: pytest.TempPathFactory, sessions: Sessions) -> Ran:
     """Sessions of cells of table 1 one after the other, and the folder that they share."""
     folder = tmp_path_factory.mktemp("smoke")
     words = {
@@ -99,41 +93,29 @@ def records_listed(text: str) -> dict[str, str]:
     return {name: when for _, name, when in lines}
 
 
-def test_a_cell_writes_the_records_of_its_row_and_of_the_untrained_backbone(
-    smoke: tuple[dict[str, tuple[int, str]], Path],
-) -> None:
-    status, text = smoke[0]["first"]
-    assert status == 0, text
+def test_a_cell_writes_the_records_of_its_row_and_of_the_untrained_backbone(smoke: Ran) -> None:
+    text = passed(smoke[0]["first"])
     assert "1 passed" in text
     assert f"table 1: 1 of {len(table(1, 'smoke').rows)} cells measured" in text
     row = table(1, "smoke").row("simo-infonce-k16").recipe
-    expected = {f"{each.run_id(0)}.json" for each in (row, untrained(SCALES["smoke"].base))}
+    expected = {f"{recipe.run_id(0)}.json" for recipe in (row, untrained(SCALES["smoke"].base))}
     assert records_listed(text).keys() == expected
 
 
-def test_a_second_session_uses_the_records_of_the_first(
-    smoke: tuple[dict[str, tuple[int, str]], Path],
-) -> None:
-    (_, first), (status, second) = smoke[0]["first"], smoke[0]["second"]
-    assert status == 0, second
+def test_a_second_session_uses_the_records_of_the_first(smoke: Ran) -> None:
+    second = passed(smoke[0]["second"])
     assert "1 passed" in second
-    assert records_listed(second) == records_listed(first) != {}
+    assert records_listed(second) == records_listed(smoke[0]["first"][1]) != {}
 
 
-def test_torchrun_runs_a_cell_with_two_processes(
-    smoke: tuple[dict[str, tuple[int, str]], Path],
-) -> None:
+def test_torchrun_runs_a_cell_with_two_processes(smoke: Ran) -> None:
     outcomes, folder = smoke
-    status, text = outcomes["torchrun"]
-    assert status == 0, text
-    assert "1 passed" in text
-    (found,) = (folder / "records" / "smoke").glob("simo-eqco-k16-*.json")
-    assert json.loads(found.read_text(encoding="utf-8"))["machine"]["processes"] == 2
+    assert "1 passed" in passed(outcomes["torchrun"])
+    (file,) = (folder / "records" / "smoke").glob("simo-eqco-k16-*.json")
+    assert json.loads(file.read_text(encoding="utf-8"))["machine"]["processes"] == 2
 
 
-def test_an_edited_record_fails_the_cell_and_is_named(
-    smoke: tuple[dict[str, tuple[int, str]], Path],
-) -> None:
+def test_an_edited_record_fails_the_cell_and_is_named(smoke: Ran) -> None:
     status, text = smoke[0]["edited"]
     assert status == 1
     assert "1 failed" in text
@@ -141,10 +123,9 @@ def test_an_edited_record_fails_the_cell_and_is_named(
     assert "it was edited" in text
 
 
-def session_at(scale: str, folder: Path, data: str = "") -> Session:
+def session_at(scale: str, folder: Path, **changes: str) -> Session:
     """A session at a scale, without any other option."""
-    base = SCALES[scale].base
-    base = base.of({**vars(base), "data": data or base.data})
+    base = replace(SCALES[scale].base, **changes)
     return Session(scale, "missing", range(1), base, Machine(), folder, "pytest")
 
 
@@ -182,7 +163,7 @@ def test_published_numbers_are_compared_on_the_whole_of_imagenet_alone(tmp_path:
         if published.number_for(number, row.name)
     ]
     assert parameters(session_at("imagenet", tmp_path), "published_row") == expected != []
-    part = session_at("imagenet", tmp_path, "part:photos-12345678")
+    part = session_at("imagenet", tmp_path, data="part:photos-12345678")
     for other in (part, session_at("glyphs", tmp_path)):
         (only,) = parameters(other, "published_row")
         assert [mark.name for mark in only.marks] == ["skip"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,8 @@ from reproductions.results.evidence import committed
 from reproductions.scales import SCALES
 from reproductions.tables import table
 from reproductions.tables.claims import seed_counts
+from tests.conftest import Outcome, Sessions, passed
 
-Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
 TABLE_1 = ["reproductions", "-k", "table1", "--run", "never"]
 SESSIONS = {
     "one": TABLE_1,
@@ -40,14 +39,10 @@ def write_records(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def printed(
-    tmp_path_factory: pytest.TempPathFactory, sessions: Sessions
-) -> dict[str, tuple[int, str]]:
-    """Status and output of each session."""
+def printed(tmp_path_factory: pytest.TempPathFactory, sessions: Sessions) -> dict[str, Outcome]:
     folder = tmp_path_factory.mktemp("first")
     write_records(folder / "records" / "glyphs")
-    outcomes = sessions(list(SESSIONS.values()), folder)
-    return dict(zip(SESSIONS, outcomes, strict=True))
+    return dict(zip(SESSIONS, sessions(list(SESSIONS.values()), folder), strict=True))
 
 
 def last_sentence(text: str) -> str:
@@ -55,30 +50,24 @@ def last_sentence(text: str) -> str:
     return " ".join(text[text.index("\nyour ") : text.rindex("\n====")].split())
 
 
-def seeds(scale: str) -> str:
+@pytest.fixture(scope="module")
+def seeds() -> str:
     """`n=5`: seeds of the committed verdicts on table 1."""
-    return seed_counts(found["linear"] for found in committed(scale).verdicts[1].values())
+    return seed_counts(by["linear"] for by in committed("glyphs").verdicts[1].values())
 
 
 def test_one_seed_ends_in_the_verdicts_of_the_evidence(
-    printed: dict[str, tuple[int, str]],
+    printed: dict[str, Outcome], seeds: str
 ) -> None:
-    status, text = printed["one"]
-    assert status == 0, text
-    start = (
-        "your 8 runs agree with the evidence in 8 of 8 cells, 8 of 8 runs are equal to the bit; "
-    )
-    start += "claims: "
-    sentence = last_sentence(text)
-    assert sentence.startswith(start)
-    assert sentence.endswith(f"are open (evidence, {seeds('glyphs')})")
-    counted = [int(count) for count in re.findall(r"(\d+) [a-z]", sentence[len(start) :])]
-    assert sum(counted) == len(table(1, "glyphs").claims)
+    start = "your 8 runs agree with the evidence in 8 of 8 cells, 8 of 8 runs are equal to the bit"
+    sentence, claims = last_sentence(passed(printed["one"])).split("; claims: ")
+    assert sentence == start
+    assert claims.endswith(f"are open (evidence, {seeds})")
+    counts = re.findall(r"(\d+) [a-z]", claims)
+    assert sum(map(int, counts)) == len(table(1, "glyphs").claims)
 
 
-def test_one_seed_prints_at_most_50_lines_of_80_columns(
-    printed: dict[str, tuple[int, str]],
-) -> None:
+def test_one_seed_prints_at_most_50_lines_of_80_columns(printed: dict[str, Outcome]) -> None:
     lines = printed["one"][1].splitlines()
     assert len(lines) <= 50
     own = [line for line in lines if not line.startswith("plugins: ")]  # of this installation
@@ -86,44 +75,40 @@ def test_one_seed_prints_at_most_50_lines_of_80_columns(
 
 
 def test_every_claim_is_told_once_with_the_verdict_of_the_evidence(
-    printed: dict[str, tuple[int, str]],
+    printed: dict[str, Outcome], seeds: str
 ) -> None:
     text = printed["one"][1]
-    for name, found in committed("glyphs").verdicts[1].items():
+    for name, verdicts in committed("glyphs").verdicts[1].items():
         (line,) = (line for line in text.splitlines() if name in line)
-        assert found["linear"].status in line
-        assert f"{found['linear'].mean:+.1f} [" in line
-    assert f"Claims: verdicts of the committed evidence, {seeds('glyphs')}" in text
+        assert verdicts["linear"].status in line
+        assert f"{verdicts['linear'].mean:+.1f} [" in line
+    assert f"Claims: verdicts of the committed evidence, {seeds}" in text
     assert "short test summary" not in text
     assert "8 passed" in text
     assert "12 without a verdict" in text
 
 
-def test_three_seeds_have_a_verdict_of_their_own_beside_it(
-    printed: dict[str, tuple[int, str]],
-) -> None:
-    status, text = printed["three"]
-    assert status == 0, text
+def test_three_seeds_have_a_verdict_of_their_own_beside_it(printed: dict[str, Outcome]) -> None:
+    text = passed(printed["three"])
     assert text.count("  yours, n=3 ") == len(table(1, "glyphs").claims)
     assert "in 8 of 8 cells, 24 of 24 runs are equal to the bit; claims: " in last_sentence(text)
     assert re.search(r"are open \(yours, n=3\); \d hold", last_sentence(text))
     assert "short test summary" not in text
 
 
-def test_a_selection_does_not_change_a_verdict(printed: dict[str, tuple[int, str]]) -> None:
+def test_a_selection_does_not_change_a_verdict(printed: dict[str, Outcome]) -> None:
     """Intervals hold together over the whole table, also where some claims are selected."""
 
-    def told(name: str) -> list[str]:
+    def drops(name: str) -> list[str]:
         lines = printed[name][1].splitlines()
-        at = [place for place, line in enumerate(lines) if "k16-drops" in line]
-        return [" ".join(line.split()) for place in at for line in lines[place : place + 2]]
+        places = [place for place, line in enumerate(lines) if "k16-drops" in line]
+        return [" ".join(line.split()) for place in places for line in lines[place : place + 2]]
 
-    assert told("some") == told("three") != []
+    assert drops("some") == drops("three") != []
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_collecting_needs_no_data(scale: str, printed: dict[str, tuple[int, str]]) -> None:
-    status, text = printed[scale]
-    assert status == 0, text
+def test_collecting_needs_no_data(scale: str, printed: dict[str, Outcome]) -> None:
+    text = passed(printed[scale])
     for row in table(1, scale).rows:
         assert f"test_cell[table1-{row.name}]" in text

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from reproductions.results.records import Records
-from tests.processes import ROOT
+from tests.conftest import Sessions, passed
+from tests.processes import python, start, wait_until
 
-Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
 WORDS = ["reproductions", "--scale", "smoke", "-k", "table1 and k16"]
 
 
@@ -20,19 +16,16 @@ def test_runs_at_once_have_the_records_of_runs_one_after_the_other(
     tmp_path: Path, sessions: Sessions
 ) -> None:
     two, one = tmp_path / "two", tmp_path / "one"
-    ((status, text),) = sessions([[*WORDS, "--jobs", "2"]], two)
-    assert status == 0, text
+    text = passed(*sessions([[*WORDS, "--jobs", "2"]], two))
     assert "3 runs, 2 at once" in text
     assert text.count("done  simo-") == 3
-    ((status, text),) = sessions([[*WORDS, "--threads", "1", "--run", "always"]], one)
-    assert status == 0, text
-    assert "at once" not in text
+    alone = passed(*sessions([[*WORDS, "--threads", "1", "--run", "always"]], one))
+    assert "at once" not in alone
     ours, theirs = (Records(each / "records" / "smoke").all() for each in (two, one))
     assert {r.run_id: r.metrics for r in ours} == {r.run_id: r.metrics for r in theirs}
     assert {record.machine["threads"] for record in ours} == {1}
     before = {record.run_id: record.checksum for record in ours}
-    ((status, text),) = sessions([[*WORDS, "--jobs", "2", "--run", "always"]], two)
-    assert status == 0, text
+    passed(*sessions([[*WORDS, "--jobs", "2", "--run", "always"]], two))
     again = {record.run_id: record.checksum for record in Records(two / "records" / "smoke").all()}
     assert before.keys() == again.keys()
     assert not before.items() & again.items()  # each was made anew, once
@@ -40,14 +33,11 @@ def test_runs_at_once_have_the_records_of_runs_one_after_the_other(
 
 def test_a_signal_stops_all_runs_and_the_same_command_continues(tmp_path: Path) -> None:
     places = [f"--{name}={tmp_path / name}" for name in ("records", "checkpoints")]
-    words = [sys.executable, "-m", "pytest", *WORDS, "--jobs", "2", *places]
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as started:
-        until = time.monotonic() + 300
-        while not list((tmp_path / "checkpoints").glob("*.lock")) and time.monotonic() < until:
-            time.sleep(0.05)
-        started.send_signal(signal.SIGTERM)
-        assert started.stdout is not None
-        text = started.stdout.read()
-    assert started.returncode == 128 + signal.SIGTERM, text
+    words = ["-m", "pytest", *WORDS, "--jobs", "2", *places]
+    child = start(*words)
+    wait_until(lambda: list((tmp_path / "checkpoints").glob("*.lock")), seconds=300)
+    child.send_signal(signal.SIGTERM)
+    text = child.communicate()[0]
+    assert child.returncode == 128 + signal.SIGTERM, text
     assert "stopped by SIGTERM; continue with: pytest reproductions --scale smoke" in text
-    assert subprocess.run(words, cwd=ROOT, capture_output=True, check=False).returncode == 0
+    python(*words)

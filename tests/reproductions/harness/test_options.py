@@ -22,13 +22,15 @@ OWN_DEFAULTS = {
 
 def commands() -> dict[str, argparse.ArgumentParser]:
     """The parser of each command."""
-    (sub,) = (each for each in parser()._actions if isinstance(each, argparse._SubParsersAction))
+    actions = parser()._actions
+    (sub,) = (action for action in actions if isinstance(action, argparse._SubParsersAction))
     return dict(sub.choices)
 
 
 def options_of(of: argparse.ArgumentParser) -> dict[str, argparse.Action]:
     """Options of a parser by name."""
-    return {each.option_strings[-1][2:]: each for each in of._actions if each.option_strings}
+    named = [action for action in of._actions if action.option_strings]
+    return {action.option_strings[-1][2:]: action for action in named}
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,9 +22,9 @@ from reproductions.harness.session import read_session
 from reproductions.results.evidence import committed
 from reproductions.results.records import RECORDS
 from reproductions.scales import SCALES
+from tests.conftest import Outcome, Sessions
 from tests.trees import write_tree
 
-Sessions = Callable[[list[list[str]], Path], list[tuple[int, str]]]
 RECIPE = replace(SCALES["smoke"].base, epochs=1, probe_epochs=2)
 MISTAKES = {
     "argument --scale: unknown scale 'glyph': did you mean glyphs": ["--scale", "glyph"],
@@ -55,7 +54,7 @@ MISTAKES = {
 @pytest.fixture(scope="module")
 def mistakes(
     tmp_path_factory: pytest.TempPathFactory, sessions: Sessions
-) -> tuple[dict[str, tuple[int, str]], Path]:
+) -> tuple[dict[str, Outcome], Path]:
     """Outcomes of pytest with each mistake, and the folder of records and checkpoints."""
     folder = tmp_path_factory.mktemp("mistakes")
     outcomes = sessions([["reproductions", *words] for words in MISTAKES.values()], folder)
@@ -64,7 +63,7 @@ def mistakes(
 
 @pytest.mark.parametrize("sentence", MISTAKES)
 def test_a_wrong_option_is_an_error_of_one_sentence_and_nothing_is_written(
-    sentence: str, mistakes: tuple[dict[str, tuple[int, str]], Path]
+    sentence: str, mistakes: tuple[dict[str, Outcome], Path]
 ) -> None:
     outcomes, folder = mistakes
     status, text = outcomes[sentence]
@@ -75,14 +74,14 @@ def test_a_wrong_option_is_an_error_of_one_sentence_and_nothing_is_written(
     assert not [path for path in folder.rglob("*") if path.is_file()]
 
 
-def config_of(*words: str) -> Any:
+def config_of(*words: str, collect: bool = True) -> Any:
     """What `read_session` reads of a pytest.Config."""
     parser = argparse.ArgumentParser()
     add_free_options(parser.add_argument, ())
-    given = parser.parse_args(words)
+    options = parser.parse_args(words)
     return SimpleNamespace(
-        getoption=lambda name: getattr(given, name),
-        option=SimpleNamespace(collectonly=True),
+        getoption=lambda name: getattr(options, name),
+        option=SimpleNamespace(collectonly=collect),
         invocation_params=SimpleNamespace(args=("reproductions", "-q", *words)),
     )
 
@@ -198,12 +197,9 @@ def test_a_scale_of_bfloat16_is_refused_where_this_cpu_emulates_it(
         "--scale=cifar10", "--device=cpu", f"--records={tmp_path / 'records'}",
         f"--checkpoints={tmp_path / 'checkpoints'}",
     )  # fmt: skip
-    config = config_of(*words)
-    config.option.collectonly = False
-    with pytest.raises(
-        pytest.UsageError, match=r"--precision float32, or give --precision bfloat16"
-    ):
-        read_session(config)
+    sentence = r"--precision float32, or give --precision bfloat16"
+    with pytest.raises(pytest.UsageError, match=sentence):
+        read_session(config_of(*words, collect=False))
     assert not list(tmp_path.iterdir())
     row = SCALES["cifar10"].base
     Record.of(row, 0, Machine(), now(), metrics={}).write(tmp_path / "records" / "cifar10")
@@ -212,15 +208,11 @@ def test_a_scale_of_bfloat16_is_refused_where_this_cpu_emulates_it(
         ("--precision=bfloat16", "bfloat16"),
         ("--run=never", "bfloat16"),
     ):
-        config = config_of(*words, more)
-        config.option.collectonly = False
-        session = read_session(config)
+        session = read_session(config_of(*words, more, collect=False))
         assert session.base.precision == expected
         assert {row.recipe.precision for row in session.table(1).rows} == {expected}
     monkeypatch.setattr(precision, "reported_units", lambda: {"amx_bf16"})
-    config = config_of(*words)
-    config.option.collectonly = False
-    assert read_session(config).base == SCALES["cifar10"].base
+    assert read_session(config_of(*words, collect=False)).base == SCALES["cifar10"].base
 
 
 def test_bfloat16_is_no_choice_at_a_scale_of_float32() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from reproductions.__main__ import main
-from tests.chromium import chromium, new_page
+from tests.chromium import new_page
 from tests.reproductions.reports.test_html_page import write_records
 
 if TYPE_CHECKING:
@@ -23,13 +22,6 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = folder / "report.html"
     assert main(["report", f"--records={folder}", f"--out={out}"]) == 0
     return out
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser."""
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

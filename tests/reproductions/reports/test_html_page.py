@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from eqco.artifacts.record import Record, checksum
 from eqco.recipe import Recipe
 from eqco.runtime.text import plain
 from reproductions.__main__ import main
@@ -19,7 +18,7 @@ from reproductions.results.evidence import read
 from reproductions.results.records import RECORDS
 from reproductions.statistics.wording import SYMBOLS, status
 from reproductions.tables import table
-from tests.reproductions.reports.test_terminal import make_record
+from tests.synthetic import changed, make_record
 
 HOSTILE = "<script>alert(1)</script><img src=//evil.example/x onerror=alert(2)>\"'&{{ 7*7 }}"
 FOLDED = [
@@ -30,12 +29,6 @@ SEEDS = 5
 CURVE = {"step": [0.0, 10.0, 20.0], "loss": [5.5, 3.0, 2.0]}
 
 
-def record_of(like: Record, **changes: object) -> Record:
-    """A record with other fields and its own checksum."""
-    changed = replace(like, **changes)  # type: ignore[arg-type]
-    return replace(changed, checksum=checksum(changed.body()))
-
-
 def write_records(folder: Path, **changes: object) -> Path:
     """Records of table 1 at scale glyphs, five seeds a row, except a row that has none."""
     like = make_record(Recipe(), 0, 80.0)
@@ -43,7 +36,7 @@ def write_records(folder: Path, **changes: object) -> Path:
         for seed in range(SEEDS):
             metrics = {"linear": 80.0 + place + 0.1 * (seed * place % 3), "knn": 70.0 + seed}
             own = {"recipe": row.recipe, "seed": seed, "metrics": metrics, "curve": CURVE}
-            record_of(like, **{**own, **changes}).write(folder / "glyphs")
+            changed(like, **{**own, **changes}).write(folder / "glyphs")
     return folder
 
 
@@ -67,7 +60,6 @@ def written(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def source(written: Path) -> str:
-    """Its text."""
     return written.read_text(encoding="utf-8")
 
 
@@ -172,7 +164,7 @@ def test_bad_input_ends_with_a_sentence(
 def test_records_of_other_numerics_are_left_out_with_a_sentence(tmp_path: Path) -> None:
     like = make_record(Recipe(), 0, 80.0)
     like.write(tmp_path / "glyphs")
-    record_of(like, numerics=1, seed=1).write(tmp_path / "glyphs")
+    changed(like, numerics=1, seed=1).write(tmp_path / "glyphs")
     found = read(tmp_path, "glyphs")
     assert [record.seed for record in found.records] == [0]
     assert found.skipped == ("1 of 2 records, of other numerics than 2",)
@@ -185,8 +177,8 @@ def test_a_run_says_what_speaks_against_it_and_how_its_recipe_differs(folder: Pa
     assert marks(replace(clean, machine={"dirty": True})) == ["made from changed files"]
     base = Recipe()
     assert differences(base, base) == []
-    changed = replace(base, loss="eqco", alpha=256)
-    assert differences(changed, base) == ["loss = eqco", "alpha = 256"]
+    other = replace(base, loss="eqco", alpha=256)
+    assert differences(other, base) == ["loss = eqco", "alpha = 256"]
     runs = every_run(read(folder, "glyphs")).frame
     assert len(runs) == 35
     assert set(runs["remarks"]) == {f"made from changed files; {plain(HOSTILE)}"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from reproductions.statistics.verdicts import FAILS, HOLDS, OPEN, Verdict
 from reproductions.statistics.wording import INTERVAL, points, status
 from reproductions.tables import TABLES, table
 from tests import synthetic
+from tests.reproductions.conftest import Commit
 
 
 def test_pages_are_up_to_date() -> None:
@@ -70,26 +70,18 @@ def test_a_missing_marker_is_an_error_that_names_page_and_marker(page: Path, gon
 
 
 @pytest.fixture
-def stand_ins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def stand_ins(commit: Commit) -> None:
     """Records of table 1, and of two rows of table 7, that nobody ran."""
     rows = {row.recipe for row in table(7, "glyphs").rows[:3]}
     records = synthetic.records_of([1], grid=False)
     records += [synthetic.record(recipe, seed) for recipe in rows for seed in synthetic.SEEDS]
-    synthetic.commit(monkeypatch, {each.run_id: each for each in records}.values())
-    yield
-    synthetic.forget()
+    commit(list({record.run_id: record for record in records}.values()))
 
 
-@pytest.fixture
-def nothing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No record at all."""
-    synthetic.commit(monkeypatch, [])
-    yield
-    synthetic.forget()
-
-
-@pytest.mark.usefixtures("nothing")
-def test_without_records_every_page_says_what_makes_them_and_no_cell_is_empty() -> None:
+def test_without_records_every_page_says_what_makes_them_and_no_cell_is_empty(
+    commit: Commit,
+) -> None:
+    commit([])
     for path, sections in pages.PAGES.items():
         for name, content in sections.items():
             text = content()
@@ -122,7 +114,6 @@ def test_a_prediction_stands_beside_what_was_measured() -> None:
     lines = claim_grid(found, 7).frame.set_index("claim")
     claim = found.tables[7].claim("eqco-k16-draws4-beats-draws1")
     verdict = committed("glyphs").verdicts[7][claim.name]["linear"]
-    assert verdict is not None
     word = "inside" if verdict.low <= 0.5 <= verdict.high else "outside"
     line = lines.loc[f"{claim.statement} (primary)"]
     assert (line["predicted"], line[INTERVAL]) == (f"+0.5, {word}", points(verdict))

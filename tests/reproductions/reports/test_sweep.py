@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from reproductions.experiments import grid
 from reproductions.reports import sweep
 from reproductions.scales import SCALES
 from tests import synthetic
+from tests.reproductions.conftest import Commit
 
 SCALE = SCALES["glyphs"]
 
 
-@pytest.fixture(autouse=True)
-def forgotten() -> Iterator[None]:
-    yield
-    synthetic.forget()
-
-
-def test_a_whole_sweep_has_a_grid_for_each_method(monkeypatch: pytest.MonkeyPatch) -> None:
-    synthetic.commit(monkeypatch, synthetic.records_of([], seeds=grid.GRID_SEEDS))
+def test_a_whole_sweep_has_a_grid_for_each_method(commit: Commit) -> None:
+    commit(synthetic.records_of([], seeds=grid.GRID_SEEDS))
     for name in ("metrics", "fixed", "best", "diagnostics"):
         text = sweep.SECTIONS[name]()
         for title in ("SiMo", "MoCo v2", "SimCLR"):
@@ -32,9 +23,9 @@ def test_a_whole_sweep_has_a_grid_for_each_method(monkeypatch: pytest.MonkeyPatc
     assert "Scale glyphs: 455 of 455 runs of 5 seeds." in sweep.count()
 
 
-def test_a_sweep_in_part_says_what_was_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_in_part_says_what_was_not_run(commit: Commit) -> None:
     recipes = grid.baselines(SCALE, SCALE.base)[: len(grid.RATES)]
-    synthetic.commit(monkeypatch, [synthetic.record(r, seed) for r in recipes for seed in range(2)])
+    commit([synthetic.record(recipe, seed) for recipe in recipes for seed in range(2)])
     text = sweep.SECTIONS["metrics"]()
     assert text.count("### ") == 1 + text.count("#### ")
     assert text.count("| InfoNCE | 255 | ") == text.count("#### ")
@@ -47,8 +38,8 @@ def test_a_sweep_in_part_says_what_was_not_run(monkeypatch: pytest.MonkeyPatch) 
     assert lines[3].count("not run") == len(grid.METHOD_RATES)
 
 
-def test_without_runs_the_sections_name_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    synthetic.commit(monkeypatch, [])
+def test_without_runs_the_sections_name_the_command(commit: Commit) -> None:
+    commit([])
     for name in ("count", "metrics", "fixed", "best", "diagnostics"):
         assert "0 of 455 runs of 5 seeds. Not run: 455; `python -m" in sweep.SECTIONS[name]()
     assert "not run" in sweep.SECTIONS["methods"]()

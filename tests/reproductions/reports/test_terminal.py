@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 import pytest
 from rich.console import Console
 
-from eqco.artifacts.record import Record, now
-from eqco.config import Machine
 from eqco.recipe import Recipe
 from reproductions.reports import terminal
 from reproductions.reports.terminal import Cells
@@ -20,33 +18,20 @@ from reproductions.statistics.verdicts import FAILS, HOLDS, OPEN, Verdict
 from reproductions.tables.base import Row
 from reproductions.tables.claims import JUDGED, Verdicts
 from reproductions.tables.formats import in_terminal, spread
-
-
-def make_record(recipe: Recipe, seed: int, linear: float) -> Record:
-    """A record with the fields that tables read."""
-    return Record.of(
-        recipe,
-        seed,
-        Machine(),
-        now(),
-        metrics={"linear": linear, "knn": 70.0, "class_mean": 50.0},
-        diagnostics={"cv2": 7.0, "one_minus_pi0": 0.8},
-        seconds={"train": 40.0, "probe": 5.0, "wall": 46.0},
-        note="drawn by another library",
-    )
-
+from tests.synthetic import make_record
 
 RANGE = (83.0, 85.0)  # predicted
 
 
 def cell(loss: str, num_negatives: int) -> Row:
-    """A row of SiMo."""
     alpha = 256.0 if loss == "eqco" else None
     return Row(Recipe(loss=loss, num_negatives=num_negatives, alpha=alpha))
 
 
-def evidence_of(accuracies: Mapping[Row, Sequence[float]], scale: str) -> Evidence:
-    """A record for each seed of each row."""
+Accuracies = Mapping[Row, Sequence[float]]  # of the seeds of each row
+
+
+def evidence_of(accuracies: Accuracies, scale: str) -> Evidence:
     records = [
         make_record(row.recipe, seed, value)
         for row, values in accuracies.items()
@@ -56,8 +41,8 @@ def evidence_of(accuracies: Mapping[Row, Sequence[float]], scale: str) -> Eviden
 
 
 def cells_of(
-    accuracies: Mapping[Row, Sequence[float]],
-    committed: Mapping[Row, Sequence[float]] | None = None,
+    accuracies: Accuracies,
+    committed: Accuracies | None = None,
     predicted: tuple[float, float] = RANGE,
     scale: str = "glyphs",
     status: str = "passed",
@@ -220,10 +205,7 @@ def test_without_evidence_ones_own_verdict_stands_alone(n: int) -> None:
 
 
 def test_a_claim_without_any_run_is_not_run() -> None:
-    claims = [
-        Judged("a-beats-b", {}, {}),
-        Judged("b-equals-c", {}, verdicts(HOLDS)),
-    ]
+    claims = [Judged("a-beats-b", {}, {}), Judged("b-equals-c", {}, verdicts(HOLDS))]
     assert lines(*claims)[0].split() == ["a-beats-b", "not", "run"]
     assert counts(claims).endswith("; 1 not run")
     assert heading(claims[:1]) == "Claims"

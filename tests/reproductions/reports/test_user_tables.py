@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import subprocess
 from collections.abc import Callable
 from itertools import product
@@ -14,10 +15,9 @@ import pytest
 
 from eqco.artifacts.record import Record, now
 from eqco.config import Machine
-from reproductions.__main__ import main
 from reproductions.results.evidence import committed
-from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
+from tests.conftest import Command
 
 
 @pytest.fixture
@@ -32,31 +32,29 @@ def records(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("inner", ["", "smoke"])
 def test_a_cell_has_mean_spread_and_seeds(
-    inner: str, records: Path, capsys: pytest.CaptureFixture[str]
+    inner: str, records: Path, run_reproductions: Command
 ) -> None:
-    words = ["table", "--scale", "smoke", "--records", str(records / inner)]
-    assert main([*words, "--tables", "1", "--format", "csv"]) == 0
-    found = pd.read_csv(io.StringIO(capsys.readouterr().out)).set_index("metric")
-    assert list(found["row"].unique()) == [table(1, "smoke").rows[0].name]
-    assert found.loc["linear", ["n", "mean"]].tolist() == [2, 51.0]
-    assert found.loc["knn", "sd"] == pytest.approx(2**0.5)
-    assert main(words) == 0  # tables without a number of the user's are left out
-    text = capsys.readouterr().out
+    words = ["table", "--scale", "smoke", "--records", records / inner]
+    csv = run_reproductions(*words, "--tables", "1", "--format", "csv")
+    cells = pd.read_csv(io.StringIO(csv)).set_index("metric")
+    assert list(cells["row"].unique()) == [table(1, "smoke").rows[0].name]
+    assert cells.loc["linear", ["n", "mean"]].tolist() == [2, 51.0]
+    assert cells.loc["knn", "sd"] == pytest.approx(2**0.5)
+    text = run_reproductions(*words)  # tables without a number of the user's are left out
     assert "51.0 ± 1.4 (2)" in text
     assert 1 <= text.count("**Table ") < 10
 
 
 @pytest.mark.parametrize("read", [pd.read_csv, pd.read_json, pd.read_parquet])
 def test_committed_results_are_read_back_with_their_verdicts(
-    read: Callable[..., pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    read: Callable[..., pd.DataFrame], tmp_path: Path, run_reproductions: Command
 ) -> None:
-    form = read.__name__.removeprefix("read_")
+    form, out = read.__name__.removeprefix("read_"), tmp_path / "out"
     if form == "parquet":
         pytest.importorskip("pyarrow")
-    monkeypatch.chdir(tmp_path)
-    words = ["table", "--tables", "1", "2", "--format", form, "--out", "out"]
-    assert main([*words, "--claims"]) == 0
-    claims = read("out").set_index(["table", "claim", "metric"])
+    words = ["table", "--tables", "1", "2", "--format", form, "--out", out]
+    run_reproductions(*words, "--claims")
+    claims = read(out).set_index(["table", "claim", "metric"])
     verdicts = committed("glyphs").verdicts
     for (number, name, metric), line in claims.iterrows():
         verdict = verdicts[number][name][metric]
@@ -65,8 +63,8 @@ def test_committed_results_are_read_back_with_their_verdicts(
             [verdict.mean, verdict.low, verdict.high]
         )
     assert len(claims) == 2 * sum(map(len, (verdicts[1], verdicts[2])))
-    assert main([*words, "--runs"]) == 0
-    runs = read("out")
+    run_reproductions(*words, "--runs")
+    runs = read(out)
     assert len(runs) == sum(len(committed("glyphs").table_runs(number)) for number in (1, 2))
     assert not runs.duplicated(["table", "row", "seed"]).any()
 
@@ -75,8 +73,9 @@ def test_committed_results_are_read_back_with_their_verdicts(
 @pytest.mark.parametrize("columns", ["", "twocolumn"])
 @pytest.mark.parametrize("kind", [[], ["--claims"], ["--records", "1"], ["--records", "5"]])
 def test_latex_compiles_and_fits_a_column(
-    kind: list[str], columns: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    kind: list[str], columns: str, tmp_path: Path, run_reproductions: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     for seeds in map(int, kind[1:]):  # records beside the committed ones, in a folder of that name
         recipes = {row.recipe for number in TABLES for row in table(number, "glyphs").rows}
@@ -85,7 +84,7 @@ def test_latex_compiles_and_fits_a_column(
             metrics = {"linear": value, "knn": value - 3}
             made = Record.of(recipe, seed, Machine(), now(), metrics=metrics)
             made.write(tmp_path / kind[1] / "glyphs")
-    assert main(["table", "--format", "latex", "--out", str(tmp_path / "t.tex"), *kind]) == 0
+    run_reproductions("table", "--format", "latex", "--out", tmp_path / "t.tex", *kind)
     text = f"\\documentclass[{columns}]{{article}}\\usepackage{{booktabs,array}}"
     text += "\\begin{document}\\input{t}\\end{document}"
     (tmp_path / "d.tex").write_text(text, encoding="utf-8")
@@ -96,32 +95,26 @@ def test_latex_compiles_and_fits_a_column(
 
 
 def test_without_a_folder_the_committed_records_are_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_reproductions: Command
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["table", "--tables", "1"]) == 0
-    assert "committed" not in capsys.readouterr().out
-    assert main(["table", "--scale", "smoke"]) == 2
-    assert "holds no record of scale smoke: there are some of glyphs" in capsys.readouterr().err
-    assert main(["table", "--tables", "1", "--out", "cells.csv"]) == 0
+    assert "committed" not in run_reproductions("table", "--tables", "1")
+    error = run_reproductions("table", "--scale", "smoke", status=2)
+    assert "holds no record of scale smoke: there are some of glyphs" in error
+    run_reproductions("table", "--tables", "1", "--out", "cells.csv")
     assert {"scale", "table"} <= set(pd.read_csv("cells.csv"))  # a name's ending is the format
 
 
 def test_what_cannot_be_shown_is_named(
-    records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    records: Path, tmp_path: Path, run_reproductions: Command
 ) -> None:
-    def error(*words: str) -> str:
-        assert main(["table", *words]) == 2
-        return capsys.readouterr().err
+    def error(*words: object) -> str:
+        return run_reproductions("table", *words, status=2)
 
     assert "is for readers: take csv, json or parquet" in error("--runs", "--format", "latex")
     assert "--format parquet is binary: add --out FILE" in error("--format", "parquet")
-    assert "is not a folder" in error("--records", str(tmp_path / "none"))
-    assert "holds no record of scale glyphs: there are some of smoke, and pytest" in error(
-        "--records", str(records)
-    )
-    Record.of(SCALES["glyphs"].base, 0, Machine(), now(), metrics={}).write(tmp_path / "glyphs")
-    (folder := tmp_path / "other" / "glyphs").mkdir(parents=True)
-    for file in (records / "smoke").iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
-    assert "none of the 2 records" in error("--records", str(tmp_path / "other"))
+    assert "is not a folder" in error("--records", tmp_path / "none")
+    sentence = "holds no record of scale glyphs: there are some of smoke, and pytest"
+    assert sentence in error("--records", records)
+    shutil.copytree(records / "smoke", tmp_path / "other" / "glyphs")
+    assert "none of the 2 records" in error("--records", tmp_path / "other")

@@ -11,9 +11,9 @@ from scipy import stats
 
 from eqco.artifacts.record import Record, now
 from eqco.config import Machine
-from reproductions.__main__ import main
 from reproductions.results.compare import differences, read_runs
 from reproductions.scales import SCALES
+from tests.conftest import Command
 
 BASE = SCALES["smoke"].base
 SEEDS = {"a": range(6), "b": range(6, 10)}
@@ -32,7 +32,7 @@ def write(folder: Path, shift: float, seeds: range, threads: int = 1) -> Path:
 
 
 def test_a_shifted_row_differs_and_others_do_not(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, run_reproductions: Command
 ) -> None:
     a, b = write(tmp_path / "a", 0, range(5)), write(tmp_path / "b", 4, range(5, 9), threads=2)
     found = differences(read_runs(a), read_runs(b))
@@ -40,19 +40,17 @@ def test_a_shifted_row_differs_and_others_do_not(
     first = found.iloc[0]
     assert (first["count A"], first["count B"]) == (5, 4)
     assert first["points"] == pytest.approx(4, abs=1)
-    assert main(["compare", str(a), str(b)]) == 1
-    out = capsys.readouterr().out
-    assert "1 of 3 recipes differ beyond seeds, at 5%" in out
-    assert "  threads: 1 | 2" in out
+    text = run_reproductions("compare", a, b, status=1)
+    assert "1 of 3 recipes differ beyond seeds, at 5%" in text
+    assert "  threads: 1 | 2" in text
 
 
-def test_a_folder_agrees_with_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_agrees_with_itself(tmp_path: Path, run_reproductions: Command) -> None:
     a = write(tmp_path / "a", 0, range(3))
-    assert main(["compare", str(a), str(a)]) == 0
-    out = capsys.readouterr().out
-    assert "0 of 3 recipes differ" in out
-    assert "9 of 9 runs of the same recipe and seed have equal metrics" in out
-    assert "they were made differently" not in out
+    text = run_reproductions("compare", a, a)
+    assert "0 of 3 recipes differ" in text
+    assert "9 of 9 runs of the same recipe and seed have equal metrics" in text
+    assert "they were made differently" not in text
 
 
 def test_a_single_run_is_judged_by_the_spread_of_the_others(tmp_path: Path) -> None:
@@ -84,8 +82,5 @@ def test_without_any_spread_only_the_very_same_mean_is_equal() -> None:
     assert differences(records(80.0), records(80.1))["p"].item() == 0
 
 
-def test_a_folder_without_records_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["compare", str(tmp_path), str(tmp_path)]) == 2
-    assert "holds no record" in capsys.readouterr().err
+def test_a_folder_without_records_is_named(tmp_path: Path, run_reproductions: Command) -> None:
+    assert "holds no record" in run_reproductions("compare", tmp_path, tmp_path, status=2)

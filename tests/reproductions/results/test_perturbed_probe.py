@@ -89,6 +89,5 @@ def test_the_page_has_a_line_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     made = pd.DataFrame(lines, columns=perturbed_probe.NAMES)
     monkeypatch.setattr(perturbed_probe, "measured", lambda: made)
     found = sensitivity.headline_pair("glyphs", sensitivity.PERTURBED)
-    assert found is not None
     assert (found.n, found.effect, found.sd) == (3, -2.0, 1.0)
     assert "| linear probe, perturbed | 3 | -2.00 |" in sensitivity.section()

@@ -10,6 +10,7 @@ import pytest
 from reproductions.results.published import (
     FILE,
     NOT_VERIFIED,
+    Published,
     number_for,
     numbers_without_row,
     published,
@@ -42,35 +43,25 @@ def test_every_published_number_has_a_source() -> None:
         assert int(line["trials"]) >= 1
 
 
-def test_every_number_is_of_a_row_or_says_what_it_is_of() -> None:
-    for number in published():
-        assert number.table in TABLES
-        assert bool(number.row) != bool(number.of), number
-        if number.row:
-            assert rows_named(number.table, number.row), number
-
-
-def test_method_and_k_of_a_number_are_those_of_its_row() -> None:
-    with_row = [number for number in published() if number.row]
-    assert with_row
-    for number in with_row:
-        for row in rows_named(number.table, number.row):
-            assert row.recipe.method == number.method, number
-            assert row.recipe.num_negatives == number.num_negatives, number
-
-
-def test_a_number_of_no_row_has_the_k_that_its_text_states() -> None:
-    for number in published():
-        if not number.row:
-            stated = re.search(r"K=(\d+)", number.of)
-            assert number.num_negatives == (int(stated[1]) if stated else None), number
+@pytest.mark.parametrize("number", published(), ids=lambda number: number.row or number.of)
+def test_a_number_has_method_and_k_of_its_row_or_of_the_text_that_says_what_it_is_of(
+    number: Published,
+) -> None:
+    assert number.table in TABLES
+    assert bool(number.row) != bool(number.of)
+    if number.row:
+        rows = rows_named(number.table, number.row)
+        settings = {(row.recipe.method, row.recipe.num_negatives) for row in rows}
+        assert settings == {(number.method, number.num_negatives)}
+    else:
+        stated = re.search(r"K=(\d+)", number.of)
+        assert number.num_negatives == (int(stated[1]) if stated else None)
 
 
 def test_published_values_are_found_by_table_row_and_metric() -> None:
     assert published_text(1, "simo-infonce-k255") == "68.036"
     assert published_text(1, "simo-eqco-k16") == NOT_VERIFIED
     top5 = number_for(1, "simo-infonce-k255", "top5")
-    assert top5 is not None
     assert top5.value == "88.518"
 
 
@@ -99,5 +90,4 @@ def test_rows_with_a_published_number_at_the_scale_of_the_paper() -> None:
         (3, "moco-infonce-k65536"): 67.5,
     }
     moco = found[3, "moco-infonce-k65536"]
-    assert moco is not None
     assert moco.trials == 5

@@ -14,7 +14,7 @@ from reproductions.results.evidence import committed
 from reproductions.results.records import RECORDS, Records
 from reproductions.scales import SCALES
 from tests.reproductions.conftest import line
-from tests.reproductions.reports.test_terminal import make_record
+from tests.synthetic import make_record
 
 OF_SCALES = sorted(path.stem for path in RECORDS.glob("*.jsonl"))
 

@@ -10,6 +10,7 @@ from reproductions.results import scaling_law
 from reproductions.tables import table
 from reproductions.tables.claims import predicted_losses
 from tests import synthetic
+from tests.reproductions.conftest import Commit
 
 
 def exact(slope: float, count: int = 6) -> pd.DataFrame:
@@ -20,10 +21,10 @@ def exact(slope: float, count: int = 6) -> pd.DataFrame:
 
 
 def test_a_law_that_holds_is_found_with_no_error() -> None:
-    found = scaling_law.fit(exact(3.0))
-    assert list(found["fitted"]) == [True, False] * 3
-    assert found[["error", "curve_error"]].abs().to_numpy().max() == pytest.approx(0.0, abs=1e-12)
-    text = scaling_law.report(found)
+    fitted = scaling_law.fit(exact(3.0))
+    assert list(fitted["fitted"]) == [True, False] * 3
+    assert fitted[["error", "curve_error"]].abs().to_numpy().max() == pytest.approx(0.0, abs=1e-12)
+    text = scaling_law.report(fitted)
     assert "3.00 points a nat, or 3.00 nats^1.00 points; fitted on 3 cells" in text
     assert "rank correlation 1.00; 3 others of glyphs lie from the line 0.00 points" in text
 
@@ -31,19 +32,19 @@ def test_a_law_that_holds_is_found_with_no_error() -> None:
 def test_a_curve_that_holds_is_found_where_the_line_misses() -> None:
     frame = exact(1.0)
     frame["points"] = 4.0 * frame["nats"] ** 0.5
-    found = scaling_law.fit(frame)
-    assert found["curve_error"].abs().max() == pytest.approx(0.0, abs=1e-9)
-    assert found["error"].abs().max() > 0.3
-    assert "or 4.00 nats^0.50 points" in scaling_law.report(found)
+    fitted = scaling_law.fit(frame)
+    assert fitted["curve_error"].abs().max() == pytest.approx(0.0, abs=1e-9)
+    assert fitted["error"].abs().max() > 0.3
+    assert "or 4.00 nats^0.50 points" in scaling_law.report(fitted)
 
 
 def test_cells_that_are_not_fitted_move_neither_the_line_nor_the_curve() -> None:
     frame = exact(3.0)
     frame.loc[1::2, "points"] += 1.0
-    found = scaling_law.fit(frame)
+    fitted = scaling_law.fit(frame)
     for errors in ("error", "curve_error"):
-        assert list(found[errors].round(9)) == [0.0, 1.0] * 3
-    text = scaling_law.report(found)
+        assert list(fitted[errors].round(9)) == [0.0, 1.0] * 3
+    text = scaling_law.report(fitted)
     assert "from the line 1.00 points in the mean, 1.00 at most" in text
     assert "from the curve 1.00 points in the mean, 1.00 at most" in text
 
@@ -58,11 +59,11 @@ def test_the_lines_of_the_figure_pass_through_what_is_fitted(points_a_nat: float
 
 def test_cells_of_another_data_set_are_predicted_and_not_fitted() -> None:
     photos = exact(1.0).assign(scale="photos")
-    found = scaling_law.fit(pd.concat([photos, exact(3.0), exact(1.0).assign(scale="cifar10")]))
-    by_scale = found.groupby("scale")
+    fitted = scaling_law.fit(pd.concat([photos, exact(3.0), exact(1.0).assign(scale="cifar10")]))
+    by_scale = fitted.groupby("scale")
     assert dict(by_scale["fitted"].sum()) == {"cifar10": 0, "glyphs": 3, "photos": 0}
-    assert found["line"].to_numpy() == pytest.approx(3.0 * found["nats"].to_numpy())
-    text = scaling_law.report(found)
+    assert fitted["line"].to_numpy() == pytest.approx(3.0 * fitted["nats"].to_numpy())
+    text = scaling_law.report(fitted)
     assert "6 others of photos lie from the line 0.82 points in the mean, 2.00 at most" in text
     assert "3 others of glyphs lie from the line 0.00 points" in text
 
@@ -73,21 +74,20 @@ def test_the_rank_correlation_counts_every_cell() -> None:
     assert "rank correlation -1.00" in scaling_law.report(scaling_law.fit(frame))
 
 
-def test_cells_are_of_the_encoder_with_all_negatives(monkeypatch: pytest.MonkeyPatch) -> None:
-    synthetic.commit(monkeypatch, synthetic.records_of([9], grid=False))
-    found = scaling_law.law()
-    synthetic.commit(monkeypatch, [])
+def test_cells_are_of_the_encoder_with_all_negatives(commit: Commit) -> None:
+    commit([])
     assert scaling_law.law().empty
-    synthetic.forget()
-    assert len(found) == 9
-    first = found.iloc[0]
+    commit(synthetic.records_of([9], grid=False))
+    law = scaling_law.law()
+    assert len(law) == 9
+    first = law.iloc[0]
     assert (first["temperature"], first["k"], first["n"]) == (0.1, 4, 4)
     assert first["nats"] == pytest.approx(10 / 8)  # rho2_cv2 is 10 there
 
 
 def test_predictions_of_a_table_are_put_together_from_its_claims() -> None:
-    found = predicted_losses(table(7, "glyphs").claims, table(7, "glyphs").rows[0])
-    assert found["simo-eqco-k16"] == pytest.approx(0.5 + 0.1 + 0.5)
-    assert found["simo-eqco-k4"] == pytest.approx(2.0 + 0.2 + 1.8)
-    assert found["simo-eqco_jackknife-k16-draws15"] == pytest.approx(0.1)
-    assert found.keys() == {row.name for row in table(7, "glyphs").rows}
+    predicted = predicted_losses(table(7, "glyphs").claims, table(7, "glyphs").rows[0])
+    assert predicted["simo-eqco-k16"] == pytest.approx(0.5 + 0.1 + 0.5)
+    assert predicted["simo-eqco-k4"] == pytest.approx(2.0 + 0.2 + 1.8)
+    assert predicted["simo-eqco_jackknife-k16-draws15"] == pytest.approx(0.1)
+    assert predicted.keys() == {row.name for row in table(7, "glyphs").rows}

@@ -25,7 +25,6 @@ def test_the_images_of_a_record_are_found_without_their_number(count: int) -> No
     right = np.random.default_rng(count).random(count) < 0.6
     right[0] = True
     found = right_images(record_of(right), "linear")
-    assert found is not None
     np.testing.assert_array_equal(found, right)
     assert right_images(record_of(right), "knn") is None
     with pytest.raises(ValueError, match="of r do not give its accuracy"):
@@ -44,7 +43,6 @@ def test_the_interval_covers_the_mean_of_other_seeds_and_images() -> None:
         ]
         rows = [dict(enumerate(right)) for right in made]
         found = interval_over_both(rows, [-1.0, 1.0], range(seeds))
-        assert found is not None
         inside += found[0] < 3.0 < found[1]
     assert inside >= 52  # of 60; fewer have a chance of one in a thousand at 95 %
 
@@ -59,7 +57,6 @@ def test_images_alone_and_seeds_alone_have_the_width_of_their_mean() -> None:
         ({seed: none | right for seed, right in enumerate(by_seed)}, by_seed),
     ):
         found = interval_over_both([first, dict.fromkeys(range(40), none)], [1.0, -1.0], range(40))
-        assert found is not None
         width = 2 * 1.96 * 100 * values.std() / len(values) ** 0.5
         assert found[1] - found[0] == pytest.approx(width, rel=0.1)
 

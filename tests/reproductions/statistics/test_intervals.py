@@ -25,10 +25,7 @@ def test_prediction_intervals_need_two_seeds() -> None:
 
 def test_agreement_with_a_published_number_follows_the_five_trials() -> None:
     """sd 0.164 and t(4) = 2.776: one run beside five trials may be 0.50 points away."""
-    near, far = (
-        agreement.near_published([67.9], 67.5, trials=5),
-        agreement.near_published([68.1], 67.5, trials=5),
-    )
+    near, far = (agreement.near_published([own], 67.5, trials=5) for own in (67.9, 68.1))
     assert near.reach == pytest.approx(2.776 * 0.1643 * (1 + 1 / 5) ** 0.5, rel=1e-3)
     assert near.holds
     assert not far.holds
