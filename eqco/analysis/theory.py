@@ -209,7 +209,9 @@ def limit_loss(
     """EqCo with infinitely many negatives, shape (): log(1 + alpha E e^{(s - s_0)/t}).
 
     Args:
-        positive, symbols, probabilities: as in `expected_loss`.
+        positive: as in `expected_loss`.
+        symbols: as in `expected_loss`.
+        probabilities: as in `expected_loss`.
         temperature: t, > 0.
         alpha: effective number of negatives, > 0.
     """

@@ -23,11 +23,13 @@ class MoCo(Method):
     """Query encoder, momentum key encoder, and a first-in, first-out queue of keys.
 
     Args:
-        encoder, drawing, draws: see `Method`.
+        encoder: the query encoder, trained by gradient; embeddings of length 1.
         num_negatives: K, from 1 to the queue size; K are drawn from the queue for each query.
         queue_size: Q; need not be a multiple of the batch.
         seed: of the random unit vectors that fill the queue at first.
         key_momentum: EMA coefficient of the key encoder, in [0, 1).
+        drawing: "independent" per query or "shared" (see `eqco.losses.sampling`).
+        draws: disjoint draws of K negatives for each query.
         bn_splits: parts of the batch with batch statistics of their own, over all processes; the
             key batch is shuffled first, so that query and key share no statistics.
 

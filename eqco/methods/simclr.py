@@ -19,7 +19,8 @@ class SimCLR(Method):
     Args:
         encoder: trained through queries and keys alike; embeddings of length 1.
         num_negatives: K, from 1 to 2 (N - 1).
-        drawing, draws: see `Method`.
+        drawing: "independent" per query or "shared" (see `eqco.losses.sampling`).
+        draws: disjoint draws of K negatives for each query.
 
     Source: Chen et al., arXiv 2002.05709.
     """

@@ -19,9 +19,11 @@ class SiMo(Method):
     """Query encoder and momentum key encoder; negatives are the other images' keys.
 
     Args:
-        encoder, drawing, draws: see `Method`.
+        encoder: the query encoder, trained by gradient; embeddings of length 1.
         num_negatives: K, from 1 to N - 1.
         key_momentum: EMA coefficient of the key encoder, in [0, 1).
+        drawing: "independent" per query or "shared" (see `eqco.losses.sampling`).
+        draws: disjoint draws of K negatives for each query.
 
     Source: EqCo, arXiv 2010.01929.
     """

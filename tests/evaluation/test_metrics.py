@@ -70,5 +70,5 @@ def test_metrics_are_those_functions_with_the_settings_of_the_recipe() -> None:
 def test_packed_bits_come_back(count: int) -> None:
     correct = torch.rand(count, generator=torch.Generator().manual_seed(count)) < 0.5
     assert torch.equal(unpacked(packed(correct), count), correct)
-    with pytest.raises(ValueError, match=f"are not those of {count + 8} images"):
+    with pytest.raises(ValueError, match=f"expected the bits of {count + 8} images"):
         unpacked(packed(correct), count + 8)

@@ -223,7 +223,7 @@ def test_a_full_disk_does_not_end_a_training(
 def test_a_pipe_is_refused_and_stays(tmp_path: Path) -> None:
     """As /dev/null would: a device that is replaced by a file is lost to the whole machine."""
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="no regular file"):
+    with pytest.raises(OSError, match="not a regular file"):
         write_atomically(tmp_path / "pipe", "text")
     assert (tmp_path / "pipe").is_fifo()
     assert [each.name for each in tmp_path.iterdir()] == ["pipe"]

@@ -128,7 +128,7 @@ def closing(note: str, value: str, colour: bool) -> str:
     own = Evidence("imagenet", (replace(make_record(row.recipe, 0, 80.0), note=note),))
     cells = terminal.Cells(1, [row], own, Evidence("imagenet", ()), {}, {}, {row.name: "passed"})
     line = published.Published(1, "", value, "", None, "top1", "68.0", 1, "", "")
-    numbers = {"shown": lambda *_: value, "numbers_without_row": lambda _: [line]}
+    numbers = {"published_text": lambda *_: value, "numbers_without_row": lambda _: [line]}
     with mock.patch.multiple(terminal, **numbers):
         return terminal.closing(cells, [], width=100, colour=colour)
 

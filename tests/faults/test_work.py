@@ -109,7 +109,7 @@ def test_a_job_whose_state_is_unknown_is_not_submitted_again(
         raise FileNotFoundError("no squeue")
 
     monkeypatch.setattr(slurm.subprocess, "run", missing)
-    with pytest.raises(TrainingError, match=r"job 12, and squeue does not tell .*no squeue"):
+    with pytest.raises(TrainingError, match=r"job 12, and squeue does not report .*no squeue"):
         queue_state(run)
     gone = subprocess.CompletedProcess([], 1, "", "slurm_load_jobs error: Invalid job id specified")
     monkeypatch.setattr(slurm.subprocess, "run", lambda *_, **__: gone)
