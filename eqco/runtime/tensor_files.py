@@ -75,6 +75,8 @@ def load_tensors(path: Path, *, sealed: bool = False) -> Any:
         raise ValueError("it is no regular file")
     with path.open("rb") as stream:
         head = stream.read(9)
+        if not head:
+            raise ValueError("the file is empty")
         if head[8:] == b"{":
             raise ValueError(
                 f"it is of safetensors, {line_for(path, OF_SAFETENSORS)} makes {PLAIN}"
@@ -92,7 +94,7 @@ def load_tensors(path: Path, *, sealed: bool = False) -> Any:
                     "it holds Python objects, which may run code: if you trust it, "
                     f"{line_for(path, OF_PICKLE)} makes {PLAIN}"
                 ) from error
-            no_file = isinstance(error, EOFError | UnpicklingError)
+            no_file = isinstance(error, EOFError | IndexError | UnpicklingError)
             why = "it is damaged, or not of torch.save" if no_file else first_line(error)
             raise ValueError(why) from error
 
