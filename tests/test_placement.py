@@ -14,9 +14,9 @@ from torch import Tensor
 from eqco.evaluation import metrics
 from eqco.evaluation.features import Frozen
 from eqco.evaluation.linear_on_crops import CropProbe
+from eqco.losses.blockwise import LogSumExp
 from eqco.losses.registry import LOSSES
 from eqco.losses.sampling import DRAWINGS
-from eqco.losses.similarity import LogSumExp
 from eqco.methods import METHODS
 from eqco.methods.base import Method
 from eqco.recipe import Recipe

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from eqco.losses.blockwise import FEW_WITH_GRADIENT
 from eqco.losses.functional import REDUCTIONS, reduced
 from eqco.losses.interface import with_arguments
 from eqco.losses.logits import (
@@ -25,12 +26,7 @@ from eqco.losses.memory_bank import KeyQueue, in_backward
 from eqco.losses.plateau import Expected, range_of, watch
 from eqco.losses.registry import LOSSES
 from eqco.losses.sampling import check_generator, draw_allowed, draw_columns
-from eqco.losses.similarity import (
-    FEW_WITH_GRADIENT,
-    Similarities,
-    to_both_views,
-    to_other_images,
-)
+from eqco.losses.similarity import Similarities, to_both_views, to_other_images
 from eqco.losses.tensors import (
     check_embeddings,
     check_finite,

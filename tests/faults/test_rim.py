@@ -20,7 +20,7 @@ from torch import Tensor
 
 from eqco.analysis import mutual_information, theory
 from eqco.analysis.diagnosis import diagnose, report
-from eqco.losses import similarity
+from eqco.losses import blockwise
 from eqco.losses.functional import eqco_info_nce
 from eqco.losses.registry import LOSSES
 from eqco.losses.similarity import Similarities
@@ -186,8 +186,8 @@ def test_blocks_and_matrices_are_right_at_the_rim(
     ours = []
     for small, few in ((10**9, 10**9), (0, 0)):  # a matrix; blocks
         with pytest.MonkeyPatch.context() as patch:
-            sizes = replace(similarity.ON_CPU, few=few, small=small, most_columns=4)
-            patch.setattr(similarity, "ON_CPU", sizes)
+            sizes = replace(blockwise.ON_CPU, few=few, small=small, most_columns=4)
+            patch.setattr(blockwise, "ON_CPU", sizes)
             sims = Similarities(query, positive, keys, **which)
             ours.append(LOSSES["eqco"].losses(sims, temperature=t, alpha=alpha))
     pair = (sims.positive, sims.negatives())

@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eqco.losses import similarity
+from eqco.losses import blockwise
+from eqco.losses.blockwise import LogSumExp, Sizes
 from eqco.losses.functional import eqco_info_nce
 from eqco.losses.logits import similarities
-from eqco.losses.similarity import LogSumExp, Similarities, Sizes
+from eqco.losses.similarity import Similarities
 from tests.formulas import as_defined
 from tests.processes import python
 
@@ -56,7 +57,7 @@ def set_blocks(monkeypatch: pytest.MonkeyPatch, block: int, most_columns: int) -
     """So many similarities in a block, of so many keys at most."""
     few = 10**9 if block == 0 else 0  # no block: the whole matrix
     sizes = Sizes(few=few, small=few, block=block, most_columns=most_columns)
-    monkeypatch.setattr(similarity, "ON_CPU", sizes)
+    monkeypatch.setattr(blockwise, "ON_CPU", sizes)
 
 
 def negatives_of(query: Tensor, keys: Tensor, choice: str) -> Tensor:
@@ -101,9 +102,9 @@ def test_a_block_holds_no_more_similarities_than_it_may(
     embeddings: list[Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The test above would pass with blocks that are never split."""
-    seen, inner = [], similarity.parts
+    seen, inner = [], blockwise.parts
     monkeypatch.setattr(
-        similarity,
+        blockwise,
         "parts",
         lambda *given: (seen.append(part[0].shape) or part for part in inner(*given)),
     )

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from eqco.losses import similarity
+from eqco.losses import blockwise
 from eqco.losses.registry import LOSSES
 from eqco.losses.sampling import DRAWINGS, off_diagonal
 from eqco.methods.base import Method
@@ -107,8 +107,8 @@ def test_value_and_gradients_are_those_of_the_matrix_of_all_similarities(
 ) -> None:
     """In float64, blocks are split; of several draws it is the mean of their losses."""
     drawn, several, limits = WAYS[way]
-    sizes = replace(similarity.ON_CPU, block=5, most_columns=2, **limits)
-    monkeypatch.setattr(similarity, "ON_CPU", sizes)
+    sizes = replace(blockwise.ON_CPU, block=5, most_columns=2, **limits)
+    monkeypatch.setattr(blockwise, "ON_CPU", sizes)
     case, draws = CASES[name], DRAWS[name] if several else 1
     count = (2 if several else 3) if drawn else case.available
     method = made(name, num_negatives=count, drawing=drawing, draws=draws)

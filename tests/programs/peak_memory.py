@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eqco.losses import similarity
+from eqco.losses import blockwise
 from eqco.losses.similarity import Similarities
 from eqco.methods.moco import MoCo
 
@@ -69,7 +69,7 @@ def measured(case: str) -> int:
         of_batch(case, SIZE)
         return most() - before
     some = QUEUE if case == "queue-all" else 16
-    assert some == QUEUE or some * similarity.ON_CPU.few <= QUEUE
+    assert some == QUEUE or some * blockwise.ON_CPU.few <= QUEUE
     method = MoCo(
         Rows(WIDTH, WIDTH), num_negatives=some, queue_size=QUEUE, key_momentum=0.9, bn_splits=1
     )
