@@ -103,7 +103,7 @@ def rate_sentence() -> str:
 def photographs_sentence() -> str:
     """What CIFAR-10 says with a learning rate for each row; "" until all planned runs are there.
 
-    It was written before they were.
+    It was written before they were, for either sign.
     """
     name = "cifar10-confirmation"
     if not has_ended(name):
@@ -116,9 +116,10 @@ def photographs_sentence() -> str:
     epochs = SCALES[EXPERIMENTS[name].scale].base.epochs
     return (
         f"**On photographs**, CIFAR-10 with {epochs} epochs and a learning rate chosen for each "
-        f"row, InfoNCE loses {full - infonce:.1f} points with {HEADLINE_K} negatives and EqCo "
-        f"{full - eqco:.1f}. That EqCo recovers at least half **{half.status}** over the {half.n} "
-        f"seeds of [another plan](log/{log_page(name).name})."
+        f"row, {HEADLINE_K} negatives instead of all change InfoNCE's accuracy by "
+        f"{infonce - full:+.1f} points, EqCo's by {eqco - full:+.1f}. That EqCo recovers at least "
+        f"half of a loss **{half.status}** over the {half.n} seeds of "
+        f"[another plan](log/{log_page(name).name})."
     )
 
 

@@ -90,8 +90,8 @@ def test_the_front_page_has_the_confirmation_when_its_last_run_is_there(
     assert readme.photographs_sentence() == ""
     values["EqCo 16"][7] = 64.3
     sentence = readme.photographs_sentence()
-    assert "InfoNCE loses 3.0 points with 16 negatives and EqCo 0.4" in sentence
-    assert "at least half **holds** over the 8 seeds" in sentence
+    assert "change InfoNCE's accuracy by -3.0 points, EqCo's by -0.4" in sentence
+    assert "at least half of a loss **holds** over the 8 seeds" in sentence
 
 
 def test_experiments_of_two_scales_are_refused() -> None:
