@@ -120,9 +120,16 @@ README, GALLERY = ROOT / "README.md", ROOT / "figures" / "README.md"
 LOG = log_pages.LOG / "README.md"
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {
-        "answer": lambda: (
-            f"{readme.answer()} {readme.rate_sentence()} {readme.photographs_sentence()}".rstrip()
-            + f"\n\n{picture('verdicts', README)}"
+        "answer": lambda: "\n\n".join(
+            filter(
+                None,
+                (
+                    readme.answer(),
+                    readme.rate_sentence(),
+                    readme.photographs_sentence(),
+                    picture("verdicts", README),
+                ),
+            )
         ),
         "summary": readme.summary,
         "claims": readme.paper_claims,

@@ -113,9 +113,13 @@ class Evidence:
 
     @property
     def has_planned_row(self) -> bool:
-        """Whether a row of a table has as many seeds as are planned: none is shown before."""
+        """Whether a row of a table has its planned seeds: none is shown before.
+
+        The baseline is not enough, as planned experiments run it too.
+        """
         rows = ((row, table.planned) for table in self.tables.values() for row in table.rows)
-        return any(len(self.records_for(row)) >= planned for row, planned in rows)
+        others = (pair for pair in rows if pair[0].recipe != self.base)
+        return any(len(self.records_for(row)) >= planned for row, planned in others)
 
     def records_for(self, row: Row) -> dict[int, Record]:
         """Records of a row by seed."""

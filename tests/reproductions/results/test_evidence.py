@@ -88,8 +88,11 @@ def test_a_scale_without_records_has_an_empty_frame() -> None:
 @pytest.mark.parametrize(("seeds", "shown"), [(7, False), (8, True)])
 def test_a_scale_is_shown_from_the_planned_number_of_seeds_on(seeds: int, shown: bool) -> None:
     base = replace(SCALES["cifar10-cpu"].base, data="folder:mine-01234567")
-    records = tuple(make_record(base, seed, 50) for seed in range(seeds))
-    assert Evidence("cifar10-cpu", records).has_planned_row is shown
+    baseline = tuple(make_record(base, seed, 50) for seed in range(8))
+    assert not Evidence("cifar10-cpu", baseline).has_planned_row  # planned experiments have it too
+    few = replace(base, num_negatives=16, alpha=16.0)
+    records = tuple(make_record(few, seed, 50) for seed in range(seeds))
+    assert Evidence("cifar10-cpu", baseline + records).has_planned_row is shown
 
 
 def test_without_runs_of_all_negatives_there_is_no_gap(small: pd.DataFrame) -> None:
