@@ -119,8 +119,8 @@ def photographs_sentence() -> str:
         f"row, {HEADLINE_K} negatives instead of all change InfoNCE's accuracy by "
         f"{infonce - full:+.1f} points, EqCo's by {eqco - full:+.1f}. That EqCo recovers at least "
         f"half of a loss **{half.status}** over the {half.n} seeds of "
-        f"[another plan](log/{log_page(name).name}); that it is at most half a point below all negatives "
-        f"**{remains.status}** ([more](docs/results.md#and-on-real-photographs))."
+        f"[another plan](log/{log_page(name).name}); that it is at most half a point below all "
+        f"negatives **{remains.status}** ([more](docs/results.md#and-on-real-photographs))."
     )
 
 
