@@ -90,7 +90,7 @@ def test_a_scale_is_shown_from_the_planned_number_of_seeds_on(seeds: int, shown:
     base = replace(SCALES["cifar10-cpu"].base, data="folder:mine-01234567")
     baseline = tuple(make_record(base, seed, 50) for seed in range(8))
     assert not Evidence("cifar10-cpu", baseline).has_planned_row  # planned experiments have it too
-    few = replace(base, num_negatives=16, alpha=16.0)
+    few = replace(base, num_negatives=16)
     records = tuple(make_record(few, seed, 50) for seed in range(seeds))
     assert Evidence("cifar10-cpu", baseline + records).has_planned_row is shown
 
