@@ -133,7 +133,8 @@ def state(name: str) -> str:
     if not experiment.comparisons:
         return "chosen"
     primary, verdict = experiment.comparisons[0], verdicts(name)[0]
-    return f"{verdict.status}, {met(primary, verdict)}"
+    prediction = met(primary, verdict).replace("missed", "prediction missed")
+    return f"{verdict.status}, {prediction}"
 
 
 def index() -> str:

@@ -101,10 +101,7 @@ def rate_sentence() -> str:
 
 
 def photographs_sentence() -> str:
-    """What CIFAR-10 says with a learning rate for each row; "" until all planned runs are there.
-
-    It was written before they were, for either sign.
-    """
+    """What CIFAR-10 says with a learning rate for each row; "" until all planned runs are there."""
     name = "cifar10-confirmation"
     if not has_ended(name):
         return ""
