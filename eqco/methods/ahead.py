@@ -27,15 +27,21 @@ class Ahead:
         self.coming = coming
         self.threads = ThreadPoolExecutor(STEPS, "draw")
         self.begun: dict[int, Future[tuple[Tensor | None, Tensor]]] = {}
+        self.asked: tuple[object, ...] = ()
 
-    def draw(self, generator: torch.Generator, now: Draw, later: Draw) -> Tensor | None:
+    def draw(
+        self, generator: torch.Generator, now: Draw, later: Draw, asked: tuple[object, ...]
+    ) -> Tensor | None:
         """The negatives of this step, made ahead where they could be; the next ones are begun.
 
         Args:
             generator: of this step; it ends in the same state either way.
             now: draws with it.
             later: draws with a fresh generator, after whatever a step draws before.
+            asked: what `now` and `later` draw; what was begun for another K, say, is not used.
         """
+        if asked != self.asked:
+            self.begun, self.asked = {}, asked
         made = self.begun.pop(generator.initial_seed(), None)
         for fresh in self.coming():
             if fresh.initial_seed() not in self.begun:

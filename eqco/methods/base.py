@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import torch
@@ -106,17 +107,16 @@ class Method(nn.Module, ABC):
     ) -> Tensor | None:
         """Which keys are the negatives of this process's queries, see `draw_columns`."""
 
-        def now(fresh: torch.Generator) -> Tensor | None:
-            return draw_columns(
-                self.num_negatives,
-                available,
-                fresh,
-                self.drawing,
-                total=total,
-                place=place,
-                draws=self.draws,
-            )
-
+        asked = (self.num_negatives, available, self.drawing, total, self.draws)
+        now = partial(
+            draw_columns,
+            self.num_negatives,
+            available,
+            drawing=self.drawing,
+            total=total,
+            place=place,
+            draws=self.draws,
+        )
         if self.ahead is None or self.num_negatives == available:
             return now(generator)
 
@@ -124,7 +124,7 @@ class Method(nn.Module, ABC):
             self.before_draw(total, fresh)
             return now(fresh)
 
-        return self.ahead.draw(generator, now, later)
+        return self.ahead.draw(generator, now, later, asked)
 
     def before_draw(self, total: int, generator: torch.Generator) -> Any:
         """What a step of N images draws before its negatives: nothing."""

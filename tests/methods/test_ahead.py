@@ -64,13 +64,28 @@ def test_after_the_first_step_only_threads_draw(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_error_of_a_thread_is_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    main = threading.current_thread()
+
+    def full(*given: object) -> torch.Tensor:
+        if threading.current_thread() is not main:
+            raise MemoryError("no room for columns")
+        return draw_few(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sampling, "draw_few", full)
     work = training("simo", True)
     work.advance()
-    work.method.num_negatives = 10_000
-    for _ in range(STEPS):  # begun before
+    with pytest.raises(MemoryError, match="no room for columns"):
         work.advance()
-    with pytest.raises(ValueError, match="num_negatives is 10000"):
+
+
+@pytest.mark.parametrize("setting", [{"num_negatives": 3}, {"drawing": "shared"}, {"draws": 2}])
+def test_a_setting_that_changes_holds_from_the_next_step(setting: dict[str, object]) -> None:
+    plain, ahead = training("simo", False), training("simo", True)
+    for work in (plain, ahead):
         work.advance()
+        for name, value in setting.items():
+            setattr(work.method, name, value)
+    assert [ahead.advance() for _ in range(SHOWN)] == [plain.advance() for _ in range(SHOWN)]
 
 
 def test_nothing_is_begun_after_the_last_step() -> None:

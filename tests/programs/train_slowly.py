@@ -14,4 +14,4 @@ from tests.engine.test_pretrain import RECIPE, machine_in
 
 machine = machine_in(Path(sys.argv[1]))
 images = open_images(RECIPE, 0, machine)
-pretrain(Run(RECIPE, 0, machine), images, lambda *_: time.sleep(0.02))
+pretrain(Run(RECIPE, 0, machine), images, lambda *_: time.sleep(0.2))
