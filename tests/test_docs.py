@@ -94,7 +94,7 @@ def test_links_lead_to_files(page: Path) -> None:
 
 def test_the_front_page_answers_first() -> None:
     first = "\n".join(README.splitlines()[:15])
-    assert re.search(r"\[-?\d+\.\d, -?\d+\.\d\] \(95 % interval, \d+ seeds\)", first)
+    assert re.search(r"\[-?\d+\.\d, -?\d+\.\d\] \(simultaneous 95 % interval, \d+ seeds\)", first)
 
 
 def test_every_page_of_docs_is_reached_from_the_front_page() -> None:

@@ -11,9 +11,16 @@ from pathlib import Path
 from reproductions.experiments.planned import EXPERIMENTS, Experiment
 from reproductions.results.evidence import committed
 from reproductions.statistics.bootstrap import interval_over_both, right_images
-from reproductions.statistics.verdicts import Comparison, Values, Verdict, judge_all
+from reproductions.statistics.verdicts import (
+    Comparison,
+    Values,
+    Verdict,
+    judge_all,
+    together,
+)
 from reproductions.statistics.wording import INTERVAL, NOT_RUN, points
 from reproductions.tables.base import Row
+from reproductions.tables.claims import JUDGED, PRIMARY
 from reproductions.tables.formats import markdown_table, spread
 
 LOG = Path(__file__).parents[2] / "log"
@@ -39,25 +46,26 @@ def planned_values(experiment: Experiment, metric: str) -> Values:
     return values
 
 
-def verdicts(name: str) -> list[Verdict]:
-    """Verdicts on an experiment's comparisons by the linear probe, the primary one first."""
+def verdicts(name: str, metric: str = PRIMARY) -> list[Verdict]:
+    """Verdicts on an experiment's comparisons by a metric, the primary one first."""
     experiment = EXPERIMENTS[name]
     seeds = [experiment.planned_seeds(comparison) for comparison in experiment.comparisons]
-    return judge_all(experiment.comparisons, planned_values(experiment, "linear"), seeds)
+    return judge_all(experiment.comparisons, planned_values(experiment, metric), seeds)
 
 
-def over_both(experiment: Experiment, comparison: Comparison) -> str:
+def over_both(experiment: Experiment, place: int) -> str:
     """Interval of a comparison over seeds and images; "" where runs did not keep their images."""
-    evidence = committed(experiment.scale)
+    evidence, comparison = committed(experiment.scale), experiment.comparisons[place]
     recipes, rows = experiment.rows(evidence.base), []
     if not comparison.weights.keys() <= recipes.keys():  # a row waits for its learning rate
         return ""
     for name in comparison.weights:
         runs = evidence.records_for(Row(recipes[name])).items()
-        images = {seed: right_images(record, "linear") for seed, record in runs}
+        images = {seed: right_images(record, PRIMARY) for seed, record in runs}
         rows.append({seed: right for seed, right in images.items() if right is not None})
     seeds = experiment.planned_seeds(comparison)
-    interval = interval_over_both(rows, list(comparison.weights.values()), seeds)
+    several = together(place, len(experiment.comparisons))
+    interval = interval_over_both(rows, list(comparison.weights.values()), seeds, several)
     return "" if interval is None else "[{:+.2f}, {:+.2f}]".format(*interval)
 
 
@@ -77,8 +85,10 @@ def met(comparison: Comparison, verdict: Verdict) -> str:
     return "as predicted" if low <= verdict.mean <= high else "missed"
 
 
-def comparison_line(rank: str, comparison: Comparison, verdict: Verdict) -> list[str]:
-    """A comparison with what was predicted and what came out."""
+def comparison_line(
+    rank: str, comparison: Comparison, verdict: Verdict, by_knn: Verdict
+) -> list[str]:
+    """A comparison with what was predicted and what came out, also by kNN."""
     predicted, low, high = comparison.predicted
     ended = verdict.n == verdict.planned
     return [
@@ -88,6 +98,7 @@ def comparison_line(rank: str, comparison: Comparison, verdict: Verdict) -> list
         f"{points(verdict)} n={verdict.n}" if ended else so_far(verdict.n, verdict.planned),
         f"**{verdict.status}**",
         met(comparison, verdict) if ended else "–",
+        f"{points(by_knn)}, {by_knn.status}" if ended else "–",
     ]
 
 
@@ -96,10 +107,19 @@ def comparisons(name: str) -> str:
     experiment = EXPERIMENTS[name]
     if not experiment.comparisons:
         return ""
-    header = ["rank", "comparison", "predicted", f"measured, {INTERVAL}", "verdict", "prediction"]
+    header = [
+        "rank",
+        "comparison",
+        "predicted",
+        f"measured, {INTERVAL}",
+        "verdict",
+        "prediction",
+        "by kNN",
+    ]
     ranks = ["primary", *(["secondary"] * (len(experiment.comparisons) - 1))]
-    lines = list(map(comparison_line, ranks, experiment.comparisons, verdicts(name)))
-    intervals = [over_both(experiment, comparison) for comparison in experiment.comparisons]
+    judged = (verdicts(name, metric) for metric in JUDGED)
+    lines = list(map(comparison_line, ranks, experiment.comparisons, *judged))
+    intervals = [over_both(experiment, place) for place in range(len(lines))]
     if any(intervals):
         header.append("over seeds and images")
         lines = [[*line, interval] for line, interval in zip(lines, intervals, strict=True)]
@@ -109,7 +129,7 @@ def comparisons(name: str) -> str:
 def section(name: str) -> str:
     """Rows and comparisons of an experiment, as Markdown."""
     experiment = EXPERIMENTS[name]
-    linear, knn = (planned_values(experiment, metric) for metric in ("linear", "knn"))
+    linear, knn = (planned_values(experiment, metric) for metric in JUDGED)
     planned = {row: len(experiment.seeds_for(row)) for row in linear}
     rows = [[row, cell(linear[row], n), cell(knn[row], n)] for row, n in planned.items()]
     cells = markdown_table(["row", "linear probe, %", "kNN, %"], rows) if rows else ""
@@ -127,7 +147,7 @@ def state(name: str) -> str:
     """Of an experiment, in a few words: the primary verdict, or how much has been run."""
     experiment = EXPERIMENTS[name]
     jobs = experiment.jobs(committed(experiment.scale).base)
-    done = sum(map(len, planned_values(experiment, "linear").values()))
+    done = sum(map(len, planned_values(experiment, PRIMARY).values()))
     if done < len(jobs) or not jobs:
         return f"{done} of {len(jobs)} runs" if jobs else "waits for its learning rates"
     if not experiment.comparisons:

@@ -15,7 +15,7 @@ import numpy as np
 
 from eqco.artifacts.record import Record
 from eqco.evaluation.metrics import unpacked
-from reproductions.statistics.verdicts import LEVEL
+from reproductions.statistics.verdicts import level_of
 
 DRAWS = 2000
 
@@ -39,7 +39,10 @@ def right_images(record: Record, metric: str) -> np.ndarray | None:
 
 
 def interval_over_both(
-    rows: Sequence[Mapping[int, np.ndarray]], weights: Sequence[float], seeds: Sequence[int]
+    rows: Sequence[Mapping[int, np.ndarray]],
+    weights: Sequence[float],
+    seeds: Sequence[int],
+    simultaneous: int = 1,
 ) -> tuple[float, float] | None:
     """95 % interval of a weighted sum of accuracies over seeds and images, points.
 
@@ -47,6 +50,7 @@ def interval_over_both(
         rows: which images are right, bool, shape (M,), by seed, of each row.
         weights: of the rows.
         seeds: those to use.
+        simultaneous: as of `reproductions.statistics.verdicts.judge`.
 
     Returns:
         The percentiles of `DRAWS` bootstrap means; None where a row lacks one of the seeds.
@@ -63,5 +67,6 @@ def interval_over_both(
     for draw in range(DRAWS):
         drawn = generator.multinomial(number, np.full(number, 1 / number)) @ points / number
         means[draw] = drawn[generator.integers(images, size=images)].mean()
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    level = level_of(simultaneous)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -75,6 +75,11 @@ class Verdict:
     passed_by_infonce: bool = False
 
     @property
+    def alone(self) -> tuple[float, float]:
+        """95 % interval of the mean as if it were the only one, by which predictions are judged."""
+        return t_interval(self.mean, self.sd, self.n)
+
+    @property
     def count(self) -> str:
         """`n=5`, or `n=3 of 5` before the planned number of seeds."""
         return f"n={self.n}" if self.n == self.planned else f"n={self.n} of {self.planned}"
@@ -99,13 +104,25 @@ def weighted_sums(
     return sums
 
 
-def mean_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """Two-sided t-interval of the mean; nan below two values."""
-    if len(values) < 2:
+def t_interval(mean: float, sd: float, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """Two-sided t-interval of the mean of n values; nan below two."""
+    if n < 2:
         return math.nan, math.nan
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1)
-    half /= math.sqrt(len(values))
-    return float(values.mean() - half), float(values.mean() + half)
+    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * sd / math.sqrt(n)
+    return mean - half, mean + half
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float]:
+    """95 % t-interval of the mean of some values; nan below two."""
+    n = len(values)
+    return (
+        t_interval(float(values.mean()), float(values.std(ddof=1)), n) if n > 1 else (math.nan,) * 2
+    )
+
+
+def level_of(simultaneous: int) -> float:
+    """Level of each of several intervals that hold simultaneously at 95 % (Bonferroni)."""
+    return 1 - (1 - LEVEL) / simultaneous
 
 
 def interval_status(interval: tuple[float, float], low: float, high: float) -> str:
@@ -127,16 +144,12 @@ def judge(
         simultaneous: number of claims whose intervals hold simultaneously.
     """
     n = len(sums)
-    interval = mean_interval(sums, 1 - (1 - LEVEL) / simultaneous)
+    mean = float(sums.mean()) if n else math.nan
+    sd = float(sums.std(ddof=1)) if n > 1 else math.nan
+    interval = t_interval(mean, sd, n, level_of(simultaneous))
     decided = n >= max(planned, LEAST_SEEDS)
-    return Verdict(
-        interval_status(interval, low, high) if decided else OPEN,
-        float(sums.mean()) if n else math.nan,
-        float(sums.std(ddof=1)) if n > 1 else math.nan,
-        *interval,
-        n,
-        planned,
-    )
+    status = interval_status(interval, low, high) if decided else OPEN
+    return Verdict(status, mean, sd, *interval, n, planned)
 
 
 def unless_passed(verdict: Verdict, infonce: Verdict) -> Verdict:
@@ -144,6 +157,11 @@ def unless_passed(verdict: Verdict, infonce: Verdict) -> Verdict:
     if verdict.status == HOLDS and infonce.status == HOLDS:
         return replace(verdict, status=OPEN, passed_by_infonce=True)
     return verdict
+
+
+def together(place: int, comparisons: int) -> int:
+    """With how many, itself counted, the interval of a comparison holds; 0 is the primary one."""
+    return comparisons - 1 if place else 1
 
 
 def judge_all(
@@ -162,7 +180,7 @@ def judge_all(
             comparison.low,
             comparison.high,
             len(planned),
-            simultaneous=len(comparisons) - 1 if place else 1,
+            simultaneous=together(place, len(comparisons)),
         )
         for place, (comparison, planned) in enumerate(zip(comparisons, seeds, strict=True))
     ]

@@ -52,10 +52,11 @@ def judge_claims(table: Table, values: Values, planned: int | None = None) -> di
 
 
 def inside(claim: Claim, verdict: Verdict | None) -> bool | None:
-    """Whether the predicted points lie in the interval; None without a prediction or interval."""
+    """Whether the predicted points lie in `Verdict.alone`; None without either."""
     if claim.predicted is None or verdict is None or verdict.n < LEAST_SEEDS:
         return None
-    return verdict.low <= claim.predicted <= verdict.high
+    low, high = verdict.alone
+    return low <= claim.predicted <= high
 
 
 def predicted_losses(claims: Sequence[Claim], full: Row) -> dict[str, float]:

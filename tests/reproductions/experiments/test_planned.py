@@ -90,8 +90,9 @@ def test_the_front_page_has_the_confirmation_when_its_last_run_is_there(
     assert readme.photographs_sentence() == ""
     values["EqCo 16"][7] = 64.3
     sentence = readme.photographs_sentence()
-    assert "change InfoNCE's accuracy by -3.0 points, EqCo's by -0.4" in sentence
-    assert "at least half of a loss **holds** over the 8 seeds" in sentence
+    assert "InfoNCE with 16 negatives is 3.0 points below InfoNCE with all" in sentence
+    assert "and EqCo with 16 is 0.4 points below it" in sentence
+    assert "8 seeds: EqCo lies above the middle of these two rows, **holds**" in sentence
 
 
 def test_experiments_of_two_scales_are_refused() -> None:
