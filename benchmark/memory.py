@@ -6,11 +6,9 @@ Prints MiB above what the process held before.
 from __future__ import annotations
 
 import argparse
-import resource
-import sys
+import math
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import torch
 
@@ -21,23 +19,9 @@ from benchmark.inputs import (
     plain_in_batch,
     plain_of_queue,
 )
+from eqco.runtime.memory import peak_memory_mib
 
 CASES = ("ours-few", "ours-all", "plain-all", "ours-queue", "plain-queue")
-
-
-def peak() -> float:
-    """Largest resident memory of this process so far, MiB.
-
-    On Linux `getrusage` would also count the process that started this one.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = status.read_text(encoding="utf-8").splitlines()
-        kilobytes = [line.split()[1] for line in lines if line.startswith("VmHWM")]
-        if kilobytes:
-            return int(kilobytes[0]) / 1024
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / 2**20 if sys.platform == "darwin" else used / 1024
 
 
 def case(name: str, count: int, size: int) -> Callable[[], None]:
@@ -65,9 +49,9 @@ def main() -> None:
     torch.set_num_threads(1)
     case(args.case, 64, 1024)()
     run = case(args.case, args.count, args.queue)
-    before = peak()
+    before = peak_memory_mib() or math.nan
     run()
-    print(round(peak() - before, 1))
+    print(round((peak_memory_mib() or math.nan) - before, 1))
 
 
 if __name__ == "__main__":

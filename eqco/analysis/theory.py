@@ -218,18 +218,3 @@ def limit_loss(
     at = check_temperature(temperature)
     mean = torch.logsumexp(symbols / at + probabilities.log(), dim=0) - positive / at
     return log_one_plus_exp(mean + log_weight(1, alpha))
-
-
-def gaussian_limit(
-    positive: float, mean: float, deviation: float, *, temperature: float, alpha: float
-) -> float:
-    """EqCo with infinitely many negatives of normally distributed similarities.
-
-    e^{s/t} is log-normal: log E e^{s/t} = mean/t + deviation^2 / (2 t^2), and
-    CV^2 = e^{deviation^2 / t^2} - 1, which overflows where deviation / t passes 26.6; the loss has
-    no such limit.
-    """
-    at = check_temperature(temperature)
-    log_mean = (mean - positive) / at + (deviation / at) ** 2 / 2
-    gap = float(log_weight(1, alpha)) + log_mean
-    return max(gap, 0.0) + math.log1p(math.exp(-abs(gap)))

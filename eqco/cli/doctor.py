@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eqco.cli.options import print_json
+from eqco.engine.progress import duration
 from eqco.runtime.cpu import granted_cores
 
 # What each library adds to the losses, which need torch alone.
@@ -126,16 +127,6 @@ def words(findings: dict[str, Any]) -> list[str]:
         findings["data"].items())]  # fmt: skip
 
 
-def price(minutes: float) -> str:
-    """`12 min`, `3.4 h`, `56 days` or `4 years`."""
-    if minutes < 120:
-        return f"{minutes:.0f} min" if minutes >= 10 else f"{minutes:.1f} min"
-    days = minutes / 1440
-    if days < 2:
-        return f"{minutes / 60:.1f} h"
-    return f"{days:.0f} days" if days < 730 else f"{days / 365:.0f} years"
-
-
 def main(options: argparse.Namespace) -> None:
     """Print the report, then the measurement."""
     findings = report(options)
@@ -152,5 +143,5 @@ def main(options: argparse.Namespace) -> None:
         print(f"\n{'scale':15s}{'one run':11s}images/s  precision  images ({options.seconds:g} s)")
         for name, scale in findings["scales"].items():
             rate = f"{scale['images_per_second']:,.{0 if scale['images_per_second'] > 10 else 2}f}"
-            cells = f"{price(scale['minutes']):11s}{rate:>8s}  {scale['precision']:11s}"
+            cells = f"{duration(60 * scale['minutes']):11s}{rate:>8s}  {scale['precision']:11s}"
             print(f"{name:15s}{cells}{IMAGES[name]}")

@@ -12,10 +12,15 @@ Progress = Callable[[str, int, int, float], None]  # stage, step, steps, loss
 
 
 def duration(seconds: float) -> str:
-    """`41 s`, `12 min`, `3.2 h`."""
+    """`41 s`, `12 min`, `3.2 h`, `56 days` or `4 years`."""
     if seconds < 120:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    days = seconds / 86400
+    if days < 3:
+        return f"{seconds / 3600:.1f} h"
+    return f"{days:.0f} days" if days < 730 else f"{days / 365:.0f} years"
 
 
 def curve(losses: Sequence[float]) -> str:

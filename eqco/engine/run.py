@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,19 +26,10 @@ from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
 from eqco.runtime import distributed
+from eqco.runtime.memory import peak_memory_mib
 from eqco.runtime.resumable import ResumableTask
 from eqco.runtime.signals import catching, deferred
 from eqco.runtime.validation import check_folder
-
-
-def peak_memory_mib() -> float | None:
-    """Largest resident memory of this process so far, MiB; None where the system does not say."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def run(

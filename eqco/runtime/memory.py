@@ -1,12 +1,31 @@
-"""Report too little memory before torch is loaded, which would abort the process."""
+"""Peak memory, and too little of it: told before torch is loaded, which would abort the process."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 # What a command does first: load torch, and start its threads.
 START = "import torch; torch.ones(256, 256) @ torch.ones(256, 256)"
+
+
+def peak_memory_mib() -> float | None:
+    """Largest resident memory of this process so far, MiB; None where the system does not say.
+
+    On Linux `getrusage` would also count the process that started this one.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**10
+    except (OSError, StopIteration):
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def limit_of_addresses() -> int | None:

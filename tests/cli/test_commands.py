@@ -9,7 +9,7 @@ import pytest
 
 from eqco.__main__ import main
 from eqco.cli import parser, train
-from eqco.cli.doctor import ADDS, price
+from eqco.cli.doctor import ADDS
 from eqco.engine import precision
 from eqco.engine.throughput import SIZES
 from eqco.recipe import BASES, IMAGES
@@ -123,9 +123,3 @@ def test_doctor_works_with_torch_alone_and_says_what_is_missing(missing: list[st
 def test_every_timed_scale_says_what_its_images_are() -> None:
     assert SIZES.keys() <= IMAGES.keys() == BASES.keys()
     assert all(1 < len(words.split()) <= 6 for words in IMAGES.values())
-
-
-def test_prices_are_in_minutes_hours_or_days() -> None:
-    assert [price(each) for each in (1.25, 12, 150, 80_000)] == [
-        "1.2 min", "12 min", "2.5 h", "56 days",
-    ]  # fmt: skip

@@ -35,7 +35,15 @@ def test_a_log_says_where_a_run_is_and_how_long_it_takes(
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.4, "0 s"), (119.4, "119 s"), (121, "2 min"), (7100, "118 min"), (9000, "2.5 h")],
+    [
+        (0.4, "0 s"),
+        (119.4, "119 s"),
+        (121, "2 min"),
+        (7100, "118 min"),
+        (9000, "2.5 h"),
+        (4.8e6, "56 days"),
+        (1.3e8, "4 years"),
+    ],
 )
 def test_durations_have_the_unit_that_fits(seconds: float, text: str) -> None:
     assert duration(seconds) == text

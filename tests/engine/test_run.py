@@ -11,7 +11,7 @@ import torch
 
 from eqco.artifacts.record import Record
 from eqco.config import Machine
-from eqco.engine.run import peak_memory_mib, run, train_and_probe, untrained
+from eqco.engine.run import run, train_and_probe, untrained
 from reproductions.scales import SCALES
 from tests.engine.test_pretrain import RECIPE, machine_in
 
@@ -73,10 +73,3 @@ def test_an_untrained_run_is_the_same_for_every_row(machine: Machine, tmp_path: 
     assert record.steps == 0
     assert record.curve == {"step": [], "loss": []}
     assert "untrained" in record.run_id
-
-
-def test_the_peak_memory_of_this_process_is_known() -> None:
-    peak = peak_memory_mib()
-    if peak is None:
-        pytest.skip("this system does not tell")
-    assert 100 < peak < 100_000  # torch alone takes more than 100 MiB

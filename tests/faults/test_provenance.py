@@ -22,8 +22,6 @@ from reproductions.reports.html.runs import marks
 from reproductions.results import compare
 from tests.synthetic import changed, make_record
 
-Place = Callable[[str], Path]
-
 
 def git(folder: Path, *words: str) -> str:
     """Run git in a folder, as somebody."""

@@ -255,19 +255,6 @@ def test_closed_forms_are_finite_and_right_at_the_rim(seed: int, t: float, alpha
 
 
 @with_examples
-def test_the_limit_of_normal_similarities_does_not_overflow(
-    seed: int, t: float, alpha: float
-) -> None:
-    mean, deviation = -0.01 * seed, 0.02 * seed
-    ours = theory.gaussian_limit(0.5, mean, deviation, temperature=t, alpha=alpha)
-    with localcontext(DIGITS):
-        at = Decimal(t)
-        log_mean = (Decimal(mean) - Decimal("0.5")) / at + (Decimal(deviation) / at) ** 2 / 2
-        right = float(log1p(Decimal(alpha) * log_mean.exp()))
-    assert ours == pytest.approx(right, rel=1e-14 * (1 + 2 / t**2), abs=1e-320)
-
-
-@with_examples
 def test_a_diagnosis_is_finite_at_the_rim(seed: int, t: float, alpha: float) -> None:
     dtype = (torch.float32, torch.float64)[seed % 2]
     diagnosis = diagnose(

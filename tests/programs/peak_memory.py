@@ -4,8 +4,6 @@ Usage: python -m tests.programs.peak_memory; prints a JSON object of the cases.
 """
 
 import json
-import resource
-import sys
 
 import torch
 import torch.nn.functional as F
@@ -14,16 +12,16 @@ from torch import Tensor, nn
 from eqco.losses import blockwise
 from eqco.losses.similarity import Similarities
 from eqco.methods.moco import MoCo
+from eqco.runtime.memory import peak_memory_mib
 
 SIZE, WIDTH, QUEUE = 4096, 128, 65536
 CASES = ("queue", "batch-few", "queue-all", "batch", "matrix")  # the largest at the end
 BALLAST: list[Tensor] = []
-UNIT = 1024 if sys.platform == "linux" else 1  # bytes in a unit of ru_maxrss
 
 
 def most() -> int:
     """Bytes that this process has held at most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
+    return int((peak_memory_mib() or 0) * 2**20)
 
 
 def fill_up() -> int:

@@ -1,4 +1,7 @@
-"""A new loss, method, data set, probe, scale or table is a function or class and one entry."""
+"""A new loss, probe, metric, scale or table is a function or class and one entry.
+
+Methods and data sets: `tests/test_adding_diffs.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from eqco.artifacts.record import Record
 from eqco.config import Machine
-from eqco.data import SOURCES, DataSource, open_images
-from eqco.data.in_memory import Dataset, hash_tensors
+from eqco.data import open_images
 from eqco.engine.run import run
 from eqco.evaluation import PROBES
 from eqco.evaluation.features import FeatureProbe
@@ -22,8 +23,7 @@ from eqco.losses.functional import reduced
 from eqco.losses.interface import of_similarities
 from eqco.losses.logits import ContrastiveLogits
 from eqco.losses.registry import LOSSES, Loss
-from eqco.methods import METHODS, build
-from eqco.methods.simo import SiMo
+from eqco.methods import METHODS
 from eqco.recipe import Recipe
 from reproductions.__main__ import main
 from reproductions.experiments import grid
@@ -85,51 +85,6 @@ def test_a_loss_is_one_entry(
     assert closing_text(new).count("Hinge") == len(new)
     record = ran(few.recipe, machine, tmp_path)
     assert list(frame([record])["loss_title"]) == ["Hinge"]
-
-
-class Twin(SiMo):
-    """A method that no file of the project has."""
-
-    title = "Twin networks"
-
-
-def test_a_method_is_one_entry(
-    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(METHODS, "twin", Twin)
-    recipe = replace(SHORT, method="twin")
-    assert type(build(recipe, 0, "cpu")) is Twin
-    full = SCALES["glyphs"].baseline("twin")
-    assert (full.method, full.num_negatives) == ("twin", full.available())
-    text = closing_text([Row(SCALES["glyphs"].base), Row(full)])
-    assert {"SiMo", "Twin networks"} <= {line.strip() for line in text.splitlines()}
-    record = ran(recipe, machine, tmp_path)
-    assert record.run_id.startswith("twin-infonce-k15-")
-    assert list(frame([record])["method_title"]) == ["Twin networks"]
-
-
-def noise(part: float, folder: Path) -> Dataset:
-    """Two classes of noise, 24 images to train on and 8 held out."""
-    draw = torch.Generator().manual_seed(0)
-
-    def images(count: int) -> tuple[Tensor, Tensor]:
-        pixels = torch.randint(0, 256, (count, 1, 24, 24), generator=draw, dtype=torch.uint8)
-        return pixels, torch.arange(count) % 2
-
-    parts = (*images(24), *images(8))
-    return Dataset(*parts, num_classes=2, fingerprint=hash_tensors(*parts))
-
-
-def test_a_data_set_is_one_entry(
-    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(SOURCES, "noise", DataSource(noise))
-    recipe = replace(SHORT, data="noise")
-    images = open_images(recipe, 0, machine)
-    assert (images.num_classes, images.shuffle.total) == (2, 24)
-    record = ran(recipe, machine, tmp_path)
-    assert record.steps == 24 // recipe.batch_size
-    assert record.data_fingerprint == noise(1.0, tmp_path).fingerprint
 
 
 class Constant(FeatureProbe):

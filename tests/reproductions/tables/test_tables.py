@@ -30,26 +30,6 @@ def test_names_of_rows_and_claims_are_unique(number: int, scale: str) -> None:
     assert len({row.recipe for row in tested.rows}) == len(tested.rows)
 
 
-PUBLISHED = {  # names of claims and of their rows, by which results were published
-    "infonce-k16-drops": (1, "simo-infonce-k255", "simo-infonce-k16"),
-    "eqco-k16-equals-full": (1, "simo-eqco-k16", "simo-eqco-k255"),
-    "moco-eqco-k16-equals-full": (2, "moco-eqco-k16", "moco-infonce-k1024"),
-    "simclr-infonce-k16-drops": (2, "simclr-infonce-k510", "simclr-infonce-k16"),
-    "simo-k16-holds-up-to-moco": (3, "simo-eqco-k16", "moco-infonce-k1024"),
-    "alpha256-beats-alpha16-k16": (4, "simo-eqco-k16-alpha256", "simo-eqco-k16-alpha16"),
-    "dcl-equals-eqco-k16": (5, "simo-dcl-k16", "simo-eqco-k16"),
-    "dual_temperature-equals-eqco-k16": (5, "simo-dual_temperature-k16", "simo-eqco-k16"),
-    "eqco-k16-independent-beats-shared": (6, "simo-eqco-k16-independent", "simo-eqco-k16-shared"),
-}
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_names_of_claims_and_rows_are_those_of_published_results(name: str) -> None:
-    number, left, right = PUBLISHED[name]
-    claim = table(number, "glyphs").claim(name)
-    assert (claim.left.name, claim.right.name) == (left, right)
-
-
 @pytest.mark.parametrize("number", TABLES)
 def test_a_table_uses_the_data_of_its_base(number: int) -> None:
     base = Recipe(weight_decay=0.05)
