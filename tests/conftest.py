@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from torch import Tensor
 
 from eqco.__main__ import main
@@ -24,6 +25,14 @@ FAULTS = Path(__file__).parent / "faults"
 Command = Callable[..., str]
 Outcome = tuple[int, str]
 Sessions = Callable[[list[list[str]], Path], list[Outcome]]
+
+
+settings.register_profile("same", derandomize=True, database=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw the same examples in every run, but others each time with --long."""
+    settings.load_profile("default" if config.getoption("--long") else "same")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

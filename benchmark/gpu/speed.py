@@ -40,7 +40,7 @@ def matrix_rate(report: Any) -> dict[str, Any]:
         torch.backends.cuda.matmul.allow_tf32 = fast
         seconds = seconds_per_call(partial(torch.mm, a, b), report.device, rounds=5)
         torch.backends.cuda.matmul.allow_tf32 = allowed
-        rates[name] = round(2 * side**3 / seconds / 1e12, 3)  # type: ignore[assignment]
+        rates[name] = float(f"{2 * side**3 / seconds / 1e12:.4g}")  # type: ignore[assignment]
     return rates
 
 

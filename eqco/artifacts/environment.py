@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,29 +27,26 @@ def git(*arguments: str) -> str | None:
     env = {name: value for name, value in os.environ.items() if name not in OF_GIT}
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=PACKAGE, env=env, capture_output=True, timeout=10, check=True
+            ["git", *arguments], cwd=PACKAGE, env=env, capture_output=True, timeout=60, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.decode(errors="replace").strip()
 
 
-def commit() -> str | None:
-    """The commit that this package is of; None where git does not track its files.
+@cache
+def source() -> tuple[str | None, bool | None]:
+    """The commit that this package is of, and whether its files differ from it.
 
-    A copy may lie inside another repository, whose commit says nothing about it.
+    Asked once a process, when its first run starts: what is committed later is not what it runs.
+    Both are None where git does not track the package's files. A copy may lie inside another
+    repository, whose commit says nothing about it.
     """
     if git("ls-files", "--error-unmatch", "--", "__init__.py") is None:
-        return None
-    return git("rev-parse", "HEAD")
-
-
-def dirty() -> bool | None:
-    """Whether the package's files differ from their commit; None where git does not tell."""
-    if commit() is None:
-        return None
+        return None, None
+    commit = git("rev-parse", "HEAD")
     changed = git("status", "--porcelain", "--untracked-files=no", "--", "*.py")
-    return None if changed is None else bool(changed)
+    return commit, None if commit is None or changed is None else bool(changed)
 
 
 def installed(name: str) -> str:
@@ -79,6 +77,7 @@ def tf32() -> dict[str, bool]:
 def provenance(machine: Machine) -> dict[str, Any]:
     """Device, threads, versions and commit of this process; what is unknown is None."""
     cuda = machine.device.startswith("cuda")
+    commit, dirty = source()
     return {
         **({"tf32": tf32()} if cuda else {}),
         "device": torch.cuda.get_device_name() if cuda else processor(),
@@ -91,6 +90,6 @@ def provenance(machine: Machine) -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.system(),
         "versions": {name: installed(name) for name in LIBRARIES},
-        "commit": commit(),
-        "dirty": dirty(),
+        "commit": commit,
+        "dirty": dirty,
     }

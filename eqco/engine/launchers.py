@@ -27,7 +27,7 @@ from eqco.engine.slurm import outside_of_a_job, remember
 from eqco.recipe import Recipe
 from eqco.runtime import distributed
 from eqco.runtime.files import check_locks, check_writable
-from eqco.runtime.signals import Stopped, catching
+from eqco.runtime.signals import Stopped, catching, deferred
 from eqco.runtime.validation import TrainingError, check_name
 
 LAUNCHERS = ("here", "torchrun", "slurm")
@@ -139,17 +139,21 @@ def wait_for(command: list[str]) -> int:
 
     In a session of its own it gets Ctrl-C once, from here: a second one would end it at once.
     """
-    child = subprocess.Popen(command, start_new_session=True)
-    torchruns.append(child)
+    child = None
     try:
+        with deferred():
+            child = subprocess.Popen(command, start_new_session=True)
+            torchruns.append(child)
         while (status := child.poll()) is None:  # `wait` could not be interrupted by `end`
             time.sleep(0.05)
         return status
     except BaseException as error:
-        end(child, getattr(error, "number", SIGTERM))
+        if child is not None:
+            end(child, getattr(error, "number", SIGTERM))
         raise
     finally:
-        torchruns.remove(child)
+        if child is not None:
+            torchruns.remove(child)
 
 
 def end(child: subprocess.Popen[bytes], number: int) -> None:

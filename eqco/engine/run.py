@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from eqco.analysis.diagnosis import describe
+from eqco.artifacts.environment import source
 from eqco.artifacts.record import Record, now
 from eqco.artifacts.run_files import Run
 from eqco.config import LATER, Machine
@@ -96,6 +97,7 @@ def train_and_probe(run: Run, progress: Progress | None) -> Record | None:
     """Pretrain, probe and describe: the record of a run, not yet written; of the first process."""
     recipe, seed, machine = run.recipe, run.seed, run.machine
     started, clock = now(), time.monotonic()
+    source()  # before anybody commits something else
     images = open_images(recipe, seed, machine)
     distributed.wait()  # a slow disk is no dead process
     trainer = pretrain(run, images, progress)

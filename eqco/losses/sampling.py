@@ -137,7 +137,8 @@ def draw_columns(
     check_count(num_negatives, available, draws)
     if num_negatives == available:
         return None
-    if torch.compiler.is_compiling():
+    # `is_compiling` would also say that another thread compiles, while this one draws ahead.
+    if torch.compiler.is_dynamo_compiling() or torch.compiler.is_exporting():
         if generator is not None:
             raise RuntimeError("torch.compile needs generator=None: it traces torch's own alone")
         scores = torch.rand(len(place), available, device=place.device)

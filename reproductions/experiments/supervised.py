@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from eqco.artifacts.environment import commit
+from eqco.artifacts.environment import source
 from eqco.cli.errors import run_cli
 from eqco.config import Machine
 from eqco.data import open_images
@@ -62,12 +62,13 @@ def train_with_labels(recipe: Recipe, seed: int, images: InMemory) -> nn.Module:
 
 def measure(scale: str, recipe: Recipe, seed: int, machine: Machine) -> dict[str, object]:
     """A line of the file: the metrics of one run, percent."""
+    commit, _ = source()
     images = open_images(recipe, seed, machine)
     assert isinstance(images, InMemory)
     backbone = train_with_labels(recipe, seed, images)
     metrics = FeatureProbe(backbone, images, recipe, seed, machine).metrics()
     identity = {"scale": scale, "backbone": recipe.backbone, "epochs": recipe.epochs, "seed": seed}
-    return {**identity, **metrics, "commit": commit()}
+    return {**identity, **metrics, "commit": commit}
 
 
 @cache

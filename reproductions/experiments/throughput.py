@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from eqco.artifacts.environment import provenance
+from eqco.artifacts.environment import provenance, source
 from eqco.artifacts.record import now
 from eqco.artifacts.run_files import Run
 from eqco.config import Machine
@@ -49,6 +49,7 @@ def throughput(recipe: Recipe, tree: ImageTree, machine: Machine, steps: int) ->
     Raises:
         TrainingError: the batch does not fit the tree or the processes.
     """
+    source()
     size, rates = recipe.batch_size, dict[str, float]()
     per_epoch = max(1, len(tree.train) // size)
     enough = -(-(WARM_UP + steps) * (STEPS_AT_ONCE + 1) // per_epoch)

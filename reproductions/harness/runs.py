@@ -22,6 +22,7 @@ from reproductions.harness.launching import launched, write_job
 from reproductions.harness.session import Session
 
 PAUSE = 0.2  # seconds before a run that another process of this session holds is tried again
+PATIENCE = 50  # tries while nobody says that he holds it
 Train = Callable[[Recipe, int], Record | None]
 
 
@@ -57,8 +58,8 @@ def obtain_record(session: Session, display: Display, job: Run, test: pytest.Ite
             return train_or_launch(session, display, job)
         except Busy as error:
             holder = job.holder()  # "" while it is just taking or leaving the run
-            unnamed += not holder
-            if not own or holder not in ("", own) or unnamed > 10:
+            unnamed = 0 if holder else unnamed + 1
+            if not own or holder not in ("", own) or unnamed > PATIENCE:
                 give_up(session, test, job, error)
             time.sleep(PAUSE)
 

@@ -66,9 +66,7 @@ def start_and_kill_a_worker(order: Run) -> None:
     command = torchrun_command(order.write_job(), 2)
     launched = start(*command[1:], stdout=subprocess.DEVNULL)
     wait_until(order.checkpoint.exists)
-    workers = subprocess.run(
-        ["pgrep", "-P", str(launched.pid)], capture_output=True, text=True, check=True
-    ).stdout.split()
+    workers = Path(f"/proc/{launched.pid}/task/{launched.pid}/children").read_text().split()
     os.kill(int(workers[-1]), signal.SIGKILL)
     assert launched.wait(timeout=120) != 0
     assert order.record() is None, "the run ended before a worker was killed"

@@ -84,4 +84,4 @@ def test_a_killed_process_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
         child.kill()
         child.communicate()
         usable = [each for each in (tmp_path / "work.pt", before) if each.exists()]
-        assert step_of(usable[0]) > 1
+        assert step_of(usable[0]) >= 1

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from eqco.artifacts import environment
-from eqco.artifacts.environment import provenance
+from eqco.artifacts.environment import provenance, source
 from eqco.artifacts.record import Record
 from eqco.artifacts.record_schema import MACHINE
 from eqco.cli.show import in_words
@@ -33,7 +33,7 @@ def git(folder: Path, *words: str) -> str:
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A package's folder inside a repository that tracks another file."""
     folder = tmp_path / "home" / "eqco"
     (folder / "runs").mkdir(parents=True)
@@ -44,7 +44,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(tmp_path / "home", "add", "other.py")
     git(tmp_path / "home", "commit", "-qm", "one")
     monkeypatch.setattr(environment, "PACKAGE", folder)
-    return folder
+    yield folder
+    source.cache_clear()
 
 
 def test_tf32_is_told_of_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +57,8 @@ def test_tf32_is_told_of_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def commit_and_dirty() -> tuple[str | None, bool | None]:
-    """Commit and dirty of a record that is made now."""
+    """Commit and dirty of a record that a process makes which starts now."""
+    source.cache_clear()
     found = provenance(Machine())
     return found["commit"], found["dirty"]
 
@@ -75,6 +77,7 @@ def test_the_commit_of_tracked_files_is_named_and_their_changes_are_seen(package
     (package.parent / "other.py").write_text("b = 2\n")  # not of the package
     assert commit_and_dirty() == (head, False)
     (package / "__init__.py").write_text("a = 2\n")  # above the folder of record.py
+    assert source() == (head, False)  # of this process, which runs what it has imported
     assert commit_and_dirty() == (head, True)
 
 

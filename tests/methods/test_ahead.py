@@ -43,6 +43,8 @@ def test_training_is_the_same_to_the_bit_also_after_a_resume(method: str) -> Non
     assert [resumed.advance() for _ in range(2)] == further
     for name, value in plain.method.state_dict().items():
         assert torch.equal(value, resumed.method.state_dict()[name])
+    for work in (ahead, resumed):  # no thread draws while the next test counts
+        work.method.ahead.threads.shutdown()
 
 
 def test_after_the_first_step_only_threads_draw(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from eqco.artifacts.environment import commit
+from eqco.artifacts.environment import source
 from eqco.artifacts.record import now
 from eqco.engine.progress import duration
 from eqco.runtime.files import write_atomically
@@ -123,7 +123,7 @@ def context(folder: Path, shown: Path | None) -> dict[str, Any]:
         "paper": PAPER,
         "least_seeds": LEAST_SEEDS,
         "written": now(),
-        "commit": (commit() or "")[:10],
+        "commit": (source()[0] or "")[:10],
     }
 
 
