@@ -93,7 +93,9 @@ def test_links_lead_to_files(page: Path) -> None:
 
 
 def test_the_front_page_answers_first() -> None:
-    first = "\n".join(README.splitlines()[:15])
+    lines = README.splitlines()
+    assert any(line.startswith("**In short:** ") for line in lines[:15])
+    first = "\n".join(lines[:20])
     assert re.search(r"\[-?\d+\.\d, -?\d+\.\d\] \(simultaneous 95 % interval, \d+ seeds\)", first)
 
 

@@ -161,7 +161,7 @@ def test_the_answer_and_the_claims_have_the_numbers_of_the_verdicts() -> None:
     assert better
     assert level
     assert f"loses {falls.mean:.1f} points" in readme.answer()
-    given_back = f"wins {better.mean:.1f} of them back [{better.low:.1f}, {better.high:.1f}] (95 %"
+    given_back = f"wins {better.mean:.1f} of them back [{better.low:.1f}, {better.high:.1f}] (sim"
     assert given_back in readme.answer()
     assert f"| C4 | 16 negatives are enough | **{level.status}** at" in readme.paper_claims()
     assert "not run: 2 of 5 rows; `pytest reproductions/ -k table3`" in readme.paper_claims()
