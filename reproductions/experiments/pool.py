@@ -21,7 +21,7 @@ from eqco.artifacts.run_files import Busy, Run
 from eqco.data.dataloader import without_main
 from eqco.engine.progress import Progress, duration
 from eqco.engine.run import run
-from eqco.runtime.signals import Stopped, catching, deferred, signals_blocked, unblock_signals
+from eqco.runtime.signals import Stopped, catching, signals_blocked, unblock_signals
 from eqco.runtime.text import plain
 from reproductions.results.records import Records
 
@@ -169,7 +169,7 @@ def listen(readers: Sequence[Connection], show: Show) -> None:
     while open_readers:
         for reader in cast(list[Any], wait(open_readers)):
             try:
-                with deferred():  # half a message is none
+                with signals_blocked():  # half a message is none
                     message = reader.recv()
             except (EOFError, OSError):  # the process has ended
                 open_readers.remove(reader)
