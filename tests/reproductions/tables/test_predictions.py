@@ -78,3 +78,9 @@ def test_numbers_of_draws(k: int, available: int, draws: list[int]) -> None:
 def test_rows_of_a_claim_differ_in_what_it_is_about_alone(number: int, scale: str) -> None:
     for claim in table(number, scale).claims:
         assert varied([claim.left], claim.right.recipe) in ABOUT[number], claim.name
+
+
+def test_a_rate_of_three_digits_is_judged_as_it_is() -> None:
+    tested = table(10, "glyphs", Recipe(learning_rate=0.125))
+    for claim in tested.claims:
+        assert claim.left.recipe.learning_rate == claim.right.recipe.learning_rate == 0.125
