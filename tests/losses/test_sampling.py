@@ -148,3 +148,13 @@ def test_every_key_falls_into_every_draw_equally_often(
         counts.scatter_add_(1, columns.view(3, 2), torch.ones(3, 2))
     for observed in counts:
         assert stats.chisquare(observed.tolist()).pvalue > 1e-4
+
+
+def test_another_thread_that_compiles_does_not_change_a_draw(
+    monkeypatch: pytest.MonkeyPatch, generator: torch.Generator
+) -> None:
+    """torch has one flag for the whole process."""
+    before, given = generator.get_state(), {"total": 3, "place": torch.arange(3)}
+    alone = draw_columns(2, 5, generator, **given)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert torch.equal(draw_columns(2, 5, generator.set_state(before), **given), alone)
