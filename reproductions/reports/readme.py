@@ -78,13 +78,17 @@ def answer(judged: Sequence[tuple[Claim, Verdict]] | None = None, scale: str = G
         return f"**No answer yet.** There are too few records: `{command}` ({cost})."
     base = SCALES[scale].base
     enough = OPEN if level.passed_by_infonce else level.status
-    also = f"; by kNN {by_knn.mean:.1f} [{by_knn.low:.1f}, {by_knn.high:.1f}]" if by_knn else ""
+    also = (
+        f" By kNN it wins {by_knn.mean:.1f} [{by_knn.low:.1f}, {by_knn.high:.1f}]."
+        if by_knn
+        else ""
+    )
     return (
         f"**With SiMo on `{scale}` at learning rate {base.learning_rate:g}, {HEADLINE_K} negatives "
         f"{ENOUGH[enough]}: EqCo {RECOVERED[half.status]}** (last panel). With {HEADLINE_K} "
         f"instead of all {base.num_negatives} negatives, InfoNCE loses {falls.mean:.1f} points of "
         f"accuracy. EqCo wins {better.mean:.1f} of them back [{better.low:.1f}, {better.high:.1f}] "
-        f"(simultaneous 95 % interval, {level.n} seeds){also}."
+        f"(simultaneous 95 % interval, {level.n} seeds).{also}"
     )
 
 
