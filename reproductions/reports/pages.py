@@ -120,17 +120,7 @@ README, GALLERY = ROOT / "README.md", ROOT / "figures" / "README.md"
 LOG = log_pages.LOG / "README.md"
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {
-        "answer": lambda: "\n\n".join(
-            filter(
-                None,
-                (
-                    readme.answer(),
-                    readme.rate_sentence(),
-                    readme.photographs_sentence(),
-                    picture("verdicts", README),
-                ),
-            )
-        ),
+        "answer": lambda: "\n\n".join([*readme.answers(), picture("verdicts", README)]),
         "summary": readme.summary,
         "claims": readme.paper_claims,
     },

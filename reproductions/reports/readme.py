@@ -8,7 +8,7 @@ from statistics import mean
 
 from reproductions.experiments import missing
 from reproductions.experiments.grid import SHARES
-from reproductions.experiments.planned import EXPERIMENTS
+from reproductions.experiments.planned import EXPERIMENTS, PAPER_RATE
 from reproductions.reports.log_pages import has_ended, log_page, planned_values, verdicts
 from reproductions.results.bound_and_gradient import worst
 from reproductions.results.evidence import Evidence, committed, shown_scales
@@ -59,18 +59,15 @@ RECOVERED = {
 }
 
 
-def answer(judged: Sequence[tuple[Claim, Verdict]] | None = None, scale: str = GLYPHS) -> str:
-    """The answer in two sentences, with data, learning rate, interval and n.
+def answer(evidence: Evidence | None = None) -> str:
+    """The answer in a few sentences, with data, learning rate, interval and n.
 
     Args:
-        judged: claims of the first table that tests C1, with their verdicts; None for those of the
-            committed records.
-        scale: of the verdicts.
+        evidence: with a verdict on C1, else the sentence says what makes one; glyphs by default.
     """
-    by_knn = None
-    if judged is None:
-        judged = paper_verdicts("C1")
-        by_knn = few(paper_verdicts("C1", metric=SECOND_METRIC), "better")
+    evidence = evidence or committed(GLYPHS)
+    scale, judged = evidence.scale, paper_verdicts("C1", evidence)
+    by_knn = few(paper_verdicts("C1", evidence, SECOND_METRIC), "better")
     level, better, falls, half = (few(judged, a) for a in ("level", "better", "falls", "recovers"))
     if not (level and better and falls and half):
         command = f"{missing.table_command(first_table('C1'), scale)} --seeds {LEAST_SEEDS}"
@@ -101,14 +98,22 @@ def rate_sentence() -> str:
         return ""
     high_rate, settings = (f"{100 * share.value:.0f} %" for share in shares if share)
     epochs, half = paper.changes["epochs"], verdicts("paper-settings")[0]
+    more = "docs/results.md#does-it-depend-on-the-learning-rate"
     return (
-        f"**It depends on the learning rate.** At {rate:g} EqCo recovers {high_rate} of the lost "
-        f"accuracy. With {paper.training}, but {epochs} epochs, it recovers {settings} at {low:g}, "
-        "where every row is less accurate than at a larger rate. At least half "
+        f"**It depends on the [learning rate]({more}).** At {rate:g} EqCo recovers {high_rate} of "
+        f"the lost accuracy. With {paper.training}, but {epochs} epochs, it recovers {settings} at "
+        f"{low:g}, where every row is less accurate than at a larger rate. At least half "
         f"**{half.status}** over the {half.n} seeds of a "
-        f"[planned experiment](log/{log_page('paper-settings').name}) "
-        "([more](docs/results.md#does-it-depend-on-the-learning-rate))."
+        f"[planned experiment](log/{log_page('paper-settings').name})."
     )
+
+
+def against_all(name: str) -> tuple[str, str]:
+    """Points of InfoNCE and of EqCo with 16 negatives against InfoNCE with all, in words."""
+    rows = planned_values(EXPERIMENTS[name], PRIMARY)
+    full, *few = (mean(rows[row].values()) for row in ("InfoNCE 255", "InfoNCE 16", "EqCo 16"))
+    infonce, eqco = (f"{abs(x - full):.1f} points {'below' if x < full else 'above'}" for x in few)
+    return infonce, eqco
 
 
 def photographs_sentence() -> str:
@@ -117,19 +122,38 @@ def photographs_sentence() -> str:
     if not has_ended(name):
         return ""
     (half, remains), (half_knn, remains_knn) = (verdicts(name, metric)[:2] for metric in JUDGED)
-    rows = planned_values(EXPERIMENTS[name], PRIMARY)
-    full, *few = (mean(rows[row].values()) for row in ("InfoNCE 255", "InfoNCE 16", "EqCo 16"))
-    infonce, eqco = (f"{abs(x - full):.1f} points {'below' if x < full else 'above'}" for x in few)
+    infonce, eqco = against_all(name)
     epochs = SCALES[EXPERIMENTS[name].scale].base.epochs
+    more = "docs/results.md#and-on-real-photographs"
     return (
-        f"**On photographs**, CIFAR-10 with {epochs} epochs and a learning rate chosen for each "
-        f"row, InfoNCE with {HEADLINE_K} negatives is {infonce} InfoNCE with all, and EqCo with "
-        f"{HEADLINE_K} is {eqco} it. Two [planned statements](log/{log_page(name).name}), {half.n} "
-        f"seeds: EqCo lies above the middle of these two rows, **{half.status}** (by kNN "
-        f"{half_knn.status}); EqCo is at most half a point below InfoNCE with all, "
-        f"**{remains.status}** (by kNN {remains_knn.status}; "
-        "[more](docs/results.md#and-on-real-photographs))."
+        f"**On [photographs]({more})**, CIFAR-10 with {epochs} epochs and a learning rate chosen "
+        f"for each row, InfoNCE with {HEADLINE_K} negatives is {infonce} InfoNCE with all, and "
+        f"EqCo with {HEADLINE_K} is {eqco} it. Two [planned "
+        f"statements](log/{log_page(name).name}), {half.n} seeds: EqCo lies above the middle of "
+        f"these two rows, **{half.status}** (by kNN {half_knn.status}); EqCo is at most half a "
+        f"point below InfoNCE with all, **{remains.status}** (by kNN {remains_knn.status})."
+        f"{paper_rate_sentence()}"
     )
+
+
+def paper_rate_sentence() -> str:
+    """What CIFAR-10 says at the paper's learning rate; "" until all planned runs are there."""
+    name = "cifar10-paper-rate"
+    if not has_ended(name):
+        return ""
+    half, half_knn = (verdicts(name, metric)[0] for metric in JUDGED)
+    infonce, eqco = against_all(name)
+    return (
+        f" At the paper's learning rate of {PAPER_RATE:g}, InfoNCE with {HEADLINE_K} is {infonce} "
+        f"InfoNCE with all and EqCo {eqco} it; that EqCo recovers at least half "
+        f"([{half.n} seeds](log/{log_page(name).name})): **{half.status}** (by kNN "
+        f"{half_knn.status})."
+    )
+
+
+def answers() -> list[str]:
+    """The paragraphs of the front page that answer its question from the committed records."""
+    return [words for words in (answer(), rate_sentence(), photographs_sentence()) if words]
 
 
 def summary() -> str:

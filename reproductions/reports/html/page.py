@@ -29,7 +29,7 @@ from reproductions.reports import readme
 from reproductions.reports.figures import PICTURES
 from reproductions.reports.grids import published_grid, row_grid
 from reproductions.reports.html import claims, runs, text
-from reproductions.results.evidence import Evidence, committed, read
+from reproductions.results.evidence import Evidence, committed, read, shown_scales
 from reproductions.results.records import RECORDS, Records
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import LEAST_SEEDS
@@ -40,6 +40,7 @@ ROOT = HERE.parents[2]
 PAPER = "https://arxiv.org/abs/2010.01929"
 LEAD = "verdicts"  # the figure below the answer
 PAGES = {
+    "Results": "docs/results.md",
     "Figures": "figures/README.md",
     "Departures from the paper": "docs/deviations.md",
     "Log": "log/README.md",
@@ -84,6 +85,24 @@ def not_run(evidence: Evidence, folder: Path | None) -> str:
     return f"{count} ({cost}): `pytest reproductions/{words}`"
 
 
+def answers(sources: dict[str, Evidence], shown: Path | None) -> list[str]:
+    """Paragraphs that answer the question: those of the front page, or of a user's records.
+
+    Args:
+        sources: evidence by the name under which the page shows it.
+        shown: the folder of a user's records; None for the committed ones.
+    """
+    if shown or not sources:
+        return [
+            f"**{name}:** {readme.answer(evidence)}"
+            if "committed" in name
+            else readme.answer(evidence)
+            for name, evidence in sources.items()
+        ]
+    others = [evidence for name, evidence in sources.items() if name != readme.GLYPHS]
+    return [*readme.answers(), *map(readme.answer, others)]
+
+
 def context(folder: Path, shown: Path | None) -> dict[str, Any]:
     """What the template is filled with.
 
@@ -95,17 +114,13 @@ def context(folder: Path, shown: Path | None) -> dict[str, Any]:
     with_records = {name: evidence for name, evidence in scales.items() if evidence.records}
     sources = {}
     for name, evidence in with_records.items():
-        if shown or evidence.rows.keys() & evidence.by_recipe.keys():
+        if shown or name in shown_scales():
             sources[name] = evidence
         if shown and committed(name).records:
             sources[f"{name}, committed"] = committed(name)
-    answers = {
-        name: readme.answer(readme.paper_verdicts("C1", evidence), evidence.scale)
-        for name, evidence in sources.items()
-    }
     missing = {name: not_run(evidence, shown) for name, evidence in scales.items()}
     return {
-        "answers": {name: text.inline(words) for name, words in answers.items()},
+        "answers": [text.inline(words) for words in answers(sources, shown)],
         "lead": text.picture(ROOT / "figures" / "out" / f"{LEAD}.png", PICTURES[LEAD]),
         "methods": claims.paper_claims(sources),
         "missing": {name: text.inline(words) for name, words in missing.items() if words},

@@ -12,9 +12,10 @@ import pytest
 from eqco.recipe import Recipe
 from eqco.runtime.text import plain
 from reproductions.__main__ import main
+from reproductions.reports import readme
 from reproductions.reports.html import claims, page, text
 from reproductions.reports.html.runs import ceiling, differences, every_run, marks
-from reproductions.results.evidence import read
+from reproductions.results.evidence import judged_scales, read
 from reproductions.results.records import RECORDS
 from reproductions.statistics.wording import SYMBOLS, status
 from reproductions.tables import table
@@ -22,8 +23,8 @@ from tests.synthetic import changed, make_record
 
 HOSTILE = "<script>alert(1)</script><img src=//evil.example/x onerror=alert(2)>\"'&{{ 7*7 }}"
 FOLDED = [
-    "Every claim", "Tables", "Every run", "Training curves", "Figures", "Departures from the paper",
-    "Log",
+    "Every claim", "Tables", "Every run", "Training curves", "Results", "Figures",
+    "Departures from the paper", "Log",
 ]  # fmt: skip
 SEEDS = 5
 CURVE = {"step": [0.0, 10.0, 20.0], "loss": [5.5, 3.0, 2.0]}
@@ -198,6 +199,15 @@ def test_the_records_of_a_user_stand_beside_the_committed_ones(source: str) -> N
     for head in ("glyphs", "glyphs, committed"):
         assert f'<th scope="col">{head}</th>' in source
     assert "cifar10-quick, committed" not in source
+    assert source.count('<p class="answer">') == 2
+
+
+def test_the_page_of_the_committed_records_answers_as_the_front_page_does() -> None:
+    given = page.context(RECORDS, None)["answers"]
+    shown = [text.inline(words) for words in readme.answers()]
+    assert given[: len(shown)] == shown
+    assert len(given) == len(shown) + len(judged_scales()) - 1
+    assert not [words for words in given if "No answer yet" in words]
 
 
 def test_the_expected_range_of_a_curve_ends_at_log_of_1_plus_alpha() -> None:
