@@ -18,9 +18,9 @@ from eqco.config import Machine
 from eqco.recipe import Recipe
 from eqco.runtime.distributed import rank
 from eqco.runtime.files import (
+    check_locks,
     check_regular,
     check_writable,
-    lock_error,
     read_json,
     remove,
     remove_temporary,
@@ -162,11 +162,10 @@ class Run(NamedTuple):
 
     def refused(self, error: Exception) -> TrainingError:
         """The error of a lock that was not granted: Busy only where another process holds it."""
-        if why := lock_error(self.lock.parent):
-            return TrainingError(
-                f"the disk of {self.lock.parent} has no file locks ({why}): keep checkpoints in a "
-                "folder on another disk"
-            )
+        try:
+            check_locks(self.lock.parent)
+        except ValueError as no_locks:
+            return TrainingError(no_locks)
         if type(error) is not Timeout:
             return TrainingError(f"{self.run_id} cannot be locked ({sentence(error)})")
         return Busy(f"{self.run_id} is being run by another process: wait for it, or stop it")

@@ -15,6 +15,7 @@ from torch import Tensor
 from eqco.config import Machine, Settings
 from eqco.data import in_memory
 from eqco.data.image_folder import (
+    ImageTree,
     identity,
     imagenet_name,
     scan,
@@ -79,26 +80,25 @@ class DataSource:
 
 def tree(
     kind: str,
-    read: Callable[[Path], Any],
+    listed: Callable[[Path], ImageTree],
     content_hash: Callable[[Path], str],
     images: type[in_memory.InMemory] | type[FromFiles],
 ) -> DataSource:
     """A kind of trees that users bring, which a recipe names by their content."""
-    return DataSource(
-        lambda _, folder: read(folder),
-        lambda folder: f"{kind}:{content_hash(folder)}",
-        images,
-        True,
-    )
+
+    def opened(_: float, folder: Path) -> in_memory.Dataset | ImageTree:
+        return listed(folder) if images is FromFiles else in_memory.read_tree(listed(folder))
+
+    return DataSource(opened, lambda folder: f"{kind}:{content_hash(folder)}", images, True)
 
 
 SOURCES: dict[str, DataSource] = {
     "glyphs": DataSource(lambda part, _: in_memory.glyph_set(part)),
     "cifar10": DataSource(lambda _, folder: in_memory.cifar10_set(folder)),
-    "folder": tree("folder", in_memory.folder_set, identity, in_memory.InMemory),
+    "folder": tree("folder", scan, identity, in_memory.InMemory),
     "imagenet": DataSource(lambda _, folder: scan(folder), imagenet_name, FromFiles),
     "part": tree("part", scan, identity, FromFiles),
-    "images": tree("images", in_memory.unlabelled_set, unlabelled_identity, in_memory.InMemory),
+    "images": tree("images", scan_unlabelled, unlabelled_identity, in_memory.InMemory),
     "files": tree("files", scan_unlabelled, unlabelled_identity, FromFiles),
 }
 

@@ -20,7 +20,7 @@ from eqco.config import Machine, Settings
 from eqco.data import glyphs
 from eqco.data.augmentations import MILD, VIEWS, normalise, two_views
 from eqco.data.decode import picture
-from eqco.data.image_folder import ImageTree, scan, scan_unlabelled
+from eqco.data.image_folder import ImageTree
 from eqco.runtime.files import locked_folder
 from eqco.runtime.rng import Shuffle, generator_for, sample_rows, view_slices
 from eqco.runtime.transfer import to_device
@@ -159,24 +159,13 @@ def read_images(paths: Sequence[Path], side: int) -> Tensor:
     return torch.from_numpy(pixels)
 
 
+@cache
 def read_tree(tree: ImageTree) -> Dataset:
-    """The images of a tree, resized to 32 pixels."""
+    """The images of a tree, resized to 32 pixels; without held-out ones where it has none."""
     images = read_images(tree.train.paths() + tree.held_out.paths(), SIDE)
     split = len(tree.train)
     parts = (images[:split], tree.train.labels, images[split:], tree.held_out.labels)
     return Dataset(*parts, tree.num_classes, hash_tensors(*parts))
-
-
-@cache
-def folder_set(folder: Path) -> Dataset:
-    """An image tree `train/CLASS/*`, `val|test/CLASS/*`, resized to 32 pixels."""
-    return read_tree(scan(folder))
-
-
-@cache
-def unlabelled_set(folder: Path) -> Dataset:
-    """Every image below a folder, resized to 32 pixels; one class, nothing held out."""
-    return read_tree(scan_unlabelled(folder))
 
 
 class InMemory:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from eqco.config import Machine, Settings
 from eqco.data.augmentations import AFTER_CROP, VIEW_NAMES, normalise, two_views
@@ -116,19 +116,11 @@ class CenterCropDataset(Dataset[tuple[Tensor, int]]):
         return self.transform(decode(self.split.path(index))), int(self.split.labels[index])
 
 
-class StepBatchSampler(Sampler[list[tuple[int, int]]]):
+def step_batches(shuffle: Shuffle, first: int, last: int) -> Iterator[list[tuple[int, int]]]:
     """Batches of (epoch, index) of this process for the steps `first` to `last` - 1."""
-
-    def __init__(self, shuffle: Shuffle, first: int, last: int) -> None:
-        self.shuffle, self.first, self.last = shuffle, first, last
-
-    def __len__(self) -> int:
-        return self.last - self.first
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for step in range(self.first, self.last):
-            epoch, rows = self.shuffle.rows(step)
-            yield [(epoch, index) for index in rows.tolist()]
+    for step in range(first, last):
+        epoch, rows = shuffle.rows(step)
+        yield [(epoch, index) for index in rows.tolist()]
 
 
 class FromFiles:
@@ -168,7 +160,7 @@ class FromFiles:
 
     def views(self, step: int) -> tuple[Tensor, Tensor]:
         if step != self.next_step:  # a run begins, or continues from a checkpoint
-            steps = StepBatchSampler(self.shuffle, step, self.last)
+            steps = step_batches(self.shuffle, step, self.last)
             self.ahead = loader(self.crops, self.machine, batch_sampler=steps)
         self.next_step = step + 1
         crops, _ = next(self.ahead)  # (n, 2, 3, S, S)
@@ -204,6 +196,6 @@ class FromFiles:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Random crops (n, 3, S, S), uint8, and labels of the steps `first` to `last` - 1."""
         crops = replace(self.crops, names=("probe",), crop_scale=PROBE_CROP_SCALE, flip=True)
-        steps = StepBatchSampler(shuffle, first, last)
+        steps = step_batches(shuffle, first, last)
         for images, labels in loader(crops, self.machine, batch_sampler=steps):
             yield images[:, 0], labels

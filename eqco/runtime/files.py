@@ -144,21 +144,23 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
-def lock_error(folder: Path) -> str:
-    """Why a file of a folder cannot be locked; "" where it can.
+def check_locks(folder: Path) -> None:
+    """Raise ValueError where the disk of a folder, which can be written, has no file locks.
 
-    The file is new, so that nobody else can hold its lock.
+    The file that is locked is new, so that nobody else can hold its lock.
     """
     try:
         import fcntl
     except ImportError:  # Windows locks files of every disk
-        return ""
+        return
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".lock.") as stream:
         try:
             fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            return error.strerror or str(error)
-    return ""
+            raise ValueError(
+                f"the disk of {folder} has no file locks ({error.strerror or error}), which keep "
+                "two processes from one run: use a folder on another disk"
+            ) from error
 
 
 @contextmanager
@@ -174,12 +176,3 @@ def locked_folder(folder: Path) -> Iterator[None]:
     check_regular(folder / ".lock", empty=True)
     with FileLock(folder / ".lock"):
         yield
-
-
-def check_locks(folder: Path) -> None:
-    """Raise ValueError where the disk of a folder, which can be written, has no file locks."""
-    if why := lock_error(folder):
-        raise ValueError(
-            f"the disk of {folder} has no file locks ({why}), which keep two processes from one "
-            "run: use a folder on another disk"
-        )

@@ -21,7 +21,7 @@ from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data.dataloader import loader
 from eqco.data.image_folder import ImageTree, scan
-from eqco.data.streaming import FromFiles, StepBatchSampler
+from eqco.data.streaming import FromFiles, step_batches
 from eqco.engine.launchers import choose_device
 from eqco.engine.pretrain import Pretraining
 from eqco.engine.run import settings_of_torch
@@ -64,10 +64,8 @@ def throughput(recipe: Recipe, tree: ImageTree, machine: Machine, steps: int) ->
         rates[name] = round(images / taken, 2)
 
     ahead = WARM_UP + 2 * machine.workers  # batches that workers hold ready are not timed
-    batches = iter(
-        loader(
-            files.crops, machine, batch_sampler=StepBatchSampler(files.shuffle, 0, ahead + steps)
-        )
+    batches = loader(
+        files.crops, machine, batch_sampler=step_batches(files.shuffle, 0, ahead + steps)
     )
     measure("files", lambda: next(batches), size, steps, ahead)
     work.images = ReadyViews(files.shuffle, [files.views(0)])

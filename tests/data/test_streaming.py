@@ -19,8 +19,8 @@ from eqco.data.streaming import (
     CenterCropDataset,
     FromFiles,
     RandomCropDataset,
-    StepBatchSampler,
     random_box,
+    step_batches,
 )
 from eqco.recipe import Recipe
 from eqco.runtime.rng import Shuffle, seed_for
@@ -114,9 +114,9 @@ def test_views_that_are_made_at_once_are_those_made_one_after_the_other(
 
 def test_steps_go_on_from_where_a_run_was(tree: ImageTree) -> None:
     shuffle = Shuffle(20, 6, seed=0)
-    every = list(StepBatchSampler(shuffle, 0, 6))
-    assert len(every) == len(StepBatchSampler(shuffle, 0, 6)) == 6
-    assert list(StepBatchSampler(shuffle, 4, 6)) == every[4:]
+    every = list(step_batches(shuffle, 0, 6))
+    assert len(every) == 6
+    assert list(step_batches(shuffle, 4, 6)) == every[4:]
     crops, labels = next(islice(loader(make_crops(tree), Machine(), batch_sampler=every), 1))
     assert crops.shape == (6, 2, 3, 32, 32)
     assert labels.tolist() == [int(tree.train.labels[i]) for _, i in every[0]]
