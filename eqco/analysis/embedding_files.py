@@ -30,12 +30,11 @@ def read_content(path: Path) -> Any:
             arrays = np.load(path, allow_pickle=False)
             return arrays if path.suffix == ".npy" else dict(arrays)
         return load_tensors(path)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
     except MemoryError:
         raise
     except Exception as error:  # both raise many types on damaged files
-        raise ValueError(f"{path} cannot be read ({first_line(error)})") from error
+        why = getattr(error, "strerror", None) or first_line(error)
+        raise ValueError(f"{path} cannot be read ({why})") from error
 
 
 def checked(path: Path, name: str, values: Any) -> Tensor:

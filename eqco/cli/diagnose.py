@@ -22,7 +22,6 @@ from eqco.artifacts.record import Record
 from eqco.cli.options import print_json
 from eqco.config import Machine
 from eqco.data import find_source, open_images
-from eqco.losses.sampling import off_diagonal
 
 ENDINGS = (".pt", ".pth", *NUMPY)
 
@@ -71,10 +70,9 @@ def of_encoder(options: argparse.Namespace) -> Case:
         raise ValueError(f"the encoder was trained on {recipe.data}: give --data with its folder")
     images = open_images(recipe, seed, Machine(data_dir=options.data or Path("data")))
     query, key = diagnosis.embed(method, images, options.images)
-    cosines = query @ key.T
     temperature = options.temperature or recipe.temperature
     title = f"{recipe.run_id(seed)}: {len(query)} images of {recipe.data}"
-    return Case(cosines.diagonal(), off_diagonal(cosines), query.shape[1], title, temperature)
+    return Case(*similarities(query, key), query.shape[1], title, temperature)
 
 
 def holds_embeddings(file: Path) -> bool:

@@ -28,23 +28,31 @@ from eqco.runtime.text import plain
 from eqco.runtime.validation import check_name, shown
 
 
-class Images(Protocol):
-    """What training, probes and diagnosis see of a data set.
+class TrainingViews(Protocol):
+    """What training sees of a data set.
 
     Attributes:
         shuffle: order of the training images; `shuffle.total` is their number.
+    """
+
+    shuffle: Shuffle
+
+    def views(self, step: int) -> tuple[Tensor, Tensor]:
+        """Query and key view of the step's images, normalised, (n, C, S, S) each."""
+
+
+class Images(TrainingViews, Protocol):
+    """What probes and diagnosis see of it, too.
+
+    Attributes:
         num_classes: labels are 0 .. num_classes - 1; 1 where the images have no labels.
         fingerprint: 16 hex digits that identify the data.
         note: what a reader of a record should know, or "".
     """
 
-    shuffle: Shuffle
     num_classes: int
     fingerprint: str
     note: str
-
-    def views(self, step: int) -> tuple[Tensor, Tensor]:
-        """Query and key view of the step's images, normalised, (n, C, S, S) each."""
 
     def sample(self, count: int) -> tuple[Tensor, Tensor]:
         """Query and key views of `count` random training images, or of all where fewer.

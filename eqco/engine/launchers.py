@@ -21,10 +21,10 @@ import torch
 from eqco.artifacts.record import Record
 from eqco.artifacts.run_files import Run
 from eqco.config import DEVICES
+from eqco.engine.pretrain import check_sharing
 from eqco.engine.progress import Progress
 from eqco.engine.run import run
 from eqco.engine.slurm import outside_of_a_job, remember
-from eqco.recipe import Recipe
 from eqco.runtime import distributed
 from eqco.runtime.files import check_locks, check_writable
 from eqco.runtime.signals import Stopped, catching, deferred
@@ -71,26 +71,13 @@ def do_shared(job: Run, progress: Progress | None = None) -> Record | None:
         distributed.stop()
 
 
-def check_sharing(recipe: Recipe, processes: int) -> None:
-    """Raise ValueError where that number of processes cannot share the batches of a recipe."""
+def check_processes(run: Run, processes: int, *, on_this_node: bool = True) -> None:
+    """Raise ValueError where that number of processes of a node cannot share a run."""
     if processes < 1:
         raise ValueError(f"processes must be at least 1, got {processes}")
-    if recipe.batch_size % processes:
-        raise ValueError(
-            f"{processes} processes cannot share a batch of {recipe.batch_size} equally: choose a "
-            "number that divides it"
-        )
-    if recipe.bn_splits > 1 and recipe.bn_splits % processes:
-        raise ValueError(
-            f"bn_splits is {recipe.bn_splits}, which {processes} processes cannot share equally"
-        )
-
-
-def check_processes(run: Run, processes: int) -> None:
-    """Raise ValueError where that number of processes of this node cannot share a run."""
     check_sharing(run.recipe, processes)
     gpus = torch.cuda.device_count()
-    if run.machine.device.startswith("cuda") and processes > gpus:
+    if on_this_node and run.machine.device.startswith("cuda") and processes > gpus:
         raise ValueError(f"{processes} processes on cuda need as many GPUs, this node has {gpus}")
 
 
@@ -206,10 +193,7 @@ def by_slurm(
         import submitit
     except ImportError as error:
         raise ValueError('--launcher slurm needs submitit: pip install "eqco[slurm]"') from error
-    if cluster == "local":
-        check_processes(run, processes)
-    else:
-        check_sharing(run.recipe, processes)
+    check_processes(run, processes, on_this_node=cluster == "local")
     executor = submitit.AutoExecutor(folder=logs, cluster=cluster)
     cpus = processes * (run.machine.workers + 1)  # one task runs torchrun and its processes
     options = {"name": run.run_id, "nodes": 1, "tasks_per_node": 1, "cpus_per_task": cpus}

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from eqco.artifacts.record_schema import FINITE, WHOLE
 from eqco.artifacts.run_files import Run
-from eqco.data import Images
+from eqco.data import TrainingViews
 from eqco.engine.precision import emulation
 from eqco.engine.progress import Progress
 from eqco.engine.trainer import STEPS_BETWEEN_READS, Trainer
@@ -29,6 +29,7 @@ from eqco.losses.registry import LOSSES
 from eqco.methods import build
 from eqco.methods.ahead import STEPS as STEPS_AHEAD
 from eqco.methods.ahead import Ahead
+from eqco.recipe import Recipe
 from eqco.runtime.distributed import average_buffers, mean_over_ranks, world_size
 from eqco.runtime.resumable import ResumableTask, restore_optimizer
 from eqco.runtime.rng import generator_for
@@ -64,10 +65,23 @@ def readable(value: Tensor) -> Callable[[], float]:
     return read
 
 
+def check_sharing(recipe: Recipe, processes: int) -> None:
+    """Raise ValueError where that number of processes cannot share the batches of a recipe."""
+    if recipe.batch_size % processes:
+        raise ValueError(
+            f"{processes} processes cannot share a batch of {recipe.batch_size} equally: choose a "
+            "number that divides it"
+        )
+    if recipe.bn_splits > 1 and recipe.bn_splits % processes:
+        raise ValueError(
+            f"bn_splits is {recipe.bn_splits}, which {processes} processes cannot share equally"
+        )
+
+
 class Pretraining(ResumableTask):
     """Encoder, optimiser and a step of a recipe; work for `eqco.engine.trainer`."""
 
-    def __init__(self, run: Run, images: Images) -> None:
+    def __init__(self, run: Run, images: TrainingViews) -> None:
         self.run, self.images, total = run, images, images.shuffle.total
         recipe, seed, machine = run.recipe, run.seed, run.machine
         if recipe.batch_size > total:
@@ -75,11 +89,7 @@ class Pretraining(ResumableTask):
                 f"batch_size is {recipe.batch_size}, but the data has only {total} training "
                 f"images: add images, or make a recipe whose batch_size is {total} at most"
             )
-        if recipe.batch_size % world_size():
-            raise TrainingError(
-                f"batch_size is {recipe.batch_size}, which {world_size()} processes cannot share "
-                "equally: choose a number of processes that divides it"
-            )
+        check_sharing(recipe, world_size())
         if slow := emulation(recipe.precision, machine.device):
             warnings.warn(f"{slow}: use a GPU or float32", RuntimeWarning, stacklevel=2)
         self.recipe, self.seed, self.machine = recipe, seed, machine
@@ -233,7 +243,9 @@ class Pretraining(ResumableTask):
         self.curve = curve
 
 
-def pretrain(run: Run, images: Images, progress: Progress | None = None) -> Trainer[Pretraining]:
+def pretrain(
+    run: Run, images: TrainingViews, progress: Progress | None = None
+) -> Trainer[Pretraining]:
     """Train the encoder of a run that is held, resuming from its checkpoint where there is one.
 
     `progress` is called after each step with ("training", step, steps, loss).

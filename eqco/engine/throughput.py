@@ -6,7 +6,7 @@ Views are noise that is ready, so decoding and cropping of files is not in it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -48,23 +48,13 @@ SIZES = {
 
 
 class ReadyViews:
-    """Views that were made before, taken in turn; see `eqco.data.Images`."""
-
-    num_classes, fingerprint, note = 1, "", "ready views"
+    """Views that were made before, taken in turn; see `eqco.data.TrainingViews`."""
 
     def __init__(self, shuffle: Shuffle, views: Sequence[Views]) -> None:
         self.shuffle, self.made = shuffle, views
 
     def views(self, step: int) -> Views:
         return self.made[step % len(self.made)]
-
-    def sample(self, count: int) -> Views:
-        query, key = self.made[0]
-        return query[:count], key[:count]
-
-    def whole(self, part: str) -> Iterator[Views]:
-        """No images are there to probe."""
-        yield from ()
 
 
 def noise(size: Size, batch: int, device: str) -> ReadyViews:

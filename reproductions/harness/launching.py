@@ -9,7 +9,7 @@ from typing import Any
 
 from eqco.artifacts.record import Record
 from eqco.artifacts.run_files import Run
-from eqco.engine.launchers import by_slurm, by_torchrun, check_processes, check_sharing
+from eqco.engine.launchers import by_slurm, by_torchrun, check_processes
 from eqco.engine.slurm import queue_state
 from eqco.runtime.validation import TrainingError
 from reproductions.harness.session import Session
@@ -27,11 +27,9 @@ def check_launcher(session: Session, jobs: Iterable[Run]) -> None:
             "--launcher slurm: this host has no srun: submit on a node of the cluster, or try the "
             "set-up here by --launcher-options cluster=local"
         )
+    on_this_node = session.launcher == "torchrun" or on_this_machine
     for job in jobs if session.launcher != "here" else ():
-        if session.launcher == "torchrun" or on_this_machine:
-            check_processes(job, session.processes)
-        else:
-            check_sharing(job.recipe, session.processes)
+        check_processes(job, session.processes, on_this_node=on_this_node)
 
 
 def launched(session: Session, job: Run) -> Record | None:
