@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from eqco.losses.blockwise import FEW_WITH_GRADIENT
-from eqco.losses.functional import REDUCTIONS, reduced
-from eqco.losses.interface import with_arguments
+from eqco.losses.interface import REDUCTIONS, reduced, with_arguments
 from eqco.losses.logits import (
     ContrastiveLogits,
     MaskedSimilarities,
@@ -208,11 +207,10 @@ class ContrastiveLoss(nn.Module):
         """The loss of queries whose logits are known."""
         at = temperature_of(self.temperature) if temperature is None else temperature
         settings = {"temperature": at, **self.settings()}
-        function = LOSSES[self.name].function
-        if not isinstance(logits, MaskedSimilarities):
-            return function.of_logits(logits, reduction=reduction, **settings)
-        losses = function.of_logits(logits, reduction="none", **settings)
-        return reduced(losses.where(logits.counts > 0, 0.0), reduction)
+        losses = LOSSES[self.name].losses(logits, **settings)
+        if isinstance(logits, MaskedSimilarities):
+            losses = losses.where(logits.counts > 0, 0.0)
+        return reduced(losses, reduction)
 
     def logits(
         self, query: Tensor, key: Tensor, keys: Tensor, ids: Tensor | None

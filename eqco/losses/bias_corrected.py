@@ -21,7 +21,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from eqco.losses.functional import log_one_plus_exp, log_weight, reduced
+from eqco.losses.functional import log_one_plus_exp, log_weight
 from eqco.losses.interface import of_similarities
 from eqco.losses.logits import ContrastiveLogits
 
@@ -94,7 +94,7 @@ def sample_squared_cv(logits: Tensor, count: int | Tensor) -> Tensor:
 
 @of_similarities
 def eqco_jackknife(
-    logits: ContrastiveLogits, *, temperature: float | Tensor, alpha: float, reduction: str = "mean"
+    logits: ContrastiveLogits, *, temperature: float | Tensor, alpha: float
 ) -> Tensor:
     """EqCo with its bias of few negatives taken out by leaving out each in turn; K >= 2.
 
@@ -117,18 +117,17 @@ def eqco_jackknife(
     relative = relative_logits(logits, temperature)
     shift = log_weight(logits.num_negatives, alpha)
     share = torch.sigmoid(relative.logsumexp(dim=1) + shift)
-    losses = jackknife(
+    return jackknife(
         relative,
         logits.num_negatives,
         lambda log_odds: log_one_plus_exp(log_odds + shift),
         share,
     )
-    return reduced(losses, reduction)
 
 
 @of_similarities
 def eqco_second_order(
-    logits: ContrastiveLogits, *, temperature: float | Tensor, alpha: float, reduction: str = "mean"
+    logits: ContrastiveLogits, *, temperature: float | Tensor, alpha: float
 ) -> Tensor:
     """EqCo with the leading term of its bias of few negatives added; K >= 2.
 
@@ -151,13 +150,11 @@ def eqco_second_order(
     weighted = relative.logsumexp(dim=1) + log_weight(count, alpha)
     share = torch.sigmoid(weighted)
     leading = share.square() * sample_squared_cv(relative, count) / (2 * count)
-    return reduced(log_one_plus_exp(weighted) + leading, reduction)
+    return log_one_plus_exp(weighted) + leading
 
 
 @of_similarities
-def dcl_jackknife(
-    logits: ContrastiveLogits, *, temperature: float | Tensor, reduction: str = "mean"
-) -> Tensor:
+def dcl_jackknife(logits: ContrastiveLogits, *, temperature: float | Tensor) -> Tensor:
     """DCL with its bias of few negatives taken out by leaving out each in turn; K >= 2.
 
     L_J = log K + K V(K) - (K - 1) * mean_i V(K - 1 without negative i),  V = DCL - log its number
@@ -169,14 +166,11 @@ def dcl_jackknife(
     """
     relative = relative_logits(logits, temperature)
     share = relative.new_ones(len(relative))
-    losses = jackknife(relative, logits.num_negatives, lambda log_odds: log_odds, share)
-    return reduced(losses, reduction)
+    return jackknife(relative, logits.num_negatives, lambda log_odds: log_odds, share)
 
 
 @of_similarities
-def flat_nce_jackknife(
-    logits: ContrastiveLogits, *, temperature: float | Tensor, reduction: str = "mean"
-) -> Tensor:
+def flat_nce_jackknife(logits: ContrastiveLogits, *, temperature: float | Tensor) -> Tensor:
     """FlatNCE with its bias of few negatives taken out, K >= 2: 1, gradient of `dcl_jackknife`.
 
     L = e^{u - stop(u)},  u = dcl_jackknife
@@ -186,5 +180,5 @@ def flat_nce_jackknife(
 
     Source: as `dcl_jackknife`.
     """
-    losses = dcl_jackknife.of_logits(logits, temperature=temperature, reduction="none")
-    return reduced((losses - losses.detach()).exp(), reduction)
+    losses = dcl_jackknife.of_logits(logits, temperature=temperature)
+    return (losses - losses.detach()).exp()

@@ -4,10 +4,10 @@ s_0 is the cosine similarity of a query to its positive key, s_i to a negative, 
 losses depend on a query through its log-odds alone: v = log sum_i e^{s_i/t} - s_0/t. The one line
 this project is about is in `eqco_info_nce`: log(alpha / K) added to v.
 
-A loss is written as a function of `ContrastiveLogits`, which methods and modules give it by its
-attribute `of_logits`; `of_similarities` makes it a function of similarities and documents the
-arguments that every loss has. Losses without the bias of few negatives are in
-`eqco.losses.bias_corrected`.
+A loss is written as a function of `ContrastiveLogits` with a value for each query, which methods
+and modules call by its attribute `of_logits`; `of_similarities` makes it a function of similarities
+with a reduction, and documents the arguments that every loss has. Losses without the bias of few
+negatives are in `eqco.losses.bias_corrected`.
 """
 
 from __future__ import annotations
@@ -24,25 +24,12 @@ from eqco.losses.logits import ContrastiveLogits
 from eqco.runtime.validation import (
     HARDNESS,
     SOG_GAMMA,
-    check_name,
     check_negatives,
     check_temperature,
     positive_finite,
 )
 
-REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "mean": torch.mean,
-    "sum": torch.sum,
-    "none": lambda losses: losses,
-}
 Average = Callable[[Tensor, float], Tensor]  # (log g of each query, gamma) -> log u, shape (N,)
-
-
-def reduced(losses: Tensor, reduction: str) -> Tensor:
-    """The losses of the queries (N,): their mean or sum, shape (), or themselves."""
-    if reduction not in REDUCTIONS:
-        check_name("reduction", reduction, REDUCTIONS)
-    return REDUCTIONS[reduction](losses)
 
 
 def log_count(num_negatives: int | Tensor) -> float | Tensor:
@@ -90,9 +77,7 @@ def log_one_plus_exp(log_odds: Tensor) -> Tensor:
 
 
 @of_similarities
-def info_nce(
-    logits: ContrastiveLogits, *, temperature: float | Tensor, reduction: str = "mean"
-) -> Tensor:
+def info_nce(logits: ContrastiveLogits, *, temperature: float | Tensor) -> Tensor:
     """InfoNCE: cross-entropy of picking the positive among K + 1 keys.
 
     L = -log( e^{s_0/t} / (e^{s_0/t} + sum_i e^{s_i/t}) )
@@ -103,16 +88,12 @@ def info_nce(
     Source: van den Oord et al., arXiv 1807.03748. It rises with K: log(1 + K) at equal
     similarities. `eqco_info_nce` with alpha = K is the same function.
     """
-    return reduced(log_one_plus_exp(logits.log_odds(temperature)), reduction)
+    return log_one_plus_exp(logits.log_odds(temperature))
 
 
 @of_similarities
 def eqco_info_nce(
-    logits: ContrastiveLogits,
-    *,
-    temperature: float | Tensor,
-    alpha: float | None,
-    reduction: str = "mean",
+    logits: ContrastiveLogits, *, temperature: float | Tensor, alpha: float | None
 ) -> Tensor:
     """EqCo: InfoNCE in which K negatives weigh as much as alpha negatives would.
 
@@ -130,13 +111,11 @@ def eqco_info_nce(
     Source: EqCo, arXiv 2010.01929. As alpha grows, L - log(alpha / K) tends to DCL.
     """
     weight = 0.0 if alpha is None else log_weight(logits.num_negatives, alpha)
-    return reduced(log_one_plus_exp(logits.log_odds(temperature) + weight), reduction)
+    return log_one_plus_exp(logits.log_odds(temperature) + weight)
 
 
 @of_similarities
-def dcl(
-    logits: ContrastiveLogits, *, temperature: float | Tensor, reduction: str = "mean"
-) -> Tensor:
+def dcl(logits: ContrastiveLogits, *, temperature: float | Tensor) -> Tensor:
     """Decoupled contrastive learning: InfoNCE without the positive in the denominator.
 
     L = log( sum_i e^{s_i/t} ) - s_0/t
@@ -146,13 +125,11 @@ def dcl(
 
     Source: Yeh et al., arXiv 2110.06848. EqCo minus log(alpha / K) tends to it as alpha grows.
     """
-    return reduced(logits.log_odds(temperature), reduction)
+    return logits.log_odds(temperature)
 
 
 @of_similarities
-def flat_nce(
-    logits: ContrastiveLogits, *, temperature: float | Tensor, reduction: str = "mean"
-) -> Tensor:
+def flat_nce(logits: ContrastiveLogits, *, temperature: float | Tensor) -> Tensor:
     """FlatNCE: always 1, with the gradient of DCL, whose value shows the progress.
 
     L = e^{v - stop(v)},  v = log( sum_i e^{s_i/t} ) - s_0/t
@@ -163,16 +140,12 @@ def flat_nce(
     Source: Chen et al., arXiv 2107.01152.
     """
     log_odds = logits.log_odds(temperature)
-    return reduced((log_odds - log_odds.detach()).exp(), reduction)
+    return (log_odds - log_odds.detach()).exp()
 
 
 @of_similarities
 def dual_temperature(
-    logits: ContrastiveLogits,
-    *,
-    temperature: float | Tensor,
-    second_temperature: float,
-    reduction: str = "mean",
+    logits: ContrastiveLogits, *, temperature: float | Tensor, second_temperature: float
 ) -> Tensor:
     """InfoNCE with each query weighted as at a second temperature.
 
@@ -198,16 +171,12 @@ def dual_temperature(
         ratio = log_one_plus_exp(log_odds) / torch.sigmoid(log_odds)
         ratio = torch.where(log_odds < -20, limit, ratio)
     # The gradient of InfoNCE is (1 - p_0(t)) times that of v; the quotient leaves v's.
-    return reduced(weight * (ratio + log_odds - log_odds.detach()), reduction)
+    return weight * (ratio + log_odds - log_odds.detach())
 
 
 @of_similarities
 def hard_info_nce(
-    logits: ContrastiveLogits,
-    *,
-    temperature: float | Tensor,
-    hardness: float,
-    reduction: str = "mean",
+    logits: ContrastiveLogits, *, temperature: float | Tensor, hardness: float
 ) -> Tensor:
     """InfoNCE whose negatives weigh the more, the more similar they are.
 
@@ -230,10 +199,10 @@ def hard_info_nce(
     HARDNESS.check("hardness", hardness)
     scale = max(1.0, temperature) if isinstance(temperature, float) else 1.0
     if hardness < 1e-30 * scale:  # weights differ by no bit; t/b would overflow
-        return info_nce.of_logits(logits, temperature=temperature, reduction=reduction)
+        return info_nce.of_logits(logits, temperature=temperature)
     # log( sum_i e^{(1 + b) s_i/t} / mean_i e^{b s_i/t} ) - s_0/t
     harder = logits.log_odds(temperature / (1 + hardness)) - logits.log_odds(temperature / hardness)
-    return reduced(log_one_plus_exp(harder + log_count(logits.num_negatives)), reduction)
+    return log_one_plus_exp(harder + log_count(logits.num_negatives))
 
 
 @of_similarities
@@ -243,7 +212,6 @@ def sog_clr(
     temperature: float | Tensor,
     sog_gamma: float,
     average: Average | None = None,
-    reduction: str = "mean",
 ) -> Tensor:
     """SogCLR: the sum over the negatives is divided by its moving average over many batches.
 
@@ -267,7 +235,7 @@ def sog_clr(
     log_odds = logits.log_odds(temperature)
     log_g = log_odds.detach()
     log_u = log_g if average is None else average(log_g, sog_gamma)
-    return reduced(log_u + (log_g - log_u).exp() * (log_odds - log_g), reduction)
+    return log_u + (log_g - log_u).exp() * (log_odds - log_g)
 
 
 def variance_penalty(negatives: Tensor, num_images: int) -> Tensor:

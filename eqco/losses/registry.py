@@ -40,7 +40,7 @@ class Loss:
 
     def losses(self, logits: ContrastiveLogits, **settings: Any) -> Tensor:
         """The loss of each query, shape (N,)."""
-        return self.function.of_logits(logits, reduction="none", **settings)
+        return self.function.of_logits(logits, **settings)
 
     @property
     def fewest(self) -> int:

@@ -64,10 +64,8 @@ def test_the_guard_finds_another_loss_on_every_platform(
     """The factor alpha / K left out, as in the authors' code."""
 
     @of_similarities
-    def without(
-        logits: ContrastiveLogits, *, alpha: float, temperature: float, reduction: str
-    ) -> torch.Tensor:
-        return info_nce.of_logits(logits, temperature=temperature, reduction=reduction)
+    def without(logits: ContrastiveLogits, *, alpha: float, temperature: float) -> torch.Tensor:
+        return info_nce.of_logits(logits, temperature=temperature)
 
     monkeypatch.setitem(LOSSES, "eqco", replace(LOSSES["eqco"], function=without))
     with pytest.raises(AssertionError, match="raise NUMERICS"):

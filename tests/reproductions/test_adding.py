@@ -19,7 +19,6 @@ from eqco.engine.run import run
 from eqco.evaluation import PROBES
 from eqco.evaluation.features import FeatureProbe
 from eqco.evaluation.metrics import METRICS, Metric
-from eqco.losses.functional import reduced
 from eqco.losses.interface import of_similarities
 from eqco.losses.logits import ContrastiveLogits
 from eqco.losses.registry import LOSSES, Loss
@@ -60,10 +59,9 @@ def hinge(
     *,
     temperature: float,
     second_temperature: float = 1.0,
-    reduction: str = "mean",
 ) -> Tensor:
     """A loss that no file of the project has."""
-    return reduced(F.relu(second_temperature + logits.log_odds(temperature)), reduction)
+    return F.relu(second_temperature + logits.log_odds(temperature))
 
 
 @pytest.mark.parametrize("setting", ["", "second_temperature"])
