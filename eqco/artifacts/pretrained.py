@@ -158,6 +158,7 @@ def load_backbone(path: Path, wanted: str | None = None) -> PretrainedBackbone:
 
     Raises:
         ValueError: the file cannot be read, or holds no known backbone.
+        TrainingError: see `trained_encoder`.
     """
     if wanted:
         check_name("backbone", wanted, architectures())
@@ -168,8 +169,5 @@ def load_backbone(path: Path, wanted: str | None = None) -> PretrainedBackbone:
         raise ValueError(f"{path} cannot be read ({why})") from error
     if not is_checkpoint(state):
         return foreign_backbone(path, state, wanted)
-    try:
-        method, recipe, seed = trained_encoder(path)
-    except TrainingError as error:
-        raise ValueError(str(error)) from error
+    method, recipe, seed = trained_encoder(path)
     return PretrainedBackbone(method.encoder.backbone, recipe.backbone, recipe, seed)

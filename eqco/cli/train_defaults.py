@@ -6,15 +6,16 @@ M training images, N images in a batch, K negatives.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from eqco.config import Settings
 from eqco.data import find_source, in_memory
 from eqco.data.image_folder import scan_unlabelled
 from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
+from eqco.runtime.validation import check_name
 
 LARGEST_BATCH = 256
 STEPS = 4  # of an epoch, at least
@@ -75,19 +76,6 @@ def source_of(data: Path, image_size: int) -> tuple[str, int, dict[str, Any]]:
     return identify(data), len(scan_unlabelled(data).train), usual
 
 
-def negatives_of(loss: str, method: str, base: Recipe) -> int:
-    """The usual K: 16 with a loss that has alpha, else all there are."""
-    available = METHODS[method].available(base)
-    return min(16, available) if LOSSES[loss].setting == "alpha" else available
-
-
-def loss_field(loss: str, alpha: float | None) -> dict[str, Any]:
-    """The field that a loss needs: alpha as given or 256, others at their usual value."""
-    entry = LOSSES[loss]
-    fields: dict[str, Any] = {} if alpha is None else {"alpha": alpha}
-    return {entry.setting: entry.example, **fields} if entry.setting else fields
-
-
 def default_recipe(data: Path, image_size: int, settings: Mapping[str, Any]) -> Recipe:
     """The recipe of a training on anybody's images.
 
@@ -99,24 +87,22 @@ def default_recipe(data: Path, image_size: int, settings: Mapping[str, Any]) -> 
     Raises:
         ValueError: a field is wrong, or there are too few images; one sentence with the option.
     """
-    chosen = {name: value for name, value in settings.items() if value is not None}
+    given = {name: value for name, value in settings.items() if value is not None}
+    chosen: dict[str, Any] = {"method": "simo", "loss": "eqco", **given}
+    for field, known in (("method", METHODS), ("loss", LOSSES)):
+        check_name(field, chosen[field], known)
+    method, loss = METHODS[chosen["method"]], LOSSES[chosen["loss"]]
     name, images, usual = source_of(data, image_size)
     batch = int(chosen.setdefault("batch_size", fitting_batch(images)))
     check_batch(batch, images, data)
-    method, loss = chosen.pop("method", "simo"), chosen.pop("loss", "eqco")
-    start = replace(Recipe(data=name, **usual, num_negatives=1), batch_size=batch)
-    start = replace(start, learning_rate=start.learning_rate * batch / LARGEST_BATCH)
-    method_fields: dict[str, Any] = {"method": method}
-    if method in METHODS:  # replace() below names the nearest of an unknown one
-        queue = queue_settings(batch, images)
-        method_fields |= METHODS[method].usual
-        method_fields |= {n: queue[n] for n in METHODS[method].own_fields if n in queue}
-    wanted = chosen.pop("num_negatives", None)
-    check_channels(chosen.get("backbone", start.backbone), name)
-    fields = {k: v for k, v in chosen.items() if k != "alpha"}
-    start = replace(start, **{**method_fields, **fields})
-    loss_fields: dict[str, Any] = {}
-    if loss in LOSSES:
-        loss_fields = loss_field(loss, chosen.get("alpha"))
-        wanted = negatives_of(loss, method, start) if wanted is None else wanted
-    return replace(start, loss=loss, num_negatives=wanted or 1, **loss_fields)
+    rate = usual.get("learning_rate", Recipe.learning_rate) * batch / LARGEST_BATCH
+    queue = queue_settings(batch, images)
+    queue = {field: queue[field] for field in method.own_fields if field in queue}
+    setting = {loss.setting: loss.example} if loss.setting else {}
+    usual = {**usual, "learning_rate": rate, **method.usual, **queue, **setting}
+    start = Settings(data=name, **{**usual, **chosen})
+    check_channels(start.backbone, name)
+    if "num_negatives" not in chosen:
+        available = method.available(start)
+        chosen["num_negatives"] = min(16, available) if loss.setting == "alpha" else available
+    return Recipe(data=name, **{**usual, **chosen})

@@ -100,31 +100,28 @@ def gather(local: Tensor) -> Tensor:
     return Gather.apply(local)  # type: ignore[no-any-return]
 
 
+def summed(local: Tensor) -> Tensor:
+    """The sum of all ranks' tensors, on every rank; no gradient."""
+    total = local.detach().clone()
+    dist.all_reduce(total)
+    return total
+
+
 class Sum(torch.autograd.Function):
     """Sum over the ranks, of the value and of its gradient."""
 
     @staticmethod
     def forward(ctx: Any, local: Tensor) -> Tensor:
-        """The sum of all ranks' tensors, on every rank."""
-        total = local.clone()
-        dist.all_reduce(total)
-        return total
+        return summed(local)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        """The sum of all ranks' gradients, on every rank."""
-        total = gradient.clone()
-        dist.all_reduce(total)
-        return total
+        return summed(gradient)
 
 
 def mean_over_ranks(value: Tensor) -> Tensor:
     """Mean of a tensor over the ranks, no gradient."""
-    if world_size() > 1:
-        value = value.detach().clone()
-        dist.all_reduce(value)
-        value /= world_size()
-    return value
+    return summed(value) / world_size() if world_size() > 1 else value
 
 
 def gather_uneven(local: Tensor) -> Tensor:
