@@ -23,17 +23,13 @@ WRONG, BROKEN_PIPE = 2, 141
 
 
 def formatted(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    line: str | None = None,
+    message: Warning | str, category: type[Warning], filename: str, *line: Any, **named: Any
 ) -> str:
     """A warning of this suite as a sentence, without the line of code; others as ever."""
     ours = any(Path(filename).is_relative_to(PACKAGES / name) for name in ("eqco", "reproductions"))
     if ours:
         return f"warning: {plain(str(message))}\n"
-    return default_format(message, category, filename, lineno, line)
+    return default_format(message, category, filename, *line, **named)
 
 
 default_format = warnings.formatwarning

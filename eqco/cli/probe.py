@@ -86,13 +86,12 @@ def measured(
 
 def main(options: argparse.Namespace) -> None:
     """Measure and print."""
-    device = choose_device(options.device)
-    machine = Machine(device=device, threads=options.threads, workers=options.workers)
+    machine = Machine(choose_device(options.device), options.threads, workers=options.workers)
     torch.set_num_threads(options.threads)
     loaded = load_backbone(options.checkpoint, options.backbone)
     tree = labelled_tree(options.data) if options.data else None
     images, pixels = opened(loaded, tree, options.image_size, machine)
-    result = measured(loaded, images, options.neighbours, device)
+    result = measured(loaded, images, options.neighbours, machine.device)
     result["copies"] = warn_copies(tree) if tree else 0
     result["split"] = "by content" if tree and tree.train.folder == tree.root else "as given"
     if options.json:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from eqco.config import Settings
-from eqco.data import find_source, in_memory
-from eqco.data.image_folder import scan_unlabelled
+from eqco.data import in_memory
+from eqco.data.image_folder import scan_unlabelled, unlabelled_identity
 from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
@@ -69,11 +69,10 @@ def source_of(data: Path, image_size: int) -> tuple[str, int, dict[str, Any]]:
     """
     if data == GLYPHS and not data.exists():
         return "glyphs", len(in_memory.glyph_set(1.0).train_images), {}
-    from_files = image_size != in_memory.SIDE
-    identify = find_source("files:*" if from_files else "images:*").identify
-    assert identify
-    usual = {**FROM_FILES, "image_size": image_size} if from_files else IN_MEMORY
-    return identify(data), len(scan_unlabelled(data).train), usual
+    kind, usual = "images", IN_MEMORY
+    if image_size != in_memory.SIDE:
+        kind, usual = "files", {**FROM_FILES, "image_size": image_size}
+    return f"{kind}:{unlabelled_identity(data)}", len(scan_unlabelled(data).train), usual
 
 
 def default_recipe(data: Path, image_size: int, settings: Mapping[str, Any]) -> Recipe:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eqco.runtime.listing import SkippedEntries, ends_in, entries, files_below
+from eqco.runtime.listing import BESIDE, SkippedEntries, ends_in, entries, files_below
 
 IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff"}
 IS_IMAGE = ends_in(*IMAGE_ENDINGS)
@@ -130,7 +130,7 @@ def list_split(folder: Path, classes: tuple[str, ...], skipped: SkippedEntries) 
 def class_names(folder: Path, skipped: SkippedEntries) -> tuple[str, ...]:
     """Class folders of a split, sorted."""
     classes, files = entries(str(folder), IS_IMAGE, skipped)
-    skipped.beside += [str(folder / name) for name in files]
+    skipped.left_out[BESIDE] += [str(folder / name) for name in files]
     return tuple(classes)
 
 
@@ -174,8 +174,8 @@ def check_classes(train: Path, held_out: Path, skipped: SkippedEntries) -> tuple
 
 def inside(folder: Path, skipped: SkippedEntries) -> list[str]:
     """What was left out below a folder."""
-    every = (*skipped.hidden, *skipped.system, *skipped.other, *skipped.beside)
-    return [path for path in every if path.startswith(f"{folder}{os.sep}")]
+    start = f"{folder}{os.sep}"
+    return [p for paths in skipped.left_out.values() for p in paths if p.startswith(start)]
 
 
 def no_image(what: str, folder: Path, skipped: SkippedEntries) -> str:

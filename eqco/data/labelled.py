@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import torch
+
 from eqco.data.image_folder import (
     ImageTree,
+    Split,
     check_no_parts,
     class_names,
     list_split,
     scan,
-    split_of,
     warn_skipped,
 )
 from eqco.runtime.listing import SkippedEntries
@@ -25,8 +27,7 @@ def labelled_tree(root: Path) -> ImageTree:
     Raises:
         ValueError: see `scan` and `split_by_content`.
     """
-    parts = [root / name for name in ("train", "val", "test")]
-    if root.is_dir() and not any(part.is_dir() for part in parts):
+    if root.is_dir() and not any((root / part).is_dir() for part in ("train", "val", "test")):
         return split_by_content(root)
     return scan(root)  # also where it says what is missing
 
@@ -67,10 +68,8 @@ def split_by_content(root: Path) -> ImageTree:
                 f"class folder {root / name} has {len(distinct)} image(s), 2 are needed"
             )
         held_out.update(distinct[: max(1, len(distinct) // SHARE)])
-    names, parts = whole.names(), []
-    for out in (False, True):
-        rows = [row for row, content in enumerate(hashes) if (content in held_out) == out]
-        parts.append(split_of(root, [names[row] for row in rows], [labels[row] for row in rows]))
+    out = torch.tensor([content in held_out for content in hashes], device="cpu")
+    parts = (Split(root, whole.padded[rows], whole.labels[rows]) for rows in (~out, out))
     return ImageTree(root, classes, *parts)
 
 

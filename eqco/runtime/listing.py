@@ -29,24 +29,27 @@ def is_of_a_system(name: str) -> bool:
     return name in NOT_DATA or name.endswith(ENDINGS)
 
 
+# Why entries are left out; of hidden folders and those of systems, what is inside is not named.
+HIDDEN, SYSTEM, OTHER, BESIDE = REASONS = (
+    "hidden (a dot before the name)",
+    "of a server, an archive or trash",
+    "that are no image files",
+    "beside the class folders",
+)
+
+
 @dataclass
 class SkippedEntries:
     """Entries below a folder that are not data.
 
     Attributes:
         root: the folder.
-        hidden: entries whose names begin with a dot, not those inside of them.
-        system: folders and files of servers, archives and trash, not those inside of them.
-        other: files that are not of the kind that was asked for.
-        beside: images beside the class folders, which have no class.
+        left_out: their paths, by one of REASONS.
         dangling: links to nothing, or back to a folder around them.
     """
 
     root: Path
-    hidden: list[str] = field(default_factory=list)
-    system: list[str] = field(default_factory=list)
-    other: list[str] = field(default_factory=list)
-    beside: list[str] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=lambda: {why: [] for why in REASONS})
     dangling: list[str] = field(default_factory=list)
 
     def check_links(self) -> None:
@@ -62,16 +65,10 @@ class SkippedEntries:
 
     def sentence(self) -> str:
         """How many entries were left out, with one of each kind; "" where none was."""
-        kinds = (
-            (self.hidden, "hidden (a dot before the name)"),
-            (self.system, "of a server, an archive or trash"),
-            (self.other, "that are no image files"),
-            (self.beside, "beside the class folders"),
-        )
         parts = [
-            f"{len(names):,} {what}, such as {one_line(os.path.relpath(min(names), self.root))}"
-            for names, what in kinds
-            if names
+            f"{len(paths):,} {why}, such as {one_line(os.path.relpath(min(paths), self.root))}"
+            for why, paths in self.left_out.items()
+            if paths
         ]
         return f"{self.root}: entries left out: {'; '.join(parts)}" if parts else ""
 
@@ -97,9 +94,9 @@ def entries(folder: str, takes: NameFilter, skipped: SkippedEntries) -> tuple[li
         with os.scandir(folder) as listing:
             for entry in listing:
                 if entry.name.startswith("."):
-                    skipped.hidden.append(entry.path)
+                    skipped.left_out[HIDDEN].append(entry.path)
                 elif is_of_a_system(entry.name):
-                    skipped.system.append(entry.path)
+                    skipped.left_out[SYSTEM].append(entry.path)
                 elif entry.is_symlink() and not os.path.exists(entry.path):
                     skipped.dangling.append(entry.path)
                 elif entry.is_dir():
@@ -107,7 +104,7 @@ def entries(folder: str, takes: NameFilter, skipped: SkippedEntries) -> tuple[li
                 elif takes(entry.name) and entry.is_file():  # no pipe, no device
                     files.append(entry.name)
                 else:
-                    skipped.other.append(entry.path)
+                    skipped.left_out[OTHER].append(entry.path)
     except OSError as error:
         raise ValueError(f"folder {folder} cannot be listed ({error.strerror})") from error
     return sorted(folders), sorted(files)
