@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -71,15 +71,11 @@ def is_weight(value: Tensor, wanted: Tensor) -> bool:
     return is_plain and is_real and not value.is_meta and value.shape == wanted.shape
 
 
-def prefixes(state: dict[str, Tensor], marker: str) -> Iterator[str]:
+def prefixes(state: dict[str, Tensor], marker: str) -> list[str]:
     """What stands before the backbone's own names, such as "module.encoder_q."; queries first."""
     candidates = {key.removesuffix(marker) for key in state if key.endswith(marker)}
     whole = [prefix for prefix in candidates if not prefix or prefix.endswith(".")]
-
-    def rank(prefix: str) -> tuple[bool, int, str]:
-        return any(part in prefix for part in KEY_SIDE), len(prefix), prefix
-
-    yield from sorted(whole, key=rank)
+    return sorted(whole, key=lambda p: (any(part in p for part in KEY_SIDE), len(p), p))
 
 
 def matched(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from eqco import __version__
-from eqco.cli.options import COMMANDS, Help
+from eqco.cli.options import COMMANDS, JSON, Help
 from eqco.runtime.memory import check_memory
 from eqco.runtime.text import plain
 from eqco.runtime.validation import nearest
@@ -57,6 +57,8 @@ def parser() -> tuple[Parser, dict[str, Parser]]:
         )  # fmt: skip
         for option, settings in command.options.items():
             made.add_argument(option, **settings)
+        if command.json:
+            made.add_argument("--json", **JSON)
     return top, dict(commands.choices)
 
 

@@ -44,12 +44,14 @@ class Command:
         text: what it does, in a line.
         example: command lines.
         options: settings of argparse, by name; a name without dashes is positional.
+        json: whether it has --json too.
         resumes: whether the same command continues what was stopped.
     """
 
     text: str
     example: str
     options: dict[str, dict[str, Any]]
+    json: bool = True
     resumes: bool = False
 
 
@@ -89,7 +91,6 @@ COMMANDS = {
                                 "granted cores; 0 at 32 pixels)"),
             "--compile": COMPILE,
             "--again": switch("start anew where it was done before"),
-            "--json": JSON,
         },
         resumes=True,
     ),
@@ -106,7 +107,6 @@ COMMANDS = {
             "--device": DEVICE,
             "--threads": THREADS,
             "--workers": option(whole(0, 1024), "processes that decode images", default=0),
-            "--json": JSON,
         },
     ),
     "diagnose": Command(
@@ -123,7 +123,6 @@ COMMANDS = {
             "--negatives": option(whole(), "K; larger ones than there are images are cut (default: "
                                   "4 16 64 255)", nargs="+", default=[4, 16, 64, 255]),
             "--tolerance": option(positive, "loss gap, nats", default=0.05),
-            "--json": JSON,
         },
     ),
     "embed": Command(
@@ -145,7 +144,6 @@ COMMANDS = {
             "--device": DEVICE,
             "--threads": THREADS,
             "--workers": option(whole(0, 1024), "processes that decode images", default=0),
-            "--json": JSON,
         },
     ),
     "export": Command(
@@ -156,7 +154,6 @@ COMMANDS = {
             "out": option(path, "file to write"),
             "--to": option(str, "parameter names: torchvision, timm, moco or own (default: "
                            "torchvision where the backbone is one of its, else own)"),
-            "--json": JSON,
         },
     ),
     "show": Command(
@@ -165,7 +162,6 @@ COMMANDS = {
         {
             "record": option(path, "file of a record or of several, or a folder"),
             "run": option(str, "the run to show of several", nargs="?", default=""),
-            "--json": JSON,
         },
     ),
     "ls": Command(
@@ -173,7 +169,6 @@ COMMANDS = {
         "eqco ls runs --json",
         {
             "folder": option(path, "(default: runs)", nargs="?", default=Path("runs")),
-            "--json": JSON,
         },
     ),
     "redo": Command(
@@ -187,7 +182,6 @@ COMMANDS = {
             "--device": option(str, "torch device (default: as the record)", default="auto"),
             "--out": option(path, "folder of the run while it is not done",
                             default=Path("runs/redo")),
-            "--json": JSON,
         },
         resumes=True,
     ),
@@ -199,13 +193,13 @@ COMMANDS = {
                                 "scales together; 0 measures nothing", default=10.0),
             "--data": option(path, "folder to look for data in", default=Path("data")),
             "--threads": THREADS,
-            "--json": JSON,
         },
     ),
     "run": Command(
         "do one run from its job file, also behind torchrun",
         "eqco run runs/checkpoints/NAME.job.json",
         {"order": option(path, "job file, written beside the checkpoints")},
+        json=False,
         resumes=True,
     ),
 }  # fmt: skip

@@ -28,24 +28,18 @@ def peak_memory_mib() -> float | None:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def limit_of_addresses() -> int | None:
-    """Bytes of addresses that this process may have (ulimit -v); None where there is no limit."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return None if limit == resource.RLIM_INFINITY else limit
-
-
 def check_memory() -> None:
     """Raise MemoryError where a limit of addresses is too small for torch.
 
     A process of its own tries it, since torch ends the process that it fails in. Without a limit,
     or where torch is loaded, nothing is done.
     """
-    limit = limit_of_addresses()
-    if limit is None or "torch" in sys.modules:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY or "torch" in sys.modules:
         return
     tried = subprocess.run([sys.executable, "-c", START], capture_output=True, check=False)
     if tried.returncode and b"No module named" not in tried.stderr:
