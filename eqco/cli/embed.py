@@ -102,7 +102,7 @@ def main(options: argparse.Namespace) -> None:
     if loaded.recipe is None and options.out and not options.features:
         raise ValueError(f"{options.checkpoint} has a backbone and no embeddings: give --features")
     images, _ = opened(loaded, tree, options.image_size, machine)
-    summary: dict[str, Any] = {}
+    summary, lines = dict[str, Any](), list[str]()
     if options.features or options.picture:
         frozen = Frozen(loaded.backbone.to(machine.device))
         features, _ = frozen.of_batches(images.whole("train"))
@@ -114,14 +114,10 @@ def main(options: argparse.Namespace) -> None:
             array, following = views_of(options, images, machine.device)
         write_array(options.out, array, tree.train.paths() if tree and options.features else [])
         summary |= {"out": str(options.out), "shape": list(array.shape)}
+        lines.append(f"{options.out}: {tuple(array.shape)}; {following}")
     if options.picture:
         draw(neighbours(features.cpu()), tree, options.picture)
         summary["picture"] = str(options.picture)
-    if options.json:
-        print_json(summary)
-        return
-    if options.out:
-        shape = ", ".join(map(str, summary["shape"]))
-        print(f"{options.out}: ({shape}); {following}")
-    if options.picture:
-        print(f"{options.picture}: a line for each of a few images, nearest neighbours behind it")
+        text = "a line for each of a few images, nearest neighbours behind it"
+        lines.append(f"{options.picture}: {text}")
+    print_json(summary) if options.json else print(*lines, sep="\n")

@@ -115,9 +115,8 @@ class Pretraining(ResumableTask):
             weight_decay=recipe.weight_decay,
             fused=machine.device.split(":")[0] in ("cpu", "cuda"),
         )
-        self.averages: MovingAverages | None = None
-        if LOSSES[recipe.loss].averages:
-            self.averages = MovingAverages(total).to(machine.device)
+        remembers = LOSSES[recipe.loss].averages
+        self.averages = MovingAverages(total).to(machine.device) if remembers else None
         if machine.device.startswith("cuda"):  # a CPU that trains has no core to spare
             self.method.ahead = Ahead(self.coming)
         self.curve: list[tuple[int, float]] = []

@@ -15,12 +15,7 @@ from torch import Tensor, nn
 
 from eqco.losses.blockwise import FEW_WITH_GRADIENT
 from eqco.losses.interface import REDUCTIONS, reduced, with_arguments
-from eqco.losses.logits import (
-    ContrastiveLogits,
-    MaskedSimilarities,
-    WithNegatives,
-    similarities,
-)
+from eqco.losses.logits import ContrastiveLogits, MaskedSimilarities, WithNegatives, similarities
 from eqco.losses.memory_bank import KeyQueue, in_backward
 from eqco.losses.plateau import Expected, range_of, watch
 from eqco.losses.registry import LOSSES

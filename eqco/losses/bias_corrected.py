@@ -118,10 +118,7 @@ def eqco_jackknife(
     shift = log_weight(logits.num_negatives, alpha)
     share = torch.sigmoid(relative.logsumexp(dim=1) + shift)
     return jackknife(
-        relative,
-        logits.num_negatives,
-        lambda log_odds: log_one_plus_exp(log_odds + shift),
-        share,
+        relative, logits.num_negatives, lambda log_odds: log_one_plus_exp(log_odds + shift), share
     )
 
 
