@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from eqco.analysis import theory
+from eqco.analysis.embedding_files import similarities
 from eqco.analysis.mutual_information import Estimate, estimate
 from eqco.data import Images
 from eqco.losses.functional import eqco_info_nce
 from eqco.losses.registry import LOSSES
-from eqco.losses.sampling import off_diagonal
 from eqco.methods.base import Method
 from eqco.recipe import Recipe
 from eqco.runtime.rng import generator_for
@@ -56,9 +56,7 @@ def embed(method: Method, images: Images, count: int = 1024) -> tuple[Tensor, Te
 
 def describe(method: Method, recipe: Recipe, images: Images) -> dict[str, float]:
     """CV^2, rho = 1 - pi_0 and rho^2 CV^2 of an encoder: means over 1,024 queries."""
-    query, key = embed(method, images)
-    similarity = query @ key.T
-    positive, negatives = similarity.diagonal(), off_diagonal(similarity)
+    positive, negatives = similarities(*embed(method, images))
     effective = LOSSES[recipe.loss].effective_negatives(recipe.num_negatives, recipe.alpha)
     weight = theory.negative_weight(
         positive, negatives, temperature=recipe.temperature, effective_negatives=effective

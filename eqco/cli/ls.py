@@ -33,25 +33,20 @@ def about(record: Record) -> dict[str, Any]:
 def lines_of(place: Path) -> Iterator[dict[str, Any]]:
     """What is known of each record and checkpoint below a folder, or in a file of records."""
     for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
-        line: dict[str, Any] = {"path": str(file)}
         if file.name.startswith(".") or not file.is_file():
             continue
-        if file.suffix in (".json", COLLECTED) and not file.name.endswith(JOB):
-            several = file.suffix == COLLECTED
-            try:
-                records = Record.read_lines(file) if several else [Record.read(file)]
-            except RecordError:
-                yield line | {"kind": "other"}
-                continue
-            for record in records:
-                name = f"{file} {record.run_id}" if several else str(file)
-                yield {"path": name, **about(record)}
-        elif file.suffix == ".pt" and not file.name.endswith(".probe.pt"):
-            try:
-                state = read(file, "digest", "step")
-                yield line | {"kind": "checkpoint", "step": state["step"]}
-            except TrainingError:
-                yield line | {"kind": "other"}
+        path = str(file)
+        try:
+            if file.suffix == COLLECTED:
+                for record in Record.read_lines(file):
+                    yield {"path": f"{path} {record.run_id}", **about(record)}
+            elif file.suffix == ".json" and not file.name.endswith(JOB):
+                yield {"path": path, **about(Record.read(file))}
+            elif file.suffix == ".pt" and not file.name.endswith(".probe.pt"):
+                step = read(file, "digest", "step")["step"]
+                yield {"path": path, "kind": "checkpoint", "step": step}
+        except (RecordError, TrainingError):
+            yield {"path": path, "kind": "other"}
 
 
 def main(options: argparse.Namespace) -> None:

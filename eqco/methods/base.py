@@ -106,24 +106,18 @@ class Method(nn.Module, ABC):
         self, available: int, total: int, place: Tensor, generator: torch.Generator
     ) -> Tensor | None:
         """Which keys are the negatives of this process's queries, see `draw_columns`."""
-
-        asked = (self.num_negatives, available, self.drawing, total, self.draws)
+        count, drawing, draws = self.num_negatives, self.drawing, self.draws
         now = partial(
-            draw_columns,
-            self.num_negatives,
-            available,
-            drawing=self.drawing,
-            total=total,
-            place=place,
-            draws=self.draws,
+            draw_columns, count, available, drawing=drawing, total=total, place=place, draws=draws
         )
-        if self.ahead is None or self.num_negatives == available:
+        if self.ahead is None or count == available:
             return now(generator)
 
         def later(fresh: torch.Generator) -> Tensor | None:
             self.before_draw(total, fresh)
             return now(fresh)
 
+        asked = (count, available, drawing, total, draws)
         return self.ahead.draw(generator, now, later, asked)
 
     def before_draw(self, total: int, generator: torch.Generator) -> Any:

@@ -141,12 +141,10 @@ def catching() -> Iterator[None]:
         with raise_as_stopped():
             yield
         return
-    before = {}
-    for number in NUMBERS:
-        present = signal.getsignal(number)
-        if present in UNHANDLED:
-            before[number] = present
-            signal.signal(number, handle)
+    handlers = {number: signal.getsignal(number) for number in NUMBERS}
+    before = {number: present for number, present in handlers.items() if present in UNHANDLED}
+    for number in before:
+        signal.signal(number, handle)
     caught.installed, caught.number = True, 0
     try:
         with raise_as_stopped():
