@@ -102,7 +102,8 @@ def main(options: argparse.Namespace) -> None:
     if loaded.recipe is None and options.out and not options.features:
         raise ValueError(f"{options.checkpoint} has a backbone and no embeddings: give --features")
     images, _ = opened(loaded, tree, options.image_size, machine)
-    summary, lines = dict[str, Any](), list[str]()
+    summary: dict[str, Any] = {}
+    lines: list[str] = []
     if options.features or options.picture:
         frozen = Frozen(loaded.backbone.to(machine.device))
         features, _ = frozen.of_batches(images.whole("train"))
@@ -120,4 +121,7 @@ def main(options: argparse.Namespace) -> None:
         summary["picture"] = str(options.picture)
         text = "a line for each of a few images, nearest neighbours behind it"
         lines.append(f"{options.picture}: {text}")
-    print_json(summary) if options.json else print(*lines, sep="\n")
+    if options.json:
+        print_json(summary)
+    else:
+        print(*lines, sep="\n")
