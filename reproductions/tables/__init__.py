@@ -21,19 +21,10 @@ from reproductions.tables import (
 )
 from reproductions.tables.base import Table
 
+MODULES = (table1, table2, table3, table4, table5, table6, table7, table8, table9, table10)
 TABLES: dict[int, Callable[[Scale, Recipe], Table]] = {
-    1: table1.build,
-    2: table2.build,
-    3: table3.build,
-    4: table4.build,
-    5: table5.build,
-    6: table6.build,
-    7: table7.build,
-    8: table8.build,
-    9: table9.build,
-    10: table10.build,
+    number: module.build for number, module in enumerate(MODULES, start=1)
 }
-
 
 # Seeds at which a table is judged; 5 elsewhere. Of table 1 ten were planned, and five more were
 # announced before they were run. At cifar10-cpu: as in log/2026-11-29-cifar10-confirmation.md.
