@@ -11,13 +11,7 @@ from pathlib import Path
 from reproductions.experiments.planned import EXPERIMENTS, Experiment
 from reproductions.results.evidence import committed
 from reproductions.statistics.bootstrap import interval_over_both, right_images
-from reproductions.statistics.verdicts import (
-    Comparison,
-    Values,
-    Verdict,
-    judge_all,
-    together,
-)
+from reproductions.statistics.verdicts import Comparison, Values, Verdict, judge_all, together
 from reproductions.statistics.wording import INTERVAL, NOT_RUN, points
 from reproductions.tables.base import Row
 from reproductions.tables.claims import JUDGED, PRIMARY
@@ -87,19 +81,20 @@ def met(comparison: Comparison, verdict: Verdict) -> str:
 
 def comparison_line(
     rank: str, comparison: Comparison, verdict: Verdict, by_knn: Verdict
-) -> list[str]:
+) -> dict[str, str]:
     """A comparison with what was predicted and what came out, also by kNN."""
     predicted, low, high = comparison.predicted
     ended = verdict.n == verdict.planned
-    return [
-        rank,
-        comparison.statement,
-        f"{predicted:+.1f} [{low:+.1f}, {high:+.1f}]",
-        f"{points(verdict)} n={verdict.n}" if ended else so_far(verdict.n, verdict.planned),
-        f"**{verdict.status}**",
-        met(comparison, verdict) if ended else "–",
-        f"{points(by_knn)}, {by_knn.status}" if ended else "–",
-    ]
+    measured = f"{points(verdict)} n={verdict.n}" if ended else so_far(verdict.n, verdict.planned)
+    return {
+        "rank": rank,
+        "comparison": comparison.statement,
+        "predicted": f"{predicted:+.1f} [{low:+.1f}, {high:+.1f}]",
+        f"measured, {INTERVAL}": measured,
+        "verdict": f"**{verdict.status}**",
+        "prediction": met(comparison, verdict) if ended else "–",
+        "by kNN": f"{points(by_knn)}, {by_knn.status}" if ended else "–",
+    }
 
 
 def comparisons(name: str) -> str:
@@ -107,23 +102,14 @@ def comparisons(name: str) -> str:
     experiment = EXPERIMENTS[name]
     if not experiment.comparisons:
         return ""
-    header = [
-        "rank",
-        "comparison",
-        "predicted",
-        f"measured, {INTERVAL}",
-        "verdict",
-        "prediction",
-        "by kNN",
-    ]
     ranks = ["primary", *(["secondary"] * (len(experiment.comparisons) - 1))]
     judged = (verdicts(name, metric) for metric in JUDGED)
     lines = list(map(comparison_line, ranks, experiment.comparisons, *judged))
     intervals = [over_both(experiment, place) for place in range(len(lines))]
     if any(intervals):
-        header.append("over seeds and images")
-        lines = [[*line, interval] for line, interval in zip(lines, intervals, strict=True)]
-    return markdown_table(header, lines)
+        for line, interval in zip(lines, intervals, strict=True):
+            line["over seeds and images"] = interval
+    return markdown_table(list(lines[0]), [list(line.values()) for line in lines])
 
 
 def section(name: str) -> str:

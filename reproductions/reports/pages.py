@@ -104,13 +104,9 @@ def prices() -> str:
     for number in TABLES:
         recipes = {row.recipe for row in table(number, GLYPHS).rows}
         counts = f"{len(recipes)} runs, {len(recipes & seen)} shared with earlier tables"
-        lines.append(
-            [
-                f"`{missing.table_command(number, GLYPHS)}`",
-                f"{table(number, GLYPHS).title}: {counts}",
-                missing.cost(GLYPHS, recipes - seen) if recipes - seen else "nothing more",
-            ]
-        )
+        cost = missing.cost(GLYPHS, recipes - seen) if recipes - seen else "nothing more"
+        what = f"{table(number, GLYPHS).title}: {counts}"
+        lines.append([f"`{missing.table_command(number, GLYPHS)}`", what, cost])
         seen |= recipes
     price = missing.price(GLYPHS)
     return markdown_table(["command", "what", price.origin if price else "price"], lines)

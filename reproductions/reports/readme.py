@@ -16,24 +16,20 @@ from reproductions.results.shares import share_at
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import FAILS, HOLDS, LEAST_SEEDS, OPEN, Verdict
 from reproductions.statistics.wording import NOT_RUN
-from reproductions.tables import TABLES, table
+from reproductions.tables import table
 from reproductions.tables.base import Claim
 from reproductions.tables.claims import HEADLINE_K, JUDGED, PAPER, PRIMARY, SECOND_METRIC
 from reproductions.tables.formats import markdown_table, spread
 
 GLYPHS = "glyphs"
-
-
-def first_table(paper: str) -> int:
-    """Number of the first table with a claim that tests a claim of the paper."""
-    return next(n for n in TABLES if any(c.paper == paper for c in table(n, GLYPHS).claims))
+TABLE_OF = {"C1": 1, "C5": 3}  # the first table that tests a claim of the paper
 
 
 def paper_verdicts(
     paper: str, evidence: Evidence | None = None, metric: str = PRIMARY
 ) -> list[tuple[Claim, Verdict]]:
-    """Claims of that table that test it and were run, with their verdicts; of glyphs by default."""
-    evidence, number = evidence or committed(GLYPHS), first_table(paper)
+    """Claims of a table that test it and were run, with their verdicts; of glyphs by default."""
+    evidence, number = evidence or committed(GLYPHS), TABLE_OF[paper]
     claims = [claim for claim in evidence.tables[number].claims if claim.paper == paper]
     pairs = [(claim, evidence.verdicts[number][claim.name].get(metric)) for claim in claims]
     return [(claim, verdict) for claim, verdict in pairs if verdict]
@@ -41,7 +37,7 @@ def paper_verdicts(
 
 def table_not_run(paper: str) -> str:
     """What is missing of the first table with a claim that tests a claim of the paper."""
-    sentence = missing.table_not_run(first_table(paper), GLYPHS)
+    sentence = missing.table_not_run(TABLE_OF[paper], GLYPHS)
     return sentence or f"fewer than {LEAST_SEEDS} seeds"
 
 
@@ -70,16 +66,14 @@ def answer(evidence: Evidence | None = None) -> str:
     by_knn = few(paper_verdicts("C1", evidence, SECOND_METRIC), "better")
     level, better, falls, half = (few(judged, a) for a in ("level", "better", "falls", "recovers"))
     if not (level and better and falls and half):
-        command = f"{missing.table_command(first_table('C1'), scale)} --seeds {LEAST_SEEDS}"
-        cost = missing.cost(scale, [row.recipe for row in table(first_table("C1"), scale).rows])
+        command = f"{missing.table_command(TABLE_OF['C1'], scale)} --seeds {LEAST_SEEDS}"
+        cost = missing.cost(scale, [row.recipe for row in table(TABLE_OF["C1"], scale).rows])
         return f"**No answer yet.** There are too few records: `{command}` ({cost})."
     base = SCALES[scale].base
     enough = OPEN if level.passed_by_infonce else level.status
-    also = (
-        f" By kNN it wins {by_knn.mean:.1f} [{by_knn.low:.1f}, {by_knn.high:.1f}]."
-        if by_knn
-        else ""
-    )
+    also = ""
+    if by_knn:
+        also = f" By kNN it wins {by_knn.mean:.1f} [{by_knn.low:.1f}, {by_knn.high:.1f}]."
     return (
         f"**With SiMo on `{scale}` at learning rate {base.learning_rate:g}, {HEADLINE_K} negatives "
         f"{ENOUGH[enough]}: EqCo {RECOVERED[half.status]}** (last panel). With {HEADLINE_K} "
@@ -158,7 +152,7 @@ def answers() -> list[str]:
 
 def summary() -> str:
     """Accuracy of both losses at each K and at each scale."""
-    number, scales = first_table("C1"), shown_scales()
+    number, scales = TABLE_OF["C1"], shown_scales()
     rows = table(number, GLYPHS).rows
     lines = []
     for k in dict.fromkeys(row.recipe.num_negatives for row in rows):
@@ -197,9 +191,7 @@ def paper_claims() -> str:
     results = {
         "C1": by_k or table_not_run("C1"),
         "C2": level_in_k(
-            "bound",
-            "its value is steady: it",
-            "it is no bound where alpha exceeds K, as here",
+            "bound", "its value is steady: it", "it is no bound where alpha exceeds K, as here"
         ),
         "C3": level_in_k(
             "gradient",

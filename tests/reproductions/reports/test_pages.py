@@ -145,8 +145,7 @@ def test_prices_count_each_shared_run_once() -> None:
 
 @pytest.mark.usefixtures("stand_ins")
 def test_the_tables_of_the_papers_claims_are_found_by_their_claims() -> None:
-    for paper in ("C1", "C5"):
-        number = readme.first_table(paper)
+    for paper, number in readme.TABLE_OF.items():
         assert paper in {claim.paper for claim in table(number, "glyphs").claims}
     level = table(1, "glyphs").claim(f"eqco-k{readme.HEADLINE_K}-equals-full")
     found = readme.paper_verdicts("C1")
