@@ -18,7 +18,7 @@ def compute() -> pd.DataFrame:
     for scale in shown_scales():
         runs, full = committed(scale).table_runs(7), table(7, scale).rows[0]
         predicted = predicted_losses(table(7, scale).claims, full) if scale == "glyphs" else {}
-        runs = lost_against(runs, full.name).assign(predicted=runs["row"].map(predicted))
+        runs = lost_against(runs, "row", full.name).assign(predicted=runs["row"].map(predicted))
         panels = scale + ", K = " + runs["num_negatives"].astype(str)
         runs = runs.assign(panel=panels, loss=runs["loss_title"])
         frames.append(runs.sort_values(NAMES[:5]))

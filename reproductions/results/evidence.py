@@ -229,20 +229,19 @@ def gaps_to_full(runs: pd.DataFrame, full: int) -> pd.DataFrame:
 
     Empty where no seed has a run with all of them.
     """
-    wide = runs.pivot(index="seed", columns="num_negatives", values="linear").astype(float)
-    at_full = wide[full] if full in wide else pd.Series(dtype=float)
-    others = wide[[k for k in wide if k != full]]
-    gaps = (-others.sub(at_full, axis=0)).melt(var_name="k", value_name="points").dropna()
-    gaps = gaps.astype({"k": int})
-    grouped = gaps.groupby("k")["points"]
-    return grouped.agg(points="mean", half=half_interval, n="count").reset_index()
+    gaps = lost_against(runs, "num_negatives", full).dropna(subset="points")
+    points = gaps.sort_values("seed").groupby("num_negatives")["points"]
+    means = points.agg(points="mean", half=half_interval, n="count")
+    return means.rename_axis("k").reset_index()
 
 
-def lost_against(runs: pd.DataFrame, full: str) -> pd.DataFrame:
-    """Runs of a table with `points`: the accuracy of row `full`, same seed, minus their own.
+def lost_against(runs: pd.DataFrame, column: str, full: object) -> pd.DataFrame:
+    """Runs with `points`: the accuracy of the run that has `full` in a column minus their own.
 
-    Without the runs of that row; nan where it has none of the seed.
+    Both are of one seed; nan where no such run has it. Without the runs of `full`.
     """
-    at_full = by_seed(runs[runs["row"] == full])
-    runs = runs[runs["row"] != full]
-    return runs.assign(points=runs["seed"].map(at_full).astype(float) - runs["linear"])
+    at_full = by_seed(runs[runs[column] == full])
+    runs = runs[runs[column] != full]
+    return runs.assign(
+        points=runs["seed"].map(at_full).astype(float) - runs["linear"].astype(float)
+    )

@@ -102,10 +102,11 @@ def test_without_runs_of_all_negatives_there_is_no_gap(small: pd.DataFrame) -> N
 
 def test_points_lost_are_against_the_same_seed_of_the_full_row(small: pd.DataFrame) -> None:
     small = small.assign(row="k" + small["num_negatives"].astype(str))
-    lost = evidence.lost_against(small, "k255")
+    lost = evidence.lost_against(small, "row", "k255")
     assert list(lost[lost["row"] == "k4"]["points"]) == [10.0, 12.0]
     assert list(lost[lost["row"] == "k16"]["points"].isna()) == [False, False, True]
-    assert evidence.lost_against(small[small["row"] == "k4"], "k255")["points"].isna().all()
+    few = small[small["row"] == "k4"]
+    assert evidence.lost_against(few, "row", "k255")["points"].isna().all()
 
 
 def test_a_user_folder_has_the_data_of_its_records() -> None:
