@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Generator, Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -27,8 +26,6 @@ def show_output() -> None:
 if "PYTEST_XDIST_WORKER" not in os.environ:
     stop_at_once(show_output)  # what follows loads torch
 
-import pandas as pd
-
 from eqco.artifacts.record import RecordError
 from eqco.artifacts.run_files import SESSION as LOCK_SESSION
 from eqco.cli.errors import set_up_output
@@ -38,6 +35,7 @@ from reproductions.harness.launching import busy_line, check_launcher
 from reproductions.harness.options import add_free_options
 from reproductions.harness.runs import Train, is_cell, make_missing, obtain_record
 from reproductions.harness.session import Outcomes, Session, read_session
+from reproductions.reports.grids import CONTRADICTED, verdicts_in
 from reproductions.reports.terminal import Cells, closing
 from reproductions.reports.terminal_claims import Judged
 from reproductions.results import published
@@ -45,7 +43,6 @@ from reproductions.results.evidence import NEGATIVE_WEIGHT, other_images
 from reproductions.tables import TABLES
 from reproductions.tables.claims import PRIMARY
 
-HERE = Path(__file__).parent
 taken: list[str] = []  # options whose names another plugin has
 
 
@@ -85,13 +82,6 @@ def case_name(case: tuple[int, str]) -> str:
     return f"table{case[0]}-{case[1]}"
 
 
-def contradictions(scale: str) -> dict[tuple[int, str], str]:
-    """Claims that the committed records contradict, with numbers; `pages.py` writes the file."""
-    lines = pd.read_csv(HERE / "contradicted.csv").query("scale == @scale")
-    cases = zip(lines["table"], lines["claim"], strict=True)
-    return dict(zip(cases, map(plain, lines["verdict"]), strict=True))
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Cells and claims of all tables at the scale asked for; ids such as table1-simo-eqco-k16."""
     session = metafunc.config.stash[SESSION]
@@ -106,7 +96,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         skip = pytest.param((0, ""), id="needs-imagenet", marks=pytest.mark.skip(reason=reason))
         metafunc.parametrize("published_row", cases or [skip], ids=case_name)
     if "claim" in metafunc.fixturenames:
-        contradicted = contradictions(session.scale)
+        contradicted = verdicts_in(CONTRADICTED, session.scale)
         claims = [
             (number, claim.name) for number, table in tables.items() for claim in table.claims
         ]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from eqco.evaluation.metrics import METRICS
 from eqco.methods import METHODS
+from eqco.runtime.text import plain
 from reproductions.results.evidence import Evidence
 from reproductions.results.published import number_for, published, published_text
 from reproductions.scales import SCALES
@@ -22,7 +23,9 @@ from reproductions.tables.formats import Grid, spread
 
 PREDICTED_AT = "glyphs"  # the scale of `Claim.predicted`
 ABSENT = "–"
-BEFORE = Path(__file__).parents[1] / "verdicts_before.csv"
+HERE = Path(__file__).parents[1]
+BEFORE = HERE / "verdicts_before.csv"  # of the rules that were in force until `CHANGED`
+CONTRADICTED = HERE / "contradicted.csv"  # claims that do not hold by the committed records
 
 
 def row_grid(
@@ -70,15 +73,16 @@ def prediction(claim: Claim, verdict: Verdict | None) -> str:
 
 
 @cache
-def before(scale: str, number: int) -> dict[str, str]:
-    """Verdicts of the rules that were in force until `CHANGED`, by the claim's name."""
-    lines = pd.read_csv(BEFORE).query("scale == @scale and table == @number")
-    return dict(zip(lines["claim"], lines["verdict"], strict=True))
+def verdicts_in(file: Path, scale: str) -> dict[tuple[int, str], str]:
+    """The verdicts of a file on claims of a scale, by table and name."""
+    lines = pd.read_csv(file).query("scale == @scale")
+    cases = zip(lines["table"], lines["claim"], strict=True)
+    return dict(zip(cases, map(plain, lines["verdict"]), strict=True))
 
 
 def claim_grid(evidence: Evidence, number: int) -> Grid:
     """Claims of a table with their verdicts by both metrics; where points were predicted, these."""
-    table, earlier, lines = evidence.tables[number], before(evidence.scale, number), []
+    table, earlier, lines = evidence.tables[number], verdicts_in(BEFORE, evidence.scale), []
     for claim in table.claims:
         verdicts = evidence.verdicts[number][claim.name]
         primary, secondary = verdicts.get(PRIMARY), verdicts.get(SECOND_METRIC)
@@ -91,7 +95,7 @@ def claim_grid(evidence: Evidence, number: int) -> Grid:
             "verdict": status(primary),
             f"by {METRICS[SECOND_METRIC].title}": points(secondary) if secondary else ABSENT,
             "its verdict": status(secondary),
-            f"until {CHANGED}": earlier.get(claim.name, ABSENT),
+            f"until {CHANGED}": earlier.get((number, claim.name), ABSENT),
             "predicted": prediction(claim, primary),
         }
         lines.append(line)

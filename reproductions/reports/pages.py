@@ -25,7 +25,7 @@ from reproductions.experiments import missing, supervised
 from reproductions.experiments.planned import EXPERIMENTS
 from reproductions.reports import answers, log_pages, readme, sensitivity, sweep
 from reproductions.reports.figures import PICTURES, picture
-from reproductions.reports.grids import claim_grid, published_grid, row_grid
+from reproductions.reports.grids import CONTRADICTED, claim_grid, published_grid, row_grid
 from reproductions.results.evidence import Evidence, committed, judged_scales, shown_scales
 from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import FAILS
@@ -34,9 +34,7 @@ from reproductions.tables.base import Row
 from reproductions.tables.claims import PRIMARY
 from reproductions.tables.formats import Grid, markdown_table, spread
 
-HERE = Path(__file__).parents[1]
-ROOT = HERE.parent
-CONTRADICTED = HERE / "contradicted.csv"
+ROOT = Path(__file__).parents[2]
 GLYPHS = "glyphs"
 
 

@@ -14,6 +14,7 @@ from eqco.config import Machine
 from eqco.engine.run import untrained
 from reproductions import conftest
 from reproductions.harness.session import Session
+from reproductions.reports.grids import CONTRADICTED, verdicts_in
 from reproductions.results import published
 from reproductions.results.records import RECORDS
 from reproductions.scales import SCALES
@@ -175,6 +176,6 @@ def test_claims_that_records_contradict_are_strict_expected_failures(tmp_path: P
         for each in parameters(session_at("glyphs", tmp_path), "claim")
         if each.marks
     }
-    expected = conftest.contradictions("glyphs")
+    expected = verdicts_in(CONTRADICTED, "glyphs")
     kept = {"strict": True, "raises": AssertionError}
     assert marked == {case: {"reason": why, **kept} for case, why in expected.items()}

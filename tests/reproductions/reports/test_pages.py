@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from reproductions.conftest import contradictions
 from reproductions.reports import pages, readme
 from reproductions.reports.answers import with_numbers
-from reproductions.reports.grids import claim_grid, published_grid
+from reproductions.reports.grids import CONTRADICTED, claim_grid, published_grid, verdicts_in
 from reproductions.results.evidence import Evidence, committed, judged_scales
 from reproductions.statistics.verdicts import FAILS, HOLDS, OPEN, Verdict
 from reproductions.statistics.wording import INTERVAL, points, status
@@ -26,7 +25,7 @@ def test_pages_are_up_to_date() -> None:
 
 def test_expected_failures_are_claims_with_numbers() -> None:
     for scale in judged_scales():
-        for (number, claim), why in contradictions(scale).items():
+        for (number, claim), why in verdicts_in(CONTRADICTED, scale).items():
             assert table(number, scale).claim(claim)
             assert why.startswith("does not hold: ")
             assert "n=" in why
