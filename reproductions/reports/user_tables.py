@@ -67,15 +67,14 @@ def short_claims(own: Evidence, number: int) -> Grid:
     return Grid(shown, (INTERVAL, "n"), title, "Intervals decide; see the page of tables.")
 
 
-def as_text(own: Evidence, numbers: Sequence[int], what: str, form: str) -> str:
-    """Tables for readers, a grid each; or one frame, as CSV or JSON, of one object a line.
+def written(own: Evidence, numbers: Sequence[int], what: str, form: str) -> str | bytes:
+    """Tables for readers, a grid each; or one frame, as CSV, JSON or Parquet.
 
     Raises:
-        ValueError: runs are asked for as a table for readers.
+        ValueError: runs are asked for as a table for readers, or pyarrow is not installed.
     """
     if form in TIDY:
-        frame = FRAMES[what](own, numbers)
-        return TIDY[form](frame)
+        return TIDY[form](FRAMES[what](own, numbers))
     if what == "runs":
         raise ValueError(f"--format {form} is for readers: take csv, json or parquet for runs")
     grid = {"cells": cell_grid, "claims": short_claims}[what]
@@ -93,11 +92,12 @@ def as_parquet(frame: pd.DataFrame) -> bytes:
     return frame.to_parquet(index=False)
 
 
-TIDY: dict[str, Callable[[pd.DataFrame], str]] = {
+TIDY: dict[str, Callable[[pd.DataFrame], str | bytes]] = {
     "csv": lambda frame: frame.to_csv(index=False).rstrip("\n"),
     "json": lambda frame: frame.to_json(orient="records", force_ascii=False, double_precision=15),
+    "parquet": as_parquet,
 }
-FORMS = (*FORMATS, *TIDY, "parquet")
+FORMS = (*FORMATS, *TIDY)
 ENDINGS = {f".{name}": name for name in FORMS} | {".tex": "latex", ".txt": "text"}
 
 
@@ -120,12 +120,11 @@ def main(args: argparse.Namespace) -> int:
     readable = "text" if args.out is None and sys.stdout.isatty() else "md"
     named = ENDINGS.get(args.out.suffix) if args.out else None
     form = args.format or named or ("csv" if args.runs else readable)
-    if form == "parquet":
-        if args.out is None:
-            raise ValueError("--format parquet is binary: add --out FILE")
-        write_atomically(args.out, as_parquet(FRAMES[what](own, numbers)))
-    elif args.out is None:
-        print(as_text(own, numbers, what, form))
+    if form == "parquet" and args.out is None:
+        raise ValueError("--format parquet is binary: add --out FILE")
+    content = written(own, numbers, what, form)
+    if args.out is None:
+        print(content)
     else:
-        write_atomically(args.out, as_text(own, numbers, what, form) + "\n")
+        write_atomically(args.out, content if isinstance(content, bytes) else f"{content}\n")
     return 0
