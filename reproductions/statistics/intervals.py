@@ -14,6 +14,7 @@ from reproductions.statistics.verdicts import LEVEL
 # Five trials of MoCo v2, ImageNet, 200 epochs (facebookresearch/moco README): the only spread over
 # seeds that is published at this size, so it stands for all of its rows.
 TRIALS = (67.7, 67.6, 67.4, 67.6, 67.3)
+OUTSIDE = 0.01  # chance that any cell of a correct table falls outside its prediction interval
 
 
 @dataclass(frozen=True)
@@ -60,29 +61,24 @@ def near_published(measured: Sequence[float], published: float, trials: int = 1)
     return Agreement(float(np.mean(measured)) - published, reach, len(measured))
 
 
-def prediction_intervals(
-    cells: Mapping[str, Sequence[float]], family_level: float = 0.01
-) -> dict[str, tuple[float, float]]:
+def prediction_intervals(cells: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, float]]:
     """Prediction intervals of one new run of each cell, with the spread pooled over cells.
 
     mean +- t * s * sqrt(1 + 1/n), s the standard deviation pooled over cells, t at
-    family_level / (number of cells), two-sided: a correct table has a cell outside its interval
-    in about family_level of all cases.
+    OUTSIDE / (number of cells), two-sided: a correct table has a cell outside its interval in about
+    OUTSIDE of all cases.
 
     Args:
         cells: accuracies by seed for each cell; cells with fewer than two seeds are left out.
-        family_level: chance that any cell of a correct table falls outside.
     """
     arrays = {name: np.asarray(values) for name, values in cells.items() if len(values) >= 2}
     freedom = sum(len(values) - 1 for values in arrays.values())
     if freedom == 0:
         return {}
     pooled = math.sqrt(sum(((v - v.mean()) ** 2).sum() for v in arrays.values()) / freedom)
-    reach = stats.t.ppf(1 - family_level / len(arrays) / 2, freedom) * pooled
+    reach = stats.t.ppf(1 - OUTSIDE / len(arrays) / 2, freedom) * pooled
+    halves = {name: reach * math.sqrt(1 + 1 / len(values)) for name, values in arrays.items()}
     return {
-        name: (
-            float(values.mean() - reach * math.sqrt(1 + 1 / len(values))),
-            float(values.mean() + reach * math.sqrt(1 + 1 / len(values))),
-        )
+        name: (float(values.mean() - halves[name]), float(values.mean() + halves[name]))
         for name, values in arrays.items()
     }

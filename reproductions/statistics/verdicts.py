@@ -47,10 +47,11 @@ class Comparison:
     high: float
     predicted: tuple[float, float, float]
 
-    def sums(self, values: Values, seeds: Sequence[int]) -> np.ndarray:
-        """The weighted sum of each seed that every row has, see `weighted_sums`."""
+    def judge(self, values: Values, seeds: Sequence[int], simultaneous: int) -> Verdict:
+        """The verdict over the planned seeds, see `judge`."""
         rows = [values.get(name, {}) for name in self.weights]
-        return weighted_sums(rows, list(self.weights.values()), seeds)
+        sums = weighted_sums(rows, list(self.weights.values()), seeds)
+        return judge(sums, self.low, self.high, len(seeds), simultaneous=simultaneous)
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,9 @@ def t_interval(mean: float, sd: float, n: int, level: float = LEVEL) -> tuple[fl
 
 def mean_interval(values: np.ndarray) -> tuple[float, float]:
     """95 % t-interval of the mean of some values; nan below two."""
-    n = len(values)
-    return (
-        t_interval(float(values.mean()), float(values.std(ddof=1)), n) if n > 1 else (math.nan,) * 2
-    )
+    if len(values) < 2:
+        return math.nan, math.nan
+    return t_interval(float(values.mean()), float(values.std(ddof=1)), len(values))
 
 
 def level_of(simultaneous: int) -> float:
@@ -175,34 +175,27 @@ def judge_all(
         seeds: the planned ones of each comparison.
     """
     return [
-        judge(
-            comparison.sums(values, planned),
-            comparison.low,
-            comparison.high,
-            len(planned),
-            simultaneous=together(place, len(comparisons)),
-        )
+        comparison.judge(values, planned, together(place, len(comparisons)))
         for place, (comparison, planned) in enumerate(zip(comparisons, seeds, strict=True))
     ]
 
 
 def share_recovered(
-    few: np.ndarray, eqco: np.ndarray, full: np.ndarray, level: float = LEVEL
+    few: np.ndarray, eqco: np.ndarray, full: np.ndarray
 ) -> tuple[float, float, float]:
-    """Share of what few negatives lose that EqCo recovers, and Fieller's interval of it.
+    """Share of what few negatives lose that EqCo recovers, and its 95 % interval by Fieller.
 
     (EqCo - InfoNCE) / (full - InfoNCE), a ratio of means. Where the loss may be zero the interval
     is without bound.
 
     Args:
         few, eqco, full: accuracies in percent of the same seeds, shape (n,), n >= 2.
-        level: of the interval.
 
     Returns:
         share, low, high.
     """
     gained, lost = eqco - few, full - few
-    n, t = len(few), float(stats.t.ppf((1 + level) / 2, len(few) - 1))
+    n, t = len(few), float(stats.t.ppf((1 + LEVEL) / 2, len(few) - 1))
     (vg, cov), (_, vl) = np.cov(gained, lost) / n * t**2
     g, m = float(gained.mean()), float(lost.mean())
     a, b, c = m * m - vl, g * m - cov, g * g - vg

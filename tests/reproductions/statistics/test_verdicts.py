@@ -69,8 +69,9 @@ def test_before_the_planned_number_of_seeds_and_below_three_nothing_is_decided()
 
 def test_rows_are_paired_by_seed_over_the_planned_seeds_alone() -> None:
     rows = values(a=[80.0, 85.0, 1.0], b=[79.0, 84.0, 1.0], c=[79.0, 84.0])
-    assert HALF.sums(rows, range(3)) == pytest.approx([1.0, 1.0])
-    assert len(HALF.sums({"a": {0: 1.0}}, range(2))) == 0
+    half = HALF.judge(rows, range(3), 1)
+    assert (half.mean, half.sd, half.n) == pytest.approx((1.0, 0.0, 2))
+    assert HALF.judge({"a": {0: 1.0}}, range(2), 1).n == 0
     assert weighted_sums([{0: 3.0, 5: 9.0}, {0: 1.0, 5: 1.0}], [1, -1], [0]) == pytest.approx([2])
 
 
