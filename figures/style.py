@@ -253,9 +253,8 @@ def save(figure: Figure, name: str, folder: Path) -> None:
             content = BytesIO()
             figure.savefig(content, format=ending, **settings)
             if ending == "png":
-                picture = (
-                    Image.open(content).convert("RGB").quantize(64, Image.Quantize.MAXCOVERAGE)
-                )
+                picture = Image.open(content).convert("RGB")
+                picture = picture.quantize(64, Image.Quantize.MAXCOVERAGE)
                 picture.save(content := BytesIO(), format="png", optimize=True)
             write_atomically(folder / f"{name}.{ending}", content.getvalue())
     plt.close(figure)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-import io
 import re
 from pathlib import Path
 from typing import Any
 
 from markdown_it import MarkdownIt
 from markupsafe import Markup
-from PIL import Image
 
 COMMENT = re.compile(r"<!--.*?-->", flags=re.DOTALL)
 TAGS = {
@@ -27,11 +25,7 @@ def picture(path: Path, alt: str) -> Markup:
     """An image element with the PNG in it; "" where there is no such file."""
     if not path.exists():
         return Markup("")
-    stream = io.BytesIO()
-    with Image.open(path) as drawn:  # lines and dots need few colours; a palette halves the file
-        few = drawn.convert("RGB").quantize(64, dither=Image.Dither.NONE)
-    few.save(stream, "PNG", optimize=True)
-    code = base64.b64encode(stream.getvalue()).decode("ascii")
+    code = base64.b64encode(path.read_bytes()).decode("ascii")
     element = Markup('<div class="scroll" tabindex="0"><img src="{}" alt="{}"></div>')
     return element.format(f"data:image/png;base64,{code}", alt)
 
