@@ -14,9 +14,8 @@ LABELS = {"linear": "linear probe, top-1 %", "one_minus_pi0": "1 − π₀ of th
 def compute() -> pd.DataFrame:
     """Runs of table 4, and DCL of table 5, at scale glyphs."""
     runs, losses = map(committed("glyphs").table_runs, (4, 5))
-    frame = pd.concat([runs, losses.query("loss == 'dcl'")])
-    eqco = style.compared(frame[frame["loss"] == "eqco"], "num_negatives", "alpha")
-    frame = pd.concat([eqco, frame[frame["loss"] == "dcl"]]) if len(eqco) else eqco
+    eqco = style.compared(runs, "num_negatives", "alpha")
+    frame = pd.concat([eqco, losses.query("loss == 'dcl'")]) if len(eqco) else eqco
     return frame.assign(loss=frame["loss_title"])[NAMES].sort_values(NAMES[:4])
 
 
