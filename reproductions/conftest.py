@@ -6,7 +6,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from functools import partial
 
 import pytest
@@ -33,7 +33,7 @@ from eqco.runtime.text import plain
 from reproductions.harness.display import TERMINAL, Display
 from reproductions.harness.launching import busy_line, check_launcher
 from reproductions.harness.options import add_free_options
-from reproductions.harness.runs import Train, is_cell, make_missing, obtain_record
+from reproductions.harness.runs import Train, make_missing, obtain_record, selected_recipes
 from reproductions.harness.session import Outcomes, Session, read_session
 from reproductions.reports.grids import CONTRADICTED, verdicts_in
 from reproductions.reports.terminal import Cells, closing
@@ -113,14 +113,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     ours = session.config.stash[SESSION]
     if session.config.option.collectonly or ours.policy == "never":
         return
-    rows = dict.fromkeys(
-        item.callspec.params["row"]  # type: ignore[attr-defined]
-        for item in session.items
-        if is_cell(item)
-    )
-    recipes = [ours.table(number).row(name).recipe for number, name in rows]
     try:
-        check_launcher(ours, [ours.run(recipe, 0) for recipe in recipes])
+        check_launcher(ours, [ours.run(r, 0) for r in selected_recipes(ours, session.items)])
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
 
@@ -150,15 +144,6 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     except Stopped as stop:
         command = session.config.stash[SESSION].command
         pytest.exit(plain(stop.sentence(command)), returncode=stop.status)
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Name the cell in the report, for the closing table."""
-    outcome = yield
-    if is_cell(item):
-        report = outcome.get_result()  # type: ignore[attr-defined]
-        report.user_properties.append(("row", item.callspec.params["row"]))  # type: ignore[attr-defined]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -37,6 +37,7 @@ def test_cell(
     record_property: Callable[[str, object], None],
 ) -> None:
     """The row trains to finite losses, beats the untrained backbone, and agrees with evidence."""
+    record_property("row", row)
     recipe, baseline = session.table(row[0]).row(row[1]).recipe, untrained(session.base)
     intervals = {m: session.committed.predictions(row[0], m).get(row[1]) for m in PREDICTED}
     seeds = session.seeds_to_judge(recipe, baseline)

@@ -77,15 +77,17 @@ def is_cell(item: pytest.Item) -> bool:
     return "row" in getattr(getattr(item, "callspec", None), "params", {})
 
 
+def selected_recipes(session: Session, items: Sequence[pytest.Item]) -> list[Recipe]:
+    """Recipes of the selected cells, each once."""
+    rows = [item.callspec.params["row"] for item in items if is_cell(item)]  # type: ignore[attr-defined]
+    recipes = (session.table(number).row(name).recipe for number, name in rows)
+    return list(dict.fromkeys(recipes))
+
+
 def missing_jobs(session: Session, items: Sequence[pytest.Item]) -> list[Run]:
     """Runs that selected cells need and that this session makes itself, each once."""
-    rows = [item.callspec.params["row"] for item in items if is_cell(item)]  # type: ignore[attr-defined]
-    recipes = [session.table(number).row(name).recipe for number, name in rows]
-    pairs = [
-        (recipe, seed)
-        for seed in session.seeds
-        for recipe in dict.fromkeys([*recipes, untrained(session.base)])
-    ]
+    recipes = [*selected_recipes(session, items), untrained(session.base)]
+    pairs = [(recipe, seed) for seed in session.seeds for recipe in recipes]
     again = session.policy == "always"
     return [session.run(*pair) for pair in pairs if again or not session.records.has(*pair)]
 
