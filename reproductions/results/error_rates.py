@@ -6,13 +6,11 @@ both are normal, as wide as in the records of table 1.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
-from reproductions.statistics.verdicts import LEVEL
+from reproductions.statistics.verdicts import level_of, t_interval
 from reproductions.tables.base import Table
 
 SHARED, OWN = 0.55, 0.55  # standard deviations, points
@@ -23,10 +21,8 @@ def decisions(
     sums: np.ndarray, bounds: tuple[float, float], simultaneous: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where a claim holds and where it does not, as `judge` says; sums (tables, n)."""
-    n = sums.shape[1]
-    reach = stats.t.ppf(1 - (1 - LEVEL) / simultaneous / 2, n - 1) / math.sqrt(n)
-    mean, half = sums.mean(axis=1), reach * sums.std(axis=1, ddof=1)
-    low, high = mean - half, mean + half
+    mean, sd = sums.mean(axis=1), sums.std(axis=1, ddof=1)
+    low, high = t_interval(mean, sd, sums.shape[1], level_of(simultaneous))
     return (bounds[0] < low) & (high < bounds[1]), (high < bounds[0]) | (bounds[1] < low)
 
 

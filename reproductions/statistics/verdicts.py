@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from scipy import stats
@@ -27,6 +28,7 @@ RELEVANT = 0.5  # points: differences of accuracy that matter begin here
 LEAST_SEEDS = 3  # two may agree by chance, and their interval says nothing then
 CHANGED = "2026-11-29"  # the day of these rules, after the data of the tables were seen
 
+Points = TypeVar("Points", float, np.ndarray)
 Values = Mapping[str, Mapping[int, float]]  # accuracy in percent by row, then by seed
 
 
@@ -105,10 +107,10 @@ def weighted_sums(
     return sums
 
 
-def t_interval(mean: float, sd: float, n: int, level: float = LEVEL) -> tuple[float, float]:
-    """Two-sided t-interval of the mean of n values; nan below two."""
+def t_interval(mean: Points, sd: Points, n: int, level: float = LEVEL) -> tuple[Points, Points]:
+    """Two-sided t-interval of the mean of n values, or of several means; nan below two."""
     if n < 2:
-        return math.nan, math.nan
+        return mean * math.nan, mean * math.nan
     half = float(stats.t.ppf((1 + level) / 2, n - 1)) * sd / math.sqrt(n)
     return mean - half, mean + half
 
