@@ -35,8 +35,8 @@ def test_every_part_reports(folder: Path) -> None:
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     parts = report["parts"]
     assert list(parts) == list(gpu.PARTS)
-    for name, found in parts.items():
-        assert not {"failed", "left out"} & set(found), name
+    for name, values in parts.items():
+        assert not {"failed", "left out"} & set(values), name
     for method in METHODS:
         assert parts["CPU and device agree"][method]["gradient"] == 0
         assert parts["two processes"][method] < 1e-3
@@ -66,12 +66,12 @@ def test_report_and_status_say_which_budget_was_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = "cifar10, moco"
-    found: dict[str, dict[str, Any]] = {
+    measured: dict[str, dict[str, Any]] = {
         "waits a step": {name: {"a step": 3.0, "moco.py:118": 12}},
         "launches a step": {name: 9000.0, "cifar10, simo": 590.0},
         "images a second": {name: {"share of the bare loop": 0.5}},
     }
-    parts = {part: lambda _, each=each: dict(each) for part, each in found.items()}
+    parts = {part: lambda _, values=values: dict(values) for part, values in measured.items()}
     monkeypatch.setattr(gpu, "PARTS", parts | {"wrong": lambda _: {"value": 1 / 0}})
     assert gpu.main(["--device", "cpu", "--out", str(tmp_path)]) == 1 + 4 + 8 + 16
     sentences = [
