@@ -1,6 +1,6 @@
-"""What the cases work on: embeddings, images, JPEG files; and the losses written by hand.
+"""What the cases work on: losses of the suite and by hand, images, JPEG files.
 
-N queries, D = 128, Q keys in a queue.
+N queries, K negatives of each, D = 128, Q keys in a queue.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from eqco.losses.registry import LOSSES
-from eqco.losses.sampling import draw_columns, skip
-from eqco.losses.similarity import Similarities
+from eqco.losses.sampling import draw_columns
+from eqco.losses.similarity import Similarities, to_other_images
 
 TEMPERATURE = 0.2
 SETTINGS = {"alpha": 256.0, "second_temperature": 1.0, "hardness": 1.0, "sog_gamma": 0.9}
@@ -27,64 +27,70 @@ def embeddings(count: int, seed: int = 0) -> Tensor:
     return drawn.div_(drawn.norm(dim=1, keepdim=True))  # in place: peaks of memory are measured
 
 
-def step(loss: Tensor, query: Tensor) -> None:
-    """The backward pass, into a fresh gradient."""
-    query.grad = None
-    loss.backward()  # type: ignore[no-untyped-call]
-
-
-def mean_loss(name: str, similarities: Similarities) -> Tensor:
-    """A loss of the suite, the mean over the queries."""
-    loss = LOSSES[name]
-    settings = {loss.setting: SETTINGS[loss.setting]} if loss.setting else {}
-    losses = loss.losses(similarities, temperature=TEMPERATURE, **settings)
-    return losses.mean()
-
-
-def ours_in_batch(name: str, query: Tensor, key: Tensor, few: int, draw: torch.Generator) -> None:
-    """A loss of the suite as SiMo computes it: draw, similarities, loss, backward."""
-    rows = torch.arange(len(query))
-    columns = draw_columns(few, len(key) - 1, draw, "independent", total=len(query), place=rows)
-    if columns is None:
-        similarities = Similarities(query, key, key, excluded=rows[:, None])
-    else:
-        similarities = Similarities(query, key, key, columns=skip(columns, rows))
-    step(mean_loss(name, similarities), query)
-
-
-def ours_of_queue(
-    query: Tensor, key: Tensor, queue: Tensor, few: int, draw: torch.Generator
-) -> None:
-    """InfoNCE as MoCo v2 computes it: draw from the queue, similarities, loss, backward."""
-    rows = torch.arange(len(query))
-    columns = draw_columns(few, len(queue), draw, "independent", total=len(query), place=rows)
-    step(mean_loss("infonce", Similarities(query, key, queue, columns=columns)), query)
-
-
-def plain_in_batch(query: Tensor, key: Tensor) -> None:
-    """InfoNCE over all keys of the batch: matrix product and cross-entropy."""
-    step(
-        F.cross_entropy(query @ key.T / TEMPERATURE, torch.arange(len(query), device=query.device)),
-        query,
-    )
-
-
-def with_positive_first(query: Tensor, key: Tensor, negatives: Tensor) -> None:
-    """Cross-entropy of the positive beside dot products with negatives (N, K), and backward."""
+def with_positive_first(query: Tensor, key: Tensor, negatives: Tensor) -> Tensor:
+    """Cross-entropy of the positive beside dot products with negatives (N, K)."""
     positive = torch.einsum("nd,nd->n", query, key)[:, None]
     logits = torch.cat([positive, negatives], dim=1) / TEMPERATURE
-    step(F.cross_entropy(logits, torch.zeros(len(query), dtype=torch.long)), query)
+    return F.cross_entropy(logits, torch.zeros(len(query), dtype=torch.long, device=query.device))
 
 
-def plain_of_queue(query: Tensor, key: Tensor, queue: Tensor) -> None:
-    """InfoNCE over the queue, as in MoCo's own code."""
-    with_positive_first(query, key, query @ queue.T)
+def plain_infonce(query: Tensor, key: Tensor, queue: Tensor | None) -> Tensor:
+    """InfoNCE over all keys of the batch, or of a queue as in MoCo's own code."""
+    if queue is not None:
+        return with_positive_first(query, key, query @ queue.T)
+    rows = torch.arange(len(query), device=query.device)
+    return F.cross_entropy(query @ key.T / TEMPERATURE, rows)
 
 
-def limit_of_few(query: Tensor, key: Tensor, keys: Tensor, few: int, draw: torch.Generator) -> None:
-    """K keys by hand: draw with repeats, take, einsum, cross-entropy."""
-    columns = torch.randint(len(keys), (len(query), few), generator=draw)
-    with_positive_first(query, key, torch.einsum("nd,nkd->nk", query, keys[columns]))
+class LossCase:
+    """A loss, forward and backward, with K negatives: of the batch, or of a queue.
+
+    Args:
+        count: N.
+        negatives: K; 0 takes all there are.
+        queue_size: Q; 0 for the batch.
+        device: where the embeddings are.
+    """
+
+    def __init__(
+        self, count: int, negatives: int, queue_size: int = 0, device: str = "cpu"
+    ) -> None:
+        self.query = embeddings(count).to(device).requires_grad_()
+        self.key = embeddings(count, 1).to(device)
+        self.queue = embeddings(queue_size, 2).to(device) if queue_size else None
+        self.available = queue_size or count - 1
+        self.negatives, self.draw = negatives, torch.Generator().manual_seed(0)
+
+    def similarities(self) -> Similarities:
+        """Similarities to K keys that are drawn, as SiMo and MoCo v2 compute them."""
+        count, rows = self.negatives or self.available, torch.arange(len(self.query))
+        columns = draw_columns(count, self.available, self.draw, total=len(rows), place=rows)
+        if self.queue is None:
+            return to_other_images(self.query, self.key, self.key, columns, rows)
+        return Similarities(self.query, self.key, self.queue, columns=columns)
+
+    def backward(self, loss: Tensor) -> None:
+        """The backward pass, into a fresh gradient."""
+        self.query.grad = None
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def ours(self, name: str = "infonce") -> None:
+        """A loss of the suite."""
+        loss = LOSSES[name]
+        settings = {loss.setting: SETTINGS[loss.setting]} if loss.setting else {}
+        losses = loss.losses(self.similarities(), temperature=TEMPERATURE, **settings)
+        self.backward(losses.mean())
+
+    def plain(self) -> None:
+        """Usual code: a matrix product with all keys, and cross-entropy."""
+        self.backward(plain_infonce(self.query, self.key, self.queue))
+
+    def limit(self) -> None:
+        """K keys by hand: draw with repeats, take, einsum, cross-entropy."""
+        keys = self.key if self.queue is None else self.queue
+        columns = torch.randint(len(keys), (len(self.query), self.negatives), generator=self.draw)
+        negatives = torch.einsum("nd,nkd->nk", self.query, keys[columns])
+        self.backward(with_positive_first(self.query, self.key, negatives))
 
 
 def random_images(count: int, side: int, channels: int = 3) -> Tensor:

@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LIBRARIES = ("torch", "torchvision", "kornia", "lightly", "pytorch-metric-learning", "pillow")
 # Processor time where one thread does all the work: what other processes take is not counted.
 CPU_TIME, WALL_TIME = time.process_time, time.perf_counter
+COLUMNS = ("ours", "plain", "limit")
 Step = Callable[[], object]
 
 
@@ -52,7 +53,7 @@ class Measurement:
     Attributes:
         group, name: what was measured.
         unit: "ms", "s", "images/s", "MiB", or "" for a bare number.
-        values: medians in seconds (of one image for a rate), or MiB; "ours", "plain", "limit".
+        values: medians in seconds (of one image for a rate), or MiB, of `COLUMNS`.
         peers: the same of other libraries.
         times: how many times ours each of the others takes, the median over the rounds.
     """
@@ -90,25 +91,6 @@ def machine() -> dict[str, Any]:
     }
 
 
-def median_row(
-    group: str, name: str, unit: str, ours: list[float], others: dict[str, list[float]]
-) -> Measurement:
-    """A row of median times in seconds, and of the medians of each round's ratio to ours."""
-    middle = {key: median(seconds) for key, seconds in others.items()}
-    columns = ("plain", "limit")
-    return Measurement(
-        group,
-        name,
-        unit,
-        {"ours": median(ours), **{k: v for k, v in middle.items() if k in columns}},
-        {key: value for key, value in middle.items() if key not in columns},
-        {
-            key: median(b / max(a, 1e-9) for a, b in zip(ours, seconds, strict=False))
-            for key, seconds in others.items()
-        },
-    )
-
-
 class Compare:
     """The fixture of every case: measures, and keeps rows for the table.
 
@@ -119,73 +101,81 @@ class Compare:
     """
 
     def __init__(self, benchmark: BenchmarkFixture, rows: list[Measurement], tiny: bool) -> None:
-        self.benchmark, self.rows, self.tiny = benchmark, rows, tiny
-
-    def once(self, run: Step, rounds: int = 1) -> None:
-        """Let pytest-benchmark time what measures itself."""
-        pedantic: Any = self.benchmark.pedantic
-        pedantic(run, rounds=1 if self.tiny else rounds)
+        self.benchmark: Any = benchmark  # its methods have no types
+        self.rows, self.tiny = rows, tiny
 
     def size(self, full: int, tiny: int) -> int:
         """A size: the full one, or the one with which a case takes no time."""
         return tiny if self.tiny else full
 
-    def keep(self, row: Measurement, **shapes: object) -> Measurement:
+    def keep(self, row: Measurement) -> None:
         """Put a row into the table and into the JSON of pytest-benchmark."""
         self.rows.append(row)
-        kept = self.benchmark.extra_info.setdefault("rows", [])
-        kept.append(asdict(row))
-        self.benchmark.extra_info.update(shapes=shapes, **machine())
-        return row
+        self.benchmark.extra_info.update(rows=[asdict(row)], **machine())
+
+    def in_turn(
+        self, parts: Mapping[str, Timed], rounds: int, timer: Callable[[], float] = CPU_TIME
+    ) -> dict[str, list[float]]:
+        """Seconds of each part in each round, of one image; pytest-benchmark times the first part.
+
+        Empty where pytest-benchmark is disabled.
+        """
+        (first, ours), *others = parts.items()
+        seconds: dict[str, list[float]] = {name: [] for name in parts}
+        rounds = 1 if self.tiny else rounds
+        for part in parts.values():  # the first call allocates, and chooses kernels
+            if part.rounds >= rounds and not self.tiny:
+                part.run()
+
+        def run_others() -> None:
+            for name, part in others:
+                if len(seconds[name]) < part.rounds:
+                    start = timer()
+                    part.run()
+                    seconds[name].append((timer() - start) / part.images)
+
+        self.benchmark._timer = timer
+        self.benchmark.pedantic(ours.run, setup=run_others, rounds=rounds, iterations=1)
+        if self.benchmark.stats is None:
+            return {}
+        seconds[first] = [value / ours.images for value in self.benchmark.stats.stats.data]
+        return seconds
 
     def __call__(
         self,
         name: str,
         *,
         ours: Timed,
-        plain: Timed | None = None,
-        limit: Timed | None = None,
-        peers: Mapping[str, Timed | None] | None = None,
         unit: str = "ms",
         rounds: int = 15,
         timer: Callable[[], float] = CPU_TIME,
-        **shapes: object,
-    ) -> Measurement | None:
+        **others: Timed | None,
+    ) -> None:
         """Time ours and the others in turn.
 
         Args:
             name: of the row.
-            ours, plain, limit: what the columns of the table say.
-            peers: other libraries; None where one is not installed.
+            ours: the suite's code.
             unit: of the table.
             rounds: how often ours is timed.
             timer: processor time, or wall time where other processes do the work.
-            shapes: sizes, for the JSON.
-
-        Returns:
-            The row; None where pytest-benchmark is disabled.
+            others: "plain", "limit" and other libraries by name; None where one is not installed.
         """
-        named = {"plain": plain, "limit": limit, **(peers or {})}
-        others = {key: part for key, part in named.items() if part is not None}
-        seconds: dict[str, list[float]] = {key: [] for key in others}
-        rounds = 1 if self.tiny else rounds
-        for part in (ours, *others.values()):  # the first call allocates, and chooses kernels
-            if part.rounds >= rounds and not self.tiny:
-                part.run()
-
-        def run_others() -> None:
-            for key, part in others.items():
-                if len(seconds[key]) < part.rounds:
-                    start = timer()
-                    part.run()
-                    seconds[key].append((timer() - start) / part.images)
-
-        self.benchmark.group = self.benchmark.group or "others"
-        self.benchmark._timer = timer
-        pedantic: Any = self.benchmark.pedantic
-        pedantic(ours.run, setup=run_others, rounds=rounds, iterations=1)
-        if self.benchmark.stats is None:
-            return None
-        ours_seconds = [value / ours.images for value in self.benchmark.stats.stats.data]
-        row = median_row(self.benchmark.group, name, unit, ours_seconds, seconds)
-        return self.keep(row, images=ours.images, rounds=rounds, **shapes)
+        parts = {"ours": ours, **{key: part for key, part in others.items() if part is not None}}
+        seconds = self.in_turn(parts, rounds, timer)
+        if not seconds:
+            return
+        middle = {key: median(values) for key, values in seconds.items()}
+        own = seconds.pop("ours")
+        row = Measurement(
+            self.benchmark.group,
+            name,
+            unit,
+            values={key: middle.pop(key) for key in COLUMNS if key in middle},
+            peers=middle,
+            times={
+                key: median(b / max(a, 1e-9) for a, b in zip(own, values, strict=False))
+                for key, values in seconds.items()
+            },
+        )
+        self.keep(row)

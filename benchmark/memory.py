@@ -1,56 +1,27 @@
-"""Peak memory of one case, in a process of its own: python -m benchmark.memory CASE N
+"""Peak memory of one case in a process of its own, MiB above what the process held before.
 
-Prints MiB above what the process held before.
+python -m benchmark.memory ours|plain N K Q      as `benchmark.inputs.LossCase` takes them
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-from collections.abc import Callable
-from functools import partial
+import sys
 
 import torch
 
-from benchmark.inputs import (
-    embeddings,
-    ours_in_batch,
-    ours_of_queue,
-    plain_in_batch,
-    plain_of_queue,
-)
+from benchmark.inputs import LossCase
 from eqco.runtime.memory import peak_memory_mib
-
-CASES = ("ours-few", "ours-all", "plain-all", "ours-queue", "plain-queue")
-
-
-def case(name: str, count: int, size: int) -> Callable[[], None]:
-    """What is measured: N queries, Q keys of a queue."""
-    query, key = embeddings(count).requires_grad_(), embeddings(count, 1)
-    draw = torch.Generator().manual_seed(0)
-    if name == "plain-all":
-        return partial(plain_in_batch, query, key)
-    if name.endswith("queue"):
-        queue = embeddings(size, 2)
-        if name == "plain-queue":
-            return partial(plain_of_queue, query, key, queue)
-        return partial(ours_of_queue, query, key, queue, size, draw)
-    few = 16 if name == "ours-few" else count - 1
-    return partial(ours_in_batch, "infonce", query, key, few, draw)
 
 
 def main() -> None:
     """Print the peak of one case."""
-    parser = argparse.ArgumentParser(prog="python -m benchmark.memory", description=__doc__)
-    parser.add_argument("case", choices=CASES)
-    parser.add_argument("count", type=int, help="N, queries")
-    parser.add_argument("--queue", type=int, default=65536, help="keys of the queue (65,536)")
-    args = parser.parse_args()
+    code, (count, negatives, queue_size) = sys.argv[1], map(int, sys.argv[2:])
     torch.set_num_threads(1)
-    case(args.case, 64, 1024)()
-    run = case(args.case, args.count, args.queue)
+    getattr(LossCase(64, negatives, 1024 if queue_size else 0), code)()  # libraries are loaded
+    case = LossCase(count, negatives, queue_size)
     before = peak_memory_mib() or math.nan
-    run()
+    getattr(case, code)()
     print(round((peak_memory_mib() or math.nan) - before, 1))
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,8 +14,11 @@ import torch
 from PIL import ImageFilter
 from PIL.Image import Image
 from torch import Tensor
+from torchvision.transforms import v2
 
+from benchmark.inputs import TEMPERATURE, LossCase
 from benchmark.measure import Timed
+from eqco.data.streaming import IMAGENET_MEAN, IMAGENET_STD
 
 PEERS = {
     "kornia": "kornia",
@@ -38,42 +40,34 @@ def missing() -> list[str]:
     ]
 
 
-def backward(loss: Callable[[], Tensor]) -> None:
-    """Forward and backward pass."""
-    loss().backward()  # type: ignore[no-untyped-call]
-
-
-def lightly_nt_xent(
-    query: Tensor, key: Tensor, temperature: float, rounds: int, queue: int = 0
-) -> Timed | None:
+def lightly_nt_xent(case: LossCase, rounds: int) -> Timed | None:
     """NTXentLoss, forward and backward: of two views, or of a memory bank as its MoCo uses it."""
     if not is_installed("lightly"):
         return None
     from lightly.loss import NTXentLoss
 
-    loss = NTXentLoss(temperature, memory_bank_size=(queue, query.shape[1]) if queue else 0)
-    return Timed(partial(backward, lambda: loss(query, key)), rounds=rounds)
+    bank = 0 if case.queue is None else tuple(case.queue.shape)
+    loss = NTXentLoss(TEMPERATURE, memory_bank_size=bank)
+    return Timed(lambda: loss(case.query, case.key).backward(), rounds=rounds)
 
 
-def metric_learning_nt_xent(query: Tensor, key: Tensor, temperature: float) -> Timed | None:
+def metric_learning_nt_xent(case: LossCase) -> Timed | None:
     """NTXentLoss for self-supervision, forward and backward; made for labels, so slow here."""
     if not is_installed("pytorch_metric_learning"):
         return None
     from pytorch_metric_learning.losses import NTXentLoss, SelfSupervisedLoss
 
-    loss = SelfSupervisedLoss(NTXentLoss(temperature))
-    return Timed(partial(backward, lambda: loss(query, key)), rounds=1)
+    loss = SelfSupervisedLoss(NTXentLoss(TEMPERATURE))
+    return Timed(lambda: loss(case.query, case.key).backward(), rounds=1)
 
 
 def per_image(transform: Callable[[Any], Any], images: Sequence[Any], views: int = 1) -> Timed:
     """A transform of single images, `views` times for each."""
-
-    def run() -> None:
-        for image in images:
-            for _ in range(views):
-                transform(image)
-
-    return Timed(run, images=len(images), rounds=5)
+    return Timed(
+        lambda: [transform(image) for image in images for _ in range(views)],
+        images=len(images),
+        rounds=5,
+    )
 
 
 def kornia_views(images: Tensor, size: int, blur: bool) -> Timed | None:
@@ -94,11 +88,9 @@ def kornia_views(images: Tensor, size: int, blur: bool) -> Timed | None:
     return Timed(lambda: (transform(images), transform(images)), images=len(images), rounds=5)
 
 
-class PillowBlur:
+def pillow_blur(image: Image) -> Image:
     """A Gaussian of random width by Pillow, as in MoCo's code."""
-
-    def __call__(self, image: Image) -> Image:
-        return image.filter(ImageFilter.GaussianBlur(random.uniform(0.1, 2.0)))
+    return image.filter(ImageFilter.GaussianBlur(random.uniform(0.1, 2.0)))
 
 
 def torchvision_view(size: int, blur: bool, tensor: bool) -> Any:
@@ -107,19 +99,15 @@ def torchvision_view(size: int, blur: bool, tensor: bool) -> Any:
     PIL images are blurred by Pillow, as in MoCo's code: torchvision's own blur takes six times as
     long.
     """
-    from torchvision.transforms import v2
-
-    from eqco.data.streaming import IMAGENET_MEAN, IMAGENET_STD
-
     steps: list[Any] = [
         v2.RandomResizedCrop(size, (0.2, 1.0), antialias=True),
         v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.1)], 0.8),
         v2.RandomGrayscale(0.2),
     ]
     if blur:
-        gaussian = v2.GaussianBlur(23, (0.1, 2.0)) if tensor else PillowBlur()
+        gaussian = v2.GaussianBlur(23, (0.1, 2.0)) if tensor else pillow_blur
         steps.append(v2.RandomApply([gaussian], 0.5))
-    steps += [v2.RandomHorizontalFlip()] + ([] if tensor else [v2.ToImage()])
+    steps += [v2.RandomHorizontalFlip(), v2.ToImage()]
     steps += [v2.ToDtype(torch.float32, scale=True), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)]
     return v2.Compose(steps)
 

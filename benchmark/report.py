@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmark.measure import LIBRARIES, Measurement
 
-LETTERS = {"kornia": "k", "lightly": "l", "metric-learning": "m", "torchvision": "t"}
+PEERS = ("kornia", "lightly", "metric-learning", "torchvision")
 LINE = "{:<24}{:>8}{:>8}{:>8}{:>9}{:>7}{:>7}  {}"
 HEAD = ("", "ours", "plain", "limit", "peer", "ratio", "goal", "")
 
@@ -94,11 +94,11 @@ def in_unit(row: Measurement, value: float | None) -> str:
 
 
 def best_peer(row: Measurement, named: str = "") -> str:
-    """The peer that a goal names, or the fastest one, with its letter."""
+    """The peer that a goal names, or the fastest one, with its first letter."""
     if not row.peers:
         return "-"
     name = named if named in row.peers else min(row.peers, key=lambda peer: row.peers[peer])
-    return f"{LETTERS.get(name, name[:1])} {in_unit(row, row.peers[name])}"
+    return f"{name[:1]} {in_unit(row, row.peers[name])}"
 
 
 def row_lines(row: Measurement) -> list[str]:
@@ -128,11 +128,10 @@ def summary(rows: list[Measurement]) -> list[str]:
     """How many goals were met, and the letters of the peers."""
     named = {row.name: row for row in rows}
     verdicts = [goal.verdict(named[goal.name]) for goal in GOALS if goal.name in named]
-    letters = ", ".join(f"{letter} {name}" for name, letter in LETTERS.items())
     return [
         f"{verdicts.count('met')} of {len(verdicts)} goals met, {verdicts.count('missed')} missed, "
         f"{verdicts.count('no peer')} without their peer.",
-        f"Peers: {letters}.",
+        f"Peers: {', '.join(f'{name[0]} {name}' for name in PEERS)}.",
     ]
 
 

@@ -29,7 +29,4 @@ def test_drawing(compare: Compare, drawing: str, available: int) -> None:
         plain=Timed(partial(plain, count, size, 16, draw), rounds=9),
         limit=Timed(lambda: torch.randint(size, (count, 16), generator=draw)),
         rounds=40,
-        queries=count,
-        available=size,
-        negatives=16,
     )

@@ -33,7 +33,7 @@ def test_start(compare: Compare, name: str) -> None:
         ours=Timed(partial(start, ours)),
         plain=None if compare.tiny else Timed(partial(start, "import torch"), rounds=2),
         limit=Timed(partial(start, "pass")),
-        peers={"lightly": Timed(partial(start, theirs), rounds=2)} if wanted else {},
+        lightly=Timed(partial(start, theirs), rounds=2) if wanted else None,
         unit="s",
         rounds=3,
         timer=WALL_TIME,

@@ -24,9 +24,6 @@ def test_step(compare: Compare, scale: str, method: str) -> None:
         limit=Timed(bare.step, images=batch),
         unit="images/s",
         rounds=21,
-        batch=batch,
-        backbone=recipe.backbone,
-        negatives=16,
     )
 
 
@@ -41,6 +38,4 @@ def test_a_step_with_more_negatives(compare: Compare, negatives: int | None) -> 
         ours=Timed(ours.advance),
         limit=Timed(fewest.advance),
         rounds=31,
-        batch=batch,
-        negatives=negatives or batch - 1,
     )

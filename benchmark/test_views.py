@@ -23,7 +23,7 @@ def two_views(name: str, images: torch.Tensor, crop_scale: float) -> Timed:
 
 def test_glyphs(compare: Compare) -> None:
     images = random_images(compare.size(256, 8), 24, channels=1).float() / 255
-    compare("glyphs of 24", ours=two_views("glyphs", images, 0.8), unit="images/s", side=24)
+    compare("glyphs of 24", ours=two_views("glyphs", images, 0.8), unit="images/s")
 
 
 def test_photos(compare: Compare) -> None:
@@ -33,15 +33,12 @@ def test_photos(compare: Compare) -> None:
     compare(
         "photos of 32",
         ours=two_views("photos", images.float() / 255, 0.2),
-        peers={
-            "kornia": peers.kornia_views(images.float() / 255, 32, blur=False),
-            "lightly": lightly and peers.per_image(lightly, pictures(single_images)),
-            "torchvision": peers.per_image(
-                peers.torchvision_view(32, blur=False, tensor=True), list(single_images), views=2
-            ),
-        },
+        kornia=peers.kornia_views(images.float() / 255, 32, blur=False),
+        lightly=lightly and peers.per_image(lightly, pictures(single_images)),
+        torchvision=peers.per_image(
+            peers.torchvision_view(32, blur=False, tensor=True), list(single_images), views=2
+        ),
         unit="images/s",
-        side=32,
     )
 
 
@@ -54,14 +51,11 @@ def test_photographs_of_224(compare: Compare) -> None:
     compare(
         "after the crop, of 224",
         ours=Timed(lambda: (view(crops, draw), view(crops, draw)), images=len(images)),
-        peers={
-            "kornia": peers.kornia_views(crops, side, blur=side > 16),
-            "lightly": lightly and peers.per_image(lightly, pictures(images)),
-            "torchvision": peers.per_image(
-                peers.torchvision_view(side, blur=side > 23, tensor=True), list(images), views=2
-            ),
-        },
+        kornia=peers.kornia_views(crops, side, blur=side > 16),
+        lightly=lightly and peers.per_image(lightly, pictures(images)),
+        torchvision=peers.per_image(
+            peers.torchvision_view(side, blur=side > 23, tensor=True), list(images), views=2
+        ),
         unit="images/s",
         rounds=7,
-        side=side,
     )

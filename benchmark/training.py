@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
-from benchmark.inputs import TEMPERATURE, pictures, random_images
+from benchmark.inputs import TEMPERATURE, pictures, plain_infonce, random_images
+from benchmark.measure import Timed
 from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data.in_memory import Dataset, InMemory, glyph_set
@@ -66,20 +67,15 @@ class Bare:
     def loss(self) -> Tensor:
         """Matrix products and cross-entropy."""
         encoder, (query_view, key_view) = self.method.encoder, self.views
-        rows = torch.arange(len(query_view), device=self.device)
         if self.recipe.method == "simclr":
             embedding = encoder(torch.cat(self.views))
+            rows = torch.arange(len(query_view), device=self.device)
             logits = (embedding @ embedding.T / TEMPERATURE).fill_diagonal_(-1e9)
             return F.cross_entropy(logits, torch.cat([rows + len(rows), rows]))
         with torch.no_grad():
             momentum_update(encoder, self.method.key_encoder, self.recipe.key_momentum)
             key = self.method.key_encoder(key_view)
-        query = encoder(query_view)
-        if self.recipe.method == "simo":
-            return F.cross_entropy(query @ key.T / TEMPERATURE, rows)
-        queue: Any = self.method.queue
-        logits = torch.cat([(query * key).sum(dim=1, keepdim=True), query @ queue.T], dim=1)
-        return F.cross_entropy(logits / TEMPERATURE, torch.zeros_like(rows))
+        return plain_infonce(encoder(query_view), key, getattr(self.method, "queue", None))
 
     def step(self) -> None:
         low = self.recipe.precision == "bfloat16"
@@ -101,10 +97,8 @@ def transformed(transform: Callable[[Any], Any], images: Iterable[Any]) -> Any:
     return default_collate([transform(image) for image in images])
 
 
-def lightly_seconds(recipe: Recipe, images: Tensor, steps: int) -> float:
-    """Seconds of a step of lightly's documented SimCLR loop on our encoder.
-
-    Processor time of the loop and of its loader's workers, of which there are as many as cores.
+def lightly_loop(recipe: Recipe, images: Tensor, steps: int) -> Timed:
+    """Steps of lightly's documented SimCLR loop on our encoder, with a worker for each core.
 
     Source: the SimCLR example of lightly's documentation.
     """
@@ -123,10 +117,12 @@ def lightly_seconds(recipe: Recipe, images: Tensor, steps: int) -> float:
     )
     encoder = build(recipe, 0, "cpu").encoder
     criterion, optimizer = NTXentLoss(), torch.optim.SGD(encoder.parameters(), lr=0.06)
-    start = processor_seconds()
-    for query_view, key_view in loader:
-        loss = criterion(encoder(query_view), encoder(key_view))
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    return (processor_seconds() - start) / steps
+
+    def run() -> None:
+        for query_view, key_view in loader:
+            loss = criterion(encoder(query_view), encoder(key_view))
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    return Timed(run, images=len(data), rounds=2)

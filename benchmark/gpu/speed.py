@@ -12,7 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.gpu.steps import image_tree
-from benchmark.inputs import embeddings, ours_in_batch, plain_in_batch
+from benchmark.inputs import LossCase
 from benchmark.measure import python
 from eqco.config import Machine
 from eqco.data.image_folder import scan
@@ -48,13 +48,8 @@ def losses(report: Any) -> dict[str, Any]:
     """The benchmark's loss table on the device, ms."""
     milliseconds: dict[str, Any] = {}
     for size in (32,) if report.tiny else (256, 1024, 4096, 16384):
-        query = embeddings(size).to(report.device).requires_grad_()
-        key, draw = embeddings(size, 1).to(report.device), torch.Generator().manual_seed(0)
-        for name, run in {
-            "K = 16": partial(ours_in_batch, "infonce", query, key, 16, draw),
-            "all": partial(ours_in_batch, "infonce", query, key, size - 1, draw),
-            "plain": partial(plain_in_batch, query, key),
-        }.items():
+        few, whole = (LossCase(size, negatives, device=report.device) for negatives in (16, 0))
+        for name, run in {"K = 16": few.ours, "all": whole.ours, "plain": whole.plain}.items():
             seconds = seconds_per_call(run, report.device, rounds=5, warm_up=2)
             milliseconds[f"N = {size}, {name}"] = round(1000 * seconds, 3)
     return milliseconds
