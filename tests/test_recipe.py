@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -11,20 +12,47 @@ from typing import Any
 import pytest
 
 from eqco import config
-from eqco.config import LATER, Machine
+from eqco.config import LATER, Machine, numbers_of
 from eqco.data import SOURCES
 from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import NAMES, NUMBERS, Recipe
-from eqco.runtime.validation import shown
-from tests.invalid import invalid_of_machine, invalid_of_recipe
+from eqco.runtime.validation import Number, shown
+
+NO_NUMBER: tuple[Any, ...] = ("0.2", "256", "", True, [], {}, math.nan, math.inf)
+NO_NAME: tuple[Any, ...] = (None, [], ["simo"], 1, True, "", "no such name")
+
+
+def invalid_numbers(number: Number) -> Iterator[Any]:
+    """Values of another type, not finite, or out of the range."""
+    yield from NO_NUMBER
+    yield from (-math.inf, 10**400, -(10**400))
+    if not number.optional:
+        yield None
+    if number.whole:
+        yield from (number.low + 0.5, float(number.low + 2), 2**63)
+    yield number.low if number.open_low else number.low - 1
+    if number.high < math.inf:
+        yield number.high if number.open_high else number.high * 1.01
+        yield 1e300
+
+
+INVALID: dict[str, list[Any]] = {
+    **{field: list(invalid_numbers(number)) for field, number in NUMBERS.items()},
+    # names with a letter too few
+    **{field: [*NO_NAME, *(name[:-1] for name in names)] for field, names in NAMES.items()},
+    "data": [*NO_NAME, "glyfs", "glyphs:x", "imagenet-"],
+}
+INVALID_MACHINE: dict[str, list[Any]] = {
+    **{field: list(invalid_numbers(number)) for field, number in numbers_of(Machine).items()},
+    **{field: [None, [], 3, "", "  "] for field in ("data_dir", "checkpoints")},
+    "device": [None, [], 1, "", "banana", "gpu", "CPU"],
+    "compile": [None, 1, "yes"],
+}
 
 EQCO = replace(Recipe(), loss="eqco", alpha=256.0, num_negatives=16)
 QUEUE = {"method": "moco", "queue_size": 512}
 FILES = replace(EQCO, data="imagenet", views="moco-v2", image_size=224, probe="crops")
-
-INVALID = invalid_of_recipe()
-INVALID_MACHINE = invalid_of_machine()
 
 
 def check_refused(make: Callable[..., object], field: str, value: Any) -> None:

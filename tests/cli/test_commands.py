@@ -1,8 +1,10 @@
-"""The command `eqco`: defaults, examples, nearest names, exit codes; `eqco doctor`."""
+"""The command `eqco`: defaults, examples, nearest names, exit codes; `eqco doctor`; outputs."""
 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,13 @@ from eqco.cli import parser, train
 from eqco.cli.doctor import ADDS
 from eqco.engine import precision
 from eqco.engine.throughput import SIZES
-from eqco.recipe import BASES, IMAGES
+from eqco.recipe import BASES, IMAGES, Recipe
+from reproductions.__main__ import main as reproductions
 from tests.conftest import Command
+from tests.faults import damage
 from tests.processes import ROOT, python
+from tests.synthetic import make_record
+from tests.trees import write_tree
 
 COMMANDS = parser()[1]
 WRONG = {
@@ -123,3 +129,37 @@ def test_doctor_works_with_torch_alone_and_says_what_is_missing(missing: list[st
 def test_every_timed_scale_says_what_its_images_are() -> None:
     assert SIZES.keys() <= IMAGES.keys() == BASES.keys()
     assert all(1 < len(words.split()) <= 6 for words in IMAGES.values())
+
+
+# No command writes over a file that it reads, whatever its name is there.
+
+
+def places(folder: Path) -> list[tuple[Callable[[list[str]], int], list[str], Path]]:
+    """Commands whose output is what they read: words, and the file."""
+    checkpoint, record = (
+        damage.train(folder, until=1),
+        make_record(Recipe(), 0, 80.0).write(folder / "r"),
+    )
+    picture = write_tree(folder / "tree") / "train" / "n02" / "3.JPEG"
+    (folder / "link.pt").symlink_to(checkpoint)
+    os.link(checkpoint, folder / "hard.pt")
+    around = f"{checkpoint.parent}/../{checkpoint.parent.name}/{checkpoint.name}"
+    export, redo = ["export", str(checkpoint)], ["redo", str(record), f"--out={record.parent}"]
+    exports = (checkpoint, folder / "link.pt", folder / "hard.pt", around)
+    table, report = ("table", "--scale=glyphs", "--format=json"), ("report",)
+    rate = ["throughput", f"--data=part:{folder / 'tree'}", f"--out={picture}"]
+    own = [*((main, [*export, str(out)], checkpoint) for out in exports), (main, redo, record)]
+    own += [(reproductions, [*w, f"--records={record.parent}", f"--out={record}"], record)
+            for w in (table, report)]  # fmt: skip
+    drawn = ["embed", str(checkpoint), f"--data={folder / 'tree'}", f"--picture={picture}"]
+    return [*own, (reproductions, rate, picture), (main, drawn, picture)]
+
+
+def test_no_command_overwrites_what_it_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command, words, file in places(tmp_path):
+        before = file.read_bytes()
+        assert command(words) == 2, words
+        assert "would be lost: write to another file" in capsys.readouterr().err
+        assert file.read_bytes() == before

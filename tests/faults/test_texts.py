@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -20,12 +22,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eqco.__main__ import main as eqco
-from eqco.artifacts.record import Record, checksum
+from eqco.artifacts.record import Record, RecordError, checksum
 from eqco.artifacts.run_files import Run
+from eqco.cli.errors import run_cli, show_fault
 from eqco.config import Machine
 from eqco.recipe import Recipe
+from eqco.runtime.signals import Stopped
 from eqco.runtime.text import plain
-from eqco.runtime.validation import shown
+from eqco.runtime.validation import TrainingError, shown
 from reproductions.__main__ import main
 from reproductions.experiments.plan import price_from_measurement
 from reproductions.reports import terminal
@@ -280,3 +284,22 @@ def test_a_throughput_file_says_where_a_price_comes_from_calmly(tmp_path: Path) 
         file.write_text(json.dumps({**found, "processes": wrong}), encoding="utf-8")
         with pytest.raises(ValueError, match="not a throughput measurement"):
             price_from_measurement(file)
+
+
+ERRORS = [ValueError, TrainingError, RecordError, OSError, UserWarning, KeyboardInterrupt]
+
+
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
+def test_whatever_a_command_says_is_calm(
+    kind: type[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> None:
+        print(HOSTILE, file=sys.stdout)
+        print(warnings.formatwarning(HOSTILE, UserWarning, "x", 1), file=sys.stderr)
+        raise Stopped(2, HOSTILE) if kind is KeyboardInterrupt else kind(HOSTILE)
+
+    assert run_cli(work) in (2, 130)
+    show_fault(kind, kind(HOSTILE), None)
+    printed = capsys.readouterr()
+    assert is_calm(printed.out + printed.err)
+    assert printed.err.count("<script>") == 3

@@ -1,10 +1,11 @@
-"""What figures measure: gradients of the loss, samples, and gaps of trained encoders."""
+"""What figures measure: gradients, samples, gaps of trained encoders; their committed data."""
 
 from __future__ import annotations
 
 import math
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eqco.losses.functional import eqco_info_nce
+from figures.__main__ import FIGURES
 from figures.measure import diagnoses, encoders, gaussians
 from figures.style import OUT
 from reproductions.scales import SCALES
@@ -134,3 +136,22 @@ def test_folders_of_images_are_given_by_scale(
     monkeypatch.setattr(sys, "argv", ["diagnoses", *words])
     diagnoses.main()
     assert seen == {"cifar10-quick": Path("some/images")}
+
+
+# The committed data of figures is that of the committed records.
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_what_is_drawn_is_what_the_records_say(name: str) -> None:
+    fresh = import_module(f"figures.{name}").compute().reset_index(drop=True)
+    path = OUT / f"{name}.csv"
+    assert path.exists() == (not fresh.empty), f"run python -m figures.{name} and commit"
+    if fresh.empty:
+        return
+    kept = pd.read_csv(path)
+    assert list(fresh.columns) == list(kept.columns)
+    assert len(fresh) == len(kept), f"run python -m figures.{name} and commit"
+    for column in kept.select_dtypes("number"):
+        np.testing.assert_allclose(
+            fresh[column].astype(float), kept[column].astype(float), rtol=1e-4, err_msg=column
+        )

@@ -25,7 +25,7 @@ from eqco.methods.base import Method
 from eqco.methods.encoder import build_encoder
 from tests.formulas import usual_settings
 from tests.losses.test_definition import CLASSES
-from tests.losses.test_queue import Loop
+from tests.losses.test_memory_bank import Loop
 
 Step = Callable[[], Tensor]
 

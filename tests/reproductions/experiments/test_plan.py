@@ -1,4 +1,4 @@
-"""The plan of a scale: its runs, their states and their prices."""
+"""The plan of a scale: its runs, their states and their prices; measured throughput."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 from eqco.artifacts.record import Record, now
 from eqco.artifacts.run_files import Run
 from eqco.config import Machine
-from eqco.data.image_folder import IMAGENET
+from eqco.data.image_folder import IMAGENET, identity, scan
 from eqco.recipe import Recipe
-from reproductions.experiments import plan, planned
+from reproductions.experiments import plan, planned, throughput
 from reproductions.experiments.grid import jobs
 from reproductions.results.records import RECORDS, Records
 from reproductions.scales import SCALES
@@ -158,3 +158,52 @@ def test_an_experiment_that_waits_for_its_learning_rates_says_so(
     monkeypatch.setattr(planned, "CHOSEN_RATES", {})
     error = run_reproductions("plan", "--experiment", "cifar10-confirmation", status=2)
     assert "cifar10-confirmation has no runs yet: it waits for the" in error
+
+
+# The measurement of a machine's throughput, on a small tree.
+
+
+RATES = {"files", "training_on_ready_views", "training", "probing"}
+SMALL = {"backbone": "resnet18", "image_size": 32, "batch_size": 8, "num_negatives": 7}
+
+
+def test_throughput_names_its_rates_and_its_machine(sixteen_images: Path) -> None:
+    data, base = f"part:{identity(sixteen_images)}", SCALES["imagenet"].base
+    recipe = replace(base, data=data, epochs=1, warmup_epochs=0.0, probe_epochs=1, **SMALL)
+    report = throughput.throughput(recipe, scan(sixteen_images), Machine(threads=1), 1)
+    assert set(report["images_per_second"]) == RATES
+    assert all(rate > 0 for rate in report["images_per_second"].values())
+    assert report["device"]
+    assert (report["processes"], report["batch_size"]) == (1, recipe.batch_size)
+
+
+def test_the_command_writes_a_measurement_that_the_plan_reads(
+    sixteen_images: Path, tmp_path: Path, run_reproductions: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    rates = dict.fromkeys(RATES, 100.0)
+    measured = {"images_per_second": rates, "processes": 1, "date": "2026-01-01", "device": "cpu"}
+    monkeypatch.setattr(throughput, "throughput", lambda *_: measured)
+    out = tmp_path / "made" / "rates.json"
+    words = [f"--data=part:{sixteen_images}", f"--out={out}", "--device=cpu"]
+    text = run_reproductions("throughput", *words)
+    assert json.loads(out.read_text(encoding="utf-8")) == measured
+    assert "training on ready views        100.0 images/s" in text
+    assert plan.price_from_measurement(out).origin == "measured 2026-01-01 on 1 x cpu"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--scale=glyphs", "--data=part:/x"],
+            "throughput is measured at scale imagenet only, got glyphs",
+        ),
+        (["--data=/x"], "--data takes folder:PATH or part:PATH, got '/x'"),
+        (["--data=folder:"], "--data takes folder:PATH or part:PATH, got 'folder:'"),
+    ],
+)
+def test_throughput_of_other_data_is_an_error(
+    words: list[str], message: str, run_reproductions: Command
+) -> None:
+    assert message in run_reproductions("throughput", *words, status=2)

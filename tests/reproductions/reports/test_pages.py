@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 import pytest
 
-from reproductions.reports import pages, readme
+from eqco.evaluation.metrics import METRICS
+from reproductions.experiments import grid
+from reproductions.reports import pages, readme, sensitivity, sweep
 from reproductions.reports.answers import with_numbers
 from reproductions.reports.grids import CONTRADICTED, claim_grid, published_grid, verdicts_in
 from reproductions.results.evidence import Evidence, committed, judged_scales
+from reproductions.scales import SCALES
 from reproductions.statistics.verdicts import FAILS, HOLDS, OPEN, Verdict
 from reproductions.statistics.wording import INTERVAL, points, status
 from reproductions.tables import TABLES, table
@@ -208,3 +212,89 @@ def test_a_sentence_has_its_number_as_long_as_its_verdict_stands(what: str, numb
     if number[0].isdigit():
         with pytest.raises(ValueError, match="rewrite the sentence"):
             with_numbers(f"<!--= {' '.join(place)} open -->old<!--/-->")
+
+
+# The page of the sweep, whole, in part and without any run.
+
+
+SCALE = SCALES["glyphs"]
+
+
+def test_a_whole_sweep_has_a_grid_for_each_method(commit: Commit) -> None:
+    commit(synthetic.records_of([], seeds=grid.GRID_SEEDS))
+    for name in ("metrics", "fixed", "best", "diagnostics"):
+        text = sweep.SECTIONS[name]()
+        for title in ("SiMo", "MoCo v2", "SimCLR"):
+            assert f"### {title}, scale glyphs\n" in text
+        assert "not run" not in text
+    rates = len(grid.RATES) * 3 + len(grid.METHOD_RATES) * 2
+    assert sweep.SECTIONS["fixed"]().count(" [") == 3 * rates
+    assert "Scale glyphs: 455 of 455 runs of 5 seeds." in sweep.count()
+
+
+def test_a_sweep_in_part_says_what_was_not_run(commit: Commit) -> None:
+    recipes = grid.baselines(SCALE, SCALE.base)[: len(grid.RATES)]
+    commit([synthetic.record(recipe, seed) for recipe in recipes for seed in range(2)])
+    text = sweep.SECTIONS["metrics"]()
+    assert text.count("### ") == 1 + text.count("#### ")
+    assert text.count("| InfoNCE | 255 | ") == text.count("#### ")
+    assert "EqCo" not in text
+    assert "14 of 455 runs" in sweep.count()
+    assert "`python -m reproductions sweep --parts baselines grid --seeds 5" in sweep.count()
+    assert sweep.SECTIONS["fixed"]() == "### SiMo, scale glyphs\n\nNot run."
+    lines = sweep.SECTIONS["methods"]().splitlines()
+    assert "**" in lines[2]
+    assert lines[3].count("not run") == len(grid.METHOD_RATES)
+
+
+def test_without_runs_the_sections_name_the_command(commit: Commit) -> None:
+    commit([])
+    for name in ("count", "metrics", "fixed", "best", "diagnostics"):
+        assert "0 of 455 runs of 5 seeds. Not run: 455; `python -m" in sweep.SECTIONS[name]()
+    assert "not run" in sweep.SECTIONS["methods"]()
+
+
+# The suite's own measures: a metric's effect, and what pairing by seed is worth.
+
+
+LUCK = {0: 0.5, 1: -0.5, 2: 1.5, 3: -1.5}
+
+
+def test_pairing_takes_away_what_rows_share() -> None:
+    left = {seed: 80 + luck for seed, luck in LUCK.items()}
+    right = {seed: 81 + luck for seed, luck in LUCK.items()}
+    pair = sensitivity.pair(left, right)
+    assert (pair.n, pair.effect, pair.sd, pair.gain) == (4, -1.0, 0.0, 0.0)
+    assert pair.sharpness == math.inf
+    assert pair.correlation == pytest.approx(1.0)
+
+
+def test_pairing_is_worth_nothing_for_rows_without_correlation() -> None:
+    left, right = {0: 1.0, 1: -1.0, 2: 1.0, 3: -1.0}, {0: 1.0, 1: 1.0, 2: -1.0, 3: -1.0}
+    pair = sensitivity.pair(left, right)
+    assert pair.correlation == pytest.approx(0.0)
+    assert pair.gain == pytest.approx(1.0)
+
+
+def test_opposite_luck_makes_pairing_harmful() -> None:
+    pair = sensitivity.pair(LUCK, {seed: -luck for seed, luck in LUCK.items()})
+    assert pair.gain == pytest.approx(2**0.5)
+
+
+def test_two_seeds_measure_nothing_and_a_constant_row_has_no_correlation() -> None:
+    assert sensitivity.pair({0: 1.0, 1: 2.0, 2: 3.0}, {1: 1.0, 2: 2.0, 5: 3.0}) is None
+    pair = sensitivity.pair(LUCK, dict.fromkeys(LUCK, 2.0))
+    assert math.isnan(pair.correlation)
+
+
+def test_the_section_has_a_line_for_each_metric(commit: Commit) -> None:
+    commit(synthetic.records_of([1], grid=False))
+    lines = sensitivity.section().splitlines()
+    for metric in METRICS.values():
+        assert any(line.startswith(f"| {metric.title} | 4 | ") for line in lines)
+
+
+def test_without_seeds_the_section_says_what_it_needs(commit: Commit) -> None:
+    commit(synthetic.records_of([1], grid=False, seeds=range(2)))
+    sentence = "both rows need 3 seeds: `pytest reproductions/ -k table1 --seeds 3`"
+    assert sentence in sensitivity.section()
