@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 from hypothesis import settings
 from torch import Tensor
 
 from eqco.__main__ import main
 from eqco.config import Machine
+from reproductions.__main__ import main as reproductions
 from tests.chromium import browser as browser
 from tests.fake_cuda import FakeCuda
 from tests.processes import python
@@ -92,6 +94,15 @@ def sixteen_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tree(tmp_path_factory.mktemp("sixteen") / "photos", each=4)
 
 
+@pytest.fixture(scope="session")
+def resnet18(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of the weights of an untrained ResNet-18 of torchvision."""
+    path = tmp_path_factory.mktemp("weights") / "resnet.pth"
+    torch.manual_seed(0)
+    torch.save(torchvision.models.resnet18().state_dict(), path)
+    return path
+
+
 def command(program: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs a program with some words to the status expected, and returns what it prints.
 
@@ -121,11 +132,23 @@ def run_eqco(capsys: pytest.CaptureFixture[str]) -> Command:
 
 
 @pytest.fixture
+def run_reproductions(capsys: pytest.CaptureFixture[str]) -> Command:
+    """`python -m reproductions WORDS` in this process, see `command`."""
+    return command(reproductions, capsys)
+
+
+@pytest.fixture
 def device() -> Iterator[FakeCuda]:
     """The mode, in which nothing may wait for the device; real tensors of a test are of the CPU."""
     with FakeCuda() as mode:
         mode.may_wait = False
         yield mode
+
+
+@pytest.fixture
+def views(generator: torch.Generator) -> Tensor:
+    """Embeddings of two views of eight images, (2, 8, 16)."""
+    return torch.randn(2, 8, 16, generator=generator)
 
 
 @pytest.fixture

@@ -14,16 +14,6 @@ from torch import Tensor
 from eqco.losses.registry import LOSSES
 
 
-def as_defined(positive: Tensor, negatives: Tensor, temperature: float, alpha: float) -> float:
-    """EqCo's loss with the exp and log of Python, one query at a time."""
-    total = 0.0
-    for one, row in zip(positive.tolist(), negatives.tolist(), strict=True):
-        own = math.exp(one / temperature)
-        rest = sum(math.exp(each / temperature) for each in row)
-        total -= math.log(own / (own + alpha / len(row) * rest))
-    return total / len(positive)
-
-
 def info_nce(positive: Tensor, negatives: Tensor, t: float) -> Tensor:
     """-log( f_0 / (f_0 + sum f_i) ), f = e^{s/t}, shape (N,)."""
     own, rest = (positive / t).exp(), (negatives / t).exp().sum(dim=1)

@@ -9,13 +9,13 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
-def lowest(project: Path = PROJECT) -> list[str]:
+def lowest() -> list[str]:
     """`name==version` of each dependency of the suite and its tests, sorted.
 
     Raises:
         ValueError: a dependency has no lower bound.
     """
-    found = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
+    found = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
     extras = found["optional-dependencies"]
     lines = []
     for needed in [*found["dependencies"], *extras["suite"], *extras["slurm"], *extras["test"]]:
@@ -23,7 +23,7 @@ def lowest(project: Path = PROJECT) -> list[str]:
             continue
         match = re.fullmatch(r"([\w-]+)>=([\d.]+)", needed)
         if match is None:
-            raise ValueError(f"{needed!r} of {project} has no lower bound: write NAME>=VERSION")
+            raise ValueError(f"{needed!r} of {PROJECT} has no lower bound: write NAME>=VERSION")
         lines.append("==".join(match.groups()))
     return sorted(lines)
 

@@ -24,6 +24,7 @@ from tests.conftest import Outcome, Sessions, passed
 from tests.processes import ROOT, python
 from tests.trees import write_flat, write_names
 
+NOTEBOOK = ROOT / "examples" / "eqco.ipynb"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("*/*.md"))]
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
@@ -91,7 +92,7 @@ def test_tox_environments_of_the_pages_are_declared() -> None:
         assert f"[testenv:{name}]" in declared
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*PAGES, NOTEBOOK], ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         if not target.startswith("http"):
@@ -217,18 +218,6 @@ def test_the_list_of_what_is_not_run_has_no_stale_line() -> None:
         assert any(each.startswith(start) for each in printed), start
 
 
-def test_a_page_without_blocks_and_a_block_that_fails_are_told_apart(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text(
-        "```python\n1 / 0\n```\n\n    L = -log p\n\n    eqco ls \\\n        runs\n\nend\n"
-    )
-    found = blocks(page)
-    assert [block.kind for block in found] == ["python", "shell"]
-    assert commands(found[1].text) == ["eqco ls runs"]
-    with pytest.raises(ZeroDivisionError):
-        exec(found[0].text)
-
-
 # The loops of examples/.
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -264,7 +253,7 @@ print(json.dumps([len(compared), len(figure.axes)]))
 
 
 def test_the_notebook_runs_in_one_process_and_shows_what_it_says() -> None:
-    notebook = json.loads((ROOT / "examples" / "eqco.ipynb").read_text(encoding="utf-8"))
+    notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert not any(cell["outputs"] or cell["execution_count"] for cell in code)
     program = "\n\n".join(["import json", *("".join(cell["source"]) for cell in code), SHOWN])
@@ -278,9 +267,3 @@ def test_the_notebook_runs_in_one_process_and_shows_what_it_says() -> None:
     assert min(accuracy, key=accuracy.get) == "untrained"
     assert rows >= 3
     assert axes >= 1
-
-
-def test_the_notebook_links_to_pages_that_are_there() -> None:
-    text = (ROOT / "examples" / "eqco.ipynb").read_text(encoding="utf-8")
-    for target in re.findall(r"\]\((\.\./[^)]+)\)", text):
-        assert (ROOT / "examples" / target).exists(), target

@@ -13,7 +13,6 @@ import pytest
 
 from eqco import config
 from eqco.config import LATER, Machine, numbers_of
-from eqco.data import SOURCES
 from eqco.losses.registry import LOSSES
 from eqco.methods import METHODS
 from eqco.recipe import NAMES, NUMBERS, Recipe
@@ -166,13 +165,6 @@ def test_every_method_names_its_own_fields(name: str) -> None:
     assert set(method.own_fields) <= set(LATER)
     assert set(method.usual) <= {each.name for each in fields(Recipe)}
     assert method.pool in NUMBERS
-
-
-def test_whether_images_are_read_from_files_depends_on_the_data_alone() -> None:
-    assert FILES.from_files
-    assert not EQCO.from_files
-    from_files = {name for name, source in SOURCES.items() if source.from_files}
-    assert from_files == {"imagenet", "part", "files"}
 
 
 def test_paths_of_a_machine_may_be_text() -> None:

@@ -77,14 +77,6 @@ def files_recipe(root: Path, method: str = "simo") -> Recipe:
 
 
 def probe_recipe(root: Path) -> Recipe:
-    """The recipe of scale imagenet cut down to nine short epochs of the probe, in float32."""
-    return replace(
-        SCALES["imagenet"].base,
-        data=f"part:{identity(root)}",
-        image_size=32,
-        batch_size=8,
-        num_negatives=7,
-        precision="float32",
-        probe_epochs=9,
-        probe_learning_rate=1.0,
-    )
+    """The same with nine short epochs of the probe, in float32."""
+    short = {"precision": "float32", "probe_epochs": 9, "probe_learning_rate": 1.0}
+    return replace(files_recipe(root), **short)

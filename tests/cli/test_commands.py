@@ -1,25 +1,31 @@
-"""The command `eqco`: defaults, examples, nearest names, exit codes; `eqco doctor`; outputs."""
+"""The command `eqco`: defaults, examples, nearest names, exit codes; `doctor`, `redo`; outputs."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from eqco.__main__ import main
+from eqco.artifacts.record import Record, now
 from eqco.cli import parser, train
 from eqco.cli.doctor import ADDS
+from eqco.cli.redo import differences
+from eqco.config import Machine
 from eqco.engine import precision
-from eqco.engine.throughput import SIZES
-from eqco.recipe import BASES, IMAGES, Recipe
+from eqco.engine.run import run
+from eqco.recipe import Recipe
 from reproductions.__main__ import main as reproductions
+from reproductions.scales import SCALES
 from tests.conftest import Command
 from tests.faults import damage
 from tests.processes import ROOT, python
-from tests.synthetic import make_record
+from tests.synthetic import changed, make_record
 from tests.trees import write_tree
 
 COMMANDS = parser()[1]
@@ -66,10 +72,7 @@ def test_wrong_input_is_one_sentence_and_status_2(case: str, run_eqco: Command) 
 def test_ctrl_c_has_status_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def stopped(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(train, "run", stopped)
+    monkeypatch.setattr(train, "run", Mock(side_effect=KeyboardInterrupt))
     places = ["--records", str(tmp_path), "--checkpoints", str(tmp_path)]
     assert main(["train", "--data", "glyphs", *places]) == 130
     assert "continue with: eqco train --data glyphs" in capsys.readouterr().err
@@ -126,11 +129,6 @@ def test_doctor_works_with_torch_alone_and_says_what_is_missing(missing: list[st
     assert whole or "not checked: data and speed need numpy, pillow, filelock, torchv" in out
 
 
-def test_every_timed_scale_says_what_its_images_are() -> None:
-    assert SIZES.keys() <= IMAGES.keys() == BASES.keys()
-    assert all(1 < len(words.split()) <= 6 for words in IMAGES.values())
-
-
 # No command writes over a file that it reads, whatever its name is there.
 
 
@@ -163,3 +161,56 @@ def test_no_command_overwrites_what_it_reads(
         assert command(words) == 2, words
         assert "would be lost: write to another file" in capsys.readouterr().err
         assert file.read_bytes() == before
+
+
+# `eqco redo`: the same numbers again, or which of them differ.
+
+
+TINY = replace(SCALES["smoke"].base, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a finished run."""
+    folder = tmp_path_factory.mktemp("redo")
+    made = run(TINY, 0, Machine(threads=1, checkpoints=folder / "checkpoints"), folder)
+    return folder / f"{made.run_id}.json"
+
+
+def test_a_run_made_again_is_equal_to_the_bit_and_leaves_nothing(
+    record: Path, tmp_path: Path, run_eqco: Command
+) -> None:
+    out = tmp_path / "out"
+    text = run_eqco("redo", record.stem, "--records", record.parent, "--out", out)
+    assert text.splitlines()[-1] == f"{record.stem}: equal to the bit"
+    assert not [path for path in out.rglob("*") if path.suffix in (".json", ".pt")]
+
+
+def test_a_number_that_differs_is_named_with_both_values(
+    record: Path, tmp_path: Path, run_eqco: Command
+) -> None:
+    made = Record.read(record)
+    metrics = {**made.metrics, "knn": made.metrics["knn"] + 0.25}
+    other = changed(made, metrics=metrics).write(tmp_path)
+    outcome = json.loads(run_eqco("redo", other, "--out", tmp_path / "out", "--json", status=1))
+    assert not outcome["equal"]
+    assert list(outcome["differs"]) == ["metrics.knn"]
+    before, after = outcome["differs"]["metrics.knn"]
+    assert before - after == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("data", ["folder:12345678", "images:12345678", "part:12345678"])
+def test_a_missing_data_folder_is_named(data: str, tmp_path: Path, run_eqco: Command) -> None:
+    files = {"views": "moco-v2", "image_size": 32, "probe": "crops"} if "part" in data else {}
+    recipe = replace(SCALES["cifar10-quick"].base, data=data, epochs=0, **files)
+    record = Record.of(recipe, 0, Machine(), now(), metrics={}).write(tmp_path)
+    nowhere = tmp_path / "nowhere"
+    error = run_eqco("redo", record, "--data", nowhere, "--out", tmp_path / "out", status=2)
+    assert error == f"error: --data {nowhere} does not exist: give the path of a folder of images\n"
+
+
+def test_what_is_not_kept_in_an_older_record_is_not_compared(record: Path) -> None:
+    new = Record.read(record)
+    assert new.correct
+    assert differences(replace(new, correct={}), new) == {}
+    assert list(differences(replace(new, steps=1), new)) == ["steps"]

@@ -65,21 +65,6 @@ def test_grayscale_is_torchvisions(picture: str) -> None:
     assert torch.equal(images, before)
 
 
-@EVERY
-def test_a_batch_is_its_images_one_by_one(name: str) -> None:
-    """Each with its own factor: contrast takes the mean of its own image alone."""
-    change, theirs, factors = OPERATIONS[name]
-    images = pictures()["noise"].repeat(3, 1, 1, 1)[: len(factors)]
-    images = images * torch.linspace(0.3, 1, len(images)).view(-1, 1, 1, 1)
-    given = torch.tensor(factors)[: len(images)]
-    together = change(images, given)
-    for place, factor in enumerate(given.tolist()):
-        alone = change(images[place : place + 1], given[place : place + 1])[0]
-        torch.testing.assert_close(together[place], alone, atol=1e-7, rtol=0)
-        expected = theirs(images[place], factor)
-        torch.testing.assert_close(together[place], expected, atol=5e-6, rtol=0)
-
-
 def test_the_jitter_is_that_of_moco_v2() -> None:
     """Strengths .4, .4, .4 and .1, of four fifths of the images; a fifth becomes gray."""
     changes = tuple(change for change, _, _ in OPERATIONS.values())

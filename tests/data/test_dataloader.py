@@ -26,13 +26,6 @@ def test_a_lock_that_another_thread_holds_is_free_in_a_worker() -> None:
         assert [bool(free) for free in loader(Locked(), ONE, batch_size=1)] == [True]
 
 
-def test_workers_are_no_forks_of_the_process_that_trains() -> None:
-    found = [tuple(map(int, item)) for item in loader(Processes(), ONE, batch_size=1)]
-    assert len(found) == 8
-    assert {own for own, _ in found} != {os.getpid()}
-    assert os.getpid() not in {forked_by for _, forked_by in found}
-
-
 def test_without_workers_this_process_reads() -> None:
     found = list(loader(Processes(), Machine(workers=0), batch_size=10))
     assert {int(own) for own in found[0][0]} == {os.getpid()}
@@ -48,7 +41,8 @@ def test_a_script_needs_no_guard_and_signals_to_the_whole_job_take_no_image_away
     assert first == "once"
     assert len(items) == 16
     assert len({line.split()[0] for line in items}) == 4  # two workers, and two others
-    assert len({line.split()[1] for line in items}) == 1  # the fork server was not replaced
+    (server,) = {line.split()[1] for line in items}  # the fork server was not replaced
+    assert server != str(job.pid)
 
 
 def test_no_worker_outlives_a_reading_that_failed_or_was_left() -> None:

@@ -14,7 +14,7 @@ from eqco.config import Machine
 from eqco.data import augmentations
 from eqco.data.dataloader import loader
 from eqco.data.decode import decode
-from eqco.data.image_folder import ImageTree, identity
+from eqco.data.image_folder import ImageTree, scan
 from eqco.data.streaming import (
     CenterCropDataset,
     FromFiles,
@@ -24,20 +24,19 @@ from eqco.data.streaming import (
 )
 from eqco.recipe import Recipe
 from eqco.runtime.rng import Shuffle, seed_for
-from reproductions.scales import SCALES
+from tests.trees import files_recipe, write_tree
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> ImageTree:
+    """Twenty training images to read: one is gray, one CMYK, one a PNG by content."""
+    return scan(write_tree(tmp_path_factory.mktemp("data") / "photos"))
 
 
 @pytest.fixture(scope="module")
 def recipe(tree: ImageTree) -> Recipe:
     """Of ImageNet, with small images and batches."""
-    return replace(
-        SCALES["imagenet"].base,
-        data=f"part:{identity(tree.root)}",
-        image_size=32,
-        batch_size=6,
-        num_negatives=5,
-        epochs=3,
-    )
+    return replace(files_recipe(tree.root), batch_size=6, num_negatives=5, epochs=3)
 
 
 def make_crops(tree: ImageTree, seed: int = 0) -> RandomCropDataset:

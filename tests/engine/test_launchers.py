@@ -1,42 +1,49 @@
-"""Launchers: job files, torchrun, jobs of a cluster.
+"""Launchers: job files, torchrun, jobs of a cluster; image files and two processes.
 
-Runs of two processes are in test_imagenet.py, real jobs of submitit in tests/faults.
+Real jobs of submitit are in tests/faults.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+import torch
 
-from eqco.__main__ import main
+from eqco.artifacts.record import Record
 from eqco.artifacts.run_files import Run
 from eqco.config import Machine
+from eqco.data.image_folder import identity, scan
+from eqco.data.streaming import FromFiles
 from eqco.engine import launchers
 from eqco.engine.launchers import (
     SlurmTask,
     by_slurm,
     by_torchrun,
     check_processes,
+    do_shared,
     torchrun_command,
 )
+from eqco.engine.pretrain import Pretraining
 from eqco.recipe import Recipe
 from eqco.runtime.validation import TrainingError
 from reproductions.scales import SCALES
+from tests.conftest import Command
+from tests.faults.damage import run_in
+from tests.processes import start, torchrun, wait_until
+from tests.trees import files_recipe
 
 RECIPE = replace(
     SCALES["smoke"].base, data_part=0.034, epochs=3, probe_epochs=2, method="moco",
     queue_size=100, num_negatives=16, bn_splits=4, projector="mlp",
 )  # 10 steps an epoch  # fmt: skip
-
-
-def order_in(folder: Path, recipe: Recipe = RECIPE) -> Run:
-    """A small MoCo run with a checkpoint after every step."""
-    machine = Machine(threads=1, checkpoints=folder / "checkpoints", checkpoint_seconds=0.0)
-    return Run(recipe, 0, machine, folder / "records")
 
 
 NO_TABLE: list[Any] = [None, [], 3, "x", {"a": 1}]
@@ -53,7 +60,7 @@ INVALID: dict[tuple[str, str], list[Any]] = {  # tests/test_recipe.py has the va
 @pytest.fixture(scope="module")
 def job_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A job file that is right."""
-    return order_in(tmp_path_factory.mktemp("order")).write_job()
+    return run_in(tmp_path_factory.mktemp("order"), RECIPE).write_job()
 
 
 @pytest.mark.parametrize(("part", "field"), INVALID)
@@ -121,7 +128,7 @@ def test_a_run_that_fails_says_how_to_continue(
 ) -> None:
     monkeypatch.setattr(launchers, "wait_for", lambda command: 1)
     with pytest.raises(TrainingError, match=r"ended with status 1.*continue with: .*eqco run"):
-        by_torchrun(order_in(tmp_path), 1)
+        by_torchrun(run_in(tmp_path, RECIPE), 1)
 
 
 @pytest.mark.parametrize(
@@ -134,22 +141,16 @@ def test_a_run_that_fails_says_how_to_continue(
 def test_a_run_whose_other_process_is_lost_says_so(
     error: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run(*_: object) -> None:
-        raise RuntimeError(error)
-
-    monkeypatch.setattr(launchers, "run", run)
+    monkeypatch.setattr(launchers, "run", Mock(side_effect=RuntimeError(error)))
     with pytest.raises(RuntimeError, match=sentence):
-        launchers.do_shared(order_in(tmp_path))
+        launchers.do_shared(run_in(tmp_path, RECIPE))
 
 
-def test_a_second_job_on_a_run_ends_with_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    order = order_in(tmp_path)
+def test_a_second_job_on_a_run_ends_with_one_sentence(tmp_path: Path, run_eqco: Command) -> None:
+    order = run_in(tmp_path, RECIPE)
     path = order.write_job()
     with order.hold():
-        assert main(["run", str(path)]) == 2
-    text = capsys.readouterr().err
+        text = run_eqco("run", path, status=2)
     assert "is being run by another process: wait for it, or stop it" in text
     assert text.count("\n") == 1
     assert not list(order.folder.glob("*.json"))
@@ -171,7 +172,7 @@ def test_a_job_asks_for_its_gpus_and_for_cores_that_decode(
             return task
 
     monkeypatch.setattr(submitit, "AutoExecutor", Executor)
-    order = order_in(tmp_path)
+    order = run_in(tmp_path, RECIPE)
     order = order._replace(machine=replace(order.machine, device="cuda", workers=3))
     task = by_slurm(order, 4, tmp_path / "logs", slurm_partition="gpu", cpus_per_task=20)
     assert (task.run, task.processes) == (order.absolute(), 4)
@@ -185,4 +186,88 @@ def test_a_job_asks_for_its_gpus_and_for_cores_that_decode(
 def test_an_option_that_submitit_does_not_know_is_named(tmp_path: Path) -> None:
     pytest.importorskip("submitit")
     with pytest.raises(ValueError, match=r"submitit does not take these options: .*partitoin"):
-        by_slurm(order_in(tmp_path), 1, tmp_path / "logs", cluster="local", partitoin="gpu")
+        by_slurm(run_in(tmp_path, RECIPE), 1, tmp_path / "logs", cluster="local", partitoin="gpu")
+
+
+# Pretraining and probe on image files by two processes; a killed one changes no number. What nobody
+# disturbs reads its images in workers, the others by themselves.
+
+
+SAMPLE = os.environ.get("EQCO_IMAGENET_SAMPLE", "")
+
+
+def recipes(root: Path) -> dict[str, Recipe]:
+    """MoCo, whose queue is a state too, as the scale has it; an untrained encoder in float32."""
+    untrained = replace(files_recipe(root), precision="float32", epochs=0)
+    return {"moco": files_recipe(root, "moco"), "untrained": untrained}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    sixteen_images: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Record]:
+    """Records of two processes that nobody disturbed, of each recipe; one launch for all."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    orders = {
+        name: run_in(folder, recipe, data_dir=sixteen_images, workers=1)
+        for name, recipe in recipes(sixteen_images).items()
+    }
+    torchrun("tests.programs.run_orders", *(order.write_job() for order in orders.values()))
+    records = {name: order.record() for name, order in orders.items()}
+    for record in records.values():
+        assert (record.machine["processes"], record.resumed) == (2, 0)
+    return records
+
+
+def test_a_killed_worker_of_two_is_resumed_with_the_same_numbers(
+    tmp_path: Path, sixteen_images: Path, uninterrupted: dict[str, Record]
+) -> None:
+    order = run_in(tmp_path, recipes(sixteen_images)["moco"], data_dir=sixteen_images)
+    whole = uninterrupted["moco"]
+    assert whole.steps == 2
+    command = torchrun_command(order.write_job(), 2)
+    launched = start(*command[1:], stdout=subprocess.DEVNULL)
+    wait_until(order.checkpoint.exists)
+    workers = Path(f"/proc/{launched.pid}/task/{launched.pid}/children").read_text().split()
+    os.kill(int(workers[-1]), signal.SIGKILL)
+    assert launched.wait(timeout=120) != 0
+    assert order.record() is None, "the run ended before a worker was killed"
+    resumed = by_torchrun(order, 2)
+    assert resumed.resumed == 1
+    for part in ("metrics", "curve", "diagnostics"):
+        assert getattr(resumed, part) == getattr(whole, part)
+
+
+def test_two_processes_measure_what_one_measures(
+    tmp_path: Path, sixteen_images: Path, uninterrupted: dict[str, Record]
+) -> None:
+    """Metrics are counts of few images, so they agree unless something else is computed."""
+    recipe = recipes(sixteen_images)["untrained"]
+    one = do_shared(run_in(tmp_path, recipe, data_dir=sixteen_images))
+    assert one.machine["processes"] == 1
+    assert one.metrics == uninterrupted["untrained"].metrics
+
+
+def test_compiled_encoders_train_to_about_the_same_loss(sixteen_images: Path) -> None:
+    """aot_eager traces as torch.compile does and needs no C++ compiler."""
+    recipe = replace(files_recipe(sixteen_images), precision="float32")
+    images, machine = scan(sixteen_images), Machine(threads=1, data_dir=sixteen_images)
+    torch._dynamo.reset()
+    losses = []
+    for compiled in (False, True):
+        with torch._dynamo.config.patch(suppress_errors=False):
+            work = Pretraining(Run(recipe, 0, machine), FromFiles(images, recipe, 0, machine))
+            if compiled:
+                work.method.encoder.compile(backend="aot_eager")
+            losses.append(work.advance())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.mark.skipif(not SAMPLE, reason="EQCO_IMAGENET_SAMPLE names no tree of ImageNet JPEGs")
+def test_real_jpegs_give_a_finite_step_at_full_size() -> None:
+    root = Path(SAMPLE)
+    base, data = SCALES["imagenet"].base, f"part:{identity(root)}"
+    recipe = replace(base, data=data, batch_size=8, num_negatives=7, epochs=1)
+    machine = Machine(threads=2, data_dir=root, workers=2)
+    work = Pretraining(Run(recipe, 0, machine), FromFiles(scan(root), recipe, 0, machine))
+    assert 0 < work.advance() < 20

@@ -15,7 +15,7 @@ import torch
 
 from eqco.artifacts.checkpoint import earlier
 from eqco.artifacts.pretrained import trained_encoder
-from eqco.artifacts.run_files import Busy, Run
+from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.data.in_memory import InMemory
@@ -24,10 +24,9 @@ from eqco.losses.functional import variance_penalty
 from eqco.recipe import Recipe
 from eqco.runtime.validation import TrainingError
 from reproductions.scales import SCALES
-from tests.fake_cuda import FakeCuda
-from tests.fake_group import Counted
-from tests.faults.damage import equal
-from tests.processes import lock_held, start, wait_until
+from tests.fake_cuda import Counted, FakeCuda
+from tests.faults.damage import equal, machine_in
+from tests.processes import start, wait_until
 
 RECIPE = replace(SCALES["smoke"].base, loss="eqco", alpha=64.0, num_negatives=16, epochs=4)
 State = dict[str, torch.Tensor]
@@ -39,11 +38,6 @@ def images() -> InMemory:
     return open_images(RECIPE, 0, Machine(threads=1))
 
 
-def machine_in(folder: Path, seconds: float = 0.0) -> Machine:
-    """One thread, checkpoints in `folder` after every step."""
-    return Machine(threads=1, checkpoints=folder, checkpoint_seconds=seconds)
-
-
 @pytest.fixture(scope="module")
 def whole(images: InMemory, tmp_path_factory: pytest.TempPathFactory) -> State:
     """State of the method after an uninterrupted run."""
@@ -51,9 +45,17 @@ def whole(images: InMemory, tmp_path_factory: pytest.TempPathFactory) -> State:
     return pretrain(Run(RECIPE, 0, machine_in(folder)), images).task.method.state_dict()
 
 
+SLOWLY = """
+import pathlib, sys, time
+from tests.engine.test_pretrain import RECIPE, Run, machine_in, open_images, pretrain
+run = Run(RECIPE, 0, machine_in(pathlib.Path(sys.argv[1])))
+pretrain(run, open_images(RECIPE, 0, run.machine), lambda *_: time.sleep(0.2))
+"""
+
+
 def test_a_killed_run_resumes_bit_for_bit(images: InMemory, tmp_path: Path, whole: State) -> None:
-    path = Run(RECIPE, 0, machine_in(tmp_path / "killed")).checkpoint
-    child = start("-m", "tests.programs.train_slowly", path.parent)
+    path = Run(RECIPE, 0, machine_in(tmp_path)).checkpoint
+    child = start("-c", SLOWLY, tmp_path)
     wait_until(path.exists)
     time.sleep(0.3)
     child.send_signal(signal.SIGKILL)
@@ -64,17 +66,10 @@ def test_a_killed_run_resumes_bit_for_bit(images: InMemory, tmp_path: Path, whol
     assert 0 < reached < steps
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        resumed = pretrain(Run(RECIPE, 0, machine_in(path.parent)), images)
+        resumed = pretrain(Run(RECIPE, 0, machine_in(tmp_path)), images)
     assert resumed.resumed == 1
     for name, value in resumed.task.method.state_dict().items():
         assert torch.equal(value, whole[name]), name
-
-
-def test_a_run_that_another_process_holds_raises_busy(tmp_path: Path) -> None:
-    run = Run(RECIPE, 0, machine_in(tmp_path))
-    with lock_held(run.lock), pytest.raises(Busy, match="is being run by another process"):
-        run.check_free()
-    run.check_free()  # the lock of a killed process is free
 
 
 def test_divergence_names_the_step_and_keeps_a_finite_checkpoint(
@@ -188,7 +183,7 @@ def weights(work: Pretraining) -> torch.Tensor:
 
 def moved(recipe: Recipe, folder: Path) -> tuple[float, torch.Tensor]:
     """The loss of the first step, and what the step adds to all weights."""
-    machine = Machine(threads=1, checkpoints=folder)
+    machine = machine_in(folder)
     work = Pretraining(Run(recipe, 0, machine), open_images(recipe, 0, machine))
     before = weights(work)
     value = work.advance()

@@ -15,7 +15,8 @@ from eqco.config import Machine
 from eqco.engine.progress import Log, curve, duration
 from eqco.engine.run import run, train_and_probe, untrained
 from reproductions.scales import SCALES
-from tests.engine.test_pretrain import RECIPE, machine_in
+from tests.engine.test_pretrain import RECIPE
+from tests.faults.damage import machine_in
 
 
 def flushes() -> bool:

@@ -18,7 +18,7 @@ from eqco.data.glyphs import SIDE
 from eqco.data.image_folder import IMAGENET
 from eqco.engine import precision, pretrain, throughput
 from eqco.engine.precision import emulation, fast_precision, reported_units
-from eqco.engine.throughput import SIZES, Size, images_per_second, minutes, seconds_per_call
+from eqco.engine.throughput import SIZES, Size, images_per_second, seconds_per_call
 from eqco.recipe import Recipe
 
 
@@ -26,12 +26,6 @@ def test_images_are_those_of_the_data() -> None:
     assert SIZES["glyphs"].images == len(in_memory.glyph_set(1.0).train_images)
     assert SIZES["glyphs"].side == SIDE
     assert SIZES["imagenet"].images == IMAGENET[1]
-
-
-def test_minutes_follow_the_rate() -> None:
-    size = SIZES["cifar10"]
-    assert minutes(size, 1000.0) == pytest.approx(50_000 * 200 / 1000 / 60)
-    assert minutes(size, 500.0) == pytest.approx(2 * minutes(size, 1000.0))
 
 
 def test_a_rate_is_measured_in_one_step_at_least() -> None:

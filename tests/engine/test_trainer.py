@@ -25,7 +25,7 @@ from eqco.recipe import Recipe
 from eqco.runtime.resumable import ResumableTask
 from eqco.runtime.validation import TrainingError
 from reproductions.scales import SCALES
-from tests.fake_group import Counted, group_of
+from tests.fake_cuda import Counted, group_of
 from tests.faults.damage import equal, stop_at
 from tests.processes import start, wait_until
 from tests.programs.save_beside import Numbers, as_on_gpu, stream

@@ -118,18 +118,12 @@ def above_scikit_learn(penalty: float) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("penalty", [3e-4, 1e-2])
-def test_the_fit_is_that_of_scikit_learn(penalty: float) -> None:
+def test_the_fit_is_that_of_scikit_learn(penalty: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within a few of the last steps, each of which lowers the objective by 3e-4 nats at most."""
     above, points = above_scikit_learn(penalty)
     assert -1e-9 < above < 5 * logistic_regression.TOLERANCE
     assert abs(points) <= A_FEW_PICTURES
-
-
-@pytest.mark.parametrize("penalty", [3e-4, 1e-2])
-def test_a_lower_tolerance_ends_at_the_minimum_of_scikit_learn(
-    penalty: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logistic_regression, "TOLERANCE", 1e-9)
+    monkeypatch.setattr(logistic_regression, "TOLERANCE", 1e-9)  # it ends at the minimum
     above, points = above_scikit_learn(penalty)
     assert abs(above) < 1e-6
     assert abs(points) < 0.025  # two of 10,000 pictures

@@ -15,6 +15,7 @@ from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data import open_images
 from eqco.engine.pretrain import pretrain
+from eqco.recipe import Recipe
 from reproductions.scales import SCALES
 
 RECIPE = replace(
@@ -26,6 +27,11 @@ RECIPE = replace(
 def machine_in(folder: Path) -> Machine:
     """One thread, a checkpoint after every step."""
     return Machine(threads=1, checkpoints=folder / "checkpoints", checkpoint_seconds=0.0)
+
+
+def run_in(folder: Path, recipe: Recipe = RECIPE, **settings: Any) -> Run:
+    """A run with a checkpoint after every step; records and checkpoints in a folder."""
+    return Run(recipe, 0, replace(machine_in(folder), **settings), folder / "records")
 
 
 def sweep_in(folder: Path, *more: str) -> list[str]:

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import torch
 
-from eqco.__main__ import main
 from eqco.artifacts.checkpoint import Damaged, earlier, read
 from eqco.engine.run import run
 from eqco.runtime.validation import TrainingError
+from tests.conftest import Command
 from tests.faults.damage import RECIPE, edit, equal, flip_bit, machine_in, train
 
 State = dict[str, Any]
@@ -41,12 +41,9 @@ def copy(path: Path, folder: Path) -> Path:
     return folder / path.parent.name / path.name
 
 
-def first_weight(state: State) -> torch.Tensor:
-    return next(v for name, v in state["method"].items() if name.endswith("weight"))
-
-
 def set_nan(state: State) -> None:
-    first_weight(state).view(-1)[0] = math.nan
+    weights = (value for name, value in state["method"].items() if name.endswith("weight"))
+    next(weights).view(-1)[0] = math.nan
 
 
 def infinite_momentum(state: State) -> None:
@@ -177,14 +174,13 @@ def test_always_training_anew_uses_no_checkpoint(finished: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("command", ["diagnose", "export"])
 def test_commands_that_read_an_encoder_refuse_a_damaged_one(
-    command: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: str, finished: Path, tmp_path: Path, run_eqco: Command
 ) -> None:
     path = copy(finished, tmp_path)
     words = [command, str(path), *([str(tmp_path / "out")] if command == "export" else [])]
     for damage in (lambda: flip_bit(path), lambda: edit(path, set_nan)):
         damage()
-        assert main(words) == 2
-        text = capsys.readouterr().err
+        text = run_eqco(*words, status=2)
         assert f"checkpoint {path} cannot be read" in text
         assert f"the previous one, of an earlier step, is {earlier(path)}" in text
         assert text.count("\n") == 1

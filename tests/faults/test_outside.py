@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -51,10 +52,7 @@ USER_ERRORS: list[tuple[BaseException, str]] = [
 def test_a_failure_outside_is_one_sentence_and_a_status(
     error: BaseException, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fails() -> int:
-        raise error
-
-    status = run_cli(fails)
+    status = run_cli(Mock(side_effect=error))
     assert status == (130 if isinstance(error, KeyboardInterrupt) else 2)
     text = capsys.readouterr().err
     assert text.startswith(sentence)
@@ -62,11 +60,8 @@ def test_a_failure_outside_is_one_sentence_and_a_status(
 
 
 def test_a_fault_of_the_suite_keeps_its_traceback() -> None:
-    def fails() -> int:
-        raise AttributeError("ours")
-
     with pytest.raises(AttributeError):
-        run_cli(fails)
+        run_cli(Mock(side_effect=AttributeError("ours")))
 
 
 def encoded(text: str, encoding: str) -> str:

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -225,10 +226,7 @@ RAISED = [
 def test_every_exception_of_pillow_is_one_line(
     error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: object, **__: object) -> None:
-        raise error
-
-    monkeypatch.setattr(decoder.Image, "open", fails)
+    monkeypatch.setattr(decoder.Image, "open", Mock(side_effect=error))
     with pytest.raises(ImageError, match=rf"cannot read image {tmp_path}/x\.png: \S+") as got:
         decode(tmp_path / "x.png")
     assert "\n" not in str(got.value)

@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -102,11 +103,7 @@ def no_git(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 def hanging_git(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """A git that takes too long."""
-
-    def run(*_: object, **__: object) -> None:
-        raise subprocess.TimeoutExpired("git", 10)
-
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", Mock(side_effect=subprocess.TimeoutExpired("git", 10)))
 
 
 def failing_status(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -32,8 +33,8 @@ from reproductions.experiments.grid import jobs
 from reproductions.harness import runs
 from reproductions.scales import SCALES
 from reproductions.tables import table
-from tests.conftest import Sessions
-from tests.faults.damage import RECIPE, machine_in, sweep_in
+from tests.conftest import Command, Sessions
+from tests.faults.damage import RECIPE, machine_in, run_in, sweep_in
 from tests.processes import lock_held, python, start, wait_until
 
 NO_LOCKS = [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EACCES, errno.EAGAIN, errno.EIO]
@@ -43,10 +44,7 @@ NO_LOCKS = [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EACCES, errno.EA
 def test_a_disk_without_file_locks_is_named_and_is_not_busy(
     code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def flock(*_: object) -> None:
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(fcntl, "flock", Mock(side_effect=OSError(code, os.strerror(code))))
     machine = machine_in(tmp_path)
     machine.checkpoints.mkdir()
     with pytest.raises(ValueError, match=r"has no file locks .* on another disk"):
@@ -72,25 +70,20 @@ def run_held(recipe: Recipe, folder: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("error", [TrainingError("diverged"), ValueError("bad image"), OSError()])
 def test_a_run_that_fails_sets_the_status_of_a_sweep(
-    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    def run(*_: object, **__: object) -> None:
-        raise error
-
-    monkeypatch.setattr(pool, "run", run)
-    assert main(sweep_in(tmp_path, "--only", "eqco-k16", "--at-once", "1")) == 1
-    assert "1 of 1 runs have no record: simo-eqco-k16-" in capsys.readouterr().out
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_reproductions: Command
+) -> None:
+    monkeypatch.setattr(pool, "run", Mock(side_effect=error))
+    words = sweep_in(tmp_path, "--only", "eqco-k16", "--at-once", "1")
+    assert "1 of 1 runs have no record: simo-eqco-k16-" in run_reproductions(*words, status=1)
 
 
 def test_a_run_of_another_process_is_told_and_fails_where_that_is_asked_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, run_reproductions: Command
 ) -> None:
     words = sweep_in(tmp_path, "--only", "eqco-k16", "--at-once", "1")
     with run_held(table(1, "smoke").row("simo-eqco-k16").recipe, tmp_path):
-        assert main(words) == 0
-        assert "1 runs are being run by another process" in capsys.readouterr().out
-        assert main([*words, "--strict-busy"]) == 1
+        assert "1 runs are being run by another process" in run_reproductions(*words)
+        run_reproductions(*words, "--strict-busy", status=1)
 
 
 def test_killed_workers_set_the_status_of_a_sweep(tmp_path: Path) -> None:
@@ -155,7 +148,7 @@ LONG = replace(RECIPE, epochs=200)  # 2,000 steps, a checkpoint after each
 @pytest.mark.long
 def test_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
     whole = run(LONG, 0, machine_in(tmp_path / "whole"), tmp_path / "whole")
-    order = Run(LONG, 0, machine_in(tmp_path), tmp_path / "records")
+    order = run_in(tmp_path, LONG)
     job = order.write_job()
     path, reached, moment = order.checkpoint, 0, random.Random(0)
     for _ in range(100):

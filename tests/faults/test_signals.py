@@ -23,7 +23,7 @@ from eqco.engine.run import run
 from eqco.recipe import Recipe
 from eqco.runtime import signals
 from eqco.runtime.signals import Stopped, catching, deferred
-from tests.faults.damage import RECIPE, machine_in, sweep_in
+from tests.faults.damage import RECIPE, machine_in, run_in, sweep_in
 from tests.processes import start, wait_until
 
 LONG = replace(RECIPE, epochs=3000)  # minutes
@@ -33,8 +33,7 @@ EACH = pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name
 
 def order_in(folder: Path, recipe: Recipe = LONG) -> Run:
     """A run of minutes that saves only when it is asked to stop."""
-    machine = replace(machine_in(folder), checkpoint_seconds=3600.0)
-    return Run(recipe, 0, machine, folder / "records")
+    return run_in(folder, recipe, checkpoint_seconds=3600.0)
 
 
 @pytest.fixture(autouse=True)
@@ -207,8 +206,7 @@ def test_a_signal_while_a_program_starts_is_one_sentence(
 def test_a_preempted_job_of_submitit_saves_and_resumes(tmp_path: Path) -> None:
     """submitit's signal for preemption; a process of this machine stands in for the cluster."""
     pytest.importorskip("submitit")
-    order = order_in(tmp_path, replace(RECIPE, epochs=40))
-    order = order._replace(machine=replace(order.machine, checkpoint_seconds=0.1))
+    order = run_in(tmp_path, replace(RECIPE, epochs=40), checkpoint_seconds=0.1)
     job = by_slurm(order, 1, tmp_path / "logs", cluster="local", timeout_min=5)
     wait_until(order.checkpoint.exists)
     (task,) = subprocess.run(

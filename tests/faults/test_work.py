@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -22,22 +23,21 @@ from eqco.engine.launchers import do_shared
 from eqco.engine.slurm import NOTE, outside_of_a_job, queue_state, remember
 from eqco.runtime.files import check_writable
 from eqco.runtime.validation import TrainingError
-from reproductions.__main__ import main
 from reproductions.harness import launching
 from reproductions.harness.launching import launched
+from tests.conftest import Command
 from tests.faults.damage import RECIPE
 from tests.reproductions.conftest import session_of
 from tests.trees import files_recipe, write_tree
+
+REFUSED = PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 @pytest.mark.parametrize("name", ["replace", "fsync"])
 def test_what_a_disk_refuses_later_is_refused_before_the_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(*_: object) -> None:
-        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
-
-    monkeypatch.setattr(os, name, refused)
+    monkeypatch.setattr(os, name, Mock(side_effect=REFUSED))
     with pytest.raises(ValueError, match=r"cannot be written .*not permitted"):
         check_writable(tmp_path)
     assert not list(tmp_path.iterdir())
@@ -48,11 +48,7 @@ def test_a_disk_without_modes_or_links_keeps_records(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As CIFS and some NFS refuse them."""
-
-    def refused(*_: object, **__: object) -> None:
-        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
-
-    monkeypatch.setattr(os, name, refused)
+    monkeypatch.setattr(os, name, Mock(side_effect=REFUSED))
     recipe = replace(RECIPE, epochs=1)
     order = Run(recipe, 0, Machine(threads=1, checkpoints=tmp_path / "c"), tmp_path / "r")
     assert do_shared(order) is not None
@@ -104,10 +100,7 @@ def test_a_job_whose_state_is_unknown_is_not_submitted_again(
 ) -> None:
     run = Run(RECIPE, 0, Machine(checkpoints=tmp_path))
     remember(run, SimpleNamespace(job_id=12), "slurm")
-
-    def missing(*_: object, **__: object) -> None:
-        raise FileNotFoundError("no squeue")
-
+    missing = Mock(side_effect=FileNotFoundError("no squeue"))
     monkeypatch.setattr(slurm.subprocess, "run", missing)
     with pytest.raises(TrainingError, match=r"job 12, and squeue does not report .*no squeue"):
         queue_state(run)
@@ -173,17 +166,15 @@ def test_data_is_its_content_not_its_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_command_opens_every_image_of_a_tree(
-    workers: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    workers: str, tmp_path: Path, run_reproductions: Command
 ) -> None:
     tree = write_tree(tmp_path / "tree")
     words = ["check", "--data", f"part:{tree}", "--workers", workers]
-    assert main(words) == 0
-    assert f"content {identity(tree)}; 0 cannot be read" in capsys.readouterr().out
+    assert f"content {identity(tree)}; 0 cannot be read" in run_reproductions(*words)
     bad = [tree / "train" / "n02" / "3.JPEG", tree / "val" / "n04" / "0.JPEG"]
     for path in bad:
         path.write_bytes(path.read_bytes()[:200])
-    assert main(words) == 1
-    text = capsys.readouterr().out
+    text = run_reproductions(*words, status=1)
     assert all(str(path) in text for path in bad)
     assert "2 cannot be read" in text
     assert len(text.splitlines()) == 3

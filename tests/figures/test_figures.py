@@ -24,7 +24,7 @@ from matplotlib.text import Text
 from figures import __main__ as suite
 from figures import style
 from figures.__main__ import FIGURES
-from figures.style import DPI, OUT, drawn, panels, save
+from figures.style import DPI, OUT, drawn, save
 from reproductions.reports.figures import PICTURES
 from reproductions.statistics import verdicts
 from reproductions.tables import table
@@ -168,15 +168,6 @@ def test_texts_are_large_enough_and_neither_cut_nor_touching(name: str) -> None:
         assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, text
         assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1, text
     assert touching(texts) == []
-
-
-def test_the_guard_finds_texts_that_touch() -> None:
-    figure, (axis,) = panels(["title"])
-    axis.text(0.5, 0.5, "one word")
-    axis.text(0.52, 0.5, "two words")
-    axis.text(0.5, 1.5, "far away")
-    figure.canvas.draw()
-    assert touching(texts_of(figure)) == [("one word", "two words")]
 
 
 def test_the_intervals_drawn_are_those_of_the_verdicts_and_inside_their_panels() -> None:

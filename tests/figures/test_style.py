@@ -5,22 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 from figures import looks, style
-from reproductions.statistics import verdicts
 
 POINTS = pd.DataFrame({"K": [4, 16, 4, 16], "value": [1.0, 2, 3, 4], "loss": ["EqCo"] * 4})
-
-
-def test_intervals_are_those_of_the_verdicts() -> None:
-    values = pd.Series([84.1, 83.7, 85.0], index=[7, 8, 9])
-    assert style.interval(values) == verdicts.mean_interval(values.to_numpy())
-    assert style.interval(pd.Series([1.0, 1.0], index=[3, 4])) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize(("count", "rows"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3)])
@@ -50,16 +41,6 @@ def test_a_legend_of_several_panels_has_each_series_once() -> None:
     style.legend_below(figure, "title")
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["EqCo"]
     assert all(axis.get_legend() is None for axis in axes)
-    plt.close(figure)
-
-
-def test_hollow_markers_are_white_inside() -> None:
-    figure, (axis,) = style.panels(["one"])
-    style.curves(axis, POINTS.assign(hollow=[True, False] * 2), "K", "value", "loss")
-    (dots,) = (each for each in axis.collections if isinstance(each, PathCollection))
-    assert np.shape(dots.get_offsets()) == (2, 2)
-    np.testing.assert_array_equal(dots.get_facecolor(), [[1, 1, 1, 1]])
-    assert not np.array_equal(dots.get_edgecolor()[0], [1, 1, 1, 1])
     plt.close(figure)
 
 

@@ -22,8 +22,7 @@ ORDERS: dict[str, tuple[Loss, float]] = {  # bias ~ K^order
     "eqco_second_order": (partial(eqco_second_order, alpha=ALPHA), -2),
 }
 CORRECTED: dict[str, Loss] = {
-    "eqco_jackknife": partial(eqco_jackknife, alpha=ALPHA),
-    "eqco_second_order": partial(eqco_second_order, alpha=ALPHA),
+    **{name: loss for name, (loss, order) in ORDERS.items() if order == -2},
     "dcl_jackknife": dcl_jackknife,
 }
 EVERY = pytest.mark.parametrize("name", CORRECTED)

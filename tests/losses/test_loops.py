@@ -19,7 +19,6 @@ from eqco.losses.logits import similarities
 from eqco.losses.memory_bank import MovingAverages
 from eqco.losses.modules import EqCoLoss, InfoNCELoss
 from eqco.losses.registry import LOSSES
-from eqco.losses.similarity import Similarities
 from eqco.methods import MoCo, SimCLR, SiMo
 from eqco.methods.base import Method
 from eqco.methods.encoder import build_encoder
@@ -182,7 +181,7 @@ def test_a_method_keeps_no_matrix_of_similarities_for_the_backward_pass(
 ) -> None:
     views, made = torch.randn(2, SIZE, 8, generator=generator), METHODS[method](Rows(8, 8))
     losses = partial(LOSSES[name].losses, **usual_settings(name))
-    assert kept(lambda: losses(made(*views, generator)).mean()) < 40 * SIZE
+    assert 8 * SIZE <= kept(lambda: losses(made(*views, generator)).mean()) < 40 * SIZE
 
 
 @pytest.mark.parametrize("name", [name for name in BLOCKWISE if name in CLASSES])
@@ -192,12 +191,4 @@ def test_a_loss_of_two_views_keeps_no_matrix_of_similarities_for_the_backward_pa
 ) -> None:
     query, key = torch.randn(2, SIZE, 8, generator=generator)
     loss = CLASSES[name](None, **usual_settings(name), **OPTIONS[options])
-    assert kept(lambda: loss(query.requires_grad_(), key)) < 40 * SIZE
-
-
-def test_the_measurement_finds_a_matrix_that_is_kept(generator: torch.Generator) -> None:
-    query = F.normalize(torch.randn(SIZE, 8, generator=generator), dim=1).requires_grad_()
-    own = torch.arange(SIZE)[:, None]
-    whole = Similarities(query, query, query.detach(), excluded=own)
-    matrix = lambda: whole.relative(0.2).logsumexp(dim=1).sum()  # noqa: E731
-    assert kept(matrix) >= SIZE * (SIZE - 1)
+    assert 8 * SIZE <= kept(lambda: loss(query.requires_grad_(), key)) < 40 * SIZE

@@ -71,17 +71,6 @@ def test_value_and_gradient_are_those_of_the_definition(similarity_case: Case) -
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=0)
 
 
-def test_averages_follow_their_recursion_and_leave_other_images_alone() -> None:
-    averages, rows = MovingAverages(4), torch.tensor([3, 1])
-    u = None
-    for g in ([2.0, 5.0], [1.0, 8.0], [4.0, 2.0]):
-        now = torch.tensor(g)
-        u = now if u is None else 0.75 * u + 0.25 * now
-        torch.testing.assert_close(averages.update(rows, now.log(), 0.25), u.log())
-        torch.testing.assert_close(averages.log_u[rows], u.log())
-    assert averages.log_u[[0, 2]].isposinf().all()
-
-
 def test_two_queries_of_an_image_start_from_one_average_and_leave_their_mean() -> None:
     averages, rows = MovingAverages(2).double(), torch.tensor([1, 0])
     averages.log_u.copy_(torch.tensor([1.0, 2.0]).log())

@@ -13,6 +13,7 @@ from torch import Tensor
 from eqco.analysis import mutual_information, theory
 from eqco.analysis.diagnosis import diagnose
 from eqco.analysis.mutual_information import Gaussians, Symbols, paper_estimate
+from eqco.losses.base import ContrastiveLoss
 from eqco.losses.functional import eqco_info_nce, info_nce, margin
 from eqco.losses.logits import similarities
 from eqco.losses.modules import DualTemperatureLoss, EqCoLoss, InfoNCELoss
@@ -42,18 +43,11 @@ def test_every_loss_names_its_wrong_setting(name: str) -> None:
             loss.function(torch.zeros(2), torch.zeros(2, 1), **usual)
 
 
-def changed(**fields: object) -> InfoNCELoss:
+def changed(kind: type[ContrastiveLoss] = InfoNCELoss, **fields: object) -> ContrastiveLoss:
     """A loss that was changed after it was made."""
-    loss = InfoNCELoss()
+    loss = kind()
     for name, value in fields.items():
         setattr(loss, name, value)
-    return loss
-
-
-def second_changed(value: float) -> DualTemperatureLoss:
-    """A loss whose second temperature was changed after it was made."""
-    loss = DualTemperatureLoss()
-    loss.second_temperature = value
     return loss
 
 
@@ -107,7 +101,10 @@ CALLS: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {  # of embed
     "second temperature": (
         lambda q, k: DualTemperatureLoss(second_temperature=1e-40), "second_temperature must"
     ),
-    "second temperature, later": (lambda q, k: second_changed(0.0)(q, k), "^second_temperature mu"),
+    "second temperature, later": (
+        lambda q, k: changed(DualTemperatureLoss, second_temperature=0.0)(q, k),
+        "^second_temperature mu",
+    ),
     "alpha": (lambda q, k: EqCoLoss(alpha=None), "alpha must be finite and above 0, got None"),
     "another batch": (lambda q, k: EqCoLoss()(q, k[:5]), r"\(N, D\) with N >= 2"),
     "rows": (lambda q, k: EqCoLoss()(q[0], k[0]), r"\(N, D\) with N >= 2"),

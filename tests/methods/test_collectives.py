@@ -14,8 +14,7 @@ from eqco.methods.batch_norm import SyncedBatchNorm
 from eqco.recipe import Recipe
 from eqco.runtime import distributed
 from reproductions.scales import SCALES
-from tests.fake_cuda import FakeCuda, Waits, is_on_device, on_device
-from tests.fake_group import Counted, group_of
+from tests.fake_cuda import Counted, FakeCuda, Waits, group_of, is_on_device, on_device
 
 # As in tests/test_devices.py.
 if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 14):

@@ -141,21 +141,22 @@ def test_a_normalised_encoder_works(name: str, generator: torch.Generator) -> No
     assert found.positive.abs().max() <= 1 + 1e-6
 
 
+WRONG_OUTPUTS: dict[str, tuple[Callable[[], tuple[nn.Module, ...]], str]] = {
+    "lengths": (layers, "{} must return embeddings of length 1, got len"),
+    "maps": (lambda: (nn.Conv2d(3, 8, 1),), r"must return embeddings \(N, D\), got \((6|12), 8, 4"),
+}
+
+
+@pytest.mark.parametrize("output", WRONG_OUTPUTS)
 @pytest.mark.parametrize("name", MAKE)
-def test_embeddings_of_other_lengths_are_named(name: str, generator: torch.Generator) -> None:
-    encoder = nn.Sequential(*layers())
+def test_embeddings_of_other_lengths_or_shapes_are_named(
+    name: str, output: str, generator: torch.Generator
+) -> None:
+    make, sentence = WRONG_OUTPUTS[output]
+    encoder = nn.Sequential(*make())
     encoder.embedding_dim = 8
     images = 10 * torch.randn(2, 6, 3, 4, 4, generator=generator)
-    with pytest.raises(ValueError, match=rf"{name} must return embeddings of length 1, got len"):
-        MAKE[name](encoder)(*images, generator)
-
-
-@pytest.mark.parametrize("name", MAKE)
-def test_feature_maps_are_named(name: str, generator: torch.Generator) -> None:
-    encoder = nn.Sequential(nn.Conv2d(3, 8, 1))
-    encoder.embedding_dim = 8
-    images = torch.randn(2, 6, 3, 4, 4, generator=generator)
-    with pytest.raises(ValueError, match=r"must return embeddings \(N, D\), got \((6|12), 8, 4"):
+    with pytest.raises(ValueError, match=sentence.replace("{}", name)):
         MAKE[name](encoder)(*images, generator)
 
 

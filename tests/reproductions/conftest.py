@@ -1,4 +1,4 @@
-"""Committed evidence of a test's own, and the command `python -m reproductions`."""
+"""Committed evidence of a test's own, and sessions of pytest."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import pytest
 
 from eqco.artifacts.record import Record, canonical
 from eqco.artifacts.run_files import Run
-from reproductions.__main__ import main
 from reproductions.harness.session import Session
 from tests import synthetic
-from tests.conftest import Command, command
 
 Commit = Callable[[Sequence[Record]], None]
 
@@ -39,9 +37,3 @@ def commit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Commit]:
     yield partial(synthetic.commit, monkeypatch)
     monkeypatch.undo()
     synthetic.forget()
-
-
-@pytest.fixture
-def run_reproductions(capsys: pytest.CaptureFixture[str]) -> Command:
-    """`python -m reproductions WORDS` in this process, see `tests.conftest.command`."""
-    return command(main, capsys)

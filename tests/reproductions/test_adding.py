@@ -23,7 +23,6 @@ from eqco.losses.logits import ContrastiveLogits
 from eqco.losses.registry import LOSSES, Loss
 from eqco.methods import METHODS
 from eqco.recipe import Recipe
-from reproductions.__main__ import main
 from reproductions.experiments import grid
 from reproductions.harness import options
 from reproductions.reports import pages
@@ -32,6 +31,7 @@ from reproductions.results.evidence import committed, frame
 from reproductions.scales import SCALES, Scale
 from reproductions.tables import TABLES, table
 from reproductions.tables.base import Row, Table, beats, with_loss
+from tests.conftest import Command
 from tests.processes import ROOT, python
 from tests.reproductions.conftest import Commit
 from tests.reproductions.reports.test_terminal import cells_of
@@ -46,11 +46,6 @@ def ran(recipe: Recipe, machine: Machine, folder: Path) -> Record:
     """The record of a run, as it is read from its file."""
     run(recipe, 0, machine, folder)
     return Record.find(folder, recipe, 0)  # type: ignore[return-value]
-
-
-def closing_text(rows: list[Row]) -> str:
-    """The closing table of rows with one record each."""
-    return closing(cells_of({row: [80.0] for row in rows}), [], width=100, colour=False)
 
 
 @of_similarities
@@ -80,7 +75,8 @@ def test_a_loss_is_one_entry(
     assert all(claim.statement.startswith("Hinge with K=16 is") for claim in claims)
     jobs = {job.run_id for job in grid.jobs(SCALES["glyphs"], base, range(1), ["tables"])}
     assert {row.recipe.run_id(0) for row in new} <= jobs
-    assert closing_text(new).count("Hinge") == len(new)
+    text = closing(cells_of({row: [80.0] for row in new}), [], width=100, colour=False)
+    assert text.count("Hinge") == len(new)
     record = ran(few.recipe, machine, tmp_path)
     assert list(frame([record])["loss_title"]) == ["Hinge"]
 
@@ -105,7 +101,7 @@ def test_a_probe_is_one_entry(
 
 
 def test_a_scale_is_one_entry(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, run_reproductions: Command, tmp_path: Path
 ) -> None:
     base = replace(SCALES["smoke"].base, epochs=1)
     below = dict.fromkeys(METHODS, (4,))
@@ -117,13 +113,11 @@ def test_a_scale_is_one_entry(
     assert {row.recipe for row in found.rows} < {job.recipe for job in jobs}
     assert options.OPTIONS["scale"]["type"]("minute") == "minute"
     places = [f"--{name}={tmp_path}" for name in ("records", "checkpoints")]
-    assert main(["tables", "--scale=minute", places[0]]) == 0
-    text = " ".join(capsys.readouterr().out.split())
+    text = " ".join(run_reproductions("tables", "--scale=minute", places[0]).split())
     assert f"minute 4, {base.num_negatives} 0 0 glyphs; a moment; never evidence" in text
     for number in TABLES:
         assert f" {number} {table(number, 'minute').title} " in text
-    assert main(["plan", "--scale=minute", *places]) == 0
-    text = capsys.readouterr().out
+    text = run_reproductions("plan", "--scale=minute", *places)
     assert all(job.run_id in text for job in jobs)
 
 
@@ -136,10 +130,7 @@ def depth(scale: Scale, base: Recipe) -> Table:
 
 
 def test_a_table_is_one_entry(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    commit: Commit,
+    monkeypatch: pytest.MonkeyPatch, run_reproductions: Command, tmp_path: Path, commit: Commit
 ) -> None:
     number = max(TABLES) + 1
     monkeypatch.setitem(TABLES, number, depth)
@@ -151,8 +142,7 @@ def test_a_table_is_one_entry(
     base = replace(SCALES["glyphs"].base, learning_rate=0.05)
     jobs = {job.recipe for job in grid.jobs(SCALES["glyphs"], base, range(1), ["tables"], [number])}
     assert {row.recipe for row in table(number, "glyphs", base).rows} < jobs
-    assert main(["tables", f"--records={tmp_path}"]) == 0
-    text = " ".join(capsys.readouterr().out.split())
+    text = " ".join(run_reproductions("tables", f"--records={tmp_path}").split())
     assert f"{number} few against all 2 1" in text
 
 
@@ -192,7 +182,6 @@ PROOFS = {  # what the program prints
     "table": "11 the momentum encoder",
 }
 CHOSEN = ["-q", "-k", "hinge or every"]
-OF_LOSSES = ["tests/losses/test_definition.py", "tests/losses/test_functional.py"]
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +204,7 @@ def test_every_diff_has_a_proof_and_stands_on_the_page() -> None:
 
 
 def test_a_loss_that_a_diff_adds_is_tested(patched: Path) -> None:
-    words = ("-m", "pytest", *CHOSEN, *OF_LOSSES)
+    words = ("-m", "pytest", *CHOSEN, "tests/losses/test_definition.py")
     assert " passed" in python(*words, folder=patched, PYTHONPATH=str(patched)).stdout
 
 

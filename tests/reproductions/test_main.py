@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from eqco.runtime.validation import known_name, whole
 from reproductions import conftest
 from reproductions.__main__ import parser
-from reproductions.harness.options import OF_PYTEST, OPTIONS, workers
+from reproductions.harness.options import OF_PYTEST, OPTIONS
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
 from tests.conftest import Command
@@ -64,6 +62,7 @@ BAD_INPUT = {
     "digit of another script": (["plan", "--seeds", "٣"], "argument --seeds: must be a whole"),
     "superscript of a device": (["sweep", "--device", "cpu:²"], "unknown device 'cpu:²'"),
     "home of nobody": (["check", "--data", "folder:~nobody-here/x"], "'~nobody-here/x'"),
+    "workers below 0": (["check", "--data=folder:x", "--workers=-1"], "--workers: must be a whole"),
     "no folder to write": (["report", "--out", "/proc/nothing/x.html"], "/proc/nothing: No such"),
     "folder of the system": (["compare", "/proc/1/root", "/nowhere"], "/proc/1/root"),
 }  # fmt: skip
@@ -157,13 +156,6 @@ def test_an_option_has_one_type_and_default_everywhere(
                 assert action.default == of_pytest[name].default, name
 
 
-def test_every_option_is_used_by_pytest_or_a_command() -> None:
-    used = {name for each in commands().values() for name in options_of(each)}
-    assert OPTIONS.keys() <= used | set(OF_PYTEST)
-    shared = used & set(OF_PYTEST)
-    assert {"scale", "seeds", "records", "checkpoints", "data"} <= shared
-
-
 @pytest.mark.parametrize(("command", "name"), sorted(OWN_DEFAULTS))
 def test_help_shows_the_default_of_the_command(command: str, name: str) -> None:
     made = commands()[command]
@@ -171,19 +163,3 @@ def test_help_shows_the_default_of_the_command(command: str, name: str) -> None:
     default = options_of(made)[name].default
     assert f"{'the committed ones' if default is None else default})" in text
     assert f"(default: {OPTIONS[name]['default']})" not in text
-
-
-def test_whole_numbers_and_workers() -> None:
-    assert (whole()("1"), whole(2)("12"), whole(0)("0")) == (1, 12, 0)
-    assert (workers("auto"), workers("0"), workers("3")) == (None, 0, 3)
-    with pytest.raises(argparse.ArgumentTypeError, match="at least 0, got '-1'"):
-        workers("-1")
-
-
-def test_an_unknown_name_is_an_error_with_the_nearest_ones() -> None:
-    known: dict[str, Any] = {"glyphs": 1}
-    parse = known_name("scale", known)
-    with pytest.raises(argparse.ArgumentTypeError, match="unknown scale 'glyf': did you mean gly"):
-        parse("glyf")
-    known["glyf"] = 2  # a registry may grow after the options are declared
-    assert parse("glyf") == "glyf"

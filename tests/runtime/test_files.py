@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -23,23 +24,27 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     path = tmp_path / "file.json"
     write_atomically(path, "old")
 
-    def fails(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(os, function, fails)
+    monkeypatch.setattr(os, function, Mock(side_effect=error))
     with pytest.raises(type(error)):
         write_atomically(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
+WRITER = """
+import pathlib, sys
+from eqco.runtime.files import write_atomically
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(60):
+    write_atomically(pathlib.Path(sys.argv[1]), sys.argv[2] * 200_000)
+"""
+
+
 def test_a_reader_sees_whole_files_while_many_processes_write(tmp_path: Path) -> None:
     path = tmp_path / "records" / "one.json"
     write_atomically(path, "a" * 200_000)
-    writers = [
-        start("-m", "tests.programs.write_file", path, letter, stdin=subprocess.PIPE)
-        for letter in "bcd"
-    ]
+    writers = [start("-c", WRITER, path, letter, stdin=subprocess.PIPE) for letter in "bcd"]
     for each in writers:
         assert each.stdout.readline() == "ready\n"
     for each in writers:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from eqco.runtime import rng
-from eqco.runtime.rng import RankSlice, Shuffle, generator_for, sample_rows, seed_for, uniform
+from eqco.runtime.rng import Shuffle, generator_for, sample_rows, seed_for
 
 
 def test_a_generator_depends_on_seed_and_labels_alone() -> None:
@@ -40,13 +40,6 @@ def test_the_seed_of_labels_is_the_one_that_made_the_committed_records() -> None
     """The first 63 bits of SHA-256("0/query/3"), by hashlib alone."""
     first = hashlib.sha256(b"0/query/3").digest()[:8]
     assert seed_for(0, "query", 3) == int.from_bytes(first, "big") // 2
-
-
-def test_numbers_of_two_parts_are_those_of_the_whole_batch() -> None:
-    whole = uniform(6, -1.0, 2.0, generator_for(0, "x"))
-    parts = [uniform(3, -1.0, 2.0, RankSlice(generator_for(0, "x"), 6, first)) for first in (0, 3)]
-    assert torch.equal(torch.cat(parts), whole)
-    assert -1 <= whole.min() < whole.max() < 2
 
 
 def test_a_last_batch_that_is_not_full_is_dropped() -> None:

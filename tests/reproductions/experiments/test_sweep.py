@@ -1,4 +1,4 @@
-"""The sweep in its parts, and the workers that do its runs."""
+"""Runs: the sweep in its parts, planned experiments, and the workers that do them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,16 @@ from eqco.recipe import Recipe
 from eqco.runtime.validation import TrainingError
 from reproductions.experiments import grid as wanted
 from reproductions.experiments import pool
+from reproductions.experiments.planned import (
+    CHOSEN_RATES,
+    CIFAR10_ROWS,
+    EXPERIMENTS,
+    SEED_OF_CHOICES,
+    Experiment,
+    common_scale,
+    experiment_jobs,
+)
+from reproductions.reports import log_pages, readme
 from reproductions.results.records import RECORDS
 from reproductions.scales import SCALES
 from reproductions.tables import TABLES, table
@@ -38,25 +48,6 @@ def names_of(runs: list[Run]) -> list[str]:
 def jobs(seeds: range = range(1), **choice: Sequence[Any]) -> list[Run]:
     """Runs of the sweep at scale glyphs."""
     return wanted.jobs(GLYPHS, BASE, seeds, **choice)
-
-
-def test_the_grid_has_table_1_and_both_ends_of_the_other_methods_at_every_rate() -> None:
-    recipes = wanted.grid(GLYPHS, BASE)
-    expected = {row.recipe for row in table(1, "glyphs").rows}
-    for method, rates in METHOD_RATES.items():
-        mine = [recipe for recipe in recipes if recipe.method == method]
-        assert GLYPHS.baseline(method).learning_rate in rates
-        assert {recipe.learning_rate for recipe in mine} == set(rates)
-        cells = {(recipe.loss, recipe.num_negatives) for recipe in mine}
-        if method == "simo":
-            assert {replace(each, learning_rate=BASE.learning_rate) for each in mine} == expected
-        else:
-            full = GLYPHS.baseline(method)
-            most = full.num_negatives
-            both = {(loss, k) for loss in ("infonce", "eqco") for k in (16, most)}
-            assert cells == both - {("eqco", full.pool())}  # alpha = K is InfoNCE
-        assert len(mine) == len(cells) * len(rates)
-        assert {each.alpha for each in mine} == {None, float(GLYPHS.baseline(method).pool())}
 
 
 def test_the_sweep_is_its_parts_in_order_without_a_run_twice() -> None:
@@ -91,16 +82,6 @@ def test_every_run_has_the_data_of_the_base() -> None:
     assert {job.recipe.data for job in found} == {base.data}
 
 
-def jobs_in(folder: Path) -> list[Run]:
-    """Four runs whose records go into a folder."""
-    return [Run(BASE, seed, Machine(), folder) for seed in range(4)]
-
-
-def test_missing_runs_are_those_without_a_record(tmp_path: Path) -> None:
-    make_record(BASE, 1, 80.0).write(tmp_path)
-    assert [job.seed for job in pool.missing(jobs_in(tmp_path))] == [0, 2, 3]
-
-
 def test_work_skips_done_and_held_runs_and_reports_failed_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,7 +98,7 @@ def test_work_skips_done_and_held_runs_and_reports_failed_ones(
     monkeypatch.setattr(pool, "run", run)
     make_record(BASE, 0, 80.0).write(tmp_path)
     lines = pool.Lines(4)
-    pool.work_in_parallel(jobs_in(tmp_path), 1, lines)
+    pool.work_in_parallel([Run(BASE, seed, Machine(), tmp_path) for seed in range(4)], 1, lines)
     assert asked == [1, 2, 3]
     assert lines.failed == {BASE.run_id(2): "diverged"}
     assert capsys.readouterr().out.splitlines() == [
@@ -208,3 +189,87 @@ def test_a_wrong_table_leaves_no_folder_behind(
 def test_only_that_matches_no_run_is_an_error(tmp_path: Path, run_reproductions: Command) -> None:
     error = run_reproductions(*sweep_in(tmp_path, "--only", "nothing"), status=2)
     assert "--only 'nothing' is in no name of" in error
+
+
+# Planned experiments: rows that exist, and comparisons whose weights are contrasts of them.
+
+
+LOG = Path(__file__).parents[3] / "log"
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_has_its_log_and_compares_its_own_rows(name: str) -> None:
+    made = EXPERIMENTS[name]
+    assert list(LOG.glob(f"*-{name}.md"))
+    base = SCALES[made.scale].base
+    rows = made.rows(replace(base, data="folder:0") if base.data == "folder" else base)
+    assert len(set(rows.values())) == len(rows)
+    for comparison in made.comparisons:
+        assert sum(comparison.weights.values()) == pytest.approx(0)
+        waiting = CIFAR10_ROWS.keys() - CHOSEN_RATES if name == "cifar10-confirmation" else set()
+        assert comparison.weights.keys() <= rows.keys() | waiting
+        mean, low, high = comparison.predicted
+        assert low < mean < high
+    assert bool(made.comparisons) != (min(made.seeds) >= SEED_OF_CHOICES)
+
+
+def test_runs_come_seed_by_seed_each_once() -> None:
+    base = SCALES["glyphs"].base
+    jobs = experiment_jobs(["constant-weight", "constant-weight"], base)
+    assert len({job.run_id for job in jobs}) == len(jobs) == 90
+    assert [job.seed for job in jobs] == sorted(job.seed for job in jobs)
+
+
+def test_a_row_may_have_fewer_seeds() -> None:
+    base = SCALES["glyphs"].base
+    made = Experiment(
+        "glyphs",
+        lambda base: {"a": base, "b": replace(base, num_negatives=16)},
+        range(3),
+        seeds_of={"b": range(1)},
+    )
+    assert [(job.recipe.num_negatives, job.seed) for job in made.jobs(base)] == [
+        (255, 0), (16, 0), (255, 1), (255, 2),
+    ]  # fmt: skip
+
+
+def test_a_page_says_nothing_of_accuracies_before_the_last_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = {row: {seed: 50.0 + seed for seed in range(4)} for row in ("EqCo 16", "EqCo 255")}
+    values["InfoNCE 16"] = {seed: 40.0 for seed in range(5)}
+    monkeypatch.setattr(log_pages, "planned_values", lambda made, metric: values)
+    page = log_pages.section("paper-settings")
+    assert "| EqCo 16 | 4 of 5 runs | 4 of 5 runs |" in page
+    assert "| InfoNCE 16 | 40.0 ± 0.0 (5) |" in page
+    assert page.count("| 4 of 5 runs | **open** | – |") == 2
+    for row in ("EqCo 16", "EqCo 255"):
+        values[row][4] = 54.0
+    page = log_pages.section("paper-settings")
+    assert "| EqCo 16 | 52.0 ± 1.6 (5) |" in page
+    assert "| +6.00 [+5.02, +6.98] n=5 | **holds** | missed |" in page
+
+
+def test_the_front_page_has_the_confirmation_when_its_last_run_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = {
+        "InfoNCE 255": {seed: 64.0 + 0.1 * seed for seed in range(8)},
+        "InfoNCE 16": {seed: 61.0 + 0.1 * seed for seed in range(8)},
+        "EqCo 16": {seed: 63.5 + 0.12 * seed for seed in range(7)},
+        "InfoNCE 4": {},
+        "EqCo 4": {},
+    }
+    for page in (log_pages, readme):
+        monkeypatch.setattr(page, "planned_values", lambda experiment, metric: values)
+    assert readme.photographs_sentence() == ""
+    values["EqCo 16"][7] = 64.3
+    sentence = readme.photographs_sentence()
+    assert "InfoNCE with 16 negatives is 3.0 points below InfoNCE with all" in sentence
+    assert "and EqCo with 16 is 0.4 points below it" in sentence
+    assert "8 seeds: EqCo lies above the middle of these two rows, **holds**" in sentence
+
+
+def test_experiments_of_two_scales_are_refused() -> None:
+    with pytest.raises(ValueError, match="one scale at a time, got some of cifar10-cpu, glyphs"):
+        common_scale(["constant-weight", "cifar10-rates"])

@@ -28,6 +28,7 @@ from tests.reproductions.conftest import Commit
 from tests.synthetic import make_record
 
 Ran = tuple[dict[str, Outcome], Path]  # sessions by name, and their folder
+EDITED = table(2, "smoke").row("moco-infonce-k16").recipe  # its record is
 SELECTIONS = [
     "table1", "table1 and k16", "table1 and infonce-k255", "test_cell and table1",
     "table2 and moco", "table3", "table4", "table5", "table6",
@@ -78,13 +79,15 @@ def test_a_records_folder_that_cannot_be_written_is_an_error_of_one_sentence(
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory, sessions: Sessions) -> Ran:
-    """Sessions of cells of table 1 one after the other, and the folder that they share."""
+    """Sessions of cells one after the other, and the folder that they share."""
     folder = tmp_path_factory.mktemp("smoke")
+    edited = make_record(EDITED, 0, 80.0).write(folder / "records" / "smoke")
+    edited.write_text(edited.read_text(encoding="utf-8").replace("80.0", "99.9"), encoding="utf-8")
     words = {
         "first": ["-k", "table1-simo-infonce-k16", "-p", "tests.programs.list_records"],
         "second": ["-k", "table1-simo-infonce-k16", "-p", "tests.programs.list_records"],
         "torchrun": ["-k", "table1-simo-eqco-k16", "--launcher=torchrun", "--processes=2"],
-        "edited": ["-k", "table1-simo-infonce-k16", "-p", "tests.programs.edit_records"],
+        "edited": ["-k", "test_cell and table2-moco-infonce-k16"],
     }
     outcomes = sessions(
         [["reproductions", "--scale=smoke", "--threads=1", *w] for w in words.values()], folder
@@ -103,7 +106,8 @@ def test_a_cell_writes_the_records_of_its_row_and_of_the_untrained_backbone(smok
     assert "1 passed" in text
     assert f"table 1: 1 of {len(table(1, 'smoke').rows)} cells measured" in text
     row = table(1, "smoke").row("simo-infonce-k16").recipe
-    expected = {f"{recipe.run_id(0)}.json" for recipe in (row, untrained(SCALES["smoke"].base))}
+    recipes = (row, untrained(SCALES["smoke"].base), EDITED)
+    expected = {f"{recipe.run_id(0)}.json" for recipe in recipes}
     assert records_listed(text).keys() == expected
 
 
@@ -124,7 +128,7 @@ def test_an_edited_record_fails_the_cell_and_is_named(smoke: Ran) -> None:
     status, text = smoke[0]["edited"]
     assert status == 1
     assert "1 failed" in text
-    assert "table 1 is not shown: record" in text
+    assert "table 2 is not shown: record" in text
     assert "it was edited" in text
 
 
@@ -254,7 +258,7 @@ def test_every_claim_is_told_once_with_the_verdict_of_the_evidence(
         (line,) = (line for line in text.splitlines() if name in line)
         assert verdicts["linear"].status in line
         assert f"{verdicts['linear'].mean:+.1f} [" in line
-    assert f"Claims: verdicts of the committed evidence, {seeds}" in text
+    assert f"Claims: verdicts of the committed evidence, {seeds}; yours need --seeds 3" in text
     assert "short test summary" not in text
     assert "8 passed" in text
     assert "12 without a verdict" in text
@@ -263,6 +267,7 @@ def test_every_claim_is_told_once_with_the_verdict_of_the_evidence(
 def test_three_seeds_have_a_verdict_of_their_own_beside_it(printed: dict[str, Outcome]) -> None:
     text = passed(printed["three"])
     assert text.count("  yours, n=3 ") == len(table(1, "glyphs").claims)
+    assert "; yours beneath" in text
     assert "in 8 of 8 cells, 24 of 24 runs are equal to the bit; claims: " in last_sentence(text)
     assert re.search(r"are open \(yours, n=3\); \d hold", last_sentence(text))
     assert "short test summary" not in text

@@ -10,24 +10,17 @@ import pytest
 
 from eqco.artifacts.record import Record
 from eqco.artifacts.run_files import Run
-from eqco.config import Machine
-from eqco.recipe import Recipe
 from eqco.runtime.validation import TrainingError
 from reproductions.harness import launching
 from reproductions.harness.launching import launched, waited_for, write_job
 from reproductions.results.records import Records
 from reproductions.scales import SCALES
 from tests.conftest import Sessions, passed
+from tests.faults.damage import run_in
 from tests.processes import python, start, wait_until
 from tests.reproductions.conftest import session_of
 
 RECIPE = replace(SCALES["smoke"].base, epochs=1, probe_epochs=2)
-
-
-def order_in(folder: Path, recipe: Recipe = RECIPE) -> Run:
-    """A run of seconds."""
-    machine = Machine(threads=1, checkpoints=folder / "checkpoints")
-    return Run(recipe, 0, machine, folder / "records")
 
 
 def test_a_cluster_gets_each_run_once_with_numbers_as_numbers(
@@ -38,7 +31,7 @@ def test_a_cluster_gets_each_run_once_with_numbers_as_numbers(
         launching, "by_slurm", lambda run, *_, **named: submitted.append((run.seed, named))
     )
     options = ("timeout_min=5", "comment=a=b")
-    session = session_of(order_in(tmp_path), launcher="slurm", launcher_options=options)
+    session = session_of(run_in(tmp_path, RECIPE), launcher="slurm", launcher_options=options)
     for seed in (0, 1, 0):
         assert launched(session, session.run(RECIPE, seed)) is None
     assert submitted == [(seed, {"timeout_min": 5, "comment": "a=b"}) for seed in (0, 1)]
@@ -47,7 +40,7 @@ def test_a_cluster_gets_each_run_once_with_numbers_as_numbers(
 def test_a_dry_run_on_this_machine_waits_for_the_record(tmp_path: Path) -> None:
     """A process of this machine stands in for a cluster."""
     pytest.importorskip("submitit")
-    order = order_in(tmp_path)
+    order = run_in(tmp_path, RECIPE)
     options = ("cluster=local", "timeout_min=5")
     done = launched(session_of(order, launcher="slurm", launcher_options=options), order)
     assert done is not None
@@ -62,11 +55,11 @@ def test_a_dry_run_that_fails_names_its_log(tmp_path: Path) -> None:
             raise RuntimeError("trace\nValueError: no such node")
 
     with pytest.raises(TrainingError, match=r"\(ValueError: no such node\): read .*7_0_log.err"):
-        waited_for(Failed(), order_in(tmp_path), tmp_path)
+        waited_for(Failed(), run_in(tmp_path, RECIPE), tmp_path)
 
 
 def test_job_files_are_written_once_and_run_by_hand(tmp_path: Path) -> None:
-    order = order_in(tmp_path)
+    order = run_in(tmp_path, RECIPE)
     session = session_of(order, launcher="slurm")
     for _ in range(2):
         write_job(session, order)

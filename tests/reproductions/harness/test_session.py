@@ -16,7 +16,7 @@ from eqco.config import Machine
 from eqco.data.image_folder import identity
 from eqco.engine import precision
 from eqco.engine.launchers import choose_device
-from reproductions.experiments.resolve import CLUSTER_WORKERS, choose_data, choose_workers
+from reproductions.experiments.resolve import CLUSTER_WORKERS, choose_workers
 from reproductions.harness.options import add_free_options
 from reproductions.harness.session import read_session
 from reproductions.results.evidence import committed
@@ -105,19 +105,6 @@ def test_a_tree_of_the_user_is_the_data_of_all_tables(tmp_path: Path) -> None:
     assert {row.recipe.data for row in session.table(1).rows} == {name}
 
 
-def test_a_part_of_imagenet_is_another_data_set_than_imagenet(tmp_path: Path) -> None:
-    tree, scale = write_tree(tmp_path / "photos"), SCALES["imagenet"]
-    base, folder = choose_data(f"part:{tree}", Path(), scale)
-    assert (base.data, folder) == (f"part:{identity(tree)}", tree)
-    with pytest.raises(ValueError, match=f"go on with what is there by --data part:{tree}"):
-        choose_data(f"folder:{tree}", Path(), scale)
-
-
-def test_a_scale_with_its_own_data_needs_no_folder(tmp_path: Path) -> None:
-    for name in ("smoke", "glyphs", "cifar10"):
-        assert choose_data("", tmp_path, SCALES[name]) == (SCALES[name].base, tmp_path)
-
-
 def test_committed_records_are_no_evidence_about_themselves(tmp_path: Path) -> None:
     own = read_session(config_of(f"--records={RECORDS}", "--run=never"))
     other = read_session(config_of(f"--records={tmp_path}"))
@@ -139,9 +126,8 @@ def test_a_session_without_images_judges_the_records_there_are(tmp_path: Path) -
     write_record(tmp_path, "folder:mine-01234567")
     session = read_session(config_of(*words))
     assert session.base.data == "folder:mine-01234567"
-    assert list(session.own_evidence(1).records_for(session.table(1).row("simo-infonce-k255"))) == [
-        0
-    ]
+    baseline = session.table(1).row("simo-infonce-k255")
+    assert list(session.own_evidence(1).records_for(baseline)) == [0]
     write_record(tmp_path, "folder:other-01234567")
     several = "records of folder:mine-01234567 and folder:other-01234567: name the one to judge"
     with pytest.raises(pytest.UsageError, match=several):
@@ -170,10 +156,8 @@ def test_records_of_a_row_are_found_by_seed(tmp_path: Path) -> None:
     row = session.table(1).rows[0]
     for seed in (0, 2, 3):
         Record.of(row.recipe, seed, Machine(), now(), metrics={}).write(session.folder)
-    assert {seed: each.seed for seed, each in session.own_evidence(1).records_for(row).items()} == {
-        0: 0,
-        2: 2,
-    }
+    records = session.own_evidence(1).records_for(row)
+    assert {seed: record.seed for seed, record in records.items()} == {0: 0, 2: 2}
 
 
 def test_a_cluster_has_gpus_though_this_host_has_none(monkeypatch: pytest.MonkeyPatch) -> None:

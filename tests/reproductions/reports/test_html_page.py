@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,7 +20,12 @@ from reproductions.results.evidence import judged_scales, read
 from reproductions.results.records import RECORDS
 from reproductions.statistics.wording import SYMBOLS, status
 from reproductions.tables import table
+from tests.chromium import new_page
+from tests.conftest import Command
 from tests.synthetic import changed, make_record
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 HOSTILE = "<script>alert(1)</script><img src=//evil.example/x onerror=alert(2)>\"'&{{ 7*7 }}"
 FOLDED = [
@@ -90,7 +96,8 @@ def test_no_text_of_a_record_becomes_markup(source: str) -> None:
     assert ">49<" not in source
 
 
-def test_the_page_names_no_address_to_load(source: str) -> None:
+def test_the_page_is_small_and_names_no_address_to_load(source: str) -> None:
+    assert len(source.encode()) < 3e6
     for _, attributes in Elements(source).found:
         for name in ("src", "action", "data", "srcset"):
             assert (attributes.get(name) or "data:").startswith("data:")
@@ -99,10 +106,6 @@ def test_the_page_names_no_address_to_load(source: str) -> None:
     assert len(style) == 1
     assert "url(" not in style[0]
     assert "@import" not in style[0]
-
-
-def test_the_page_is_below_three_megabytes(source: str) -> None:
-    assert len(source.encode()) < 3e6
 
 
 def test_the_page_has_every_section_and_what_a_screen_reader_needs(source: str) -> None:
@@ -156,10 +159,9 @@ def test_a_single_run_gives_a_page(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_ends_with_a_sentence(
-    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], sentence: str, run_reproductions: Command
 ) -> None:
-    assert main(["report", *words]) == 2
-    assert sentence in capsys.readouterr().err
+    assert sentence in run_reproductions("report", *words, status=2)
 
 
 def test_records_of_other_numerics_are_left_out_with_a_sentence(tmp_path: Path) -> None:
@@ -258,3 +260,79 @@ def test_every_text_has_a_contrast_of_four_and_a_half_in_every_theme() -> None:
             assert contrast(colours[name], colours[f"{name}-back"]) >= 4.5, name
             assert contrast(colours[name], colours["page"]) >= 4.5, name
     assert contrast("#ffffff", "#000000") == pytest.approx(21)
+
+
+# In headless Chromium: silent, sortable, printable, no wider than a phone, short.
+
+
+@pytest.fixture
+def opened(written: Path, browser: Browser) -> Page:
+    """The page in a window of a desk."""
+    page, _ = new_page(browser)
+    page.goto(written.as_uri())
+    return page
+
+
+DETAILS = 'document.querySelector("details")'
+COLUMN = (
+    f"[...{DETAILS}.querySelectorAll('tbody tr')].map((row) => row.cells[3].textContent.trim())"
+)
+HEAD = f'{DETAILS}.querySelector("thead th:nth-child(4)")'
+
+
+def test_a_browser_reports_nothing_and_asks_for_nothing(browser: Browser, written: Path) -> None:
+    page, reports = new_page(browser)
+    page.goto(written.as_uri())
+    assert reports == [written.as_uri()]
+    assert page.evaluate("[...document.images].every((each) => each.src.startsWith('data:'))")
+
+
+def test_keys_sort_a_table_up_and_down_with_empty_cells_last(opened: Page) -> None:
+    opened.evaluate(f"{DETAILS}.open = true")
+    before = opened.evaluate(COLUMN)
+    opened.evaluate(f"{HEAD}.focus()")
+    for order in ("ascending", "descending"):
+        opened.keyboard.press("Enter")
+        assert opened.evaluate(f"{HEAD}.ariaSort") == order
+        values = opened.evaluate(COLUMN)
+        known = [float(value.split()[0]) for value in values if value != "–"]
+        assert len(known) > 5
+        assert known == sorted(known, reverse=order == "descending")
+        assert values[len(known) :] == ["–"] * (len(values) - len(known))
+        assert sorted(values) == sorted(before)
+
+
+def test_lines_are_filtered_by_words(opened: Page) -> None:
+    box = f"{DETAILS}.querySelector('input')"
+    shown = f"{DETAILS}.querySelectorAll('tbody tr:not([hidden])')"
+    whole = opened.evaluate(f"{shown}.length")
+    opened.evaluate(f"{box}.value = 'MoCo not run'; {box}.dispatchEvent(new Event('input'))")
+    assert 0 < opened.evaluate(f"{shown}.length") < whole
+    assert opened.evaluate(f"[...{shown}].every((row) => /MoCo.*not run/s.test(row.textContent))")
+    opened.evaluate(f"{box}.value = ''; {box}.dispatchEvent(new Event('input'))")
+    assert opened.evaluate(f"{shown}.length") == whole
+
+
+def test_the_answer_and_the_verdicts_are_seen_before_anything_is_unfolded(opened: Page) -> None:
+    assert opened.evaluate("document.querySelectorAll('details[open]').length") == 0
+    assert opened.evaluate("document.documentElement.scrollHeight") < 4000
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_scrolls_tables_and_not_the_page(
+    scheme: str, browser: Browser, written: Path
+) -> None:
+    page, _ = new_page(browser, 390, scheme)
+    page.goto(written.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == (
+        "rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 24, 29)"
+    )
+
+
+def test_the_page_prints_on_light_paper_with_everything_unfolded(opened: Page) -> None:
+    opened.emulate_media(color_scheme="dark", media="print")
+    colour = opened.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert colour == "rgb(255, 255, 255)"
+    opened.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert opened.evaluate("document.querySelectorAll('details:not([open])').length") == 0

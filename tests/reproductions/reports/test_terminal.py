@@ -17,7 +17,7 @@ from reproductions.results.published import numbers_without_row
 from reproductions.statistics.verdicts import FAILS, HOLDS, OPEN, Verdict
 from reproductions.tables.base import Row
 from reproductions.tables.claims import JUDGED, Verdicts
-from reproductions.tables.formats import in_terminal, spread
+from reproductions.tables.formats import in_terminal
 from tests.synthetic import make_record
 
 RANGE = (83.0, 85.0)  # predicted
@@ -99,13 +99,6 @@ def test_the_widest_rows_fit_80_columns_uncut(row: Row, beside: bool) -> None:
     assert ("78.0–99.0 yes" in text) is beside
 
 
-def test_closing_table_counts_only_measured_cells() -> None:
-    rows = {cell("infonce", 255): [85.0], cell("eqco", 16): [], cell("eqco", 4): []}
-    text = closing(cells_of(rows))
-    assert "table 1: 1 of 3 cells measured" in text
-    assert "not run" in text
-
-
 def test_closing_table_groups_cells_by_method() -> None:
     moco = Row(Recipe(method="moco", queue_size=512, num_negatives=512))
     text = closing(cells_of({cell("infonce", 255): [85.0], moco: [80.0]}))
@@ -129,13 +122,6 @@ def test_difference_uses_only_seeds_that_both_rows_have() -> None:
     assert terminal.difference(own, other, base) == "-1.0"
     assert terminal.difference(own, base, base) == ""
     assert terminal.difference(own, empty, base) == ""
-
-
-@pytest.mark.parametrize(
-    ("values", "text"), [([], "–"), ([85.04], "85.0 (1)"), ([84.0, 86.0], "85.0 ± 1.4 (2)")]
-)
-def test_spread_is_the_mean_with_its_standard_deviation(values: list[float], text: str) -> None:
-    assert spread(values) == text
 
 
 AROUND_84 = (83.9, 84.1)  # committed runs
@@ -171,30 +157,6 @@ def lines(*claims: Judged) -> list[str]:
     stream = io.StringIO()
     Console(file=stream, width=80, no_color=True).print(in_terminal(claim_grid(claims), "claim"))
     return [line.rstrip() for line in stream.getvalue().splitlines()[2:]]
-
-
-def test_one_seed_shows_the_verdict_of_the_evidence_alone() -> None:
-    claim = Judged("a-beats-b", verdicts(OPEN, n=1), verdicts(HOLDS, n=10))
-    (line,) = lines(claim)
-    words = " ".join(line.split())
-    assert words == "a-beats-b -1.2 [-1.8, -0.7] holds holds"
-    assert heading([claim]) == (
-        "Claims: verdicts of the committed evidence, n=10; yours need --seeds 3"
-    )
-    assert counts([claim]) == ("claims: 1 hold, 0 do not hold, 0 are open (evidence, n=10)")
-
-
-def test_three_seeds_show_ones_own_verdict_beside_that_of_the_evidence() -> None:
-    claim = Judged("a-beats-b", verdicts(FAILS, n=3), verdicts(HOLDS))
-    first, second = lines(claim)
-    assert first.startswith("a-beats-b ")
-    assert first.endswith("holds")
-    assert second.startswith("  yours, n=3 ")
-    assert second.endswith("does not hold")
-    assert heading([claim]).endswith("evidence, n=5; yours beneath")
-    own, evidence = counts([claim]).split("; ")
-    assert own.endswith("0 hold, 1 do not hold, 0 are open (yours, n=3)")
-    assert evidence.startswith("1 hold,")
 
 
 @pytest.mark.parametrize("n", [1, 3])
