@@ -11,28 +11,18 @@ import sys
 from pathlib import Path
 
 
-def must_recreate(name: str, outer: Path, inner: Path) -> bool:
-    """Whether the outer environment is new, but the inner one was paired with an earlier one."""
-    return (inner / f".known-to-{name}").exists() and not (outer / ".knows-suite").exists()
-
-
-def remember(name: str, outer: Path, inner: Path) -> None:
-    """Write the marker files."""
-    for folder, file in ((inner, f".known-to-{name}"), (outer, ".knows-suite")):
-        if folder.is_dir():
-            (folder / file).touch()
-
-
 def main(name: str, outer: Path, inner: Path) -> int:
     """Install the inner environment where it must be; returns tox's status."""
-    status = 0
-    again = ["-r"] if must_recreate(name, outer, inner) else []
+    own, paired = outer / ".knows-suite", inner / f".known-to-{name}"
+    again = ["-r"] if paired.exists() and not own.exists() else []  # the outer one is new
     if again or not inner.is_dir():
         words = [sys.executable, "-m", "tox", "run", "-q", *again, "-e", "suite", "--notest"]
-        status = subprocess.run(words, check=False).returncode
-    if not status:
-        remember(name, outer, inner)
-    return status
+        if status := subprocess.run(words, check=False).returncode:
+            return status
+    for marker in (own, paired):
+        if marker.parent.is_dir():
+            marker.touch()
+    return 0
 
 
 if __name__ == "__main__":

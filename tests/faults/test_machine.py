@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
+import runpy
+import subprocess
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -117,10 +119,7 @@ def test_a_temporary_file_has_the_name_that_is_removed(
     path = tmp_path / "a[bc].new.pt"  # no pattern
     (tmp_path / ".ab.new.pt.0123abcd").touch()
 
-    def killed(*_: object) -> None:
-        raise SystemExit  # what is left is looked at here, in place of a kill -9
-
-    monkeypatch.setattr(os, "replace", killed)
+    monkeypatch.setattr(os, "replace", Mock(side_effect=SystemExit))  # in place of a kill -9
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
     with pytest.raises(SystemExit):
         write_atomically(path, "half")
@@ -173,18 +172,11 @@ def test_what_is_no_path_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> 
         assert "error: " in capsys.readouterr().err.splitlines()[-1]
 
 
-def recreate() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("recreate", ROOT / ".ci" / "recreate.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_tox_r_installs_the_inner_environment_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Folders in place of environments; `tox -r` empties the outer one."""
-    module, calls = recreate(), []
+    main, calls = runpy.run_path(str(ROOT / ".ci" / "recreate.py"))["main"], []
     inner, outer = tmp_path / "suite", {name: tmp_path / name for name in ("tests", "table1")}
 
     def tox(words: list[str], check: bool) -> Any:
@@ -194,13 +186,13 @@ def test_tox_r_installs_the_inner_environment_anew(
         inner.mkdir(exist_ok=True)
         return SimpleNamespace(returncode=0)
 
-    monkeypatch.setattr(module.subprocess, "run", tox)
+    monkeypatch.setattr(subprocess, "run", tox)
     for folder in outer.values():
         folder.mkdir()
 
     def call(name: str) -> list[bool]:
         calls.clear()
-        assert module.main(name, outer[name], inner) == 0
+        assert main(name, outer[name], inner) == 0
         return list(calls)
 
     assert call("tests") == [False]  # installed
