@@ -20,7 +20,6 @@ OPERATIONS = {
     "saturation": (color.adjust_saturation, reference.adjust_saturation, FACTORS),
     "hue": (color.adjust_hue, reference.adjust_hue, TURNS),
 }
-EVERY = pytest.mark.parametrize("name", OPERATIONS)
 
 
 def pictures() -> dict[str, Tensor]:
@@ -41,7 +40,7 @@ def pictures() -> dict[str, Tensor]:
     }
 
 
-@EVERY
+@pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("picture", pictures())
 def test_an_operation_is_torchvisions(name: str, picture: str) -> None:
     change, theirs, factors = OPERATIONS[name]

@@ -90,12 +90,6 @@ def texts_of(figure: Figure) -> list[Text]:
     return [text for text in found if id(text) not in hidden]
 
 
-def touching(texts: list[Text]) -> list[tuple[str, str]]:
-    boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
-    pairs = itertools.combinations(boxes, 2)
-    return [(one, two) for (one, a), (two, b) in pairs if a.overlaps(b)]
-
-
 @pytest.mark.parametrize("name", FIGURES)
 def test_the_data_of_a_figure_has_no_line_twice(name: str) -> None:
     frame = committed(name)
@@ -167,7 +161,9 @@ def test_texts_are_large_enough_and_neither_cut_nor_touching(name: str) -> None:
         box = text.get_window_extent()
         assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, text
         assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1, text
-    assert touching(texts) == []
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
+    pairs = itertools.combinations(boxes, 2)
+    assert [(one, two) for (one, a), (two, b) in pairs if a.overlaps(b)] == []
 
 
 def test_the_intervals_drawn_are_those_of_the_verdicts_and_inside_their_panels() -> None:

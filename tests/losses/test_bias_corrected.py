@@ -25,7 +25,6 @@ CORRECTED: dict[str, Loss] = {
     **{name: loss for name, (loss, order) in ORDERS.items() if order == -2},
     "dcl_jackknife": dcl_jackknife,
 }
-EVERY = pytest.mark.parametrize("name", CORRECTED)
 # Similarities of a negative with their probabilities, temperature, and counts of negatives. At a
 # low temperature the next order is smaller than the leading one from 64 negatives on.
 SYMBOLS = {
@@ -95,7 +94,7 @@ def test_the_bias_of_eqco_on_symbols_is_the_leading_gap() -> None:
     assert found.item() == pytest.approx(leading, rel=0.01)
 
 
-@EVERY
+@pytest.mark.parametrize("name", CORRECTED)
 @pytest.mark.parametrize("count", [2, 16, 255, 4096], ids="k{}".format)
 @pytest.mark.parametrize("best", [None, 0.5, 1.0], ids="best-{}".format)
 def test_float32_at_temperature_0_05_is_float64(

@@ -265,11 +265,19 @@ def test_every_text_has_a_contrast_of_four_and_a_half_in_every_theme() -> None:
 # In headless Chromium: silent, sortable, printable, no wider than a phone, short.
 
 
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of records without hostile texts."""
+    folder = write_records(tmp_path_factory.mktemp("usual"))
+    assert main(["report", f"--records={folder}", f"--out={folder / 'report.html'}"]) == 0
+    return folder / "report.html"
+
+
 @pytest.fixture
-def opened(written: Path, browser: Browser) -> Page:
+def opened(usual: Path, browser: Browser) -> Page:
     """The page in a window of a desk."""
     page, _ = new_page(browser)
-    page.goto(written.as_uri())
+    page.goto(usual.as_uri())
     return page
 
 
@@ -280,10 +288,10 @@ COLUMN = (
 HEAD = f'{DETAILS}.querySelector("thead th:nth-child(4)")'
 
 
-def test_a_browser_reports_nothing_and_asks_for_nothing(browser: Browser, written: Path) -> None:
+def test_a_browser_reports_nothing_and_asks_for_nothing(browser: Browser, usual: Path) -> None:
     page, reports = new_page(browser)
-    page.goto(written.as_uri())
-    assert reports == [written.as_uri()]
+    page.goto(usual.as_uri())
+    assert reports == [usual.as_uri()]
     assert page.evaluate("[...document.images].every((each) => each.src.startsWith('data:'))")
 
 
@@ -320,10 +328,10 @@ def test_the_answer_and_the_verdicts_are_seen_before_anything_is_unfolded(opened
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_scrolls_tables_and_not_the_page(
-    scheme: str, browser: Browser, written: Path
+    scheme: str, browser: Browser, usual: Path
 ) -> None:
     page, _ = new_page(browser, 390, scheme)
-    page.goto(written.as_uri())
+    page.goto(usual.as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == (
         "rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 24, 29)"

@@ -14,15 +14,6 @@ from reproductions.results.published import (
     published_text,
 )
 from reproductions.tables import TABLES, table
-from reproductions.tables.base import Row
-
-SCALES_OF_ROWS = ("imagenet", "glyphs")
-
-
-def rows_named(number: int, name: str) -> list[Row]:
-    """Rows of that name in a table, at the scales where published numbers are shown."""
-    rows = [row for scale in SCALES_OF_ROWS for row in table(number, scale).rows]
-    return [row for row in rows if row.name == name]
 
 
 @pytest.mark.parametrize("number", published(), ids=lambda number: number.row or number.of)
@@ -32,8 +23,9 @@ def test_a_number_has_method_and_k_of_its_row_or_of_the_text_that_says_what_it_i
     assert number.table in TABLES
     assert bool(number.row) != bool(number.of)
     if number.row:
-        rows = rows_named(number.table, number.row)
-        settings = {(row.recipe.method, row.recipe.num_negatives) for row in rows}
+        rows = [row for scale in ("imagenet", "glyphs") for row in table(number.table, scale).rows]
+        recipes = [row.recipe for row in rows if row.name == number.row]
+        settings = {(recipe.method, recipe.num_negatives) for recipe in recipes}
         assert settings == {(number.method, number.num_negatives)}
     else:
         stated = re.search(r"K=(\d+)", number.of)
