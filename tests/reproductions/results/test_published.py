@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import re
 
 import pytest
 
 from reproductions.results.published import (
+    FILE,
     NOT_VERIFIED,
     Published,
     number_for,
@@ -14,6 +16,12 @@ from reproductions.results.published import (
     published_text,
 )
 from reproductions.tables import TABLES, table
+
+
+def test_every_published_number_is_stated_by_a_source() -> None:
+    with FILE.open(encoding="utf-8", newline="") as stream:
+        found = {(bool(line["source"]), line["confidence"]) for line in csv.DictReader(stream)}
+    assert found == {(True, "stated")}
 
 
 @pytest.mark.parametrize("number", published(), ids=lambda number: number.row or number.of)
