@@ -175,7 +175,7 @@ def test_records_of_other_numerics_are_left_out_with_a_sentence(tmp_path: Path) 
 
 def test_a_run_says_what_speaks_against_it_and_how_its_recipe_differs(folder: Path) -> None:
     like = make_record(Recipe(), 0, 80.0)
-    clean = replace(like, machine={**like.machine, "dirty": False}, note="")
+    clean = replace(like, machine={**like.machine, "commit": "c", "dirty": False}, note="")
     assert marks(clean) == []
     assert marks(replace(clean, machine={"dirty": True})) == ["made from changed files"]
     base = Recipe()
