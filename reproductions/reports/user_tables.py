@@ -108,6 +108,8 @@ def main(args: argparse.Namespace) -> int:
         ValueError: an option is wrong, or there are no records.
     """
     check_tables(args.tables)
+    if args.runs and args.claims:
+        raise ValueError("--runs and --claims are two tables: give one of them")
     records = records_in(args.records, args.scale)
     own = Evidence(args.scale, tuple(records.all()))
     if not any(own.records_for(row) for row, _ in own.rows.values()):

@@ -328,10 +328,10 @@ def test_the_answer_and_the_verdicts_are_seen_before_anything_is_unfolded(opened
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_scrolls_tables_and_not_the_page(
-    scheme: str, browser: Browser, usual: Path
+    scheme: str, browser: Browser, written: Path
 ) -> None:
     page, _ = new_page(browser, 390, scheme)
-    page.goto(usual.as_uri())
+    page.goto(written.as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == (
         "rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 24, 29)"

@@ -112,6 +112,7 @@ def test_what_cannot_be_shown_is_named(
         return run_reproductions("table", *words, status=2)
 
     assert "is for readers: take csv, json or parquet" in error("--runs", "--format", "latex")
+    assert "two tables: give one of them" in error("--runs", "--claims")
     assert "--format parquet is binary: add --out FILE" in error("--format", "parquet")
     assert "is not a folder" in error("--records", tmp_path / "none")
     sentence = "holds no record of scale glyphs: there are some of smoke, and pytest"
