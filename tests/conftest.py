@@ -126,13 +126,19 @@ def command(program: Callable[[list[str]], int], capsys: pytest.CaptureFixture[s
 
 
 @pytest.fixture
-def run_eqco(capsys: pytest.CaptureFixture[str]) -> Command:
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test is in an empty folder: commands read and write `runs` where they are called."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run_eqco(empty_folder: None, capsys: pytest.CaptureFixture[str]) -> Command:
     """`eqco WORDS` in this process, see `command`."""
     return command(main, capsys)
 
 
 @pytest.fixture
-def run_reproductions(capsys: pytest.CaptureFixture[str]) -> Command:
+def run_reproductions(empty_folder: None, capsys: pytest.CaptureFixture[str]) -> Command:
     """`python -m reproductions WORDS` in this process, see `command`."""
     return command(reproductions, capsys)
 

@@ -297,9 +297,8 @@ WRONG = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_outputs_are_one_sentence(
-    case: str, resnet18: Path, tmp_path: Path, run_eqco: Command, monkeypatch: pytest.MonkeyPatch
+    case: str, resnet18: Path, tmp_path: Path, run_eqco: Command
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     words, sentence = WRONG[case]
     error = run_eqco("embed", resnet18, *words, status=2)
     assert sentence in error

@@ -70,9 +70,8 @@ BAD_INPUT = {
 
 @pytest.mark.parametrize("case", BAD_INPUT)
 def test_bad_input_is_an_error_of_one_sentence_with_status_2(
-    case: str, run_reproductions: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    case: str, run_reproductions: Command
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     words, sentence = BAD_INPUT[case]
     *usage, last = run_reproductions(*words, status=2).splitlines()
     assert "error: " in last

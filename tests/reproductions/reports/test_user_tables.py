@@ -73,10 +73,8 @@ def test_committed_results_are_read_back_with_their_verdicts(
 @pytest.mark.parametrize("columns", ["", "twocolumn"])
 @pytest.mark.parametrize("kind", [[], ["--claims"], ["--records", "1"], ["--records", "5"]])
 def test_latex_compiles_and_fits_a_column(
-    kind: list[str], columns: str, tmp_path: Path, run_reproductions: Command,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
+    kind: list[str], columns: str, tmp_path: Path, run_reproductions: Command
+) -> None:
     for seeds in map(int, kind[1:]):  # records beside the committed ones, in a folder of that name
         recipes = {row.recipe for number in TABLES for row in table(number, "glyphs").rows}
         for (place, recipe), seed in product(enumerate(recipes), range(seeds)):
@@ -94,10 +92,7 @@ def test_latex_compiles_and_fits_a_column(
     assert "Overfull" not in done.stdout
 
 
-def test_without_a_folder_the_committed_records_are_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_reproductions: Command
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_without_a_folder_the_committed_records_are_shown(run_reproductions: Command) -> None:
     assert "committed" not in run_reproductions("table", "--tables", "1")
     error = run_reproductions("table", "--scale", "smoke", status=2)
     assert "holds no record of scale smoke: there are some of glyphs" in error
