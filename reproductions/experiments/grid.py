@@ -95,19 +95,9 @@ def jobs(
 
 
 def chosen_jobs(args: argparse.Namespace, base: Recipe, seeds: range) -> list[Run]:
-    """The runs that --experiment, or else --parts and --tables, name.
-
-    Raises:
-        ValueError: an experiment's learning rates are not chosen yet.
-    """
+    """The runs that --experiment, or else --parts and --tables, name."""
     if args.experiment:
-        runs = experiment_jobs(args.experiment, base)
-        if not runs:
-            raise ValueError(
-                f"{', '.join(args.experiment)} has no runs yet: it waits for the learning rates "
-                "of another experiment, see log/README.md"
-            )
-        return runs
+        return experiment_jobs(args.experiment, base)
     return jobs(SCALES[args.scale], base, seeds, args.parts, args.tables or list(TABLES))
 
 

@@ -51,8 +51,6 @@ def over_both(experiment: Experiment, place: int) -> str:
     """Interval of a comparison over seeds and images; "" where runs did not keep their images."""
     evidence, comparison = committed(experiment.scale), experiment.comparisons[place]
     recipes, rows = experiment.rows(evidence.base), []
-    if not comparison.weights.keys() <= recipes.keys():  # a row waits for its learning rate
-        return ""
     for name in comparison.weights:
         runs = evidence.records_for(Row(recipes[name])).items()
         images = {seed: right_images(record, PRIMARY) for seed, record in runs}
@@ -118,9 +116,8 @@ def section(name: str) -> str:
     linear, knn = (planned_values(experiment, metric) for metric in JUDGED)
     planned = {row: len(experiment.seeds_for(row)) for row in linear}
     rows = [[row, cell(linear[row], n), cell(knn[row], n)] for row, n in planned.items()]
-    cells = markdown_table(["row", "linear probe, %", "kNN, %"], rows) if rows else ""
-    parts = filter(None, (cells, comparisons(name)))
-    return "\n\n".join(parts) or "Not run: its learning rates are not chosen yet."
+    cells = markdown_table(["row", "linear probe, %", "kNN, %"], rows)
+    return "\n\n".join(filter(None, (cells, comparisons(name))))
 
 
 def has_ended(name: str) -> bool:
@@ -132,15 +129,14 @@ def has_ended(name: str) -> bool:
 def state(name: str) -> str:
     """Of an experiment, in a few words: the primary verdict, or how much has been run."""
     experiment = EXPERIMENTS[name]
-    jobs = experiment.jobs(committed(experiment.scale).base)
+    planned = len(experiment.jobs(committed(experiment.scale).base))
     done = sum(map(len, planned_values(experiment, PRIMARY).values()))
-    if done < len(jobs) or not jobs:
-        return f"{done} of {len(jobs)} runs" if jobs else "waits for its learning rates"
-    if not experiment.comparisons:
-        return "chosen"
+    runs = so_far(done, planned) if done < planned else ""
+    if not experiment.comparisons or not has_ended(name):
+        return runs or "chosen"
     primary, verdict = experiment.comparisons[0], verdicts(name)[0]
     prediction = met(primary, verdict).replace("missed", "prediction missed")
-    return f"{verdict.status}, {prediction}"
+    return ", ".join(filter(None, (verdict.status, prediction, runs)))
 
 
 def index() -> str:

@@ -14,7 +14,7 @@ from eqco.artifacts.run_files import Run
 from eqco.config import Machine
 from eqco.data.image_folder import IMAGENET, scan
 from eqco.recipe import Recipe
-from reproductions.experiments import plan, planned, throughput
+from reproductions.experiments import plan, throughput
 from reproductions.experiments.grid import jobs
 from reproductions.results.records import RECORDS, Records
 from reproductions.scales import SCALES
@@ -135,14 +135,6 @@ def test_a_batch_of_more_images_than_the_tree_has_is_an_error(
         words = [command, "--scale", "cifar10-quick", "--data", f"folder:{root}"]
         error = run_reproductions(*words, status=2)
         assert f"{root} has 12 training images, a batch of this scale takes 256" in error
-
-
-def test_an_experiment_that_waits_for_its_learning_rates_says_so(
-    run_reproductions: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(planned, "CHOSEN_RATES", {})
-    error = run_reproductions("plan", "--experiment", "cifar10-confirmation", status=2)
-    assert "cifar10-confirmation has no runs yet: it waits for the" in error
 
 
 # The measurement of a machine's throughput, on a small tree.
