@@ -120,12 +120,12 @@ def photographs_sentence() -> str:
     epochs = SCALES[EXPERIMENTS[name].scale].base.epochs
     more = "docs/results.md#and-on-real-photographs"
     return (
-        f"**On [photographs]({more})**, CIFAR-10 with {epochs} epochs and a learning rate chosen "
-        f"for each row, InfoNCE with {HEADLINE_K} negatives is {infonce} InfoNCE with all, and "
-        f"EqCo with {HEADLINE_K} is {eqco} it. Two [planned "
-        f"statements](log/{log_page(name).name}), {half.n} seeds: EqCo lies above the middle of "
-        f"these two rows, **{half.status}** (by kNN {half_knn.status}); EqCo is at most half a "
-        f"point below InfoNCE with all, **{remains.status}** (by kNN {remains_knn.status})."
+        f"**On [photographs]({more})**, CIFAR-10, each row has its own learning rate and {epochs} "
+        f"epochs. InfoNCE with {HEADLINE_K} negatives is {infonce} InfoNCE with all, and EqCo with "
+        f"{HEADLINE_K} is {eqco} it. Two [planned statements](log/{log_page(name).name}), {half.n} "
+        f"seeds: EqCo lies above the middle of these two rows, **{half.status}** (by kNN "
+        f"{half_knn.status}); EqCo is at most half a point below InfoNCE with all, "
+        f"**{remains.status}** (by kNN {remains_knn.status})."
         f"{paper_rate_sentence()}"
     )
 
@@ -138,9 +138,9 @@ def paper_rate_sentence() -> str:
     half, half_knn = (verdicts(name, metric)[0] for metric in JUDGED)
     infonce, eqco = against_all(name)
     return (
-        f" At the paper's learning rate of {PAPER_RATE:g}, InfoNCE with {HEADLINE_K} is {infonce} "
-        f"InfoNCE with all and EqCo {eqco} it; that EqCo recovers at least half "
-        f"([{half.n} seeds](log/{log_page(name).name})): **{half.status}** (by kNN "
+        f" At the paper's learning rate, {PAPER_RATE:g}, InfoNCE with {HEADLINE_K} is {infonce} "
+        f"InfoNCE with all. EqCo is {eqco} it. That it recovers at least half is "
+        f"**{half.status}** ([{half.n} seeds](log/{log_page(name).name}); by kNN "
         f"{half_knn.status})."
     )
 
